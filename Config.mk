@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# What a packager or developer may set; every value can be given on make's
+# command line or in the environment.
+
+VERSION     := 0.1.0
+
+PREFIX      ?= /usr
+SBINDIR     ?= $(PREFIX)/sbin
+PKGLIBDIR   ?= $(PREFIX)/lib/xl-snapshot
+MANDIR      ?= $(PREFIX)/share/man
+COMPLDIR    ?= $(PREFIX)/share/bash-completion/completions
+DESTDIR     ?=
+
+CC          ?= gcc
+PKG_CONFIG  ?= pkg-config
+WARNINGS    := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes \
+               -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral -Werror
+OPT         ?= -O2 -g
+HARDEN      ?= -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+
+# SAN=1: everything under AddressSanitizer and UBSan, in a folder of its own.
+SAN         ?=
+ifneq ($(SAN),)
+OPT         := -O1 -g
+HARDEN      := -fPIE
+SANFLAGS    := -fsanitize=address,undefined -fno-sanitize-recover=all \
+               -fno-omit-frame-pointer
+endif
+BUILD       ?= build$(if $(SAN),-san)
+
+# The Xen that the hypervisor module is built for: empty where libxen-dev is
+# not installed, and then everything else still builds and is tested.
+XEN_VERSION := $(shell $(PKG_CONFIG) --modversion xenlight 2>/dev/null | cut -d. -f1,2)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# make            build the program, and the module for the installed Xen
+# make demo       see it work: a real guest on a real Xen, in QEMU
+# make check      every tier of tests; ends with "N passed, N failed"
+# make help       the rest
+
+include Config.mk
+
+all: build
+
+SRC      := xl-snapshot
+LIB_SRC  := $(wildcard $(SRC)/lib/*.c $(SRC)/core/*.c $(SRC)/disk/*.c) \
+            $(SRC)/hyp/load.c
+CLI_SRC  := $(wildcard $(SRC)/cli/*.c)
+HYP_SRC  := $(filter-out $(SRC)/hyp/load.c,$(wildcard $(SRC)/hyp/*.c))
+
+CPPFLAGS += -D_GNU_SOURCE -I$(SRC) -DSNAP_VERSION='"$(VERSION)"' \
+            -DSNAP_PKGLIBDIR='"$(PKGLIBDIR)"'
+ALL_CFLAGS = -std=gnu11 $(OPT) $(WARNINGS) $(HARDEN) $(SANFLAGS) $(CFLAGS)
+LIBS     := -lyajl -lxxhash -lpthread -ldl
+XEN_LIBS := -lxenlight -lxlutil -lxenstore -lxentoollog
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIB_OBJ  := $(call obj,$(LIB_SRC))
+CLI_OBJ  := $(call obj,$(CLI_SRC))
+HYP_OBJ  := $(call obj,$(HYP_SRC))
+LIBSNAP  := $(BUILD)/libsnap.a
+PROGRAM  := $(BUILD)/xl-snapshot
+MODULE   := $(if $(XEN_VERSION),$(BUILD)/hyp-xen-$(XEN_VERSION).so)
+
+$(BUILD)/%.o: %.c Config.mk
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(EXTRA_$(subst /,_,$*)) -MMD -MP -c $< -o $@
+
+$(HYP_OBJ): ALL_CFLAGS += -fPIC
+
+# An archive is made anew: a source that went away leaves no member behind.
+$(LIBSNAP): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# The module takes lib/ from the program that loads it, hence -rdynamic and
+# the whole archive.
+$(PROGRAM): $(CLI_OBJ) $(LIBSNAP)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -pie -rdynamic -o $@ $(CLI_OBJ) \
+	    -Wl,--whole-archive $(LIBSNAP) -Wl,--no-whole-archive $(LIBS)
+
+$(MODULE): $(HYP_OBJ)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ $(XEN_LIBS)
+
+.PHONY: all build deps
+# What is missing is installed by name; with all there it costs nothing.
+deps:
+	@tools/deps.sh build
+build: $(if $(XEN_VERSION),,deps)
+	@$(MAKE) --no-print-directory programs
+.PHONY: programs
+programs: $(PROGRAM) $(MODULE)
+
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(HYP_OBJ))
+
+include tests/Makefile.inc
+include docs/Makefile.inc
+include tools/Makefile.inc
+
+.PHONY: clean help
+clean:
+	rm -rf build build-san
+
+help:
+	@sed -n 's/^# \(make [a-z-]*  *.*\)/\1/p' Makefile */Makefile.inc

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Reading and editing libxl's JSON form of a domain's configuration
+ * (libxl_domain_config_to_json) as plain JSON, so that keys of other Xen
+ * versions survive.  Needs no Xen.  Source of the shape: libxl_types.idl,
+ * Xen 4.17 (disks[].{pdev_path,vdev,backend,format}, c_info.{name,uuid}).
+ */
+#ifndef SNAP_CORE_DOMCFG_H
+#define SNAP_CORE_DOMCFG_H
+
+#include <stddef.h>
+
+#include "core/hyp_ops.h"
+#include "lib/rc.h"
+
+#define SNAP_DOMCFG_MAX (4u << 20)
+
+/* Set pdev_path, format and backend (qdisk) of the named disks; a vdev that
+ * the configuration does not have is SNAP_NOTFOUND.  *json_r is new. */
+int snap_domcfg_set_disks(const char *json, const struct snap_active *a,
+                          size_t n, char **json_r, struct snap_err *err);
+/* Name, uuid and type out of it; any *_r may be NULL. */
+int snap_domcfg_identity(const char *json, char **name_r, char uuid_r[37],
+                         enum snap_guest_type *type_r, uint64_t *mem_kb_r,
+                         struct snap_err *err);
+/* The disks it names, as vbds (frontend_state 0). */
+int snap_domcfg_disks(const char *json, struct snap_vbd **vbds_r, size_t *n_r,
+                      struct snap_err *err);
+
+#endif /* SNAP_CORE_DOMCFG_H */

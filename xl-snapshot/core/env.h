@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * What every operation works with: the two tables, the store's root, where to
+ * talk, and the hooks of the command line.  main() fills it with the real
+ * things, tests with fakes.
+ */
+#ifndef SNAP_CORE_ENV_H
+#define SNAP_CORE_ENV_H
+
+#include "core/cfg.h"
+#include "core/hyp_ops.h"
+#include "disk/driver.h"
+#include "lib/log.h"
+
+struct snap_progress {
+    /* what: "saving memory", "checking the memory image"; total 0: unknown.
+     * done == total ends the line.  May be called from another thread. */
+    void (*fn)(void *opaque, const char *what, uint64_t done, uint64_t total);
+    void *opaque;
+};
+
+struct snap_env {
+    const struct snap_hyp_ops *ops;
+    struct snap_hyp *hyp;           /* opened by the command */
+    const struct snap_disk_driver *const *drivers;
+    snap_cfg_parse_fn *cfg_parse;
+    const struct snap_log *log;
+    const struct snap_progress *progress;   /* or NULL */
+    const char *store_root;
+    const char *self_exe;           /* for the guardian; NULL: none started */
+    /* non-zero once the user asked us to stop (Ctrl-C); looked at between
+     * steps, before the commit point only.  May be NULL. */
+    int (*interrupted)(void);
+};
+
+#endif /* SNAP_CORE_ENV_H */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The record of one complete snapshot, its JSON form (docs/formats.md) and
+ * its form as a configuration file for --no-metadata.  Written once, never
+ * changed.  Reading trusts nothing: every path, name, size and enum is
+ * checked, an unknown major format is refused.
+ */
+#ifndef SNAP_CORE_RECORD_H
+#define SNAP_CORE_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/cfg.h"
+#include "core/hyp_ops.h"
+#include "core/request.h"
+#include "disk/driver.h"
+#include "lib/json.h"
+
+#define SNAP_RECORD_FORMAT 1
+#define SNAP_RECORD_MAX (8u << 20)      /* bytes */
+
+struct snap_record {
+    char *id;                       /* 32 hex digits, random */
+    char *name;
+    char *description;              /* or NULL */
+    char *parent;                   /* name of the snapshot it came after */
+    int64_t created;                /* epoch seconds */
+    char *domain_name;
+    char domain_uuid[37];
+    enum snap_guest_type guest_type;
+    char *consistency;              /* "memory" or "crash" */
+    char *config_json;              /* libxl's, as at the snapshot: disks name
+                                     * the images that it froze */
+    bool has_memory;
+    bool live;
+    char *mem_path;
+    uint64_t mem_size;              /* bytes of the file */
+    char mem_hash[33];              /* XXH3-128, hex */
+    uint64_t mem_kb;                /* memory the guest had */
+    double window_ms;               /* how long the guest stood still */
+    char *versions;                 /* Xen, QEMU, ours */
+    struct snap_part *parts;
+    size_t n_parts;
+    char **left_out;                /* vdevs not in it */
+    size_t n_left_out;
+};
+void snap_record_dispose(struct snap_record *r);
+
+struct snap_json *snap_record_to_json(const struct snap_record *r);
+/* what names the source in messages; drivers resolve part->drv. */
+int snap_record_from_json(const struct snap_json *j, const char *what,
+                          const struct snap_disk_driver *const *drivers,
+                          struct snap_record *r_out, struct snap_err *err);
+/* The text that --no-metadata --output writes: valid for libxlutil, each
+ * string escaped so, readable, with a head comment. */
+char *snap_record_to_cfg(const struct snap_record *r);
+/*
+ * The other way, for snapshot-revert --config.  Accepts what to_cfg() wrote,
+ * and also the plain file the user gave to snapshot-create (RFC V11): then
+ * config_json is NULL, sizes and checksum are unknown (0, ""), and each part
+ * has target/type only; the caller finds the rest from the images and the
+ * memory image's header.
+ */
+int snap_record_from_cfg(const struct snap_cfg *cfg,
+                         const struct snap_disk_driver *const *drivers,
+                         struct snap_record *r_out, struct snap_err *err);
+
+#endif /* SNAP_CORE_RECORD_H */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-revert: prove the snapshot usable, prepare the new leaves, only
+ * then destroy the domain, switch, and build it again.
+ */
+#ifndef SNAP_CORE_REVERT_H
+#define SNAP_CORE_REVERT_H
+
+#include "core/env.h"
+#include "core/record.h"
+#include "core/request.h"
+#include "core/store.h"
+
+struct snap_revert_plan {
+    bool running;                   /* the domain exists and will be destroyed */
+    struct snap_domain dom;         /* if running */
+    struct snap_store store;        /* locked; dir NULL without metadata */
+    struct snap_record rec;
+    struct snap_record *all;        /* every record of the domain */
+    size_t n_all;
+    struct snap_state state;
+    char *config_json;              /* what the new domain is built from, with
+                                     * the leaves not yet in it */
+    char *old_config;               /* of the running domain, to go back */
+    int mem_fd;                     /* -1 without memory */
+    char **notes;
+    size_t n_notes;
+    char op_id[17];
+};
+void snap_revert_plan_dispose(struct snap_revert_plan *p);
+
+/* Reads and verifies everything; touches nothing.  dry_run: no lock. */
+int snap_revert_plan_make(struct snap_env *env,
+                          const struct snap_revert_req *req, bool dry_run,
+                          struct snap_revert_plan *p, struct snap_err *err);
+
+struct snap_revert_result {
+    struct snap_domain dom;         /* the new domain */
+    double down_ms;                 /* from destroy to running */
+    double total_ms;
+    bool running_before;
+};
+void snap_revert_result_dispose(struct snap_revert_result *r);
+
+int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
+                    struct snap_revert_plan *p, struct snap_revert_result *r,
+                    struct snap_err *err);
+
+#endif /* SNAP_CORE_REVERT_H */

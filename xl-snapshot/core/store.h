@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The store: one folder a domain, by UUID, below a root (default
+ * /var/lib/xen/snapshots), all 0700, files 0600.
+ *
+ *   UUID/records/NAME.json      one complete snapshot
+ *   UUID/memory/NAME.save       its memory image
+ *   UUID/state.json             where the domain is now (struct snap_state)
+ *   UUID/journal                an operation under way
+ *   UUID/lock                   flock'ed while one is; text names the owner
+ *
+ * A record exists only when the whole snapshot does.
+ */
+#ifndef SNAP_CORE_STORE_H
+#define SNAP_CORE_STORE_H
+
+#include "core/record.h"
+#include "lib/log.h"
+
+#define SNAP_STORE_ROOT "/var/lib/xen/snapshots"
+
+struct snap_store {
+    char *root;
+    char *dir;                      /* of this domain */
+    char uuid[37];
+    int lock_fd;                    /* -1 */
+};
+#define SNAP_STORE_INIT { .lock_fd = -1 }
+
+/* uuid must be well-formed.  create: make the folders.  Refuses a folder that
+ * is not a directory of ours (root-owned or owned by us, not group/other
+ * writable). */
+int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
+                    bool create, struct snap_err *err);
+/* Take the domain's lock (flock, so a dead owner never blocks).  If another
+ * command holds it: SNAP_BUSY naming pid and command, or, when wait is set,
+ * one NOTE and then waiting. */
+int snap_store_lock(struct snap_store *s, bool wait, const char *command,
+                    const struct snap_log *log, struct snap_err *err);
+void snap_store_close(struct snap_store *s);
+
+char *snap_store_record_path(const struct snap_store *s, const char *name);
+char *snap_store_memory_path(const struct snap_store *s, const char *name);
+char *snap_store_journal_path(const struct snap_store *s);
+
+bool snap_store_has(const struct snap_store *s, const char *name);
+/* Commit: durable, exclusive.  SNAP_EXISTS if the name is taken. */
+int snap_store_put(const struct snap_store *s, const struct snap_record *r,
+                   struct snap_err *err);
+int snap_store_get(const struct snap_store *s, const char *name,
+                   const struct snap_disk_driver *const *drivers,
+                   struct snap_record *r_out, struct snap_err *err);
+/* All readable records by creation time; a damaged one is named in log (WARN)
+ * and left out. */
+int snap_store_all(const struct snap_store *s,
+                   const struct snap_disk_driver *const *drivers,
+                   const struct snap_log *log, struct snap_record **rs_r,
+                   size_t *n_r, struct snap_err *err);
+/* UUIDs (36 characters) of the domains that have a folder in root. */
+int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
+                       struct snap_err *err);
+
+/* Where the domain is: the snapshot it descends from, and the leaf of each
+ * disk as we last left it.  made: created by us (revert or create), so it may
+ * be dropped once nobody needs it. */
+struct snap_leaf {
+    char *vdev;
+    char *path;
+    char *format;
+    char *stem;
+    bool made;
+};
+struct snap_state {
+    char *current;                  /* name, or NULL */
+    char *domain_name;
+    struct snap_leaf *leaves;
+    size_t n;
+};
+void snap_state_dispose(struct snap_state *st);
+int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
+                    struct snap_err *err);       /* missing file: empty */
+int snap_state_save(const struct snap_store *s, const struct snap_state *st,
+                    struct snap_err *err);
+const struct snap_leaf *snap_state_leaf(const struct snap_state *st,
+                                        const char *vdev);
+void snap_state_set_leaf(struct snap_state *st, const char *vdev,
+                         const char *path, const char *format,
+                         const char *stem, bool made);
+
+/* True if any record in rs freezes this path or keeps its data inside it. */
+bool snap_records_need(const struct snap_record *rs, size_t n,
+                       const char *path);
+
+#endif /* SNAP_CORE_STORE_H */

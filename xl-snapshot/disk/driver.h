@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * What a disk driver is.  One driver knows one way to snapshot a disk; the
+ * core never knows which.  The unit of taking is a group: the disks that one
+ * atomic operation of their storage takes together (all disks of one QEMU go
+ * into one QMP transaction, whichever of the two QEMU drivers they use).
+ *
+ * tests/fakes/fake_disk.c is the reference, tests/tools/conformance.c the
+ * definition.  Drivers include lib/ and this file, nothing of Xen or core.
+ *
+ *  create:  match  probe  prepare | take | finish          or undo
+ *  revert:  verify  revert_prepare | revert_switch | revert_finish
+ *                                                   or revert_undo
+ *  |  guest at rest (paused, suspended)  |  domain and its QEMU gone
+ */
+#ifndef SNAP_DISK_DRIVER_H
+#define SNAP_DISK_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/qmp.h"
+#include "lib/rc.h"
+
+enum snap_disk_type {
+    SNAP_DISK_AUTO,
+    SNAP_DISK_INTERNAL,             /* inside the image */
+    SNAP_DISK_EXTERNAL,             /* a new active image over a frozen one */
+};
+const char *snap_disk_type_name(enum snap_disk_type t); /* disk/driver.c */
+
+enum snap_part_state {
+    SNAP_PART_ABSENT,               /* nothing of this part exists */
+    SNAP_PART_PARTIAL,              /* begun: undo() removes it */
+    SNAP_PART_PRESENT,              /* complete */
+    SNAP_PART_FOREIGN,              /* something is there that is not ours */
+};
+
+struct snap_disk_driver;
+
+/* One disk in one snapshot: what create makes, a record keeps, and revert
+ * reads.  Zero-initialise; dispose with snap_part_dispose(). */
+struct snap_part {
+    /* what is asked (core, before probe) */
+    char *vdev;
+    char *path;                     /* the image to be snapshotted */
+    char *format;                   /* libxl's word: "qcow2", "raw", "vhd" */
+    char *tag;                      /* snapshot's name as the user knows it */
+    char *target;                   /* new active image asked for, or NULL */
+    char *stem;                     /* for a default target: "a" of a.s1.qcow2;
+                                     * NULL: made from path by the driver */
+    bool reuse_target;              /* --reuse-external: target exists */
+    bool keep_path;                 /* --keep-path */
+    int frontend_state;             /* of the PV frontend; 0 offline */
+    bool hvm;
+
+    /* found by probe() */
+    const struct snap_disk_driver *drv;
+    enum snap_disk_type type;
+    uint64_t size;                  /* guest-visible bytes */
+    char *node;                     /* QEMU's root node for this disk */
+
+    /* the outcome, planned by probe(), true after take() */
+    char *frozen_path;              /* where the snapshot's data is; differs
+                                     * from path only with keep_path */
+    char *frozen_format;
+    char *active_path;              /* what the guest writes to afterwards */
+    char *active_format;            /* libxl's word */
+    struct snap_json *data;         /* the driver's own; kept in the record */
+
+    /* progress in this process, so that undo does what was done, not more */
+    bool prepared;
+    bool taken;
+
+    /* revert only: planned by revert_prepare() */
+    char *leaf_path;                /* what the restored guest will write to */
+    char *leaf_format;
+    char *drop_path;                /* old leaf that nobody needs, or NULL;
+                                     * set by core after reference checks */
+    bool switched;
+};
+void snap_part_dispose(struct snap_part *p);       /* disk/driver.c */
+
+/* What a driver may use besides lib/. */
+struct snap_disk_ctx {
+    struct snap_qmp *qmp;           /* QEMU of the running domain; NULL: the
+                                     * domain is off and tools are used */
+    uint32_t domid;                 /* UINT32_MAX: off */
+    const struct snap_log *log;
+    const char *op_id;              /* [a-z0-9]{1,16}, unique to this run: for
+                                     * node names and temporary names */
+    /* Does any domain other than domid have this image?  *who_r NULL: no.
+     * Every driver asks before it lets a tool write to an image. */
+    int (*image_user)(void *opaque, const char *path, char **who_r,
+                      struct snap_err *err);
+    void *opaque;
+};
+
+struct snap_disk_driver {
+    const char *name;               /* "qcow2-internal", "overlay"; in records */
+    const char *doc;                /* one line for --help and docs */
+
+    /* capabilities */
+    bool live;                      /* can take while the domain exists */
+    bool offline;                   /* can take while it does not */
+    bool moves_active;              /* active_path != path afterwards */
+    bool can_fill_up;               /* needs space as the guest writes */
+
+    /* Is this disk mine?  0: no; larger wins.  Looks at the fields asked
+     * only: no file is opened.  want is never met by another type. */
+    int (*match)(const struct snap_part *p, enum snap_disk_type want);
+    /*
+     * Guest running or off.  Reads facts, fills "found" and "outcome", and
+     * refuses with the reason and the way out everything that prepare() or
+     * take() could foreseeably fail on.  Changes nothing.
+     */
+    int (*probe)(struct snap_disk_ctx *c, struct snap_part *p,
+                 struct snap_err *err);
+    /* Parts of equal key are taken by one take(); static or in p. */
+    const char *(*group_key)(const struct snap_part *p);
+    /* Guest running.  Makes what can be made before the window; the guest's
+     * data is not touched.  Slow is fine. */
+    int (*prepare)(struct snap_disk_ctx *c, struct snap_part *p,
+                   struct snap_err *err);
+    /* In the window.  All of the group or none; on failure the guest's
+     * images are active as before (undo() still has to tidy up).  Bounded by
+     * a deadline of its own (10 s). */
+    int (*take)(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                size_t n, struct snap_err *err);
+    /* Guest running again, snapshot committed: protect what is frozen.
+     * Failure is a warning, said in err. */
+    int (*finish)(struct snap_disk_ctx *c, struct snap_part *p,
+                  struct snap_err *err);
+    /* Remove what prepare() and take() made, if nothing was written through
+     * it.  Idempotent; tolerates every state inspect() can tell; never
+     * touches FOREIGN.  Guest at rest when taken, else in any state. */
+    int (*undo)(struct snap_disk_ctx *c, struct snap_part *p,
+                struct snap_err *err);
+    /* What is really there, for recovery; reads only. */
+    int (*inspect)(struct snap_disk_ctx *c, const struct snap_part *p,
+                   enum snap_part_state *state_r, struct snap_err *err);
+
+    /* Domain running or off.  Proves that the part can be brought back:
+     * images whole, of the kind and size recorded, chain complete. */
+    int (*verify)(struct snap_disk_ctx *c, struct snap_part *p,
+                  struct snap_err *err);
+    /* Domain running or off.  Makes the new leaf beside the current one and
+     * sets leaf_*; checks space. */
+    int (*revert_prepare)(struct snap_disk_ctx *c, struct snap_part *p,
+                          struct snap_err *err);
+    /* Domain and QEMU gone.  After this the leaf holds the snapshot's data;
+     * must be undoable until revert_finish(). */
+    int (*revert_switch)(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_err *err);
+    /* The new domain is there.  Drops what served undo, and drop_path. */
+    int (*revert_finish)(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_err *err);
+    /* Back to before revert_prepare().  Idempotent.  Domain gone if switched. */
+    int (*revert_undo)(struct snap_disk_ctx *c, struct snap_part *p,
+                       struct snap_err *err);
+    /* Remove the snapshot's data for good; core has proved that nobody needs
+     * it.  Idempotent. */
+    int (*remove)(struct snap_disk_ctx *c, struct snap_part *p,
+                  struct snap_err *err);
+};
+
+/* All drivers of the product, NULL-terminated (disk/table.c). */
+extern const struct snap_disk_driver *const snap_disk_drivers[];
+
+/* The best match among drivers, or NULL.  (disk/driver.c) */
+const struct snap_disk_driver *
+snap_disk_match(const struct snap_disk_driver *const *drivers,
+                const struct snap_part *p, enum snap_disk_type want);
+const struct snap_disk_driver *
+snap_disk_by_name(const struct snap_disk_driver *const *drivers,
+                  const char *name);
+
+#endif /* SNAP_DISK_DRIVER_H */

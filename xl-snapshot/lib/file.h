@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Files that survive a crash.  A file is written under another name, synced,
+ * renamed, and its folder synced: a reader sees the old one or the new one.
+ * No function follows a symbolic link at the last component of a path that
+ * it creates.  All ask snap_fault("file", …) first.
+ */
+#ifndef SNAP_LIB_FILE_H
+#define SNAP_LIB_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/rc.h"
+
+/* Write path atomically and durably with this mode; an existing file is
+ * replaced unless excl is set (then SNAP_EXISTS). */
+int snap_file_write(const char *path, const void *data, size_t len,
+                    mode_t mode, bool excl, struct snap_err *err);
+/* Read at most max bytes; a larger file is SNAP_CORRUPT, a missing one
+ * SNAP_NOTFOUND, anything but a regular file SNAP_REFUSED.  The buffer has a
+ * NUL behind its end. */
+int snap_file_read(const char *path, size_t max, char **data_r, size_t *len_r,
+                   struct snap_err *err);
+/* rename(2) and fsync of the folder(s). */
+int snap_file_rename(const char *from, const char *to, struct snap_err *err);
+/* unlink(2) and fsync of the folder; a missing file is success. */
+int snap_file_remove(const char *path, struct snap_err *err);
+/* mkdir -p with this mode for every folder it makes, each synced. */
+int snap_dir_make(const char *path, mode_t mode, struct snap_err *err);
+int snap_dir_sync(const char *path, struct snap_err *err);
+/* Create a new file (O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC), SNAP_EXISTS if it
+ * is there. */
+int snap_file_create(const char *path, mode_t mode, int *fd_r,
+                     struct snap_err *err);
+int snap_file_sync(int fd, const char *path_for_message, struct snap_err *err);
+bool snap_file_exists(const char *path);           /* lstat, any type */
+/* Write all of it; EINTR and short writes handled. */
+int snap_write_all(int fd, const void *data, size_t len, const char *what,
+                   struct snap_err *err);
+/* Bytes an unprivileged writer could still put on the file system of path
+ * (or of its nearest existing parent). */
+int snap_free_bytes(const char *path, uint64_t *bytes_r, struct snap_err *err);
+/* XXH3-128 of the rest of fd from offset 0 to its end, as 32 hex digits in
+ * hex_r[33].  tick (may be NULL) is called with the bytes done; returning
+ * non-zero stops with SNAP_INTR. */
+int snap_file_hash(int fd, const char *what, char hex_r[33],
+                   int (*tick)(void *opaque, uint64_t done), void *opaque,
+                   struct snap_err *err);
+/* "a/b" of "a/b/c"; caller frees. */
+char *snap_dirname(const char *path);
+const char *snap_basename(const char *path);
+/* True if path is absolute, below PATH_MAX, has no control character and no
+ * "." or ".." component. */
+bool snap_path_ok(const char *path);
+
+#endif /* SNAP_LIB_FILE_H */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A JSON value that can be read, changed and written back without losing
+ * what we do not know: numbers keep their text (64-bit values survive),
+ * objects keep the order of their keys.  json.c is the only file that names
+ * yajl.  Input is hostile: depth is bounded by SNAP_JSON_DEPTH, size by the
+ * caller, duplicate keys and trailing garbage are refused.
+ */
+#ifndef SNAP_LIB_JSON_H
+#define SNAP_LIB_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/rc.h"
+
+#define SNAP_JSON_DEPTH 64
+
+enum snap_json_type {
+    SNAP_JSON_NULL,
+    SNAP_JSON_BOOL,
+    SNAP_JSON_NUMBER,
+    SNAP_JSON_STRING,
+    SNAP_JSON_ARRAY,
+    SNAP_JSON_OBJECT,
+};
+
+struct snap_json;
+
+/* Parse len bytes (no NUL needed; one trailing NUL is tolerated since libxl
+ * stores it).  SNAP_CORRUPT with the offset on bad input. */
+int snap_json_parse(const char *text, size_t len, struct snap_json **out_r,
+                    struct snap_err *err);
+/* Compact or indented text, always valid UTF-8 JSON; caller frees. */
+char *snap_json_text(const struct snap_json *j, bool pretty);
+void snap_json_free(struct snap_json *j);          /* NULL is fine */
+struct snap_json *snap_json_copy(const struct snap_json *j);
+
+enum snap_json_type snap_json_type(const struct snap_json *j);
+
+/* Constructors never fail. */
+struct snap_json *snap_json_null(void);
+struct snap_json *snap_json_bool(bool v);
+struct snap_json *snap_json_int(int64_t v);
+struct snap_json *snap_json_double(double v);      /* up to 3 decimals */
+struct snap_json *snap_json_str(const char *s);    /* NULL gives null */
+struct snap_json *snap_json_array(void);
+struct snap_json *snap_json_object(void);
+
+/* Arrays: child is owned by the array afterwards. */
+size_t snap_json_len(const struct snap_json *j);   /* array or object */
+struct snap_json *snap_json_at(const struct snap_json *j, size_t i);
+void snap_json_push(struct snap_json *arr, struct snap_json *child);
+
+/* Objects.  set() replaces and owns child; NULL child removes the key. */
+struct snap_json *snap_json_get(const struct snap_json *j, const char *key);
+void snap_json_set(struct snap_json *obj, const char *key,
+                   struct snap_json *child);
+const char *snap_json_key_at(const struct snap_json *obj, size_t i);
+/* "a.b.c" through nested objects; NULL where any is missing. */
+struct snap_json *snap_json_path(const struct snap_json *j, const char *path);
+
+/* Typed reads: the default when j is NULL or of another type. */
+const char *snap_json_string(const struct snap_json *j, const char *dflt);
+bool snap_json_truth(const struct snap_json *j, bool dflt);
+int64_t snap_json_integer(const struct snap_json *j, int64_t dflt);
+uint64_t snap_json_unsigned(const struct snap_json *j, uint64_t dflt);
+double snap_json_real(const struct snap_json *j, double dflt);
+
+/* Short-hands for the common case obj[key]. */
+const char *snap_json_get_str(const struct snap_json *obj, const char *key);
+int64_t snap_json_get_int(const struct snap_json *obj, const char *key,
+                          int64_t dflt);
+bool snap_json_get_bool(const struct snap_json *obj, const char *key,
+                        bool dflt);
+void snap_json_set_str(struct snap_json *obj, const char *key, const char *s);
+void snap_json_set_int(struct snap_json *obj, const char *key, int64_t v);
+void snap_json_set_bool(struct snap_json *obj, const char *key, bool v);
+
+#endif /* SNAP_LIB_JSON_H */
