@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash
+#
+# The subcommands of "lab", one function each.
+
+cmd_help() {
+    cat <<'END'
+Usage: lab COMMAND [OPTION...]
+
+  image                      build the dom0 image, or reuse it; print its folder
+  up [--disk FILE] [--mem MB] [--timeout S]
+                             start a lab; returns when dom0 answers
+  install [--run CMD]        build tree -> dom0 ("make install DESTDIR=..."),
+                             then run CMD there (default: the project's setup)
+  exec [--timeout S] [-i FILE] [--] CMD [ARG...]
+                             run a command in dom0 (-i: its stdin, - for ours)
+  put SRC DST                copy into dom0
+  get SRC DST                copy out of dom0
+  down                       power off, in order
+  kill                       cut the power
+  run [--disk FILE] [--mem MB] [--timeout S] [--logs DIR] [--no-install]
+      SCRIPT [ARG...]        up, install, run SCRIPT in dom0, logs, down
+  shell [--disk FILE] [--mem MB]
+                             a lab to type into
+  status                     the labs that run
+
+All but image and status take --name NAME (default: $LAB_NAME or "default");
+labs of different names run side by side.
+
+  --disk FILE   dom0's root is FILE (made if it is not there) and survives
+                "kill"; without it, all changes are gone with the lab
+
+Exit status: that of the command run; 2 wrong usage, 124 timeout, 125 the
+machine is gone.
+END
+}
+
+cmd_image() {
+    [ $# -eq 0 ] || misuse "image: unexpected '$1'"
+    ensure_image
+    echo "$image_dir"
+}
+
+# parse_options "OPTION..." "$@": sets $opt_OPTION, and $rest to what is left.
+parse_options() {
+    local known=" $1 " o
+    shift
+    rest=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --) shift; break ;;
+        -i) o=input ;;
+        --*) o=${1#--} ;;
+        -*) misuse "unknown option '$1'" ;;
+        *) break ;;
+        esac
+        if [[ $known == *" $o! "* ]]; then
+            printf -v "opt_${o//-/_}" %s 1
+            shift
+            continue
+        fi
+        [[ $known == *" $o "* || $o = name ]] || misuse "unknown option '$1'"
+        need_value "$1" $#
+        case $o in
+        name) LAB_NAME=$2 ;;
+        mem|timeout) need_number "$1" "$2" ;;&
+        *) printf -v "opt_$o" %s "$2" ;;
+        esac
+        shift 2
+    done
+    rest=("$@")
+}
+
+no_more() { # COMMAND
+    [ ${#rest[@]} -eq 0 ] || misuse "$1: unexpected '${rest[0]}'"
+}
+
+cmd_up() {
+    local opt_disk='' opt_mem=3072 opt_timeout=180
+    parse_options "disk mem timeout" "$@"
+    no_more up
+    machine_up "$opt_disk" "$opt_mem" "$opt_timeout"
+    say "dom0 is up: '$LAB_NAME'"
+}
+
+cmd_exec() {
+    local opt_timeout=0 opt_input=''
+    parse_options "timeout input" "$@"
+    [ ${#rest[@]} -gt 0 ] || misuse "exec: no command"
+    lab_find_running
+    local args=(-t "$opt_timeout")
+    [ -z "$opt_input" ] || args+=(-i "$opt_input")
+    exec "$run/labx" -s "$run/share" -f "$run/agent.in" -p "$qemu_pid" \
+        -l "$run/serial.log" "${args[@]}" -- "${rest[@]}"
+}
+
+# Both ways of copying go through a folder that dom0 sees, under a name of
+# its own there; "cp -a" keeps owners, modes and holes.
+cmd_put() {
+    parse_options "" "$@"
+    [ ${#rest[@]} -eq 2 ] || misuse "put: give SRC and DST"
+    lab_find_running
+    local src=${rest[0]} dst=${rest[1]} tmp status
+    [ -e "$src" ] || die "$src: not there"
+    tmp=$(mktemp -d "$run/share/io/XXXXXX") || exit 1
+    # shellcheck disable=SC2016 # expanded in dom0
+    cp -a --sparse=always -- "$src" "$tmp/" &&
+        machine_exec -- sh -c \
+            'case $2 in /*) ;; *) set -- "$1" "/root/$2" ;; esac
+             case $2 in */) mkdir -p "$2" ;; *) mkdir -p "${2%/*}/" ;; esac &&
+             cp -a --sparse=always "$1" "$2"' \
+            put "/lab/io/${tmp##*/}/$(basename "$src")" "$dst"
+    status=$?
+    rm -rf "$tmp"
+    return $status
+}
+
+cmd_get() {
+    parse_options "" "$@"
+    [ ${#rest[@]} -eq 2 ] || misuse "get: give SRC and DST"
+    lab_find_running
+    local src=${rest[0]} dst=${rest[1]} tmp status
+    tmp=$(mktemp -d "$run/share/io/XXXXXX") || exit 1
+    machine_exec -- cp -a --sparse=always -- "$src" "/lab/io/${tmp##*/}/" &&
+        cp -a --sparse=always -- "$tmp/$(basename "$src")" "$dst"
+    status=$?
+    rm -rf "$tmp"
+    return $status
+}
+
+cmd_down() {
+    parse_options "" "$@"
+    no_more down
+    lab_find_running
+    machine_down
+}
+
+cmd_kill() {
+    parse_options "" "$@"
+    no_more kill
+    lab_find_running
+    machine_kill
+}
+
+cmd_status() {
+    [ $# -eq 0 ] || misuse "status: unexpected '$1'"
+    local runtime dir state
+    runtime=$(lab_runtime) || exit 1
+    for dir in "$runtime"/*/; do
+        [ -d "$dir" ] || continue
+        LAB_NAME=$(basename "$dir")
+        lab_find
+        state=stopped
+        if [ -n "$qemu_pid" ]; then
+            state="running for $(ps -o etime= -p "$qemu_pid" | tr -d ' ')"
+            state+=", QEMU is process $qemu_pid"
+        fi
+        echo "$LAB_NAME: $state; files in $run"
+    done
+}
+
+# --- install ------------------------------------------------------------
+
+# install_project CMD
+#   "make install" into a folder that dom0 sees, and from there to its root.
+#   DESTDIR keeps make from changing this machine; what it leaves out because
+#   of that (taking xl's place, for one) is done by CMD, in dom0.
+install_project() {
+    local setup=$1
+    if ! grep -qs '^install:' "$LAB_PROJECT/Makefile"; then
+        warn "the project has no 'make install' yet: nothing to install"
+        return 0
+    fi
+    rm -rf "$run/share/dest"
+    mkdir "$run/share/dest" || return 1
+    # stdout is for what the command run in dom0 says.
+    make -s -C "$LAB_PROJECT" install DESTDIR="$run/share/dest" >&2 ||
+        { warn "make install failed"; return 1; }
+    if [ -z "$setup" ] && [ -x "$LAB_PROJECT/tools/front/setup" ]; then
+        rm -rf "$run/share/front"
+        cp -a "$LAB_PROJECT/tools/front" "$run/share/front" || return 1
+        setup=/lab/front/setup
+    fi
+    # --keep-directory-symlink: /lib and /sbin are links in Debian.
+    # shellcheck disable=SC2016 # expanded in dom0
+    machine_exec -t 120 -- sh -c '
+        tar -C /lab/dest -cf - . |
+            tar -C / --no-same-owner --keep-directory-symlink -xf - &&
+        ldconfig && { [ -z "$1" ] || sh -c "$1"; }' install "$setup"
+}
+
+cmd_install() {
+    local opt_run=''
+    parse_options "run" "$@"
+    no_more install
+    lab_find_running
+    install_project "$opt_run"
+}
+
+# --- run ----------------------------------------------------------------
+
+collect_logs() { # DIR
+    mkdir -p "$1" || return 1
+    if [ -d "$run/share/io" ] && kill -0 "$qemu_pid" 2>/dev/null; then
+        mkdir -p "$run/share/io/logs"
+        machine_exec -t 30 -- sh -c '
+            cd /lab/io/logs && dmesg >dmesg
+            xl dmesg >xl-dmesg 2>&1
+            xenstore-ls -f >xenstore 2>&1
+            cp -r /var/log/xen xen
+            [ -d /root/lab-logs ] && cp -r /root/lab-logs lab-logs
+            true' >/dev/null
+        cp -r "$run/share/io/logs/." "$1/"
+    fi
+    tr -d '\r' <"$run/serial.log" >"$1/serial.log"
+}
+
+# However we end, the machine must not stay.
+run_cleanup() {
+    lab_find
+    [ -z "$qemu_pid" ] || machine_kill
+}
+
+cmd_run() {
+    local opt_disk='' opt_mem=3072 opt_timeout=900 opt_logs='' opt_no_install=
+    parse_options "disk mem timeout logs no-install!" "$@"
+    [ ${#rest[@]} -gt 0 ] || misuse "run: no script"
+    local script=${rest[0]} status left base folder
+    [ -f "$script" ] || die "$script: no such script"
+    base=$(basename "$script")
+    folder=$(dirname "$(readlink -f "$script")")
+
+    ensure_image
+    local end=$((SECONDS + opt_timeout))
+    lab_find
+    [ -z "$qemu_pid" ] || die "a lab named '$LAB_NAME' is running already"
+    trap run_cleanup EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    machine_up "$opt_disk" "$opt_mem" "$opt_timeout"
+    say "dom0 is up: '$LAB_NAME'"
+    if [ -z "$opt_no_install" ]; then
+        install_project '' || die "could not install the project in dom0"
+    fi
+    mkdir "$run/share/script" &&
+        cp -a "$folder/." "$run/share/script/" || exit 1
+    left=$((end - SECONDS))
+    [ $left -gt 0 ] || left=1
+    # Not straight from the share: programs that map files want a real disk.
+    # shellcheck disable=SC2016 # expanded in dom0
+    machine_exec -t $left -S "$run/step" -- sh -c '
+        rm -rf /root/lab-script && cp -a /lab/script /root/lab-script &&
+        cd /root/lab-script && exec "./$@"' run "$base" "${rest[@]:1}"
+    status=$?
+    [ $status -ne 124 ] ||
+        warn "timeout of $opt_timeout s; last step: $(cat "$run/step" \
+            2>/dev/null || echo none was named)"
+    [ -z "$opt_logs" ] || collect_logs "$opt_logs"
+    if [ $status -eq 124 ] || [ $status -eq 125 ]; then
+        lab_find
+        [ -z "$qemu_pid" ] || machine_kill
+    else
+        lab_find
+        [ -z "$qemu_pid" ] || machine_down
+    fi
+    say "done: status $status"
+    exit $status
+}
+
+# --- shell --------------------------------------------------------------
+
+cmd_shell() {
+    local opt_disk='' opt_mem=3072 shell_pid
+    parse_options "disk mem" "$@"
+    no_more shell
+    [ -t 0 ] || die "shell needs a terminal"
+    lab_find
+    [ -z "$qemu_pid" ] || die "a lab named '$LAB_NAME' is running already"
+    trap run_cleanup EXIT
+    say "starting: about 20 seconds"
+    machine_up "$opt_disk" "$opt_mem" 180
+    install_project '' || warn "the project is not installed in dom0"
+    machine_exec -t 60 -- guest make demo --type pv \
+        --disk xvda:qcow2:256M --disk xvdb:raw:256M >/dev/null ||
+        warn "no sample guest"
+    local size
+    size=$(stty size 2>/dev/null || echo 24 80)
+    # shellcheck disable=SC2086 # rows and columns
+    machine_exec -- sh /lab/bin/lab-console $size &
+    shell_pid=$!
+    # Leaving either end ends both.
+    socat "STDIO,raw,echo=0,escape=0x1d" "UNIX-CONNECT:$run/console" &
+    local socat_pid=$!
+    wait -n "$shell_pid" "$socat_pid"
+    kill "$shell_pid" "$socat_pid" 2>/dev/null
+    stty sane
+    echo
+    say "powering off"
+    lab_find
+    [ -z "$qemu_pid" ] || machine_down
+}

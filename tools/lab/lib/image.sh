@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash
+#
+# What a lab boots from, in two stages, each kept under a hash of all that
+# goes into it: the dom0 image, which takes a minute to build, and the small
+# programs (agent, guest), which take a second.
+
+hash_of() { # FILE...
+    cat "$@" | sha256sum | cut -c1-16
+}
+
+# build_once KIND HASH COMMAND...
+#   Runs COMMAND FOLDER unless FOLDER is there already; sets $built.  It is
+#   made under another name and renamed when whole.
+build_once() {
+    local kind=$1 hash=$2 cache tmp
+    shift 2
+    cache=$(lab_cache)
+    built=$cache/$kind-$hash
+    if [ -d "$built" ]; then
+        touch -c "$built"
+        return 0
+    fi
+    mkdir -p "$cache" || exit 1
+    # shellcheck disable=SC2094 # the lock's content is never read
+    {
+        flock -n 9 || { say "waiting for another build of the lab's $kind"
+                        flock 9; }
+        if [ ! -d "$built" ]; then
+            rm -rf "$cache/.$kind".*
+            tmp=$(mktemp -d "$cache/.$kind.XXXXXX") || exit 1
+            if ! "$@" "$tmp"; then
+                cp "$tmp/build.log" "$cache/$kind-failed.log" 2>/dev/null &&
+                    warn "see $cache/$kind-failed.log"
+                rm -rf "$tmp"
+                die "could not build the lab's $kind"
+            fi
+            chmod 755 "$tmp"
+            mv "$tmp" "$built" || exit 1
+            forget_old "$cache" "$kind"
+        fi
+    } 9>"$cache/.lock-$kind"
+}
+
+forget_old() { # CACHE KIND: all but the newest two
+    local old
+    find "$1" -maxdepth 1 -type d -name "$2-*" -printf '%T@ %p\n' |
+        sort -rn | tail -n +3 | cut -d' ' -f2- |
+        while read -r old; do rm -rf "$old"; done
+}
+
+build_image() { # FOLDER
+    [ "$(id -u)" -eq 0 ] || die "building the lab's image needs root"
+    "$LAB_TOP/../deps.sh" lab || exit 1
+    say "building the dom0 image: once, about a minute"
+    unshare --mount --propagation private "$LAB_TOP/image/build" "$1" 9>&-
+}
+
+build_parts() { # FOLDER
+    local cc=(gcc -O2 -Wall -Wextra)
+    "$LAB_TOP/../deps.sh" lab || exit 1
+    "${cc[@]}" -o "$1/labx" "$LAB_TOP/host/labx.c" &&
+        "${cc[@]}" -static -o "$1/lab-agent" "$LAB_TOP/dom0/agent.c" &&
+        "$LAB_TOP/guest/build" "$image_dir" "$1/guest-initrd"
+}
+
+ensure_image() {
+    local image=("$LAB_TOP"/image/*)
+    local parts=("$LAB_TOP/host/labx.c" "$LAB_TOP/dom0/agent.c"
+                 "$LAB_TOP"/guest/*)
+    local hash
+    hash=$(hash_of "${image[@]}") || exit 1
+    build_once image "$hash" build_image
+    image_dir=$built
+    hash=$(hash_of "${parts[@]}" <<<"$hash" - ) || exit 1
+    build_once parts "$hash" build_parts
+    parts_dir=$built
+}
