@@ -48,14 +48,24 @@ struct snap_record {
 };
 void snap_record_dispose(struct snap_record *r);
 
+/*
+ * Is this record whole and well-formed?  Every rule of docs/formats.md is
+ * here; both readers end in it and snap_store_put() begins with it.  A plan
+ * can ask before the window, so that put() then has no reason to refuse.
+ */
+int snap_record_check(const struct snap_record *r, struct snap_err *err);
+
 struct snap_json *snap_record_to_json(const struct snap_record *r);
 /* what names the source in messages; drivers resolve part->drv. */
 int snap_record_from_json(const struct snap_json *j, const char *what,
                           const struct snap_disk_driver *const *drivers,
                           struct snap_record *r_out, struct snap_err *err);
 /* The text that --no-metadata --output writes: valid for libxlutil, each
- * string escaped so, readable, with a head comment. */
-char *snap_record_to_cfg(const struct snap_record *r);
+ * string escaped so, readable, with a head comment.  SNAP_INVAL for a path
+ * with a comma, which a disk's entry cannot hold; the outcome is looked at
+ * only, so a plan can ask before anything is done. */
+int snap_record_to_cfg(const struct snap_record *r, char **text_r,
+                       struct snap_err *err);
 /*
  * The other way, for snapshot-revert --config.  Accepts what to_cfg() wrote,
  * and also the plain file the user gave to snapshot-create (RFC V11): then

@@ -70,6 +70,8 @@ void snap_revert_req_dispose(struct snap_revert_req *r);
 int snap_name_check(const char *name, struct snap_err *err);
 /* A vdev such as xvda, hda, sdb, xvdaa, hdc1: [a-z]{2,}[a-z0-9]*, at most 16. */
 int snap_vdev_check(const char *vdev, struct snap_err *err);
+/* 36 characters, lower-case hex and dashes in their places. */
+int snap_uuid_check(const char *uuid, struct snap_err *err);
 
 /*
  * Parse "VDEV[,type=internal|external][,target=PATH][,format=qcow2]" as
