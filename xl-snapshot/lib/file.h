@@ -2,6 +2,7 @@
 /*
  * Files that survive a crash.  A file is written under another name, synced,
  * renamed, and its folder synced: a reader sees the old one or the new one.
+ * The other name is "<path>.tmp-<pid>"; only a sudden death leaves one.
  * No function follows a symbolic link at the last component of a path that
  * it creates.  All ask snap_fault("file", …) first.
  */
@@ -15,20 +16,23 @@
 
 #include "lib/rc.h"
 
-/* Write path atomically and durably with this mode; an existing file is
- * replaced unless excl is set (then SNAP_EXISTS). */
+/* Write path atomically and durably with this mode (whatever the umask); an
+ * existing file is replaced unless excl is set (then SNAP_EXISTS).  If only
+ * the last step, syncing the folder, fails, the new file is there already;
+ * with excl it is taken away again. */
 int snap_file_write(const char *path, const void *data, size_t len,
                     mode_t mode, bool excl, struct snap_err *err);
 /* Read at most max bytes; a larger file is SNAP_CORRUPT, a missing one
- * SNAP_NOTFOUND, anything but a regular file SNAP_REFUSED.  The buffer has a
- * NUL behind its end. */
+ * SNAP_NOTFOUND, anything but a regular file (a symbolic link too)
+ * SNAP_REFUSED.  The buffer has a NUL behind its end; caller frees. */
 int snap_file_read(const char *path, size_t max, char **data_r, size_t *len_r,
                    struct snap_err *err);
 /* rename(2) and fsync of the folder(s). */
 int snap_file_rename(const char *from, const char *to, struct snap_err *err);
 /* unlink(2) and fsync of the folder; a missing file is success. */
 int snap_file_remove(const char *path, struct snap_err *err);
-/* mkdir -p with this mode for every folder it makes, each synced. */
+/* mkdir -p with this mode for every folder it makes, each synced.  What is
+ * there already may be a link to a folder. */
 int snap_dir_make(const char *path, mode_t mode, struct snap_err *err);
 int snap_dir_sync(const char *path, struct snap_err *err);
 /* Create a new file (O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC), SNAP_EXISTS if it
@@ -49,8 +53,9 @@ int snap_free_bytes(const char *path, uint64_t *bytes_r, struct snap_err *err);
 int snap_file_hash(int fd, const char *what, char hex_r[33],
                    int (*tick)(void *opaque, uint64_t done), void *opaque,
                    struct snap_err *err);
-/* "a/b" of "a/b/c"; caller frees. */
+/* "a/b" of "a/b/c" and of "a/b/c/"; caller frees. */
 char *snap_dirname(const char *path);
+/* What stands behind the last slash. */
 const char *snap_basename(const char *path);
 /* True if path is absolute, below PATH_MAX, has no control character and no
  * "." or ".." component. */

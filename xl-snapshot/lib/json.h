@@ -3,8 +3,12 @@
  * A JSON value that can be read, changed and written back without losing
  * what we do not know: numbers keep their text (64-bit values survive),
  * objects keep the order of their keys.  json.c is the only file that names
- * yajl.  Input is hostile: depth is bounded by SNAP_JSON_DEPTH, size by the
- * caller, duplicate keys and trailing garbage are refused.
+ * yajl.  Input is hostile: depth is bounded by SNAP_JSON_DEPTH, values by half
+ * a million, size by the caller; duplicate keys, trailing garbage, comments,
+ * bad UTF-8, unpaired surrogates and NULs in strings are refused.
+ *
+ * Functions that look (get, at, len, path, typed reads) take NULL and any
+ * type; those that change abort on the wrong one, which is our own bug.
  */
 #ifndef SNAP_LIB_JSON_H
 #define SNAP_LIB_JSON_H
@@ -43,8 +47,10 @@ enum snap_json_type snap_json_type(const struct snap_json *j);
 struct snap_json *snap_json_null(void);
 struct snap_json *snap_json_bool(bool v);
 struct snap_json *snap_json_int(int64_t v);
-struct snap_json *snap_json_double(double v);      /* up to 3 decimals */
-struct snap_json *snap_json_str(const char *s);    /* NULL gives null */
+struct snap_json *snap_json_double(double v);      /* up to 3 decimals;
+                                                    * null if not finite */
+struct snap_json *snap_json_str(const char *s);    /* NULL gives null; what
+                                                    * is not UTF-8, U+FFFD */
 struct snap_json *snap_json_array(void);
 struct snap_json *snap_json_object(void);
 
@@ -61,7 +67,8 @@ const char *snap_json_key_at(const struct snap_json *obj, size_t i);
 /* "a.b.c" through nested objects; NULL where any is missing. */
 struct snap_json *snap_json_path(const struct snap_json *j, const char *path);
 
-/* Typed reads: the default when j is NULL or of another type. */
+/* Typed reads: the default when j is NULL or of another type.  An integer is
+ * a number without fraction or exponent that fits. */
 const char *snap_json_string(const struct snap_json *j, const char *dflt);
 bool snap_json_truth(const struct snap_json *j, bool dflt);
 int64_t snap_json_integer(const struct snap_json *j, int64_t dflt);

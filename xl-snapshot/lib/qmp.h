@@ -6,7 +6,8 @@
  * time.  It never reconnects: after a protocol error or a time-out the
  * connection is dead and every later call fails at once.  Whether a command
  * whose reply did not arrive was carried out is unknown; callers must look.
- * Asks snap_fault("qmp", command) first.
+ * An error reply, and an event that did not come, leave it alive.
+ * Asks snap_fault("qmp", command) first; qmp.c says what each errno means.
  */
 #ifndef SNAP_LIB_QMP_H
 #define SNAP_LIB_QMP_H
@@ -21,7 +22,7 @@
 struct snap_qmp;
 
 /* Take over a connected fd (closed by us from now on, also on failure), read
- * the greeting and negotiate capabilities. */
+ * the greeting and negotiate capabilities.  Silence is SNAP_TIMEOUT. */
 int snap_qmp_start(int fd, const char *peer_name, int timeout_ms,
                    const struct snap_log *log, struct snap_qmp **q_r,
                    struct snap_err *err);
@@ -34,7 +35,8 @@ int snap_qmp_connect(const char *path, int timeout_ms,
  * Run one command.  args (may be NULL) is owned and freed by this call.
  * reply_r (may be NULL) receives the "return" value.  A QMP error reply is
  * SNAP_FAIL with "command: QEMU's description"; silence SNAP_TIMEOUT; garbage,
- * an oversized line, a wrong id SNAP_PROTO; end of file SNAP_IO.
+ * an oversized line, a wrong id SNAP_PROTO; end of file, or a connection that
+ * was lost earlier, SNAP_IO.
  */
 int snap_qmp_command(struct snap_qmp *q, const char *command,
                      struct snap_json *args, int timeout_ms,

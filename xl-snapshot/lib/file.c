@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Files that survive a crash: write elsewhere, fsync, rename, fsync the
+ * folder.  Records and journals stand on this, so nothing here may report
+ * success before the disk has it, follow a symbolic link where it creates,
+ * or leave a temporary file behind when it fails.  A process killed in the
+ * middle leaves at most "<path>.tmp-<pid>", which nobody ever reads.
+ *
+ * Assumes one thread, and a folder only we (root) may write to.
+ *
+ * Faults (lib/fault.h, layer "file"): "<call> <path>", call being one of
+ * open, read, write, fsync, close, rename, link, unlink, mkdir, statvfs,
+ * hash.  Clean-up after a failure asks no fault.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "lib/fault.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+#define HASH_CHUNK (1u << 20)
+
+/* True, with errno set, if a test wants this call to fail. */
+static bool faulty(const char *call, const char *path)
+{
+    char *what;
+    int e;
+
+    if (!snap_fault_hook)
+        return false;
+    what = snap_printf("%s %s", call, path);
+    e = snap_fault("file", what);
+    free(what);
+    if (e)
+        errno = e;
+    return e;
+}
+
+static bool is_missing(int errnum)
+{
+    return errnum == ENOENT || errnum == ENOTDIR;
+}
+
+/* Report errno of a failed call on path. */
+static int fail(struct snap_err *err, const char *verb, const char *path)
+{
+    int rc = SNAP_IO;
+
+    if (is_missing(errno))
+        rc = SNAP_NOTFOUND;
+    else if (errno == EEXIST)
+        rc = SNAP_EXISTS;
+    return snap_fail_errno(err, rc, errno, "cannot %s %s", verb, path);
+}
+
+/* --- names ------------------------------------------------------------- */
+
+const char *snap_basename(const char *path)
+{
+    const char *slash;
+
+    slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+char *snap_dirname(const char *path)
+{
+    size_t len = strlen(path);
+
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    while (len && path[len - 1] != '/')
+        len--;
+    if (!len)
+        return snap_strdup(".");
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    return snap_strndup(path, len);
+}
+
+bool snap_path_ok(const char *path)
+{
+    const char *p;
+    size_t n;
+
+    if (!path || path[0] != '/' || strlen(path) >= PATH_MAX)
+        return false;
+    for (p = path; *p; p++)
+        if (snap_is_control(p, 1))
+            return false;
+    for (p = path; *p; p += n) {
+        p += strspn(p, "/");
+        n = strcspn(p, "/");
+        if ((n == 1 && p[0] == '.') || (n == 2 && !memcmp(p, "..", 2)))
+            return false;
+    }
+    return true;
+}
+
+bool snap_file_exists(const char *path)
+{
+    struct stat st;
+
+    return !lstat(path, &st);
+}
+
+/* --- descriptors ------------------------------------------------------- */
+
+int snap_file_create(const char *path, mode_t mode, int *fd_r,
+                     struct snap_err *err)
+{
+    int fd = -1;
+    int rc;
+
+    *fd_r = -1;
+    if (!faulty("open", path))
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                  mode & 0600);
+    if (fd < 0) {
+        rc = fail(err, "create", path);
+        goto out;
+    }
+    if (fchmod(fd, mode)) {                    /* whatever the umask is */
+        rc = fail(err, "set the mode of", path);
+        unlink(path);
+        goto out;
+    }
+    *fd_r = fd;
+    fd = -1;
+    rc = 0;
+
+out:
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int snap_write_all(int fd, const void *data, size_t len, const char *what,
+                   struct snap_err *err)
+{
+    const char *p = data;
+    ssize_t n;
+
+    if (faulty("write", what))
+        return fail(err, "write", what);
+    while (len) {
+        n = write(fd, p, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(err, "write", what);
+        p += n;
+        len -= n;
+    }
+    return 0;
+}
+
+int snap_file_sync(int fd, const char *path, struct snap_err *err)
+{
+    int r;
+
+    if (faulty("fsync", path))
+        return fail(err, "sync", path);
+    /* A second fsync() after a failed one proves nothing: only EINTR is
+     * tried again. */
+    do
+        r = fsync(fd);
+    while (r && errno == EINTR);
+    if (r)
+        return fail(err, "sync", path);
+    return 0;
+}
+
+/* close(2) whose failure counts: NFS and quotas report here. */
+static int close_checked(int fd, const char *path, struct snap_err *err)
+{
+    bool f;
+    int e;
+
+    f = faulty("close", path);
+    e = errno;
+    if (close(fd) && errno != EINTR && !f) {
+        f = true;
+        e = errno;
+    }
+    if (!f)
+        return 0;
+    errno = e;
+    return fail(err, "close", path);
+}
+
+/* --- folders ----------------------------------------------------------- */
+
+int snap_dir_sync(const char *path, struct snap_err *err)
+{
+    int fd = -1;
+    int rc;
+
+    if (!faulty("open", path))
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        rc = fail(err, "open folder", path);
+        goto out;
+    }
+    rc = snap_file_sync(fd, path, err);
+
+out:
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+static int sync_parent(const char *path, struct snap_err *err)
+{
+    char *dir;
+    int rc;
+
+    dir = snap_dirname(path);
+    rc = snap_dir_sync(dir, err);
+    free(dir);
+    return rc;
+}
+
+/* One folder whose parent exists. */
+static int make_one(const char *path, mode_t mode, struct snap_err *err)
+{
+    struct stat st;
+    int rc;
+
+    if (faulty("mkdir", path))
+        return fail(err, "create folder", path);
+    if (mkdir(path, mode)) {
+        if (errno != EEXIST)
+            return fail(err, "create folder", path);
+        /* It may be a link that the administrator put there. */
+        if (stat(path, &st) || !S_ISDIR(st.st_mode))
+            return snap_fail(err, SNAP_EXISTS, "cannot create folder %s: "
+                             "something else has this name", path);
+        return 0;
+    }
+    if (chmod(path, mode))                     /* whatever the umask is */
+        return fail(err, "set the mode of", path);
+    rc = snap_dir_sync(path, err);
+    if (rc)
+        return rc;
+    return sync_parent(path, err);
+}
+
+int snap_dir_make(const char *path, mode_t mode, struct snap_err *err)
+{
+    char *dir = NULL;
+    size_t i;
+    int rc;
+
+    dir = snap_strdup(path);
+    if (!path[0]) {
+        rc = snap_fail(err, SNAP_INVAL, "a folder without a name");
+        goto out;
+    }
+    for (i = 1; path[i]; i++) {
+        if (path[i] != '/' || path[i - 1] == '/')
+            continue;
+        dir[i] = '\0';
+        rc = make_one(dir, mode, err);
+        if (rc)
+            goto out;
+        dir[i] = '/';
+    }
+    rc = path[i - 1] == '/' ? 0 : make_one(dir, mode, err);
+
+out:
+    free(dir);
+    return rc;
+}
+
+/* --- whole files ------------------------------------------------------- */
+
+/*
+ * Give the finished temporary file its name, without replacing anything.
+ * Not every file system knows RENAME_NOREPLACE; link(2) has the same promise
+ * and two steps, after the first of which the name is there for good.
+ */
+static int publish_new(const char *tmp, const char *path,
+                       struct snap_err *err)
+{
+    if (!faulty("rename", path) &&
+        !renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE))
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return fail(err, "create", path);
+    if (faulty("link", path) || link(tmp, path))
+        return fail(err, "create", path);
+    unlink(tmp);
+    return 0;
+}
+
+static int publish(const char *tmp, const char *path, struct snap_err *err)
+{
+    if (faulty("rename", path) || rename(tmp, path))
+        return fail(err, "replace", path);
+    return 0;
+}
+
+int snap_file_write(const char *path, const void *data, size_t len,
+                    mode_t mode, bool excl, struct snap_err *err)
+{
+    bool have_tmp = false, have_new = false;
+    char *tmp = NULL;
+    int fd = -1;
+    int rc;
+
+    tmp = snap_printf("%s.tmp-%ld", path, (long)getpid());
+    /* Only a dead process that had our pid can have left one. */
+    unlink(tmp);
+
+    rc = snap_file_create(tmp, mode, &fd, err);
+    if (rc)
+        goto out;
+    have_tmp = true;
+    rc = snap_write_all(fd, data, len, tmp, err);
+    if (rc)
+        goto out;
+    rc = snap_file_sync(fd, tmp, err);
+    if (rc)
+        goto out;
+    rc = close_checked(fd, tmp, err);
+    fd = -1;
+    if (rc)
+        goto out;
+
+    rc = excl ? publish_new(tmp, path, err) : publish(tmp, path, err);
+    if (rc)
+        goto out;
+    have_tmp = false;
+    have_new = excl;
+    rc = sync_parent(path, err);
+    if (rc)
+        goto out;
+    have_new = false;
+
+out:
+    if (fd >= 0)
+        close(fd);
+    if (have_tmp)
+        unlink(tmp);
+    if (have_new)              /* not known to last: better not there */
+        unlink(path);
+    free(tmp);
+    return rc;
+}
+
+int snap_file_read(const char *path, size_t max, char **data_r, size_t *len_r,
+                   struct snap_err *err)
+{
+    struct snap_buf b = { 0 };
+    char chunk[8192];
+    struct stat st;
+    int fd = -1;
+    ssize_t n;
+    int rc;
+
+    *data_r = NULL;
+    *len_r = 0;
+    /* O_NONBLOCK: a FIFO somebody put there must not hang us. */
+    if (!faulty("open", path))
+        fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+                        O_CLOEXEC);
+    if (fd < 0 && (errno == ELOOP || errno == ENXIO)) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s is not a regular file", path);
+        goto out;
+    }
+    if (fd < 0 || fstat(fd, &st)) {
+        rc = fail(err, "open", path);
+        goto out;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s is not a regular file", path);
+        goto out;
+    }
+
+    snap_buf_add(&b, "", 0);
+    if (faulty("read", path)) {
+        rc = fail(err, "read", path);
+        goto out;
+    }
+    for (;;) {
+        n = read(fd, chunk, sizeof(chunk));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            rc = fail(err, "read", path);
+            goto out;
+        }
+        if (n == 0)
+            break;
+        if ((size_t)n > max - b.len) {
+            rc = snap_fail(err, SNAP_CORRUPT,
+                           "%s is larger than %zu bytes", path, max);
+            goto out;
+        }
+        snap_buf_add(&b, chunk, n);
+    }
+    *data_r = b.data;
+    *len_r = b.len;
+    b.data = NULL;
+    rc = 0;
+
+out:
+    if (fd >= 0)
+        close(fd);
+    snap_buf_dispose(&b);
+    return rc;
+}
+
+int snap_file_rename(const char *from, const char *to, struct snap_err *err)
+{
+    char *dir_from = NULL, *dir_to = NULL;
+    int rc;
+
+    if (faulty("rename", to) || rename(from, to)) {
+        rc = fail(err, "rename", from);
+        snap_err_append(err, "to %s", to);
+        goto out;
+    }
+    dir_from = snap_dirname(from);
+    dir_to = snap_dirname(to);
+    rc = snap_dir_sync(dir_to, err);
+    if (rc)
+        goto out;
+    if (!snap_streq(dir_from, dir_to))
+        rc = snap_dir_sync(dir_from, err);
+
+out:
+    free(dir_from);
+    free(dir_to);
+    return rc;
+}
+
+int snap_file_remove(const char *path, struct snap_err *err)
+{
+    char *dir = NULL;
+    int rc;
+
+    if (faulty("unlink", path) || unlink(path)) {
+        if (!is_missing(errno)) {
+            rc = fail(err, "remove", path);
+            goto out;
+        }
+        /* Whoever removed it may have died before the folder was synced. */
+    }
+    dir = snap_dirname(path);
+    rc = snap_file_exists(dir) ? snap_dir_sync(dir, err) : 0;
+
+out:
+    free(dir);
+    return rc;
+}
+
+int snap_free_bytes(const char *path, uint64_t *bytes_r, struct snap_err *err)
+{
+    char *at = NULL, *up;
+    struct statvfs vfs;
+    int rc;
+
+    *bytes_r = 0;
+    at = snap_strdup(path);
+    while (faulty("statvfs", at) || statvfs(at, &vfs)) {
+        if (!is_missing(errno) || snap_streq(at, "/") ||
+            snap_streq(at, ".")) {
+            rc = fail(err, "read the free space at", path);
+            goto out;
+        }
+        up = snap_dirname(at);
+        free(at);
+        at = up;
+    }
+    if (__builtin_mul_overflow((uint64_t)vfs.f_bavail,
+                               (uint64_t)vfs.f_frsize, bytes_r))
+        *bytes_r = UINT64_MAX;
+    rc = 0;
+
+out:
+    free(at);
+    return rc;
+}
+
+int snap_file_hash(int fd, const char *what, char hex_r[33],
+                   int (*tick)(void *opaque, uint64_t done), void *opaque,
+                   struct snap_err *err)
+{
+    XXH3_state_t *state = NULL;
+    XXH128_canonical_t sum;
+    uint64_t done = 0;
+    char *buf = NULL;
+    ssize_t n;
+    size_t i;
+    int rc;
+
+    hex_r[0] = '\0';
+    state = XXH3_createState();
+    if (!state)
+        abort();
+    XXH3_128bits_reset(state);
+    buf = snap_realloc(NULL, HASH_CHUNK, 1);
+    if (faulty("hash", what)) {
+        rc = fail(err, "read", what);
+        goto out;
+    }
+    for (;;) {
+        n = pread(fd, buf, HASH_CHUNK, done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            rc = fail(err, "read", what);
+            goto out;
+        }
+        if (n == 0)
+            break;
+        XXH3_128bits_update(state, buf, n);
+        done += n;
+        if (tick && tick(opaque, done)) {
+            rc = snap_fail(err, SNAP_INTR, "reading %s: stopped", what);
+            goto out;
+        }
+    }
+    XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
+    for (i = 0; i < sizeof(sum.digest); i++)
+        snprintf(hex_r + 2 * i, 3, "%02x", sum.digest[i]);
+    rc = 0;
+
+out:
+    free(buf);
+    XXH3_freeState(state);
+    return rc;
+}

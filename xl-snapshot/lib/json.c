@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * JSON values that go through us unharmed.  yajl tokenises; the tree, its
+ * limits and its text are ours.  This is the only file that names yajl, so
+ * that another parser (Xen now prefers json-c) means changing one place.
+ *
+ * Input is hostile.  yajl checks UTF-8 only roughly and turns an unpaired
+ * surrogate into '?', so precheck() refuses both beforehand.  Depth and the
+ * number of values are bounded, which also bounds every recursion below.
+ * A string with a NUL inside is refused: C callers would see half of it.
+ *
+ * Assumes that LC_NUMERIC is "C".  Misuse of a constructor's result (pushing
+ * onto a string) is a bug of ours, not bad input, and aborts.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <yajl/yajl_parse.h>
+
+#include "lib/json.h"
+#include "lib/mem.h"
+
+/* Values in one text.  The largest reply of QEMU has some 30 000; this many
+ * tiny ones cost some 60 MB of dom0's memory. */
+#define VALUES_MAX (1u << 19)
+#define INDENT 4
+
+struct item {
+    char *key;                    /* objects only */
+    struct snap_json *value;
+};
+
+struct snap_json {
+    enum snap_json_type type;
+    bool truth;                   /* BOOL */
+    char *text;                   /* NUMBER, STRING */
+    struct item *items;           /* ARRAY, OBJECT */
+    size_t len, cap;
+};
+
+static struct snap_json *node(enum snap_json_type type)
+{
+    struct snap_json *j;
+
+    j = snap_zalloc(sizeof(*j));
+    j->type = type;
+    return j;
+}
+
+static struct snap_json *node_text(enum snap_json_type type, char *text)
+{
+    struct snap_json *j;
+
+    j = node(type);
+    j->text = text;
+    return j;
+}
+
+static bool is(const struct snap_json *j, enum snap_json_type type)
+{
+    return j && j->type == type;
+}
+
+static void append(struct snap_json *j, char *key, struct snap_json *value)
+{
+    if (j->len == j->cap) {
+        j->cap = j->cap ? j->cap * 2 : 2;
+        j->items = snap_realloc(j->items, j->cap, sizeof(*j->items));
+    }
+    j->items[j->len].key = key;
+    j->items[j->len].value = value;
+    j->len++;
+}
+
+/* --- reading ----------------------------------------------------------- */
+
+struct parser {
+    struct snap_json *root;
+    struct snap_json *open[SNAP_JSON_DEPTH];  /* containers not yet closed */
+    char *key[SNAP_JSON_DEPTH];               /* key read, value to come */
+    size_t depth, values;
+    char *why;                                /* reason we stopped yajl */
+};
+
+static int stop(struct parser *p, char *why)
+{
+    p->why = why;
+    return 0;
+}
+
+/* Put a value where it belongs; it is freed with the tree from then on. */
+static int place(struct parser *p, struct snap_json *j)
+{
+    size_t top = p->depth - 1;
+
+    if (!p->depth)
+        p->root = j;
+    else {
+        append(p->open[top], p->key[top], j);
+        p->key[top] = NULL;
+    }
+    if (++p->values > VALUES_MAX)
+        return stop(p, snap_printf("more than %u values", VALUES_MAX));
+    return 1;
+}
+
+static int enter(struct parser *p, enum snap_json_type type)
+{
+    struct snap_json *j;
+
+    if (p->depth == SNAP_JSON_DEPTH)
+        return stop(p, snap_printf("nested deeper than %d levels",
+                                   SNAP_JSON_DEPTH));
+    j = node(type);
+    if (!place(p, j))
+        return 0;
+    p->open[p->depth++] = j;
+    return 1;
+}
+
+static int on_null(void *opaque)
+{
+    return place(opaque, snap_json_null());
+}
+
+static int on_boolean(void *opaque, int v)
+{
+    return place(opaque, snap_json_bool(v));
+}
+
+static int on_number(void *opaque, const char *s, size_t len)
+{
+    return place(opaque, node_text(SNAP_JSON_NUMBER, snap_strndup(s, len)));
+}
+
+static int on_string(void *opaque, const unsigned char *s, size_t len)
+{
+    return place(opaque, node_text(SNAP_JSON_STRING,
+                                   snap_strndup((const char *)s, len)));
+}
+
+static int on_start_map(void *opaque)
+{
+    return enter(opaque, SNAP_JSON_OBJECT);
+}
+
+static int on_map_key(void *opaque, const unsigned char *s, size_t len)
+{
+    struct parser *p = opaque;
+
+    p->key[p->depth - 1] = snap_strndup((const char *)s, len);
+    return 1;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorting keeps a hostile object with a million keys from costing a million
+ * squared. */
+static int on_end_map(void *opaque)
+{
+    struct parser *p = opaque;
+    struct snap_json *j = p->open[--p->depth];
+    const char **keys = NULL;
+    char *what = NULL;
+    size_t i;
+    int go = 1;
+
+    if (j->len < 2)
+        return 1;
+    keys = snap_realloc(NULL, j->len, sizeof(*keys));
+    for (i = 0; i < j->len; i++)
+        keys[i] = j->items[i].key;
+    qsort(keys, j->len, sizeof(*keys), by_key);
+    for (i = 1; i < j->len && go; i++) {
+        if (strcmp(keys[i - 1], keys[i]))
+            continue;
+        what = snap_excerpt(keys[i], strlen(keys[i]), 80);
+        go = stop(p, snap_printf("key \"%s\" twice in one object", what));
+    }
+    free(what);
+    free(keys);
+    return go;
+}
+
+static int on_start_array(void *opaque)
+{
+    return enter(opaque, SNAP_JSON_ARRAY);
+}
+
+static int on_end_array(void *opaque)
+{
+    struct parser *p = opaque;
+
+    p->depth--;
+    return 1;
+}
+
+/* yajl_number gets the text as it stands; with it set, yajl never converts
+ * and so never loses a digit. */
+static const yajl_callbacks callbacks = {
+    .yajl_null = on_null,
+    .yajl_boolean = on_boolean,
+    .yajl_number = on_number,
+    .yajl_string = on_string,
+    .yajl_start_map = on_start_map,
+    .yajl_map_key = on_map_key,
+    .yajl_end_map = on_end_map,
+    .yajl_start_array = on_start_array,
+    .yajl_end_array = on_end_array,
+};
+
+static void *yalloc(void *opaque, size_t size)
+{
+    (void)opaque;
+    return snap_realloc(NULL, size, 1);
+}
+
+static void *yrealloc(void *opaque, void *p, size_t size)
+{
+    (void)opaque;
+    return snap_realloc(p, size, 1);
+}
+
+static void yfree(void *opaque, void *p)
+{
+    (void)opaque;
+    free(p);
+}
+
+/* The four digits of a \u escape, or -1. */
+static int hex4(const char *s, size_t n)
+{
+    int v = 0, digit;
+    size_t i;
+
+    if (n < 4)
+        return -1;
+    for (i = 0; i < 4; i++) {
+        if (s[i] >= '0' && s[i] <= '9')
+            digit = s[i] - '0';
+        else if (s[i] >= 'a' && s[i] <= 'f')
+            digit = s[i] - 'a' + 10;
+        else if (s[i] >= 'A' && s[i] <= 'F')
+            digit = s[i] - 'A' + 10;
+        else
+            return -1;
+        v = v * 16 + digit;
+    }
+    return v;
+}
+
+/*
+ * Bytes of the escape at s, which starts with a backslash; 0 and *why_r if
+ * it stands for something no string of ours may hold.  What is no escape at
+ * all is left for yajl to find.
+ */
+static size_t escape(const char *s, size_t n, const char **why_r)
+{
+    int first, second = -1;
+
+    if (n < 2)
+        return n;
+    if (s[1] != 'u')
+        return snap_utf8_seq(s + 1, 1) ? 2 : 1;
+    first = hex4(s + 2, n - 2);
+    if (first < 0)
+        return 2;
+    if (first == 0) {
+        *why_r = "NUL character in a string";
+        return 0;
+    }
+    if (first < 0xd800 || first > 0xdfff)
+        return 6;
+    if (first < 0xdc00 && n >= 12 && s[6] == '\\' && s[7] == 'u')
+        second = hex4(s + 8, n - 8);
+    if (second < 0xdc00 || second > 0xdfff) {
+        *why_r = "unpaired surrogate in a string";
+        return 0;
+    }
+    return 12;
+}
+
+/* What yajl would let pass.  Returns NULL, or the reason and its offset. */
+static const char *precheck(const char *s, size_t len, size_t *offset_r)
+{
+    const char *why = NULL;
+    bool quoted = false;
+    size_t i, step;
+
+    for (i = 0; i < len; i += step) {
+        if (quoted && s[i] == '\\')
+            step = escape(s + i, len - i, &why);
+        else
+            step = snap_utf8_seq(s + i, len - i);
+        if (s[i] == '"')
+            quoted = !quoted;
+        if (!step) {
+            *offset_r = i;
+            return why ? why : "invalid UTF-8";
+        }
+    }
+    return NULL;
+}
+
+int snap_json_parse(const char *text, size_t len, struct snap_json **out_r,
+                    struct snap_err *err)
+{
+    yajl_alloc_funcs afs = {
+        .malloc = yalloc, .realloc = yrealloc, .free = yfree,
+    };
+    const unsigned char *input = (const unsigned char *)text;
+    unsigned char *said = NULL;
+    struct parser p = { 0 };
+    yajl_handle h = NULL;
+    const char *why;
+    size_t offset, i;
+    yajl_status st;
+    int rc;
+
+    *out_r = NULL;
+    if (len && text[len - 1] == '\0')
+        len--;
+    why = precheck(text, len, &offset);
+    if (why) {
+        rc = snap_fail(err, SNAP_CORRUPT, "not valid JSON at offset %zu: %s",
+                       offset, why);
+        goto out;
+    }
+
+    h = yajl_alloc(&callbacks, &afs, &p);
+    st = yajl_parse(h, input, len);
+    offset = st == yajl_status_ok ? len : yajl_get_bytes_consumed(h);
+    if (st == yajl_status_ok)
+        st = yajl_complete_parse(h);
+    if (st != yajl_status_ok) {
+        if (!p.why)
+            said = yajl_get_error(h, 0, input, len);
+        rc = snap_fail(err, SNAP_CORRUPT, "not valid JSON at offset %zu: %s",
+                       offset, p.why ? p.why : (const char *)said);
+        goto out;
+    }
+
+    *out_r = p.root;
+    p.root = NULL;
+    rc = 0;
+
+out:
+    if (said)
+        yajl_free_error(h, said);
+    if (h)
+        yajl_free(h);
+    for (i = 0; i < SNAP_JSON_DEPTH; i++)
+        free(p.key[i]);
+    free(p.why);
+    snap_json_free(p.root);
+    return rc;
+}
+
+/* --- writing ----------------------------------------------------------- */
+
+static void write_string(struct snap_buf *b, const char *s)
+{
+    static const char short_for[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+    size_t seq, left = strlen(s);
+    const char *e;
+
+    snap_buf_add(b, "\"", 1);
+    for (; left; s += seq, left -= seq) {
+        seq = snap_utf8_seq(s, left);
+        for (e = short_for; *e && *e != *s; e += 2)
+            ;
+        if (*e)
+            snap_buf_addf(b, "\\%c", e[1]);
+        else if (snap_is_control(s, seq))
+            snap_buf_addf(b, "\\u%04x", (unsigned char)s[seq - 1]);
+        else
+            snap_buf_add(b, s, seq);
+    }
+    snap_buf_add(b, "\"", 1);
+}
+
+static void new_line(struct snap_buf *b, int level)
+{
+    if (level >= 0)
+        snap_buf_addf(b, "\n%*s", level * INDENT, "");
+}
+
+/* level: how deep we are, or -1 for compact text. */
+static void write_value(struct snap_buf *b, const struct snap_json *j,
+                        int level)
+{
+    const char *ends = is(j, SNAP_JSON_OBJECT) ? "{}" : "[]";
+    int inner = level < 0 ? level : level + 1;
+    size_t i;
+
+    switch (snap_json_type(j)) {
+    case SNAP_JSON_NULL:
+        snap_buf_adds(b, "null");
+        return;
+    case SNAP_JSON_BOOL:
+        snap_buf_adds(b, j->truth ? "true" : "false");
+        return;
+    case SNAP_JSON_NUMBER:
+        snap_buf_adds(b, j->text);
+        return;
+    case SNAP_JSON_STRING:
+        write_string(b, j->text);
+        return;
+    case SNAP_JSON_ARRAY:
+    case SNAP_JSON_OBJECT:
+        break;
+    }
+    snap_buf_add(b, &ends[0], 1);
+    for (i = 0; i < j->len; i++) {
+        if (i)
+            snap_buf_add(b, ",", 1);
+        new_line(b, inner);
+        if (j->items[i].key) {
+            write_string(b, j->items[i].key);
+            snap_buf_adds(b, level < 0 ? ":" : ": ");
+        }
+        write_value(b, j->items[i].value, inner);
+    }
+    if (j->len)
+        new_line(b, level);
+    snap_buf_add(b, &ends[1], 1);
+}
+
+char *snap_json_text(const struct snap_json *j, bool pretty)
+{
+    struct snap_buf b = { 0 };
+
+    write_value(&b, j, pretty ? 0 : -1);
+    return b.data;
+}
+
+/* --- life and death ---------------------------------------------------- */
+
+void snap_json_free(struct snap_json *j)
+{
+    size_t i;
+
+    if (!j)
+        return;
+    for (i = 0; i < j->len; i++) {
+        free(j->items[i].key);
+        snap_json_free(j->items[i].value);
+    }
+    free(j->items);
+    free(j->text);
+    free(j);
+}
+
+struct snap_json *snap_json_copy(const struct snap_json *j)
+{
+    struct snap_json *copy;
+    size_t i;
+
+    if (!j)
+        return NULL;
+    copy = node_text(j->type, snap_strdup(j->text));
+    copy->truth = j->truth;
+    for (i = 0; i < j->len; i++)
+        append(copy, snap_strdup(j->items[i].key),
+               snap_json_copy(j->items[i].value));
+    return copy;
+}
+
+struct snap_json *snap_json_null(void)
+{
+    return node(SNAP_JSON_NULL);
+}
+
+struct snap_json *snap_json_bool(bool v)
+{
+    struct snap_json *j;
+
+    j = node(SNAP_JSON_BOOL);
+    j->truth = v;
+    return j;
+}
+
+struct snap_json *snap_json_int(int64_t v)
+{
+    return node_text(SNAP_JSON_NUMBER, snap_printf("%" PRId64, v));
+}
+
+struct snap_json *snap_json_double(double v)
+{
+    char *s;
+    size_t len;
+
+    if (!__builtin_isfinite(v))
+        return snap_json_null();
+    s = snap_printf("%.3f", v);
+    len = strlen(s);
+    while (s[len - 1] == '0')
+        s[--len] = '\0';
+    if (s[len - 1] == '.')
+        s[--len] = '\0';
+    if (!strcmp(s, "-0"))
+        snap_set(&s, "0");
+    return node_text(SNAP_JSON_NUMBER, s);
+}
+
+/* A copy that is valid UTF-8: each stray byte becomes U+FFFD.  A file name
+ * need not be text, a JSON string must. */
+static char *as_utf8(const char *s)
+{
+    struct snap_buf b = { 0 };
+    size_t seq, left = strlen(s);
+
+    snap_buf_add(&b, "", 0);
+    for (; left; s += seq, left -= seq) {
+        seq = snap_utf8_seq(s, left);
+        if (seq) {
+            snap_buf_add(&b, s, seq);
+        } else {
+            snap_buf_adds(&b, "\xef\xbf\xbd");
+            seq = 1;
+        }
+    }
+    return b.data;
+}
+
+struct snap_json *snap_json_str(const char *s)
+{
+    if (!s)
+        return snap_json_null();
+    return node_text(SNAP_JSON_STRING, as_utf8(s));
+}
+
+struct snap_json *snap_json_array(void)
+{
+    return node(SNAP_JSON_ARRAY);
+}
+
+struct snap_json *snap_json_object(void)
+{
+    return node(SNAP_JSON_OBJECT);
+}
+
+/* --- looking and changing ---------------------------------------------- */
+
+enum snap_json_type snap_json_type(const struct snap_json *j)
+{
+    return j ? j->type : SNAP_JSON_NULL;
+}
+
+size_t snap_json_len(const struct snap_json *j)
+{
+    return j ? j->len : 0;
+}
+
+struct snap_json *snap_json_at(const struct snap_json *j, size_t i)
+{
+    return j && i < j->len ? j->items[i].value : NULL;
+}
+
+const char *snap_json_key_at(const struct snap_json *obj, size_t i)
+{
+    return obj && i < obj->len ? obj->items[i].key : NULL;
+}
+
+void snap_json_push(struct snap_json *arr, struct snap_json *child)
+{
+    if (!is(arr, SNAP_JSON_ARRAY) || !child)
+        abort();
+    append(arr, NULL, child);
+}
+
+/* The place of the key with these n bytes, or NULL. */
+static struct item *find(const struct snap_json *j, const char *key, size_t n)
+{
+    size_t i;
+
+    if (!is(j, SNAP_JSON_OBJECT))
+        return NULL;
+    for (i = 0; i < j->len; i++)
+        if (!strncmp(j->items[i].key, key, n) && !j->items[i].key[n])
+            return &j->items[i];
+    return NULL;
+}
+
+struct snap_json *snap_json_get(const struct snap_json *j, const char *key)
+{
+    struct item *it;
+
+    it = find(j, key, strlen(key));
+    return it ? it->value : NULL;
+}
+
+void snap_json_set(struct snap_json *obj, const char *key,
+                   struct snap_json *child)
+{
+    struct item *it;
+    char *name;
+
+    if (!is(obj, SNAP_JSON_OBJECT))
+        abort();
+    name = as_utf8(key);
+    it = find(obj, name, strlen(name));
+    if (!it && child) {
+        append(obj, name, child);
+        return;
+    }
+    free(name);
+    if (!it || it->value == child)
+        return;
+    snap_json_free(it->value);
+    it->value = child;
+    if (child)
+        return;
+    free(it->key);
+    obj->len--;
+    memmove(it, it + 1, (obj->items + obj->len - it) * sizeof(*it));
+}
+
+struct snap_json *snap_json_path(const struct snap_json *j, const char *path)
+{
+    struct item *it;
+    size_t n;
+
+    for (;;) {
+        n = strcspn(path, ".");
+        it = find(j, path, n);
+        if (!it)
+            return NULL;
+        if (!path[n])
+            return it->value;
+        j = it->value;
+        path += n + 1;
+    }
+}
+
+const char *snap_json_string(const struct snap_json *j, const char *dflt)
+{
+    return is(j, SNAP_JSON_STRING) ? j->text : dflt;
+}
+
+bool snap_json_truth(const struct snap_json *j, bool dflt)
+{
+    return is(j, SNAP_JSON_BOOL) ? j->truth : dflt;
+}
+
+int64_t snap_json_integer(const struct snap_json *j, int64_t dflt)
+{
+    long long v;
+    char *end;
+
+    if (!is(j, SNAP_JSON_NUMBER))
+        return dflt;
+    errno = 0;
+    v = strtoll(j->text, &end, 10);
+    return errno || *end ? dflt : v;
+}
+
+uint64_t snap_json_unsigned(const struct snap_json *j, uint64_t dflt)
+{
+    unsigned long long v;
+    char *end;
+
+    /* strtoull() would take "-1" and wrap it. */
+    if (!is(j, SNAP_JSON_NUMBER) || j->text[0] == '-')
+        return dflt;
+    errno = 0;
+    v = strtoull(j->text, &end, 10);
+    return errno || *end ? dflt : v;
+}
+
+double snap_json_real(const struct snap_json *j, double dflt)
+{
+    double v;
+
+    if (!is(j, SNAP_JSON_NUMBER))
+        return dflt;
+    v = strtod(j->text, NULL);
+    return __builtin_isfinite(v) ? v : dflt;
+}
+
+const char *snap_json_get_str(const struct snap_json *obj, const char *key)
+{
+    return snap_json_string(snap_json_get(obj, key), NULL);
+}
+
+int64_t snap_json_get_int(const struct snap_json *obj, const char *key,
+                          int64_t dflt)
+{
+    return snap_json_integer(snap_json_get(obj, key), dflt);
+}
+
+bool snap_json_get_bool(const struct snap_json *obj, const char *key,
+                        bool dflt)
+{
+    return snap_json_truth(snap_json_get(obj, key), dflt);
+}
+
+void snap_json_set_str(struct snap_json *obj, const char *key, const char *s)
+{
+    snap_json_set(obj, key, snap_json_str(s));
+}
+
+void snap_json_set_int(struct snap_json *obj, const char *key, int64_t v)
+{
+    snap_json_set(obj, key, snap_json_int(v));
+}
+
+void snap_json_set_bool(struct snap_json *obj, const char *key, bool v)
+{
+    snap_json_set(obj, key, snap_json_bool(v));
+}
