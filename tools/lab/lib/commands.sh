@@ -38,7 +38,7 @@ END
 cmd_image() {
     [ $# -eq 0 ] || misuse "image: unexpected '$1'"
     ensure_image
-    echo "$image_dir"
+    echo "$LAB_IMAGE"
 }
 
 # parse_options "OPTION..." "$@": sets $opt_OPTION, and $rest to what is left.
@@ -90,8 +90,8 @@ cmd_exec() {
     lab_find_running
     local args=(-t "$opt_timeout")
     [ -z "$opt_input" ] || args+=(-i "$opt_input")
-    exec "$run/labx" -s "$run/share" -f "$run/agent.in" -p "$qemu_pid" \
-        -l "$run/serial.log" "${args[@]}" -- "${rest[@]}"
+    exec "$LAB_RUN/labx" -s "$LAB_RUN/share" -f "$LAB_RUN/agent.in" -p "$LAB_QEMU" \
+        -l "$LAB_RUN/serial.log" "${args[@]}" -- "${rest[@]}"
 }
 
 # Both ways of copying go through a folder that dom0 sees, under a name of
@@ -102,7 +102,7 @@ cmd_put() {
     lab_find_running
     local src=${rest[0]} dst=${rest[1]} tmp status
     [ -e "$src" ] || die "$src: not there"
-    tmp=$(mktemp -d "$run/share/io/XXXXXX") || exit 1
+    tmp=$(mktemp -d "$LAB_RUN/share/io/XXXXXX") || exit 1
     # shellcheck disable=SC2016 # expanded in dom0
     cp -a --sparse=always -- "$src" "$tmp/" &&
         machine_exec -- sh -c \
@@ -120,7 +120,7 @@ cmd_get() {
     [ ${#rest[@]} -eq 2 ] || misuse "get: give SRC and DST"
     lab_find_running
     local src=${rest[0]} dst=${rest[1]} tmp status
-    tmp=$(mktemp -d "$run/share/io/XXXXXX") || exit 1
+    tmp=$(mktemp -d "$LAB_RUN/share/io/XXXXXX") || exit 1
     machine_exec -- cp -a --sparse=always -- "$src" "/lab/io/${tmp##*/}/" &&
         cp -a --sparse=always -- "$tmp/$(basename "$src")" "$dst"
     status=$?
@@ -151,11 +151,11 @@ cmd_status() {
         LAB_NAME=$(basename "$dir")
         lab_find
         state=stopped
-        if [ -n "$qemu_pid" ]; then
-            state="running for $(ps -o etime= -p "$qemu_pid" | tr -d ' ')"
-            state+=", QEMU is process $qemu_pid"
+        if [ -n "$LAB_QEMU" ]; then
+            state="running for $(ps -o etime= -p "$LAB_QEMU" | tr -d ' ')"
+            state+=", QEMU is process $LAB_QEMU"
         fi
-        echo "$LAB_NAME: $state; files in $run"
+        echo "$LAB_NAME: $state; files in $LAB_RUN"
     done
 }
 
@@ -171,14 +171,14 @@ install_project() {
         warn "the project has no 'make install' yet: nothing to install"
         return 0
     fi
-    rm -rf "$run/share/dest"
-    mkdir "$run/share/dest" || return 1
+    rm -rf "$LAB_RUN/share/dest"
+    mkdir "$LAB_RUN/share/dest" || return 1
     # stdout is for what the command run in dom0 says.
-    make -s -C "$LAB_PROJECT" install DESTDIR="$run/share/dest" >&2 ||
+    make -s -C "$LAB_PROJECT" install DESTDIR="$LAB_RUN/share/dest" >&2 ||
         { warn "make install failed"; return 1; }
     if [ -z "$setup" ] && [ -x "$LAB_PROJECT/tools/front/setup" ]; then
-        rm -rf "$run/share/front"
-        cp -a "$LAB_PROJECT/tools/front" "$run/share/front" || return 1
+        rm -rf "$LAB_RUN/share/front"
+        cp -a "$LAB_PROJECT/tools/front" "$LAB_RUN/share/front" || return 1
         setup=/lab/front/setup
     fi
     # --keep-directory-symlink: /lib and /sbin are links in Debian.
@@ -201,8 +201,8 @@ cmd_install() {
 
 collect_logs() { # DIR
     mkdir -p "$1" || return 1
-    if [ -d "$run/share/io" ] && kill -0 "$qemu_pid" 2>/dev/null; then
-        mkdir -p "$run/share/io/logs"
+    if [ -d "$LAB_RUN/share/io" ] && kill -0 "$LAB_QEMU" 2>/dev/null; then
+        mkdir -p "$LAB_RUN/share/io/logs"
         machine_exec -t 30 -- sh -c '
             cd /lab/io/logs && dmesg >dmesg
             xl dmesg >xl-dmesg 2>&1
@@ -210,15 +210,15 @@ collect_logs() { # DIR
             cp -r /var/log/xen xen
             [ -d /root/lab-logs ] && cp -r /root/lab-logs lab-logs
             true' >/dev/null
-        cp -r "$run/share/io/logs/." "$1/"
+        cp -r "$LAB_RUN/share/io/logs/." "$1/"
     fi
-    tr -d '\r' <"$run/serial.log" >"$1/serial.log"
+    tr -d '\r' <"$LAB_RUN/serial.log" >"$1/serial.log"
 }
 
 # However we end, the machine must not stay.
 run_cleanup() {
     lab_find
-    [ -z "$qemu_pid" ] || machine_kill
+    [ -z "$LAB_QEMU" ] || machine_kill
 }
 
 cmd_run() {
@@ -233,7 +233,7 @@ cmd_run() {
     ensure_image
     local end=$((SECONDS + opt_timeout))
     lab_find
-    [ -z "$qemu_pid" ] || die "a lab named '$LAB_NAME' is running already"
+    [ -z "$LAB_QEMU" ] || die "a lab named '$LAB_NAME' is running already"
     trap run_cleanup EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
@@ -242,26 +242,26 @@ cmd_run() {
     if [ -z "$opt_no_install" ]; then
         install_project '' || die "could not install the project in dom0"
     fi
-    mkdir "$run/share/script" &&
-        cp -a "$folder/." "$run/share/script/" || exit 1
+    mkdir "$LAB_RUN/share/script" &&
+        cp -a "$folder/." "$LAB_RUN/share/script/" || exit 1
     left=$((end - SECONDS))
     [ $left -gt 0 ] || left=1
     # Not straight from the share: programs that map files want a real disk.
     # shellcheck disable=SC2016 # expanded in dom0
-    machine_exec -t $left -S "$run/step" -- sh -c '
+    machine_exec -t $left -S "$LAB_RUN/step" -- sh -c '
         rm -rf /root/lab-script && cp -a /lab/script /root/lab-script &&
         cd /root/lab-script && exec "./$@"' run "$base" "${rest[@]:1}"
     status=$?
     [ $status -ne 124 ] ||
-        warn "timeout of $opt_timeout s; last step: $(cat "$run/step" \
+        warn "timeout of $opt_timeout s; last step: $(cat "$LAB_RUN/step" \
             2>/dev/null || echo none was named)"
     [ -z "$opt_logs" ] || collect_logs "$opt_logs"
     if [ $status -eq 124 ] || [ $status -eq 125 ]; then
         lab_find
-        [ -z "$qemu_pid" ] || machine_kill
+        [ -z "$LAB_QEMU" ] || machine_kill
     else
         lab_find
-        [ -z "$qemu_pid" ] || machine_down
+        [ -z "$LAB_QEMU" ] || machine_down
     fi
     say "done: status $status"
     exit $status
@@ -275,7 +275,7 @@ cmd_shell() {
     no_more shell
     [ -t 0 ] || die "shell needs a terminal"
     lab_find
-    [ -z "$qemu_pid" ] || die "a lab named '$LAB_NAME' is running already"
+    [ -z "$LAB_QEMU" ] || die "a lab named '$LAB_NAME' is running already"
     trap run_cleanup EXIT
     say "starting: about 20 seconds"
     machine_up "$opt_disk" "$opt_mem" 180
@@ -289,7 +289,7 @@ cmd_shell() {
     machine_exec -- sh /lab/bin/lab-console $size &
     shell_pid=$!
     # Leaving either end ends both.
-    socat "STDIO,raw,echo=0,escape=0x1d" "UNIX-CONNECT:$run/console" &
+    socat "STDIO,raw,echo=0,escape=0x1d" "UNIX-CONNECT:$LAB_RUN/console" &
     local socat_pid=$!
     wait -n "$shell_pid" "$socat_pid"
     kill "$shell_pid" "$socat_pid" 2>/dev/null
@@ -297,5 +297,5 @@ cmd_shell() {
     echo
     say "powering off"
     lab_find
-    [ -z "$qemu_pid" ] || machine_down
+    [ -z "$LAB_QEMU" ] || machine_down
 }

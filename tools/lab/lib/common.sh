@@ -3,9 +3,6 @@
 #
 # What all parts of the lab share: messages, and where things are kept.
 
-# Set by one part and used by others.
-image_dir= parts_dir= run= qemu_pid=
-export image_dir parts_dir run qemu_pid
 LAB_STARTED=$SECONDS
 
 say() {
@@ -50,33 +47,33 @@ lab_runtime() {
     echo "$dir"
 }
 
-# Sets LAB_NAME's folder in $run and its QEMU's process in $qemu_pid (empty
+# Sets LAB_NAME's folder in $LAB_RUN and its QEMU's process in $LAB_QEMU (empty
 # when it does not run).
 lab_find() {
     [[ $LAB_NAME =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$ ]] ||
         misuse "'$LAB_NAME' is not a name for a lab"
     local runtime
     runtime=$(lab_runtime) || exit 1
-    run=$runtime/$LAB_NAME
-    qemu_pid=
-    if [ -s "$run/qemu.pid" ]; then
-        read -r qemu_pid <"$run/qemu.pid"
+    LAB_RUN=$runtime/$LAB_NAME
+    LAB_QEMU=
+    if [ -s "$LAB_RUN/qemu.pid" ]; then
+        read -r LAB_QEMU <"$LAB_RUN/qemu.pid"
         # The number may be somebody else's by now.
         local words=
-        [ -r "/proc/$qemu_pid/cmdline" ] &&
-            words=$(tr '\0' ' ' <"/proc/$qemu_pid/cmdline" 2>/dev/null)
-        [[ $words == *"$run/"* ]] || qemu_pid=
+        [ -r "/proc/$LAB_QEMU/cmdline" ] &&
+            words=$(tr '\0' ' ' <"/proc/$LAB_QEMU/cmdline" 2>/dev/null)
+        [[ $words == *"$LAB_RUN/"* ]] || LAB_QEMU=
     fi
 }
 
 lab_find_running() {
     lab_find
-    [ -n "$qemu_pid" ] ||
+    [ -n "$LAB_QEMU" ] ||
         die "no lab named '$LAB_NAME' is running; start one with \"lab up\""
 }
 
 serial_tail() {
-    [ -s "$run/serial.log" ] || return 0
+    [ -s "$LAB_RUN/serial.log" ] || return 0
     warn "end of the console:"
-    tail -n 40 "$run/serial.log" | tr -d '\r' >&2
+    tail -n 40 "$LAB_RUN/serial.log" | tr -d '\r' >&2
 }

@@ -61,7 +61,7 @@ build_parts() { # FOLDER
     "$LAB_TOP/../deps.sh" lab || exit 1
     "${cc[@]}" -o "$1/labx" "$LAB_TOP/host/labx.c" &&
         "${cc[@]}" -static -o "$1/lab-agent" "$LAB_TOP/dom0/agent.c" &&
-        "$LAB_TOP/guest/build" "$image_dir" "$1/guest-initrd"
+        "$LAB_TOP/guest/build" "$LAB_IMAGE" "$1/guest-initrd"
 }
 
 ensure_image() {
@@ -71,8 +71,9 @@ ensure_image() {
     local hash
     hash=$(hash_of "${image[@]}") || exit 1
     build_once image "$hash" build_image
-    image_dir=$built
+    LAB_IMAGE=$built
     hash=$(hash_of "${parts[@]}" <<<"$hash" - ) || exit 1
     build_once parts "$hash" build_parts
-    parts_dir=$built
+    # shellcheck disable=SC2034 # machine.sh does
+    LAB_PARTS=$built
 }

@@ -12,29 +12,29 @@ machine_up() { # DISK MEM TIMEOUT
     local disk=$1 mem=$2 timeout=$3 drive share
     ensure_image
     lab_find
-    [ -z "$qemu_pid" ] || die "a lab named '$LAB_NAME' is running already"
-    rm -rf "$run"
-    share=$run/share
+    [ -z "$LAB_QEMU" ] || die "a lab named '$LAB_NAME' is running already"
+    rm -rf "$LAB_RUN"
+    share=$LAB_RUN/share
     mkdir -p "$share"/{boot,bin,exec,io} || exit 1
 
-    cp "$LAB_TOP/dom0/init" "$parts_dir/lab-agent" \
-        "$parts_dir/guest-initrd" "$image_dir/vmlinuz" "$share/boot/" &&
+    cp "$LAB_TOP/dom0/init" "$LAB_PARTS/lab-agent" \
+        "$LAB_PARTS/guest-initrd" "$LAB_IMAGE/vmlinuz" "$share/boot/" &&
         cp "$LAB_TOP"/dom0/bin/* "$share/bin/" || exit 1
     # What "lab exec" needs later must not vanish with a newer build.
-    cp "$parts_dir/labx" "$run/labx" || exit 1
+    cp "$LAB_PARTS/labx" "$LAB_RUN/labx" || exit 1
 
     if [ -n "$disk" ]; then
         if [ ! -e "$disk" ]; then
-            qemu-img create -q -f qcow2 -F raw -b "$image_dir/root.img" \
+            qemu-img create -q -f qcow2 -F raw -b "$LAB_IMAGE/root.img" \
                 "$disk" || exit 1
         fi
         # A flush in dom0 reaches this file's host; that is the point of it.
         drive=file=$(readlink -f "$disk"),format=qcow2,cache=writeback
     else
-        drive=file=$image_dir/root.img,format=raw,cache=unsafe,snapshot=on
+        drive=file=$LAB_IMAGE/root.img,format=raw,cache=unsafe,snapshot=on
     fi
 
-    mkfifo "$run/agent.in" "$run/agent.out" || exit 1
+    mkfifo "$LAB_RUN/agent.in" "$LAB_RUN/agent.out" || exit 1
     local accel=tcg cpu=$LAB_CPU
     if [ "${LAB_ACCEL:-tcg}" = kvm ]; then
         accel=kvm cpu=host
@@ -44,41 +44,41 @@ machine_up() { # DISK MEM TIMEOUT
     local args=(
         -name "lab-$LAB_NAME" -machine "q35,accel=$accel" -cpu "$cpu"
         -smp 2 -m "$mem" -nodefaults -no-reboot -display none
-        -kernel "$image_dir/xen"
+        -kernel "$LAB_IMAGE/xen"
         -append "console=com1 com1=115200,8n1 dom0_mem=1536M,max:1536M dom0_max_vcpus=2 loglvl=warning guest_loglvl=warning"
-        -initrd "$image_dir/vmlinuz console=hvc0 root=/dev/vda rw init=/sbin/lab-init quiet,$image_dir/initrd"
-        -chardev "socket,id=con,path=$run/console,server=on,wait=off,logfile=$run/serial.log"
+        -initrd "$LAB_IMAGE/vmlinuz console=hvc0 root=/dev/vda rw init=/sbin/lab-init quiet,$LAB_IMAGE/initrd"
+        -chardev "socket,id=con,path=$LAB_RUN/console,server=on,wait=off,logfile=$LAB_RUN/serial.log"
         -serial chardev:con
         -drive "$drive,if=none,id=root"
         -device "virtio-blk-pci,drive=root,$virtio"
         -fsdev "local,id=lab,path=$share,security_model=none,multidevs=remap"
         -device "virtio-9p-pci,fsdev=lab,mount_tag=lab,$virtio"
         -device "virtio-serial-pci,$virtio"
-        -chardev "pipe,id=agent,path=$run/agent"
+        -chardev "pipe,id=agent,path=$LAB_RUN/agent"
         -device virtserialport,chardev=agent,name=lab
         -device "virtio-rng-pci,$virtio"
-        -qmp "unix:$run/qmp,server=on,wait=off"
-        -pidfile "$run/qemu.pid"
+        -qmp "unix:$LAB_RUN/qmp,server=on,wait=off"
+        -pidfile "$LAB_RUN/qemu.pid"
     )
     # In a session of its own: an interrupt at the keyboard is ours to handle.
-    TMPDIR=$run setsid qemu-system-x86_64 "${args[@]}" \
-        >"$run/qemu.log" 2>&1 </dev/null 9>&- &
+    TMPDIR=$LAB_RUN setsid qemu-system-x86_64 "${args[@]}" \
+        >"$LAB_RUN/qemu.log" 2>&1 </dev/null 9>&- &
     local child=$!
     disown
 
     local end=$((SECONDS + timeout))
-    while ! [ -s "$run/qemu.pid" ]; do
+    while ! [ -s "$LAB_RUN/qemu.pid" ]; do
         if ! kill -0 "$child" 2>/dev/null || [ $SECONDS -ge $end ]; then
-            cat "$run/qemu.log" >&2
+            cat "$LAB_RUN/qemu.log" >&2
             die "QEMU did not start"
         fi
         sleep 0.05
     done
-    qemu_pid=$child
+    LAB_QEMU=$child
     # Each try waits for the answer: dom0 reads the bell when it is up.
-    while ! grep -qs 'lab: dom0 is up' "$run/serial.log"; do
+    while ! grep -qs 'lab: dom0 is up' "$LAB_RUN/serial.log"; do
         if ! kill -0 "$child" 2>/dev/null; then
-            cat "$run/qemu.log" >&2
+            cat "$LAB_RUN/qemu.log" >&2
             serial_tail
             die "the machine went away while booting"
         fi
@@ -97,33 +97,33 @@ machine_up() { # DISK MEM TIMEOUT
 }
 
 machine_exec() { # [LABX-OPTION...] -- CMD [ARG...]
-    "$run/labx" -s "$run/share" -f "$run/agent.in" -p "$qemu_pid" \
-        -l "$run/serial.log" "$@"
+    "$LAB_RUN/labx" -s "$LAB_RUN/share" -f "$LAB_RUN/agent.in" -p "$LAB_QEMU" \
+        -l "$LAB_RUN/serial.log" "$@"
 }
 
 # Waits until QEMU is gone; false if it is still there after SECONDS.
 machine_gone() { # SECONDS
     local end=$((SECONDS + $1))
-    while kill -0 "$qemu_pid" 2>/dev/null; do
+    while kill -0 "$LAB_QEMU" 2>/dev/null; do
         [ $SECONDS -lt $end ] || return 1
         sleep 0.1
     done
 }
 
 machine_kill() {
-    kill -9 "$qemu_pid" 2>/dev/null
-    machine_gone 10 || die "QEMU ($qemu_pid) cannot be killed"
+    kill -9 "$LAB_QEMU" 2>/dev/null
+    machine_gone 10 || die "QEMU ($LAB_QEMU) cannot be killed"
     machine_forget
 }
 
 machine_down() {
     # Never wait for a reader: a machine that is stuck has none.
     # shellcheck disable=SC2016 # expanded by that sh
-    timeout 2 sh -c 'echo off >"$1"' sh "$run/agent.in"
+    timeout 2 sh -c 'echo off >"$1"' sh "$LAB_RUN/agent.in"
     if ! machine_gone 20; then
         warn "'$LAB_NAME' does not power off, killing it"
         serial_tail
-        kill -9 "$qemu_pid" 2>/dev/null
+        kill -9 "$LAB_QEMU" 2>/dev/null
         machine_gone 10
     fi
     machine_forget
@@ -131,6 +131,6 @@ machine_down() {
 
 # The console log stays for whoever wants to look; the rest is gone.
 machine_forget() {
-    rm -rf "$run/share"
-    rm -f "$run"/{qemu.pid,console,qmp,agent.in,agent.out}
+    rm -rf "$LAB_RUN/share"
+    rm -f "$LAB_RUN"/{qemu.pid,console,qmp,agent.in,agent.out}
 }
