@@ -9,7 +9,7 @@
 
 enum snap_level {
     SNAP_LOG_DEBUG,          /* -v only: every step and every tool's argv */
-    SNAP_LOG_NOTE,           /* the user should know: "xvdc: CD-ROM, left out" */
+    SNAP_LOG_NOTE,           /* the user should know: "xvdc: left out" */
     SNAP_LOG_WARN,           /* something is not as it should be */
 };
 

@@ -2,8 +2,9 @@
 /*
  * Run another program: an argv array, never a shell; LC_ALL=C; no inherited
  * descriptors; output bounded; a deadline after which its process group gets
- * SIGTERM and, two seconds later, SIGKILL.  Safe beside libxl, which is told to reap only its own children
- * (hyp/).  Asks snap_fault("tool", argv[0]) first.
+ * SIGTERM and, two seconds later, SIGKILL.  Safe beside libxl, which is told
+ * to reap only its own children (hyp/).  Asks snap_fault("tool", argv[0])
+ * first.
  */
 #ifndef SNAP_LIB_RUN_H
 #define SNAP_LIB_RUN_H
