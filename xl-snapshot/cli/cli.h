@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * What the files of the command line share.  Only this folder prints.
+ */
+#ifndef SNAP_CLI_CLI_H
+#define SNAP_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "cli/cmdtable.h"
+#include "core/env.h"
+#include "core/record.h"
+#include "lib/json.h"
+
+/* Exit statuses; promises to scripts. */
+enum snap_exit {
+    SNAP_EXIT_DONE = 0,
+    SNAP_EXIT_FAILED = 1,           /* and everything undone */
+    SNAP_EXIT_USAGE = 2,
+    SNAP_EXIT_RECOVER = 3,          /* and not everything undone */
+};
+int snap_exit_of(int rc);
+
+struct snap_sink;
+struct snap_progress_line;
+
+struct snap_cli {
+    struct snap_env env;
+    FILE *out;
+    FILE *errf;
+    const char *as;                 /* "xl" or "xl-snapshot": typed by whom */
+    const struct snap_cmd *cmd;
+    char *prog;                     /* "xl snapshot-create", for messages */
+    char *store_root;
+    int verbose;
+    bool dry_run;
+    bool json;
+    bool progress_always;           /* xl -t */
+    bool timestamps;                /* xl -T */
+    bool help_shown;                /* --help was given: all is done */
+    struct snap_sink *sink;
+    struct snap_progress_line *line;
+    struct snap_log log;
+    struct snap_progress progress;
+};
+
+/* The commands (cmd_*.c); each returns an exit status. */
+int snap_cmd_create(struct snap_cli *cli, int argc, char **argv);
+int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv);
+
+/* cmd_help.c */
+void snap_help_all(struct snap_cli *cli, FILE *f);
+void snap_help_cmd(struct snap_cli *cli, const struct snap_cmd *cmd, FILE *f);
+int snap_help_main(struct snap_cli *cli, int argc, char **argv);
+/* Hidden: what tools/completion asks.  Quiet; exit status 0 or 1. */
+int snap_complete_main(struct snap_cli *cli, int argc, char **argv);
+
+/* options.c: calls fn for each option of the command's own, handles the
+ * common ones; afterwards argv[*first_r] and on are the operands.  With
+ * --help, cli->help_shown is set and fn may not have seen every option. */
+typedef int snap_opt_fn(void *ctx, const struct snap_opt *opt,
+                        const char *arg, struct snap_err *err);
+int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
+                       snap_opt_fn *fn, void *ctx, int *first_r,
+                       struct snap_err *err);
+
+/* run.c: tables and a connection to the hypervisor into cli->env. */
+int snap_cli_load(struct snap_cli *cli, struct snap_err *err);
+int snap_cli_open(struct snap_cli *cli, struct snap_err *err);
+/* Tell a failure, on stderr and with --json on stdout; returns the status. */
+int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err);
+/* The same for what was typed wrong: with a line on where to read. */
+int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err);
+
+/* log_sink.c: lines to errf, one at a time, in the program's name.  Never
+ * blocks while the guest may be at rest: what a stopped terminal does not
+ * take is kept until snap_sink_flush(). */
+struct snap_sink *snap_sink_new(struct snap_cli *cli);
+void snap_sink_free(struct snap_sink *s);           /* flushes */
+void snap_sink_log(void *opaque, enum snap_level level, const char *msg);
+/* A line of our own; kind is "" or "note: " or "warning: ". */
+void snap_sink_line(struct snap_sink *s, const char *kind, const char *msg);
+/* Draw over the current line of the terminal; "" removes what is drawn.
+ * Dropped if the terminal does not take it now. */
+void snap_sink_draw(struct snap_sink *s, const char *text);
+/* Columns of the terminal; 0 if errf is none. */
+int snap_sink_columns(struct snap_sink *s);
+void snap_sink_flush(struct snap_sink *s);
+/* Notes and warnings said so far, for --json; and has this been said? */
+size_t snap_sink_notes(struct snap_sink *s);
+const char *snap_sink_note_at(struct snap_sink *s, size_t i);
+bool snap_sink_said(struct snap_sink *s, const char *msg);
+
+/* progress.c */
+struct snap_progress_line *snap_progress_line_new(struct snap_sink *s,
+                                                  bool always);
+void snap_progress_line_free(struct snap_progress_line *p);
+void snap_progress_fn(void *opaque, const char *what, uint64_t done,
+                      uint64_t total);
+/* One drawing of the line, at most width columns (0: any).  For tests. */
+char *snap_progress_text(const char *what, uint64_t done, uint64_t total,
+                         double seconds, int width);
+
+/* signals.c.  Until arm(), Ctrl-C ends the program at once, which is right
+ * since nothing has begun.  Afterwards it only sets a flag.  disarm() leaves
+ * SIGPIPE harmless: what was done is done, whoever reads about it. */
+void snap_signals_arm(void);
+void snap_signals_disarm(void);
+int snap_signals_interrupted(void);
+
+/* output.c: a report is one list of fields, printed as text or as JSON. */
+struct snap_column {
+    const char *key;                /* in JSON */
+    const char *head;               /* NULL: JSON only */
+};
+struct snap_report;
+struct snap_report *snap_report_new(void);
+void snap_report_free(struct snap_report *r);
+/* key: path in the JSON object ("memory.path").  label: NULL: not shown to
+ * people.  value is owned.  text: how people read it; NULL: not shown. */
+void snap_report_add(struct snap_report *r, const char *key,
+                     const char *label, struct snap_json *value,
+                     const char *text);
+void snap_report_str(struct snap_report *r, const char *key,
+                     const char *label, const char *value);
+void snap_report_strv(struct snap_report *r, const char *key,
+                      const char *label, char *const *v, size_t n);
+void snap_report_size(struct snap_report *r, const char *key,
+                      const char *label, uint64_t bytes);
+void snap_report_ms(struct snap_report *r, const char *key,
+                    const char *label, double ms);
+void snap_report_bool(struct snap_report *r, const char *key,
+                      const char *label, bool v);
+/* A table; then a row at a time, one cell (or NULL) for each column. */
+void snap_report_table(struct snap_report *r, const char *key,
+                       const struct snap_column *cols, size_t n);
+void snap_report_row(struct snap_report *r, const char *const *cells);
+void snap_report_text(const struct snap_report *r, FILE *f);
+void snap_report_json(const struct snap_report *r, FILE *f);
+
+/* "873 ms", "4.1 s", "2 min 5 s"; caller frees. */
+char *snap_ms_human(double ms);
+/* "memory and 2 disks", "1 disk"; caller frees. */
+char *snap_record_what(const struct snap_record *rec);
+/* The fields of a record that every command shows. */
+void snap_report_record(struct snap_report *r, const struct snap_record *rec);
+/* "running", "paused", … */
+const char *snap_domain_state(const struct snap_domain *d);
+
+/* notes.c: all notes of a command, once each. */
+struct snap_notes {
+    char **v;
+    size_t n;
+};
+void snap_notes_add(struct snap_notes *n, const char *text); /* may be NULL */
+void snap_notes_dispose(struct snap_notes *n);
+
+#endif /* SNAP_CLI_CLI_H */

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-create: options and file into a request, the plan, the deed, the
+ * report.  What the request means is core/request.h's and core/create.h's.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/create.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+static int set_type(struct snap_create_req *req, const char *arg,
+                    struct snap_err *err)
+{
+    if (!strcmp(arg, "internal"))
+        req->type = SNAP_DISK_INTERNAL;
+    else if (!strcmp(arg, "external"))
+        req->type = SNAP_DISK_EXTERNAL;
+    else
+        return snap_fail(err, SNAP_INVAL, "--type %s: it is 'internal' or "
+                         "'external'", arg);
+    snap_set(&req->origin_type, "--type");
+    return 0;
+}
+
+static int set_memory(struct snap_create_req *req, enum snap_memory_want want,
+                      const char *origin, struct snap_err *err)
+{
+    if (req->origin_memory && req->memory != want)
+        return snap_fail(err, SNAP_INVAL, "%s and %s contradict each other",
+                         req->origin_memory, origin);
+    req->memory = want;
+    snap_set(&req->origin_memory, origin);
+    return 0;
+}
+
+static int add_disk(struct snap_create_req *req, const char *spec, bool skip,
+                    struct snap_err *err)
+{
+    int rc;
+    struct snap_disk_choice c = { 0 };
+    char *origin;
+
+    origin = snap_printf("--%s %.*s", skip ? "no-disk" : "disk",
+                         (int)strcspn(spec, ","), spec);
+    if (skip) {
+        rc = snap_vdev_check(spec, err);
+        if (rc) {
+            snap_err_prefix(err, "--no-disk");
+            goto out;
+        }
+        c.vdev = snap_strdup(spec);
+        c.origin = snap_strdup(origin);
+        c.skip = true;
+    } else {
+        rc = snap_disk_choice_parse(spec, false, origin, &c, err);
+        if (rc)
+            goto out;
+    }
+    rc = snap_create_req_add_disk(req, &c, err);
+
+out:
+    free(origin);
+    return rc;
+}
+
+static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
+                     struct snap_err *err)
+{
+    struct snap_create_req *req = ctx;
+
+    switch (opt->id) {
+    case OPT_NAME:
+        snap_set(&req->name, arg);
+        snap_set(&req->origin_name, "--name");
+        return 0;
+    case OPT_DESCRIPTION:
+        snap_set(&req->description, arg);
+        snap_set(&req->origin_description, "--description");
+        return 0;
+    case OPT_DISK_ONLY:
+        return set_memory(req, SNAP_MEM_NO, "--disk-only", err);
+    case OPT_MEMORY:
+        snap_set(&req->memory_file, arg);
+        return set_memory(req, SNAP_MEM_YES, "--memory", err);
+    case OPT_LIVE:
+        req->live = 1;
+        snap_set(&req->origin_live, "--live");
+        return 0;
+    case OPT_PAUSED:
+        req->paused = true;
+        return 0;
+    case OPT_TYPE:
+        return set_type(req, arg, err);
+    case OPT_DISK:
+        return add_disk(req, arg, false, err);
+    case OPT_NO_DISK:
+        return add_disk(req, arg, true, err);
+    case OPT_REUSE_EXTERNAL:
+        req->reuse_external = true;
+        return 0;
+    case OPT_KEEP_PATH:
+        req->keep_path = true;
+        return 0;
+    case OPT_NO_METADATA:
+        req->no_metadata = true;
+        return 0;
+    case OPT_OUTPUT:
+        snap_set(&req->output, arg);
+        return 0;
+    case OPT_NO_WAIT:
+        req->no_wait = true;
+        return 0;
+    default:
+        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
+    }
+}
+
+/*
+ * DOMAIN, DOMAIN CONFIG or CONFIG DOMAIN.  The word with a slash is the file;
+ * without one the domain comes first.  Nothing is guessed from what files or
+ * domains happen to exist.
+ */
+static int operands(struct snap_create_req *req, const char **config_r,
+                    int argc, char **argv, struct snap_err *err)
+{
+    const char *dom = argv[0], *config = NULL;
+
+    if (argc < 1)
+        return snap_fail(err, SNAP_INVAL, "which domain?");
+    if (argc > 2)
+        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
+                         argv[2]);
+    if (argc == 2) {
+        config = argv[1];
+        if (strchr(argv[0], '/')) {
+            if (strchr(argv[1], '/'))
+                return snap_fail(err, SNAP_INVAL, "'%s' and '%s' are both "
+                                 "files; which domain?", argv[0], argv[1]);
+            config = argv[0];
+            dom = argv[1];
+        }
+        if (!*config)
+            return snap_fail(err, SNAP_INVAL,
+                             "the name of the configuration file is empty");
+    } else if (strchr(dom, '/')) {
+        return snap_fail(err, SNAP_INVAL,
+                         "'%s' is a file; which domain?", dom);
+    }
+    if (!*dom)
+        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
+    req->domain = snap_strdup(dom);
+    *config_r = config;
+    return 0;
+}
+
+static int merge_config(struct snap_cli *cli, struct snap_create_req *req,
+                        const char *file, struct snap_err *err)
+{
+    int rc;
+    struct snap_cfg cfg = { 0 };
+    char *text = NULL;
+    size_t len = 0;
+
+    rc = snap_file_read(file, SNAP_CFG_MAX, &text, &len, err);
+    if (rc) {
+        if (rc == SNAP_NOTFOUND && !strchr(file, '/'))
+            snap_err_append(err, "a configuration file that comes before "
+                            "the domain needs a slash, as in ./%s",
+                            req->domain);
+        goto out;
+    }
+    rc = cli->env.cfg_parse(file, text, len, &cfg, err);
+    if (rc)
+        goto out;
+    rc = snap_create_req_merge(req, &cfg, err);
+
+out:
+    snap_cfg_dispose(&cfg);
+    free(text);
+    return rc;
+}
+
+static const struct snap_column disk_cols[] = {
+    { "vdev", "DISK" },
+    { "type", "TYPE" },
+    { "path", "IMAGE NOW" },
+    { "active", "GUEST WRITES TO" },
+    { "frozen", "SNAPSHOT IN" },
+    { "format", NULL },
+};
+
+static void add_disks(struct snap_report *r, const struct snap_record *rec)
+{
+    const struct snap_part *p;
+    size_t i;
+
+    snap_report_table(r, "disks", disk_cols,
+                      sizeof(disk_cols) / sizeof(disk_cols[0]));
+    for (i = 0; i < rec->n_parts; i++) {
+        p = &rec->parts[i];
+        snap_report_row(r, (const char *const[]){
+            p->vdev, snap_disk_type_name(p->type), p->path, p->active_path,
+            p->frozen_path, p->active_format });
+    }
+}
+
+static void add_notes(struct snap_cli *cli, struct snap_report *r,
+                      struct snap_notes *notes)
+{
+    size_t i;
+
+    for (i = 0; i < snap_sink_notes(cli->sink); i++)
+        snap_notes_add(notes, snap_sink_note_at(cli->sink, i));
+    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
+}
+
+static void show(struct snap_cli *cli, const struct snap_report *r)
+{
+    if (cli->json)
+        snap_report_json(r, cli->out);
+    else
+        snap_report_text(r, cli->out);
+}
+
+static void show_plan(struct snap_cli *cli,
+                      const struct snap_create_plan *p)
+{
+    struct snap_report *r = snap_report_new();
+    const struct snap_record *rec = &p->rec;
+    struct snap_notes notes = { 0 };
+    char *text;
+    size_t i;
+
+    snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
+                    "nothing is touched");
+    snap_report_str(r, "name", "snapshot", rec->name);
+    text = snap_printf("%s (id %u, %s, %s)", p->dom.name, p->dom.domid,
+                       snap_guest_type_name(p->dom.type),
+                       snap_domain_state(&p->dom));
+    snap_report_add(r, "domain", "domain", snap_json_str(p->dom.name), text);
+    free(text);
+    snap_report_add(r, "domid", NULL, snap_json_int(p->dom.domid), NULL);
+    snap_report_str(r, "state", NULL, snap_domain_state(&p->dom));
+    snap_report_record(r, rec);
+    if (rec->has_memory) {
+        text = snap_size_human(p->dom.mem_kb << 10);
+        snap_report_str(r, "memory.path", "memory goes to", rec->mem_path);
+        snap_report_add(r, "memory.size", "its size now",
+                        snap_json_int((int64_t)(p->dom.mem_kb << 10)), text);
+        snap_report_bool(r, "memory.live", "live", rec->live);
+        free(text);
+    } else {
+        snap_report_add(r, "memory", NULL, snap_json_null(), NULL);
+    }
+    if (p->space_needed)
+        snap_report_size(r, "space_needed", "space needed", p->space_needed);
+    if (p->space_needed || p->space_free)
+        snap_report_size(r, "space_free", "space free there", p->space_free);
+    snap_report_strv(r, "left_out", "left out", rec->left_out,
+                     rec->n_left_out);
+    for (i = 0; i < p->n_notes; i++)
+        snap_notes_add(&notes, p->notes[i]);
+    add_disks(r, rec);
+    add_notes(cli, r, &notes);
+    show(cli, r);
+    if (!cli->json)
+        for (i = 0; i < notes.n; i++)
+            if (!snap_sink_said(cli->sink, notes.v[i]))
+                fprintf(cli->out, "note: %s\n", notes.v[i]);
+
+    snap_notes_dispose(&notes);
+    snap_report_free(r);
+}
+
+/* "s1: vm1, memory and 2 disks (xvda internal, xvdb external), …" */
+static char *sentence(const struct snap_create_req *req,
+                      const struct snap_create_plan *p,
+                      const struct snap_create_result *res)
+{
+    const struct snap_record *rec = &p->rec;
+    struct snap_buf b = { 0 };
+    char *text;
+    size_t i;
+
+    text = snap_record_what(rec);
+    snap_buf_addf(&b, "%s: %s, %s", rec->name, rec->domain_name, text);
+    free(text);
+    for (i = 0; i < rec->n_parts; i++)
+        snap_buf_addf(&b, "%s%s %s", i ? ", " : " (", rec->parts[i].vdev,
+                      snap_disk_type_name(rec->parts[i].type));
+    if (rec->n_parts)
+        snap_buf_adds(&b, ")");
+    if (rec->has_memory) {
+        text = snap_size_human(rec->mem_size);
+        snap_buf_addf(&b, ", %s", text);
+        free(text);
+    }
+    if (res->window_ms > 0) {
+        text = snap_ms_human(res->window_ms);
+        snap_buf_addf(&b, ", guest stood still %s", text);
+        free(text);
+    }
+    if (req->paused)
+        snap_buf_adds(&b, ", left paused");
+    snap_clean(b.data);
+    return b.data;
+}
+
+static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
+                      const struct snap_create_plan *p,
+                      const struct snap_create_result *res)
+{
+    struct snap_report *r = snap_report_new();
+    const struct snap_record *rec = &p->rec;
+    struct snap_notes notes = { 0 };
+    char *text;
+    size_t i;
+
+    snap_report_str(r, "name", NULL, rec->name);
+    snap_report_str(r, "domain", NULL, rec->domain_name);
+    snap_report_record(r, rec);
+    if (rec->has_memory) {
+        snap_report_str(r, "memory.path", NULL, rec->mem_path);
+        snap_report_size(r, "memory.size", NULL, rec->mem_size);
+        snap_report_str(r, "memory.checksum", NULL, rec->mem_hash);
+        snap_report_bool(r, "memory.live", NULL, rec->live);
+    } else {
+        snap_report_add(r, "memory", NULL, snap_json_null(), NULL);
+    }
+    add_disks(r, rec);
+    snap_report_strv(r, "left_out", NULL, rec->left_out, rec->n_left_out);
+    snap_report_ms(r, "window_ms", NULL, res->window_ms);
+    snap_report_ms(r, "total_ms", NULL, res->total_ms);
+    snap_report_bool(r, "paused", NULL, req->paused || p->paused_before);
+    if (res->output)
+        snap_report_str(r, "output", NULL, res->output);
+    for (i = 0; i < p->n_notes; i++)
+        snap_notes_add(&notes, p->notes[i]);
+    snap_notes_add(&notes, res->stale_path_hint);
+    snap_notes_add(&notes, res->monitor_note);
+    add_notes(cli, r, &notes);
+
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+    } else {
+        text = sentence(req, p, res);
+        fprintf(cli->out, "%s\n", text);
+        free(text);
+        if (res->output)
+            fprintf(cli->out, "%s describes it; snapshot-revert --config "
+                    "needs that file\n", res->output);
+        fflush(cli->out);
+        for (i = 0; i < notes.n; i++)
+            if (!snap_sink_said(cli->sink, notes.v[i]))
+                snap_sink_line(cli->sink, "note: ", notes.v[i]);
+    }
+    snap_notes_dispose(&notes);
+    snap_report_free(r);
+}
+
+int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
+{
+    int rc, status, first = 0;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_create_req req = { .live = -1 };
+    struct snap_create_plan plan = { .store = SNAP_STORE_INIT };
+    struct snap_create_result res = { 0 };
+    const char *config = NULL;
+    bool planned = false;
+
+    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
+    if (!rc && cli->help_shown) {
+        snap_help_cmd(cli, cli->cmd, cli->out);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+    if (!rc)
+        rc = operands(&req, &config, argc - first, argv + first, &err);
+    if (rc) {
+        status = snap_cli_usage(cli, &err);
+        goto out;
+    }
+    if (cli->store_root)
+        cli->env.store_root = cli->store_root;
+
+    if (config) {
+        rc = snap_cli_load(cli, &err);
+        if (rc)
+            goto fail;
+        rc = merge_config(cli, &req, config, &err);
+        if (rc)
+            goto fail;
+    }
+    rc = snap_create_req_check(&req, &err);
+    if (rc)
+        goto fail;
+    rc = snap_cli_open(cli, &err);
+    if (rc)
+        goto fail;
+
+    planned = true;
+    rc = snap_create_plan_make(&cli->env, &req, cli->dry_run, &plan, &err);
+    if (rc)
+        goto fail;
+    if (cli->dry_run) {
+        show_plan(cli, &plan);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+
+    snap_signals_arm();
+    rc = snap_create_run(&cli->env, &req, &plan, &res, &err);
+    snap_signals_disarm();
+    if (rc)
+        goto fail;
+    snap_sink_flush(cli->sink);
+    show_done(cli, &req, &plan, &res);
+    status = SNAP_EXIT_DONE;
+    goto out;
+
+fail:
+    status = snap_cli_fail(cli, &err);
+out:
+    snap_create_result_dispose(&res);
+    if (planned)
+        snap_create_plan_dispose(&plan);
+    snap_create_req_dispose(&req);
+    return status;
+}

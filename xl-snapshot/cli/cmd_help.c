@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Help in xl's own form, from the table; and the answers that bash
+ * completion asks for.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "core/store.h"
+#include "lib/mem.h"
+
+#define LEFT 24                     /* columns before an option's text */
+#define RIGHT 79
+
+static const char *prefix_of(const struct snap_cli *cli)
+{
+    return strcmp(cli->as, "xl") ? "" : SNAP_XL_PREFIX;
+}
+
+void snap_help_all(struct snap_cli *cli, FILE *f)
+{
+    const struct snap_cmd *c;
+    char *name;
+
+    fprintf(f, "Usage: %s [-vfNtT] [--store DIR] <command> [args]\n\n",
+            cli->as);
+    fprintf(f, "Snapshots of Xen domains: memory and disks at one "
+            "instant.\n\n");
+    for (c = snap_cmds; c->name; c++) {
+        name = snap_printf("%s%s", prefix_of(cli), c->name);
+        fprintf(f, " %-19s %s\n", name, c->desc);
+        free(name);
+    }
+    fprintf(f, "\n'%s help <command>' shows its options; --version the "
+            "version.\n", cli->as);
+}
+
+/* text in words, between columns LEFT and RIGHT; the cursor is at LEFT. */
+static void wrap(const char *text, FILE *f)
+{
+    int col = LEFT;
+    size_t n;
+
+    while (*text) {
+        n = strcspn(text, " ");
+        if (col > LEFT && col + 1 + (int)n > RIGHT) {
+            fprintf(f, "\n%*s", LEFT, "");
+            col = LEFT;
+        }
+        if (col > LEFT) {
+            fputc(' ', f);
+            col++;
+        }
+        fwrite(text, 1, n, f);
+        col += (int)n;
+        text += n;
+        while (*text == ' ')
+            text++;
+    }
+    fputc('\n', f);
+}
+
+void snap_help_cmd(struct snap_cli *cli, const struct snap_cmd *cmd, FILE *f)
+{
+    const struct snap_opt *o;
+    struct snap_buf b = { 0 };
+
+    fprintf(f, "Usage: %s [-vtT%s%s] %s%s %s\n\n%s.\n\nOptions:\n\n",
+            cli->as, cmd->modifies ? "f" : "", cmd->can_dryrun ? "N" : "",
+            prefix_of(cli), cmd->name, cmd->usage, cmd->desc);
+    for (o = cmd->opts; o->id != OPT_END; o++) {
+        b.len = 0;
+        if (o->letter)
+            snap_buf_addf(&b, "-%c%s%s, ", o->letter, o->arg ? " " : "",
+                          o->arg ? o->arg : "");
+        snap_buf_addf(&b, "--%s%s%s", o->name, o->arg ? "=" : "",
+                      o->arg ? o->arg : "");
+        if (b.len < LEFT)
+            fprintf(f, "%-*s", LEFT, b.data);
+        else
+            fprintf(f, "%s\n%*s", b.data, LEFT, "");
+        wrap(o->help, f);
+    }
+    fputc('\n', f);
+    snap_buf_dispose(&b);
+}
+
+int snap_help_main(struct snap_cli *cli, int argc, char **argv)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    const struct snap_cmd *cmd = NULL;
+
+    if (argc < 2 || !strcmp(argv[1], "help")) {
+        snap_help_all(cli, cli->out);
+        return SNAP_EXIT_DONE;
+    }
+    if (argc > 2) {
+        snap_fail(&err, SNAP_INVAL, "help takes one command");
+        return snap_cli_usage(cli, &err);
+    }
+    if (snap_cmd_find(argv[1], &cmd, &err))
+        return snap_cli_usage(cli, &err);
+    snap_help_cmd(cli, cmd, cli->out);
+    return SNAP_EXIT_DONE;
+}
+
+static const char *const kinds[] = {
+    [ARG_NONE] = "none",
+    [ARG_TEXT] = "text",
+    [ARG_FILE] = "file",
+    [ARG_DIR] = "dir",
+    [ARG_VDEV] = "vdev",
+    [ARG_TYPE] = "type",
+};
+
+static int complete_options(struct snap_cli *cli, const char *word)
+{
+    const struct snap_cmd *cmd = NULL;
+    const struct snap_opt *o;
+
+    if (snap_cmd_find(word, &cmd, NULL))
+        return 1;
+    for (o = cmd->opts; o->id != OPT_END; o++) {
+        fprintf(cli->out, "--%s %s\n", o->name, kinds[o->kind]);
+        if (o->letter)
+            fprintf(cli->out, "-%c %s\n", o->letter, kinds[o->kind]);
+    }
+    return 0;
+}
+
+static int complete_vdevs(struct snap_cli *cli, const char *who)
+{
+    int rc;
+    struct snap_domain dom = { 0 };
+    struct snap_vbd *vbds = NULL;
+    size_t n = 0, i;
+
+    rc = snap_cli_open(cli, NULL);
+    if (rc)
+        goto out;
+    rc = cli->env.ops->find(cli->env.hyp, who, &dom, NULL);
+    if (rc)
+        goto out;
+    rc = cli->env.ops->disks(cli->env.hyp, &dom, &vbds, &n, NULL);
+    if (rc)
+        goto out;
+    for (i = 0; i < n; i++)
+        fprintf(cli->out, "%s\n", vbds[i].vdev);
+    rc = 0;
+
+out:
+    for (i = 0; i < n; i++)
+        snap_vbd_dispose(&vbds[i]);
+    free(vbds);
+    snap_domain_dispose(&dom);
+    return rc ? 1 : 0;
+}
+
+/* Is this folder of the store the domain's?  By the store alone: the domain
+ * need not exist now. */
+static bool folder_is(struct snap_store *s, const char *who)
+{
+    struct snap_state st = { 0 };
+    bool yes;
+
+    if (!strcmp(s->uuid, who))
+        return true;
+    yes = !snap_state_load(s, &st, NULL) &&
+          snap_streq(st.domain_name, who);
+    snap_state_dispose(&st);
+    return yes;
+}
+
+static void list_folder(struct snap_cli *cli, struct snap_store *s)
+{
+    char *path = snap_printf("%s/records", s->dir);
+    DIR *d = opendir(path);
+    struct dirent *e;
+
+    while (d && (e = readdir(d))) {
+        if (e->d_name[0] == '.' || !snap_has_suffix(e->d_name, ".json"))
+            continue;
+        fprintf(cli->out, "%.*s\n", (int)(strlen(e->d_name) - 5), e->d_name);
+    }
+    if (d)
+        closedir(d);
+    free(path);
+}
+
+static int complete_snapshots(struct snap_cli *cli, const char *who)
+{
+    char **uuids = NULL;
+    size_t n = 0, i;
+    struct snap_store s;
+
+    if (snap_store_domains(cli->env.store_root, &uuids, &n, NULL))
+        return 1;
+    for (i = 0; i < n; i++) {
+        s = (struct snap_store)SNAP_STORE_INIT;
+        if (!snap_store_open(&s, cli->env.store_root, uuids[i], false, NULL)
+            && folder_is(&s, who))
+            list_folder(cli, &s);
+        snap_store_close(&s);
+        free(uuids[i]);
+    }
+    free(uuids);
+    return 0;
+}
+
+int snap_complete_main(struct snap_cli *cli, int argc, char **argv)
+{
+    const struct snap_cmd *c;
+
+    if (argc == 4 && !strcmp(argv[2], "--store"))
+        cli->env.store_root = argv[3];
+    else if (argc != 1 && argc != 2)
+        return 1;
+    if (!strcmp(argv[0], "commands")) {
+        for (c = snap_cmds; c->name; c++)
+            fprintf(cli->out, "%s\n", c->name);
+        return 0;
+    }
+    if (argc < 2)
+        return 1;
+    if (!strcmp(argv[0], "options"))
+        return complete_options(cli, argv[1]);
+    if (!strcmp(argv[0], "vdevs"))
+        return complete_vdevs(cli, argv[1]);
+    if (!strcmp(argv[0], "snapshots"))
+        return complete_snapshots(cli, argv[1]);
+    return 1;
+}

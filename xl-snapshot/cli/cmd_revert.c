@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-revert: the request, the plan, the deed, the report.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/revert.h"
+#include "lib/mem.h"
+
+static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
+                     struct snap_err *err)
+{
+    struct snap_revert_req *req = ctx;
+
+    switch (opt->id) {
+    case OPT_CONFIG:
+        snap_set(&req->config_file, arg);
+        return 0;
+    case OPT_PAUSED:
+        req->paused = true;
+        return 0;
+    case OPT_NO_WAIT:
+        req->no_wait = true;
+        return 0;
+    default:
+        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
+    }
+}
+
+static int operands(struct snap_revert_req *req, int argc, char **argv,
+                    struct snap_err *err)
+{
+    if (argc < 1)
+        return snap_fail(err, SNAP_INVAL, "which domain?");
+    if (!*argv[0])
+        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
+    if (req->config_file) {
+        if (argc > 1)
+            return snap_fail(err, SNAP_INVAL, "either a name ('%s') or "
+                             "--config, not both", argv[1]);
+        if (!*req->config_file)
+            return snap_fail(err, SNAP_INVAL,
+                             "the name of the configuration file is empty");
+    } else {
+        if (argc < 2)
+            return snap_fail(err, SNAP_INVAL, "revert %s to which snapshot?",
+                             argv[0]);
+        if (argc > 2)
+            return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
+                             argv[2]);
+        req->name = snap_strdup(argv[1]);
+    }
+    req->domain = snap_strdup(argv[0]);
+    return 0;
+}
+
+static const struct snap_column disk_cols[] = {
+    { "vdev", "DISK" },
+    { "type", "TYPE" },
+    { "frozen", "SNAPSHOT IN" },
+    { "active", "GUEST WRITES TO" },
+    { "dropped", "DROPPED" },
+    { "format", NULL },
+};
+
+static void add_disks(struct snap_report *r, const struct snap_record *rec)
+{
+    const struct snap_part *p;
+    size_t i;
+
+    snap_report_table(r, "disks", disk_cols,
+                      sizeof(disk_cols) / sizeof(disk_cols[0]));
+    for (i = 0; i < rec->n_parts; i++) {
+        p = &rec->parts[i];
+        snap_report_row(r, (const char *const[]){
+            p->vdev, snap_disk_type_name(p->type), p->frozen_path,
+            p->leaf_path, p->drop_path, p->leaf_format });
+    }
+}
+
+static void add_memory(struct snap_report *r, const struct snap_record *rec)
+{
+    if (!rec->has_memory) {
+        snap_report_add(r, "memory", NULL, snap_json_null(), NULL);
+        return;
+    }
+    snap_report_str(r, "memory.path", "memory from", rec->mem_path);
+    snap_report_size(r, "memory.size", "its size", rec->mem_size);
+    snap_report_str(r, "memory.checksum", NULL, rec->mem_hash);
+}
+
+/* The name the user gave, for a snapshot that a file describes. */
+static const char *name_of(const struct snap_revert_req *req,
+                           const struct snap_record *rec)
+{
+    return rec->name ? rec->name : req->config_file;
+}
+
+static void collect_notes(struct snap_cli *cli,
+                          const struct snap_revert_plan *p,
+                          struct snap_notes *notes)
+{
+    size_t i;
+
+    for (i = 0; i < p->n_notes; i++)
+        snap_notes_add(notes, p->notes[i]);
+    for (i = 0; i < snap_sink_notes(cli->sink); i++)
+        snap_notes_add(notes, snap_sink_note_at(cli->sink, i));
+}
+
+static void show_plan(struct snap_cli *cli, const struct snap_revert_req *req,
+                      const struct snap_revert_plan *p)
+{
+    struct snap_report *r = snap_report_new();
+    struct snap_notes notes = { 0 };
+    char *text;
+    size_t i;
+
+    snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
+                    "nothing is touched");
+    snap_report_str(r, "name", "snapshot", name_of(req, &p->rec));
+    if (p->rec.created) {
+        text = snap_time_iso(p->rec.created);
+        snap_report_str(r, "created", "taken", text);
+        free(text);
+    }
+    if (p->running) {
+        text = snap_printf("%s (id %u, %s), will be destroyed", p->dom.name,
+                           p->dom.domid, snap_domain_state(&p->dom));
+        snap_report_add(r, "domain", "domain", snap_json_str(p->dom.name),
+                        text);
+        free(text);
+        snap_report_str(r, "state", NULL, snap_domain_state(&p->dom));
+    } else {
+        text = snap_printf("%s (does not exist now)", req->domain);
+        snap_report_add(r, "domain", "domain", snap_json_str(req->domain),
+                        text);
+        free(text);
+        snap_report_str(r, "state", NULL, "absent");
+    }
+    snap_report_record(r, &p->rec);
+    add_memory(r, &p->rec);
+    snap_report_str(r, "afterwards", "afterwards",
+                    req->paused ? "paused" : "running");
+    snap_report_strv(r, "left_out", "not in it", p->rec.left_out,
+                     p->rec.n_left_out);
+    add_disks(r, &p->rec);
+    collect_notes(cli, p, &notes);
+    snap_report_strv(r, "notes", NULL, notes.v, notes.n);
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+    } else {
+        snap_report_text(r, cli->out);
+        for (i = 0; i < notes.n; i++)
+            if (!snap_sink_said(cli->sink, notes.v[i]))
+                fprintf(cli->out, "note: %s\n", notes.v[i]);
+    }
+    snap_notes_dispose(&notes);
+    snap_report_free(r);
+}
+
+static void show_done(struct snap_cli *cli, const struct snap_revert_req *req,
+                      const struct snap_revert_plan *p,
+                      const struct snap_revert_result *res)
+{
+    struct snap_report *r = snap_report_new();
+    struct snap_notes notes = { 0 };
+    const char *state = snap_domain_state(&res->dom);
+    char *what, *total, *line;
+    size_t i;
+
+    snap_report_str(r, "name", NULL, name_of(req, &p->rec));
+    snap_report_str(r, "domain", NULL, res->dom.name);
+    snap_report_add(r, "domid", NULL, snap_json_int(res->dom.domid), NULL);
+    snap_report_str(r, "state", NULL, state);
+    snap_report_record(r, &p->rec);
+    add_memory(r, &p->rec);
+    add_disks(r, &p->rec);
+    snap_report_strv(r, "left_out", NULL, p->rec.left_out,
+                     p->rec.n_left_out);
+    snap_report_bool(r, "running_before", NULL, res->running_before);
+    snap_report_ms(r, "down_ms", NULL, res->down_ms);
+    snap_report_ms(r, "total_ms", NULL, res->total_ms);
+    collect_notes(cli, p, &notes);
+    snap_report_strv(r, "notes", NULL, notes.v, notes.n);
+
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+    } else {
+        what = snap_record_what(&p->rec);
+        total = snap_ms_human(res->total_ms);
+        line = snap_printf("%s: reverted to %s (%s), %s as domain %u, %s",
+                           res->dom.name, name_of(req, &p->rec), what, state,
+                           res->dom.domid, total);
+        snap_clean(line);
+        fprintf(cli->out, "%s\n", line);
+        fflush(cli->out);
+        free(what);
+        free(total);
+        free(line);
+        for (i = 0; i < notes.n; i++)
+            if (!snap_sink_said(cli->sink, notes.v[i]))
+                snap_sink_line(cli->sink, "note: ", notes.v[i]);
+    }
+    snap_notes_dispose(&notes);
+    snap_report_free(r);
+}
+
+int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
+{
+    int rc, status, first = 0;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_revert_req req = { 0 };
+    struct snap_revert_plan plan = { .store = SNAP_STORE_INIT,
+                                     .mem_fd = -1 };
+    struct snap_revert_result res = { 0 };
+    bool planned = false;
+
+    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
+    if (!rc && cli->help_shown) {
+        snap_help_cmd(cli, cli->cmd, cli->out);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+    if (!rc)
+        rc = operands(&req, argc - first, argv + first, &err);
+    if (!rc && req.name)
+        rc = snap_name_check(req.name, &err);
+    if (rc) {
+        status = snap_cli_usage(cli, &err);
+        goto out;
+    }
+    if (cli->store_root)
+        cli->env.store_root = cli->store_root;
+
+    rc = snap_cli_open(cli, &err);
+    if (rc)
+        goto fail;
+    planned = true;
+    rc = snap_revert_plan_make(&cli->env, &req, cli->dry_run, &plan, &err);
+    if (rc)
+        goto fail;
+    if (cli->dry_run) {
+        show_plan(cli, &req, &plan);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+
+    snap_signals_arm();
+    rc = snap_revert_run(&cli->env, &req, &plan, &res, &err);
+    snap_signals_disarm();
+    if (rc)
+        goto fail;
+    snap_sink_flush(cli->sink);
+    show_done(cli, &req, &plan, &res);
+    status = SNAP_EXIT_DONE;
+    goto out;
+
+fail:
+    status = snap_cli_fail(cli, &err);
+out:
+    snap_revert_result_dispose(&res);
+    if (planned)
+        snap_revert_plan_dispose(&plan);
+    snap_revert_req_dispose(&req);
+    return status;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See cmdtable.h.  An option has one row here and one case in its command;
+ * tests/cli/test_docs.sh fails when the manual page lacks it or has more.
+ */
+#include "cli/cmdtable.h"
+
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "lib/mem.h"
+
+#define COMMON_OPTS                                                         \
+    { OPT_DRY_RUN, 'N', "dry-run", NULL, ARG_NONE, true,                    \
+      "Print the plan and touch nothing." },                                \
+    { OPT_JSON, 0, "json", NULL, ARG_NONE, true,                            \
+      "Print one JSON object on standard output." },                        \
+    { OPT_STORE, 0, "store", "DIR", ARG_DIR, false,                         \
+      "Keep snapshots below DIR instead of /var/lib/xen/snapshots." },      \
+    { OPT_VERBOSE, 'v', "verbose", NULL, ARG_NONE, true,                    \
+      "Say every step." },                                                  \
+    { OPT_HELP, 'h', "help", NULL, ARG_NONE, true,                          \
+      "Print this help." },                                                 \
+    { OPT_END, 0, NULL, NULL, ARG_NONE, false, NULL }
+
+static const struct snap_opt create_opts[] = {
+    { OPT_NAME, 'n', "name", "NAME", ARG_TEXT, false,
+      "Name of the snapshot (default: seconds since 1970)." },
+    { OPT_DESCRIPTION, 0, "description", "TEXT", ARG_TEXT, false,
+      "A line of text to keep with it." },
+    { OPT_DISK_ONLY, 'D', "disk-only", NULL, ARG_NONE, true,
+      "Only the disks, as a power cut would leave them; not the memory." },
+    { OPT_MEMORY, 0, "memory", "FILE", ARG_FILE, false,
+      "Write the memory to FILE (absolute path) instead of the store." },
+    { OPT_LIVE, 0, "live", NULL, ARG_NONE, true,
+      "Copy most of the memory while the guest runs; a larger file, a "
+      "shorter standstill." },
+    { OPT_PAUSED, 0, "paused", NULL, ARG_NONE, true,
+      "Leave the guest paused afterwards." },
+    { OPT_TYPE, 0, "type", "TYPE", ARG_TYPE, false,
+      "internal (inside the image) or external (a new image takes the "
+      "writes) for all disks; default: what suits each disk." },
+    { OPT_DISK, 0, "disk", "VDEV[,type=TYPE][,target=FILE]", ARG_VDEV, true,
+      "How to take this disk; FILE is the new image. Also format=qcow2. "
+      "May be repeated." },
+    { OPT_NO_DISK, 0, "no-disk", "VDEV", ARG_VDEV, true,
+      "Leave this disk out. May be repeated." },
+    { OPT_REUSE_EXTERNAL, 0, "reuse-external", NULL, ARG_NONE, true,
+      "The targets exist already; use them as they are." },
+    { OPT_KEEP_PATH, 0, "keep-path", NULL, ARG_NONE, true,
+      "Rename the frozen image, so that the new one has the old path and "
+      "no configuration file goes stale." },
+    { OPT_NO_METADATA, 0, "no-metadata", NULL, ARG_NONE, true,
+      "Register nothing in the store; keep what --output writes." },
+    { OPT_OUTPUT, 0, "output", "FILE", ARG_FILE, false,
+      "With --no-metadata: write the file that snapshot-revert --config "
+      "takes." },
+    { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
+      "Fail if another snapshot command works on this domain." },
+    COMMON_OPTS
+};
+
+static const struct snap_opt revert_opts[] = {
+    { OPT_CONFIG, 0, "config", "FILE", ARG_FILE, false,
+      "The snapshot is the one this file describes, not one in the "
+      "store." },
+    { OPT_PAUSED, 0, "paused", NULL, ARG_NONE, true,
+      "Leave the guest paused afterwards." },
+    { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
+      "Fail if another snapshot command works on this domain." },
+    COMMON_OPTS
+};
+
+#define ROW(word, dryrun, modifies, usage, desc)                            \
+    { #word, snap_cmd_##word, dryrun, modifies, usage, desc, word##_opts },
+
+const struct snap_cmd snap_cmds[] = {
+    SNAP_COMMANDS(ROW)
+    { NULL, NULL, false, false, NULL, NULL, NULL },
+};
+
+int snap_cmd_find(const char *word, const struct snap_cmd **cmd_r,
+                  struct snap_err *err)
+{
+    int rc;
+    const struct snap_cmd *cmd, *found = NULL;
+    struct snap_buf all = { 0 };
+    const char *sub = word;
+    unsigned hits = 0;
+    size_t len;
+
+    if (snap_has_prefix(word, SNAP_XL_PREFIX))
+        sub = word + strlen(SNAP_XL_PREFIX);
+    len = strlen(sub);
+
+    for (cmd = snap_cmds; cmd->name; cmd++) {
+        if (strncmp(cmd->name, sub, len))
+            continue;
+        if (!cmd->name[len]) {
+            *cmd_r = cmd;
+            rc = 0;
+            goto out;
+        }
+        found = cmd;
+        snap_buf_addf(&all, "%s%s", hits ? ", " : "", cmd->name);
+        hits++;
+    }
+    if (!hits) {
+        rc = snap_fail(err, SNAP_INVAL, "there is no command '%s'", word);
+        goto out;
+    }
+    if (hits > 1) {
+        rc = snap_fail(err, SNAP_INVAL, "'%s' can be any of: %s", word,
+                       all.data);
+        goto out;
+    }
+    *cmd_r = found;
+    rc = 0;
+
+out:
+    snap_buf_dispose(&all);
+    return rc;
+}

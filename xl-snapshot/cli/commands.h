@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The names and one-line descriptions of all commands: the one list that the
+ * program (cmdtable.c) and the dispatcher for `xl` (tools/front/xl.c) share.
+ * The dispatcher includes nothing else of this project.
+ *
+ * X(word, dry run possible, changes something, operands, description)
+ */
+#ifndef SNAP_CLI_COMMANDS_H
+#define SNAP_CLI_COMMANDS_H
+
+/* In front of the word when the command is given to xl. */
+#define SNAP_XL_PREFIX "snapshot-"
+
+#define SNAP_COMMANDS(X)                                                    \
+    X(create, true, true, "[options] DOMAIN [CONFIG]",                      \
+      "Take a snapshot of a domain: its memory and its disks")              \
+    X(revert, true, true, "[options] DOMAIN NAME | DOMAIN --config FILE",   \
+      "Bring a domain back to a snapshot")
+
+#endif /* SNAP_CLI_COMMANDS_H */

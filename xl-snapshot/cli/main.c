@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The only place where the real tables and the real terminal come together.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/run.h"
+#include "core/store.h"
+
+int main(int argc, char **argv)
+{
+    static char exe[PATH_MAX];
+    struct snap_env env = {
+        .drivers = snap_disk_drivers,
+        .store_root = SNAP_STORE_ROOT,
+    };
+    ssize_t n;
+
+    n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (n > 0) {
+        exe[n] = '\0';
+        env.self_exe = exe;
+    }
+    snap_cli_tables = &snap_cli_real_tables;
+    return snap_cli_main(argc, argv, &env, stdout, stderr);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * getopt_long over a command's row of the table.  It says what is wrong in
+ * the words the user typed, and refuses a valued option given twice: the
+ * second would silently win.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "lib/mem.h"
+
+/* Values of getopt_long for options without a letter. */
+#define LONG_BASE 0x100
+
+static void tables(const struct snap_opt *opts, struct option **longs_r,
+                   struct snap_buf *shorts)
+{
+    size_t n = 0, i;
+    struct option *longs;
+
+    while (opts[n].id != OPT_END)
+        n++;
+    longs = snap_zalloc((n + 1) * sizeof(*longs));
+    /* ':' first: a missing argument is told apart from an unknown option. */
+    snap_buf_adds(shorts, ":");
+    for (i = 0; i < n; i++) {
+        longs[i].name = opts[i].name;
+        longs[i].has_arg = opts[i].kind == ARG_NONE ? no_argument :
+                           required_argument;
+        longs[i].val = LONG_BASE + (int)i;
+        if (opts[i].letter)
+            snap_buf_addf(shorts, "%c%s", opts[i].letter,
+                          opts[i].kind == ARG_NONE ? "" : ":");
+    }
+    *longs_r = longs;
+}
+
+/* How the option now at fault was typed. */
+static char *typed(const struct snap_opt *opts, char **argv)
+{
+    if (optopt >= LONG_BASE)
+        return snap_printf("--%s", opts[optopt - LONG_BASE].name);
+    if (optopt)
+        return snap_printf("-%c", optopt);
+    return snap_strndup(argv[optind - 1], strcspn(argv[optind - 1], "="));
+}
+
+static int refuse(const struct snap_opt *opts, int c, char **argv,
+                  struct snap_err *err)
+{
+    int rc;
+    char *what = typed(opts, argv);
+    const char *word = argv[optind - 1];
+
+    if (c == ':')
+        rc = snap_fail(err, SNAP_INVAL, "option %s needs an argument", what);
+    else if (optopt >= LONG_BASE)
+        rc = snap_fail(err, SNAP_INVAL, "option %s takes no argument", what);
+    else if (!optopt && snap_has_prefix(word, "--"))
+        rc = snap_fail(err, SNAP_INVAL, "unknown or ambiguous option %s",
+                       what);
+    else
+        rc = snap_fail(err, SNAP_INVAL, "unknown option %s", what);
+    free(what);
+    return rc;
+}
+
+static int common(struct snap_cli *cli, const struct snap_opt *o,
+                  const char *arg, bool *mine_r, struct snap_err *err)
+{
+    *mine_r = true;
+    switch (o->id) {
+    case OPT_DRY_RUN:
+        cli->dry_run = true;
+        return 0;
+    case OPT_JSON:
+        cli->json = true;
+        return 0;
+    case OPT_VERBOSE:
+        cli->verbose++;
+        return 0;
+    case OPT_HELP:
+        cli->help_shown = true;
+        return 0;
+    case OPT_STORE:
+        if (arg[0] != '/')
+            return snap_fail(err, SNAP_INVAL,
+                             "--store %s: the path must be absolute", arg);
+        if (cli->store_root && strcmp(cli->store_root, arg))
+            return snap_fail(err, SNAP_INVAL,
+                             "--store is given twice: %s and %s",
+                             cli->store_root, arg);
+        snap_set(&cli->store_root, arg);
+        return 0;
+    default:
+        *mine_r = false;
+        return 0;
+    }
+}
+
+int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
+                       snap_opt_fn *fn, void *ctx, int *first_r,
+                       struct snap_err *err)
+{
+    int rc, c, i;
+    const struct snap_opt *opts = cli->cmd->opts, *o;
+    struct option *longs = NULL;
+    struct snap_buf shorts = { 0 };
+    bool *seen = NULL, mine;
+
+    /* An error may come before --json is reached; it is told as asked. */
+    for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--json"))
+            cli->json = true;
+
+    tables(opts, &longs, &shorts);
+    for (i = 0; opts[i].id != OPT_END; i++)
+        ;
+    seen = snap_zalloc(i * sizeof(*seen));
+
+    opterr = 0;
+    optind = 0;                     /* glibc: start afresh */
+    for (;;) {
+        optopt = 0;
+        c = getopt_long(argc, argv, shorts.data, longs, NULL);
+        if (c < 0)
+            break;
+        if (c == '?' || c == ':') {
+            rc = refuse(opts, c, argv, err);
+            goto out;
+        }
+        for (i = 0; opts[i].id != OPT_END; i++)
+            if (c == LONG_BASE + i || (opts[i].letter && c == opts[i].letter))
+                break;
+        o = &opts[i];
+        if (seen[i] && !o->repeat && o->id != OPT_STORE) {
+            rc = snap_fail(err, SNAP_INVAL, "--%s is given twice", o->name);
+            goto out;
+        }
+        seen[i] = true;
+        rc = common(cli, o, optarg, &mine, err);
+        if (rc)
+            goto out;
+        if (cli->help_shown)
+            goto out;
+        if (mine)
+            continue;
+        rc = fn(ctx, o, optarg, err);
+        if (rc)
+            goto out;
+    }
+    *first_r = optind;
+    rc = 0;
+
+out:
+    free(longs);
+    free(seen);
+    snap_buf_dispose(&shorts);
+    return rc;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A report: what a command found or did, as one list of fields from which
+ * both the text for people and the JSON object are printed.  A field cannot
+ * be in one and forgotten in the other, unless it says so (no label: JSON
+ * only).  The JSON keys are promises (docs/man/xl-snapshot.1.pod).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "lib/mem.h"
+
+struct field {
+    char *label;
+    char *text;
+    struct snap_json *rows;         /* a table: its array in root */
+    const struct snap_column *cols;
+    size_t n_cols;
+};
+
+struct snap_report {
+    struct snap_json *root;
+    struct field *fields;
+    size_t n;
+};
+
+struct snap_report *snap_report_new(void)
+{
+    struct snap_report *r = snap_zalloc(sizeof(*r));
+
+    r->root = snap_json_object();
+    return r;
+}
+
+void snap_report_free(struct snap_report *r)
+{
+    size_t i;
+
+    if (!r)
+        return;
+    for (i = 0; i < r->n; i++) {
+        free(r->fields[i].label);
+        free(r->fields[i].text);
+    }
+    free(r->fields);
+    snap_json_free(r->root);
+    free(r);
+}
+
+static struct field *field_new(struct snap_report *r)
+{
+    struct field *f;
+
+    r->fields = snap_realloc(r->fields, r->n + 1, sizeof(*r->fields));
+    f = &r->fields[r->n++];
+    memset(f, 0, sizeof(*f));
+    return f;
+}
+
+void snap_report_add(struct snap_report *r, const char *key,
+                     const char *label, struct snap_json *value,
+                     const char *text)
+{
+    struct snap_json *obj = r->root, *next;
+    const char *dot;
+    char *part;
+    struct field *f;
+
+    while ((dot = strchr(key, '.'))) {
+        part = snap_strndup(key, dot - key);
+        next = snap_json_get(obj, part);
+        if (!next || snap_json_type(next) != SNAP_JSON_OBJECT) {
+            next = snap_json_object();
+            snap_json_set(obj, part, next);
+        }
+        obj = next;
+        free(part);
+        key = dot + 1;
+    }
+    snap_json_set(obj, key, value);
+
+    if (label && text) {
+        f = field_new(r);
+        f->label = snap_strdup(label);
+        f->text = snap_strdup(text);
+        snap_clean(f->text);
+    }
+}
+
+void snap_report_str(struct snap_report *r, const char *key,
+                     const char *label, const char *value)
+{
+    snap_report_add(r, key, label, snap_json_str(value), value);
+}
+
+void snap_report_strv(struct snap_report *r, const char *key,
+                      const char *label, char *const *v, size_t n)
+{
+    struct snap_json *arr = snap_json_array();
+    struct snap_buf b = { 0 };
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        snap_json_push(arr, snap_json_str(v[i]));
+        snap_buf_addf(&b, "%s%s", i ? ", " : "", v[i]);
+    }
+    snap_report_add(r, key, label, arr, n ? b.data : NULL);
+    snap_buf_dispose(&b);
+}
+
+void snap_report_size(struct snap_report *r, const char *key,
+                      const char *label, uint64_t bytes)
+{
+    char *text = snap_size_human(bytes);
+
+    snap_report_add(r, key, label, snap_json_int((int64_t)bytes), text);
+    free(text);
+}
+
+void snap_report_ms(struct snap_report *r, const char *key,
+                    const char *label, double ms)
+{
+    char *text = snap_ms_human(ms);
+
+    snap_report_add(r, key, label, snap_json_double(ms), text);
+    free(text);
+}
+
+void snap_report_bool(struct snap_report *r, const char *key,
+                      const char *label, bool v)
+{
+    snap_report_add(r, key, label, snap_json_bool(v), v ? "yes" : "no");
+}
+
+void snap_report_table(struct snap_report *r, const char *key,
+                       const struct snap_column *cols, size_t n)
+{
+    struct snap_json *rows = snap_json_array();
+    struct field *f;
+
+    snap_report_add(r, key, NULL, rows, NULL);
+    f = field_new(r);
+    f->rows = rows;
+    f->cols = cols;
+    f->n_cols = n;
+}
+
+void snap_report_row(struct snap_report *r, const char *const *cells)
+{
+    struct field *f = &r->fields[r->n - 1];
+    struct snap_json *row = snap_json_object();
+    size_t i;
+
+    for (i = 0; i < f->n_cols; i++)
+        snap_json_set(row, f->cols[i].key, snap_json_str(cells[i]));
+    snap_json_push(f->rows, row);
+}
+
+static int width_of(const char *s)
+{
+    int n = 0;
+
+    for (; *s; s++)
+        if ((*s & 0xc0) != 0x80)
+            n++;
+    return n;
+}
+
+/* s cleaned, and padded to width columns unless it is the last. */
+static void put(FILE *f, const char *s, int width, bool last)
+{
+    char *clean = snap_strdup(s);
+    int pad = width - width_of(clean);
+
+    snap_clean(clean);
+    fputs(clean, f);
+    if (!last)
+        fprintf(f, "%*s", (pad > 0 ? pad : 0) + 2, "");
+    free(clean);
+}
+
+static const char *cell_of(const struct field *t, size_t row, size_t col)
+{
+    const char *s = snap_json_get_str(snap_json_at(t->rows, row),
+                                      t->cols[col].key);
+
+    return s && *s ? s : "-";
+}
+
+static void put_table(const struct field *t, FILE *f)
+{
+    size_t n = snap_json_len(t->rows), row, col, last = 0;
+    int *width, w;
+
+    if (!n)
+        return;
+    width = snap_zalloc(t->n_cols * sizeof(*width));
+    for (col = 0; col < t->n_cols; col++) {
+        if (!t->cols[col].head)
+            continue;
+        last = col;
+        width[col] = width_of(t->cols[col].head);
+        for (row = 0; row < n; row++) {
+            w = width_of(cell_of(t, row, col));
+            if (w > width[col])
+                width[col] = w;
+        }
+    }
+    fputc('\n', f);
+    for (col = 0; col < t->n_cols; col++)
+        if (t->cols[col].head)
+            put(f, t->cols[col].head, width[col], col == last);
+    fputc('\n', f);
+    for (row = 0; row < n; row++) {
+        for (col = 0; col < t->n_cols; col++)
+            if (t->cols[col].head)
+                put(f, cell_of(t, row, col), width[col], col == last);
+        fputc('\n', f);
+    }
+    fputc('\n', f);
+    free(width);
+}
+
+void snap_report_text(const struct snap_report *r, FILE *f)
+{
+    const struct field *fl;
+    int width = 0, w;
+    size_t i;
+
+    for (i = 0; i < r->n; i++) {
+        w = r->fields[i].label ? width_of(r->fields[i].label) : 0;
+        if (w > width)
+            width = w;
+    }
+    for (i = 0; i < r->n; i++) {
+        fl = &r->fields[i];
+        if (fl->rows) {
+            put_table(fl, f);
+            continue;
+        }
+        put(f, fl->label, width, false);
+        put(f, fl->text, 0, true);
+        fputc('\n', f);
+    }
+}
+
+void snap_report_json(const struct snap_report *r, FILE *f)
+{
+    char *text = snap_json_text(r->root, true);
+
+    fputs(text, f);
+    if (!snap_has_suffix(text, "\n"))
+        fputc('\n', f);
+    free(text);
+}
+
+char *snap_ms_human(double ms)
+{
+    long s;
+
+    if (ms < 999.5)
+        return snap_printf("%.0f ms", ms);
+    if (ms < 59950)
+        return snap_printf("%.1f s", ms / 1000);
+    s = (long)(ms / 1000 + 0.5);
+    return snap_printf("%ld min %ld s", s / 60, s % 60);
+}
+
+char *snap_record_what(const struct snap_record *rec)
+{
+    const char *s = rec->n_parts == 1 ? "" : "s";
+
+    if (rec->has_memory && !rec->n_parts)
+        return snap_strdup("memory");
+    return snap_printf("%s%zu disk%s", rec->has_memory ? "memory and " : "",
+                       rec->n_parts, s);
+}
+
+void snap_report_record(struct snap_report *r, const struct snap_record *rec)
+{
+    struct snap_json *captured = snap_json_array();
+    char *what = snap_record_what(rec);
+
+    snap_report_str(r, "uuid", "uuid", rec->domain_uuid);
+    if (rec->description)
+        snap_report_str(r, "description", "description", rec->description);
+    if (rec->has_memory)
+        snap_json_push(captured, snap_json_str("memory"));
+    if (rec->n_parts)
+        snap_json_push(captured, snap_json_str("disks"));
+    snap_report_add(r, "captured", "captured", captured, what);
+    snap_report_str(r, "consistency", "consistency", rec->consistency);
+    free(what);
+}
+
+const char *snap_domain_state(const struct snap_domain *d)
+{
+    if (d->dying)
+        return "dying";
+    if (d->suspended)
+        return "suspended";
+    if (d->shutdown)
+        return "shut down";
+    if (d->paused)
+        return "paused";
+    return "running";
+}

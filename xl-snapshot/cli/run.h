@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The command line as a function, so that tests can run it over fakes.
+ */
+#ifndef SNAP_CLI_RUN_H
+#define SNAP_CLI_RUN_H
+
+#include <stdio.h>
+
+#include "core/env.h"
+
+/*
+ * How the tables get into an environment whose ops are NULL.  Called once,
+ * when a command is about to need them: help and usage errors work without
+ * Xen.  main() points this at env_real.c; tests fill the template instead.
+ */
+struct snap_cli_tables {
+    int (*load)(struct snap_env *env, struct snap_err *err);
+    /* The process that watches a restored domain; argv = DOMID NAME. */
+    int (*monitor)(struct snap_env *env, int argc, char **argv,
+                   struct snap_err *err);
+};
+extern const struct snap_cli_tables *snap_cli_tables;
+extern const struct snap_cli_tables snap_cli_real_tables; /* env_real.c */
+
+/* Returns the exit status.  The template is copied, not changed. */
+int snap_cli_main(int argc, char **argv, struct snap_env *env_template,
+                  FILE *out, FILE *errf);
+
+#endif /* SNAP_CLI_RUN_H */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Being asked to stop.  While nothing has begun, the usual thing happens: we
+ * end.  From snap_signals_arm() on, SIGINT, SIGTERM and SIGHUP only set a
+ * flag that the core looks at between steps; asking twice changes nothing.
+ *
+ * The handlers restart system calls: what libxl or a library does at that
+ * moment, with a guest at rest, must not fail because of a key press.
+ *
+ * Ctrl-Z would stop us, and a guest that is at rest with us; a terminal may
+ * stop a background process that writes to it; a reader that goes away or a
+ * file size limit would kill us.  None of them may.  The ignored ones are
+ * inherited by the programs we run, which is wanted for the first three: a
+ * stopped save helper stops the guest just the same.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static volatile sig_atomic_t asked;
+
+static void on_ask(int sig)
+{
+    (void)sig;
+    asked = 1;
+}
+
+static void on_nothing(int sig)
+{
+    (void)sig;
+}
+
+static const struct {
+    int sig;
+    void (*fn)(int sig);
+} table[] = {
+    { SIGINT, on_ask },
+    { SIGTERM, on_ask },
+    { SIGHUP, on_ask },
+    { SIGTSTP, SIG_IGN },
+    { SIGTTIN, SIG_IGN },
+    { SIGTTOU, SIG_IGN },
+    { SIGPIPE, on_nothing },        /* not inherited; write() says EPIPE */
+    { SIGXFSZ, on_nothing },        /* likewise EFBIG */
+};
+
+#define N_SIGNALS (sizeof(table) / sizeof(table[0]))
+
+static struct sigaction before[N_SIGNALS];
+static bool armed;
+
+void snap_signals_arm(void)
+{
+    struct sigaction sa;
+    size_t i;
+
+    if (armed)
+        return;
+    asked = 0;
+    for (i = 0; i < N_SIGNALS; i++) {
+        memset(&sa, 0, sizeof(sa));
+        sa.sa_handler = table[i].fn;
+        sa.sa_flags = SA_RESTART;
+        sigemptyset(&sa.sa_mask);
+        /* Who started us with SIGHUP or SIGINT ignored (nohup) meant it. */
+        sigaction(table[i].sig, NULL, &before[i]);
+        if (table[i].fn == on_ask && before[i].sa_handler == SIG_IGN)
+            continue;
+        sigaction(table[i].sig, &sa, NULL);
+    }
+    armed = true;
+}
+
+void snap_signals_disarm(void)
+{
+    size_t i;
+
+    if (!armed)
+        return;
+    for (i = 0; i < N_SIGNALS; i++)
+        if (table[i].sig != SIGPIPE)
+            sigaction(table[i].sig, &before[i], NULL);
+    armed = false;
+}
+
+int snap_signals_interrupted(void)
+{
+    return asked;
+}
