@@ -96,7 +96,8 @@ struct snap_disk_ctx {
      * Every driver asks before it lets a tool write to an image. */
     int (*image_user)(void *opaque, const char *path, char **who_r,
                       struct snap_err *err);
-    void *opaque;
+    void *opaque;                   /* for image_user */
+    void *opaque2;                  /* the core's; drivers leave it alone */
 };
 
 struct snap_disk_driver {

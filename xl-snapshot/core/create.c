@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Carry out the plan of a snapshot.
+ *
+ *   journal "plan"      durable; from here on recover knows all there is to
+ *                       know: every part, every path
+ *   prepare             overlays and the memory file are made, guest running
+ *   guardian            armed
+ *   ┌ window            memory saved (or domain paused), disks taken, the new
+ *   │                   active images made known durably
+ *   └ resume
+ *   commit              memory file checksummed, synced and named, record put
+ *   finish              frozen images protected, state moved, journal removed
+ *
+ * The commit is outside the window on purpose: syncing and checksumming half
+ * a gigabyte would keep the guest standing.  It costs nothing in safety: what
+ * must be known before the guest runs on, its active images, is in the
+ * durable plan and in libxl's configuration; if we die after the resume,
+ * recover completes the record (core/recover.c), and if power goes before the
+ * memory file is whole, it completes it as a disk-only one.
+ *
+ * Whatever fails: the guest first, then the disks, then the files.
+ */
+#include "core/create.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/commit.h"
+#include "core/guardian.h"
+#include "core/journal.h"
+#include "core/memfile.h"
+#include "core/parts.h"
+#include "core/watch.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+void snap_create_result_dispose(struct snap_create_result *r)
+{
+    snap_free(&r->stale_path_hint);
+    snap_free(&r->monitor_note);
+    snap_free(&r->output);
+}
+
+/* Everything that one run holds, so that the steps can be functions. */
+struct run {
+    struct snap_env *env;
+    const struct snap_create_req *req;
+    struct snap_create_plan *p;
+    struct snap_disk_ctx ctx;
+    struct snap_journal journal;
+    struct snap_guardian guardian;
+    struct snap_memfile mem;
+    double stopped_ms;
+    bool taken;                     /* the disks are switched */
+};
+
+static int interrupted(const struct run *r, struct snap_err *err)
+{
+    if (r->env->interrupted && r->env->interrupted())
+        return snap_fail(err, SNAP_INTR, "interrupted; %s runs as before and "
+                         "nothing was changed", r->p->dom.name);
+    return 0;
+}
+
+static int begin(struct run *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_json *plan = snap_commit_plan_json(&r->p->rec, &r->p->dom,
+                                                   r->p->op_id,
+                                                   r->req->no_metadata
+                                                   ? r->req->output : NULL,
+                                                   r->req->paused);
+    char *path = snap_store_journal_path(&r->p->store);
+
+    rc = snap_journal_begin(&r->journal, path, "create", plan, err);
+    free(path);
+    snap_json_free(plan);
+    return rc;
+}
+
+static int prepare(struct run *r, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_record *rec = &r->p->rec;
+
+    for (i = 0; i < rec->n_parts; i++) {
+        struct snap_part *part = &rec->parts[i];
+
+        rc = interrupted(r, err);
+        if (rc)
+            return rc;
+        /* Set first: undo must look at what a failed prepare left. */
+        part->prepared = true;
+        rc = part->drv->prepare(&r->ctx, part, err);
+        if (rc) {
+            snap_err_prefix(err, "%s", part->vdev);
+            return rc;
+        }
+    }
+    if (rec->has_memory) {
+        rc = snap_memfile_create(&r->mem, rec->mem_path, r->p->space_needed,
+                                 err);
+        if (rc)
+            return rc;
+    }
+    rc = snap_guardian_start(r->env, &r->p->dom, &r->guardian, err);
+    if (rc)
+        return rc;
+    rc = snap_journal_mark(&r->journal, "window", NULL, err);
+    if (rc)
+        return rc;
+    return interrupted(r, err);
+}
+
+/* Stop the guest.  On failure it runs as it did. */
+static int stop_guest(struct run *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_create_plan *p = r->p;
+    struct snap_save_result res = { 0 };
+    struct snap_watch watch;
+
+    if (!p->rec.has_memory) {
+        r->stopped_ms = snap_now_ms();
+        return p->paused_before ? 0 : r->env->ops->pause(r->env->hyp, &p->dom,
+                                                         err);
+    }
+    snap_watch_start(&watch, r->env->progress, "saving memory", r->mem.fd,
+                     p->dom.mem_kb * 1024);
+    rc = r->env->ops->save(r->env->hyp, &p->dom, p->rec.config_json,
+                           r->mem.fd, p->rec.live, &res, err);
+    snap_watch_stop(&watch);
+    r->stopped_ms = res.stopped_ms;
+    if (!rc)
+        snap_journal_note(&r->journal, "saved");
+    return rc;
+}
+
+/* Let the guest go on, paused if the user wants it so. */
+static int start_guest(struct run *r, bool paused, struct snap_err *err)
+{
+    int rc;
+    struct snap_create_plan *p = r->p;
+
+    if (p->rec.has_memory)
+        rc = r->env->ops->resume(r->env->hyp, &p->dom, paused, err);
+    else if (paused || p->paused_before)
+        rc = 0;
+    else
+        rc = r->env->ops->unpause(r->env->hyp, &p->dom, err);
+    p->rec.window_ms = snap_now_ms() - r->stopped_ms;
+    if (!rc)
+        snap_guardian_end(&r->guardian);
+    return rc;
+}
+
+/* A take that was carried out but cannot be kept: put the old images back
+ * while the guest still stands. */
+static int untake(struct run *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_record *rec = &r->p->rec;
+
+    rc = snap_parts_undo(&r->ctx, rec->parts, rec->n_parts, &e);
+    if (rc) {
+        err->rc = SNAP_RECOVER;
+        snap_err_append(err, "and the disks could not be put back: %s", e.msg);
+    }
+    return rc ? SNAP_RECOVER : 0;
+}
+
+static int window(struct run *r, struct snap_err *err)
+{
+    int rc, r2;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_create_plan *p = r->p;
+    struct snap_record *rec = &p->rec;
+
+    rc = stop_guest(r, err);
+    if (rc)
+        return rc;
+
+    rc = snap_parts_take(&r->ctx, rec->parts, rec->n_parts, err);
+    if (rc) {
+        untake(r, err);
+        goto out;
+    }
+    rc = snap_parts_set_active(r->env, &p->dom, rec->parts, rec->n_parts, err);
+    if (rc) {
+        snap_err_prefix(err, "telling Xen the new images");
+        if (!untake(r, err)) {
+            /* Half of them may be known already: name the old ones again. */
+            struct snap_err e2 = SNAP_ERR_INIT;
+
+            if (snap_commit_set_old(r->env, &p->dom, rec, &e2)) {
+                err->rc = SNAP_RECOVER;
+                snap_err_append(err, "and Xen still names new images: %s",
+                                e2.msg);
+            }
+        }
+        goto out;
+    }
+    r->taken = true;
+
+out:
+    r2 = start_guest(r, !rc && r->req->paused, &e);
+    if (r2) {
+        /* Once more, the way the guardian would. */
+        struct snap_err e2 = SNAP_ERR_INIT;
+
+        if (r->env->ops->rescue(r->env->hyp, p->dom.uuid, p->dom.monitor_pid,
+                                p->paused_before, &e2)) {
+            snap_fail(err, SNAP_RECOVER, "%s could not be resumed: %s",
+                      p->dom.name, e.msg);
+            snap_err_append(err, "try xl unpause %s", p->dom.name);
+            err->rc = SNAP_RECOVER;
+            return SNAP_RECOVER;
+        }
+        snap_guardian_end(&r->guardian);
+        p->rec.window_ms = snap_now_ms() - r->stopped_ms;
+    }
+    return rc ? (err->rc ? err->rc : rc) : 0;
+}
+
+static char *stale_hint(const struct snap_record *rec)
+{
+    size_t i;
+    struct snap_buf b = { 0 };
+
+    for (i = 0; i < rec->n_parts; i++) {
+        const struct snap_part *p = &rec->parts[i];
+
+        if (!snap_part_moves(p))
+            continue;
+        if (snap_streq(p->path, p->active_path))
+            snap_buf_addf(&b, "%s%s: in %s's xl.cfg, change the format of %s "
+                          "to %s", b.len ? "\n" : "", p->vdev,
+                          rec->domain_name, p->path, p->active_format);
+        else
+            snap_buf_addf(&b, "%s%s: %s is frozen now; in %s's xl.cfg, "
+                          "change this disk to format=%s, target=%s "
+                          "(--keep-path avoids this)", b.len ? "\n" : "",
+                          p->vdev, p->path, rec->domain_name,
+                          p->active_format, p->active_path);
+    }
+    return b.data;
+}
+
+/* Undo what prepare made; guest running, nothing taken. */
+static int abandon(struct run *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_record *rec = &r->p->rec;
+
+    snap_guardian_end(&r->guardian);
+    snap_memfile_abort(&r->mem);
+    if (err->rc == SNAP_RECOVER) {
+        snap_journal_dispose(&r->journal);
+        return SNAP_RECOVER;
+    }
+    rc = snap_parts_undo(&r->ctx, rec->parts, rec->n_parts, &e);
+    if (!rc)
+        rc = snap_journal_end(&r->journal, &e);
+    if (rc) {
+        snap_journal_dispose(&r->journal);
+        snap_err_append(err, "tidying up also failed: %s; it is done by the "
+                        "next snapshot command for %s", e.msg,
+                        r->p->dom.name);
+        err->rc = SNAP_RECOVER;
+        return SNAP_RECOVER;
+    }
+    return err->rc;
+}
+
+int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
+                    struct snap_create_plan *p, struct snap_create_result *res,
+                    struct snap_err *err)
+{
+    int rc;
+    double started = snap_now_ms();
+    struct run r = {
+        .env = env, .req = req, .p = p,
+        .journal = SNAP_JOURNAL_INIT,
+        .guardian = SNAP_GUARDIAN_INIT,
+        .mem = SNAP_MEMFILE_INIT,
+    };
+
+    memset(res, 0, sizeof(*res));
+    snap_ctx_init(&r.ctx, env, p->dom.domid, p->qmp, p->op_id);
+
+    rc = begin(&r, err);
+    if (rc)
+        goto out;
+    rc = prepare(&r, err);
+    if (!rc)
+        rc = window(&r, err);
+    if (rc && !r.taken) {
+        rc = abandon(&r, err);
+        goto out;
+    }
+    /* Taken, and the guest runs on the new images: nothing is undone any
+     * more.  What cannot be finished here, recover finishes. */
+    if (!rc)
+        rc = snap_commit(env, &p->store, &p->rec, &r.mem,
+                         req->no_metadata ? req->output : NULL, err);
+    if (rc) {
+        snap_err_append(err, "the disks of %s are snapshotted and it runs on "
+                        "the new images; the next snapshot command for it "
+                        "completes or repairs the record", p->dom.name);
+        err->rc = rc = SNAP_RECOVER;
+        snap_journal_dispose(&r.journal);
+        goto out;
+    }
+
+    snap_parts_finish(env, &r.ctx, p->rec.parts, p->rec.n_parts);
+    snap_state_after_create(&p->state, &p->rec);
+    rc = snap_state_save(&p->store, &p->state, err);
+    if (!rc)
+        rc = snap_journal_end(&r.journal, err);
+    if (rc) {
+        snap_err_append(err, "the snapshot itself is complete");
+        err->rc = rc = SNAP_RECOVER;
+        snap_journal_dispose(&r.journal);
+        goto out;
+    }
+
+    res->window_ms = p->rec.window_ms;
+    res->stale_path_hint = stale_hint(&p->rec);
+    if (!p->dom.monitor_pid)
+        res->monitor_note = snap_printf("%s has no xl daemon watching it "
+                                        "(and had none before): a reboot or "
+                                        "poweroff in the guest is not acted "
+                                        "on", p->dom.name);
+    if (req->no_metadata)
+        res->output = snap_strdup(req->output);
+    res->total_ms = snap_now_ms() - started;
+
+out:
+    snap_guardian_end(&r.guardian);
+    snap_memfile_dispose(&r.mem);
+    return rc;
+}

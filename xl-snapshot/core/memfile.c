@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See memfile.h.  Knows nothing of what is in the file. */
+#include "core/memfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/fault.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+/* Page headers, QEMU's device state, xenstore records: seen 1.5 MB at most
+ * for 512 MB guests; one part in 64 more for the per-batch PFN lists. */
+#define OVERHEAD (16u << 20)
+
+uint64_t snap_memfile_need(uint64_t mem_kb, bool live, size_t config_len)
+{
+    uint64_t bytes = mem_kb * 1024;
+
+    bytes += bytes / 64;
+    if (live)
+        bytes += bytes / 2;
+    return bytes + OVERHEAD + config_len;
+}
+
+int snap_memfile_create(struct snap_memfile *m, const char *path,
+                        uint64_t need, struct snap_err *err)
+{
+    int rc, fault;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    m->fd = -1;
+    m->path = snap_strdup(path);
+    m->part = snap_printf("%s.part", path);
+
+    if (snap_file_exists(path)) {
+        rc = snap_fail(err, SNAP_EXISTS, "memory image %s exists already; "
+                       "choose another name or remove it", path);
+        goto out;
+    }
+    snap_file_remove(m->part, &ignored);
+    rc = snap_file_create(m->part, 0600, &m->fd, err);
+    if (rc)
+        goto out;
+    fault = snap_fault("file", "fallocate");
+    if (!fault && fallocate(m->fd, FALLOC_FL_KEEP_SIZE, 0, need))
+        fault = errno;
+    if (fault && fault != EOPNOTSUPP && fault != ENOSYS) {
+        rc = snap_fail_errno(err, SNAP_IO, fault, "%s: setting aside %llu MB "
+                             "for the memory image", m->part,
+                             (unsigned long long)need >> 20);
+        goto out;
+    }
+    rc = 0;
+
+out:
+    if (rc)
+        snap_memfile_abort(m);
+    return rc;
+}
+
+struct tick {
+    struct snap_env *env;
+    const char *what;
+    uint64_t total;
+    double next;
+};
+
+static int tick(void *opaque, uint64_t done)
+{
+    struct tick *t = opaque;
+    const struct snap_progress *p = t->env->progress;
+    double now = snap_now_ms();
+
+    if (p && p->fn && (now >= t->next || done >= t->total)) {
+        p->fn(p->opaque, t->what, done, t->total);
+        t->next = now + 250;
+    }
+    return 0;
+}
+
+int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
+                      uint64_t size, char hash_r[33], struct snap_err *err)
+{
+    struct tick t = {
+        .env = env, .what = "checking the memory image", .total = size,
+        .next = snap_now_ms() + 1000,
+    };
+
+    return snap_file_hash(fd, path, hash_r, tick, &t, err);
+}
+
+int snap_memfile_commit(struct snap_memfile *m, struct snap_env *env,
+                        uint64_t *size_r, char hash_r[33],
+                        struct snap_err *err)
+{
+    int rc;
+    struct stat st;
+
+    if (fstat(m->fd, &st)) {
+        rc = snap_fail_errno(err, SNAP_IO, errno, "%s", m->part);
+        goto out;
+    }
+    /* Gives back what was set aside and not used. */
+    if (ftruncate(m->fd, st.st_size)) {
+        rc = snap_fail_errno(err, SNAP_IO, errno, "%s: truncate", m->part);
+        goto out;
+    }
+    rc = snap_memfile_hash(env, m->fd, m->part, st.st_size, hash_r, err);
+    if (rc)
+        goto out;
+    rc = snap_file_sync(m->fd, m->part, err);
+    if (rc)
+        goto out;
+    rc = snap_file_rename(m->part, m->path, err);
+    if (rc)
+        goto out;
+    *size_r = st.st_size;
+
+out:
+    return rc;
+}
+
+void snap_memfile_abort(struct snap_memfile *m)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (m->fd >= 0)
+        close(m->fd);
+    m->fd = -1;
+    if (m->part)
+        snap_file_remove(m->part, &ignored);
+    snap_memfile_dispose(m);
+}
+
+void snap_memfile_dispose(struct snap_memfile *m)
+{
+    if (m->fd >= 0)
+        close(m->fd);
+    m->fd = -1;
+    snap_free(&m->path);
+    snap_free(&m->part);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The file of a memory image: made under a name that says it is not done
+ * (PATH.part), given its space before the guest is stopped, and put in place
+ * durably, with its size and checksum taken, after the guest runs again.
+ */
+#ifndef SNAP_CORE_MEMFILE_H
+#define SNAP_CORE_MEMFILE_H
+
+#include "core/env.h"
+
+struct snap_memfile {
+    int fd;                         /* -1 */
+    char *path;                     /* final */
+    char *part;                     /* while being written */
+};
+#define SNAP_MEMFILE_INIT { .fd = -1 }
+
+/* Bytes that saving mem_kb of guest memory takes at most, with live's pages
+ * sent again. */
+uint64_t snap_memfile_need(uint64_t mem_kb, bool live, size_t config_len);
+/* Guest running.  0600; SNAP_EXISTS if path is taken; SNAP_NOSPACE if `need`
+ * bytes cannot be set aside.  A .part left by a dead command is replaced. */
+int snap_memfile_create(struct snap_memfile *m, const char *path,
+                        uint64_t need, struct snap_err *err);
+/* Guest running again.  Trims, syncs, measures, checksums, renames. */
+int snap_memfile_commit(struct snap_memfile *m, struct snap_env *env,
+                        uint64_t *size_r, char hash_r[33],
+                        struct snap_err *err);
+/* Remove whatever there is of it.  Idempotent. */
+void snap_memfile_abort(struct snap_memfile *m);
+void snap_memfile_dispose(struct snap_memfile *m);
+
+/* fd's checksum with progress "checking the memory image". */
+int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
+                      uint64_t size, char hash_r[33], struct snap_err *err);
+
+#endif /* SNAP_CORE_MEMFILE_H */

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The plan of a revert: load the snapshot and prove, while the domain runs
+ * undisturbed, that every part of it can be brought back.  Changes nothing
+ * but the store's own folders and lock.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/domcfg.h"
+#include "core/memfile.h"
+#include "core/parts.h"
+#include "core/recover.h"
+#include "core/resolve.h"
+#include "core/revert.h"
+#include "disk/overlay.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+/* What libxl and the toolstack need beside the guest's own memory: shadow or
+ * HAP tables, video memory; libxl's default is 1 MB a vCPU and 8 kB a MB. */
+#define MEM_SLACK_KB (8u << 10)
+
+void snap_revert_plan_dispose(struct snap_revert_plan *p)
+{
+    if (p->mem_fd >= 0)
+        close(p->mem_fd);
+    snap_domain_dispose(&p->dom);
+    snap_record_dispose(&p->rec);
+    snap_records_free(&p->all, &p->n_all);
+    snap_state_dispose(&p->state);
+    snap_free(&p->config_json);
+    snap_free(&p->old_config);
+    snap_notes_free(&p->notes, &p->n_notes);
+    snap_store_close(&p->store);
+    memset(p, 0, sizeof(*p));
+    p->mem_fd = -1;
+    p->store.lock_fd = -1;
+}
+
+/* The record out of the user's file. */
+static int load_config_file(struct snap_env *env, const char *file,
+                            struct snap_record *rec, struct snap_err *err)
+{
+    int rc;
+    char *text = NULL;
+    size_t len;
+    struct snap_cfg cfg = { 0 };
+
+    rc = snap_file_read(file, SNAP_CFG_MAX, &text, &len, err);
+    if (rc)
+        goto out;
+    rc = env->cfg_parse(file, text, len, &cfg, err);
+    if (rc)
+        goto out;
+    rc = snap_record_from_cfg(&cfg, env->drivers, rec, err);
+
+out:
+    snap_cfg_dispose(&cfg);
+    free(text);
+    return rc;
+}
+
+/* Open the memory image and read its header; size and checksum come later,
+ * when cheaper checks have passed. */
+static int open_memory(struct snap_env *env, struct snap_revert_plan *p,
+                       char **header_r, struct snap_err *err)
+{
+    struct snap_record *r = &p->rec;
+    struct stat st;
+
+    p->mem_fd = open(r->mem_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (p->mem_fd < 0)
+        return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
+                               errno, "memory image %s", r->mem_path);
+    if (fstat(p->mem_fd, &st) || !S_ISREG(st.st_mode))
+        return snap_fail(err, SNAP_REFUSED, "memory image %s is not a "
+                         "regular file", r->mem_path);
+    if (r->mem_size && (uint64_t)st.st_size != r->mem_size)
+        return snap_fail(err, SNAP_CORRUPT, "memory image %s has %llu bytes "
+                         "and was recorded with %llu; it is damaged, and "
+                         "nothing was changed", r->mem_path,
+                         (unsigned long long)st.st_size,
+                         (unsigned long long)r->mem_size);
+    r->mem_size = st.st_size;
+    return env->ops->image_check(env->hyp, p->mem_fd, header_r, err);
+}
+
+/* What a plain V11 file leaves unsaid about its disks. */
+static int complete_parts(struct snap_record *r, struct snap_err *err)
+{
+    int rc;
+    size_t i, n = 0;
+    struct snap_vbd *vbds = NULL;
+
+    rc = snap_domcfg_disks(r->config_json, &vbds, &n, err);
+    if (rc)
+        goto out;
+    for (i = 0; i < r->n_parts; i++) {
+        struct snap_part *part = &r->parts[i];
+        const struct snap_vbd *v = snap_vbd_find(vbds, n, part->vdev);
+
+        snap_set(&part->tag, r->name);
+        if (part->frozen_path)
+            continue;
+        if (part->type == SNAP_DISK_EXTERNAL && part->active_path) {
+            rc = snap_overlay_backing(part->active_path, &part->frozen_path,
+                                      &part->frozen_format, err);
+            if (rc) {
+                snap_err_prefix(err, "%s", part->vdev);
+                goto out;
+            }
+        } else if (v) {
+            snap_set(&part->frozen_path, v->path);
+            snap_set(&part->frozen_format, v->format);
+            snap_set(&part->active_path, v->path);
+            snap_set(&part->active_format, v->format);
+        } else {
+            rc = snap_fail(err, SNAP_INVAL, "%s: the file does not say which "
+                           "image holds its snapshot, and the domain has no "
+                           "such disk; add image=PATH", part->vdev);
+            goto out;
+        }
+        snap_set(&part->path, part->frozen_path);
+        snap_set(&part->format, part->frozen_format);
+    }
+    rc = 0;
+
+out:
+    snap_vbds_free(&vbds, &n);
+    return rc;
+}
+
+static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
+                          struct snap_err *err)
+{
+    int rc;
+    char *name = NULL, uuid[37] = "";
+    struct snap_domain other = { 0 };
+    struct snap_record *r = &p->rec;
+
+    rc = snap_domcfg_identity(r->config_json, &name, uuid, NULL, NULL, err);
+    if (rc)
+        goto out;
+    if (r->domain_uuid[0] && !snap_streq(uuid, r->domain_uuid)) {
+        rc = snap_fail(err, SNAP_CORRUPT, "the configuration in snapshot %s "
+                       "is of domain %s, not of %s", r->name, uuid,
+                       r->domain_uuid);
+        goto out;
+    }
+    memcpy(r->domain_uuid, uuid, sizeof(uuid));
+    if (!r->domain_name)
+        snap_set(&r->domain_name, name);
+    if (p->running && !snap_streq(p->dom.uuid, uuid)) {
+        rc = snap_fail(err, SNAP_REFUSED, "snapshot %s is of domain %s "
+                       "(UUID %s), but the running %s has UUID %s; destroy "
+                       "or rename it first", r->name, name, uuid,
+                       p->dom.name, p->dom.uuid);
+        goto out;
+    }
+    /* The name that the new domain will have must be free, but for us. */
+    rc = env->ops->find(env->hyp, name, &other, err);
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+        rc = 0;
+    } else if (!rc && !snap_streq(other.uuid, uuid) &&
+               snap_streq(other.name, name)) {
+        rc = snap_fail(err, SNAP_REFUSED, "another domain (UUID %s) is named "
+                       "%s now; rename or destroy it first", other.uuid,
+                       name);
+    }
+
+out:
+    snap_domain_dispose(&other);
+    free(name);
+    return rc;
+}
+
+/* Disks that are not in the snapshot keep the image they have now. */
+static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
+                         struct snap_err *err)
+{
+    int rc;
+    size_t i, n_now = 0, n_cfg = 0, m = 0;
+    struct snap_vbd *now = NULL, *cfg = NULL;
+    struct snap_active *a = NULL;
+    struct snap_record *r = &p->rec;
+
+    rc = snap_domcfg_disks(r->config_json, &cfg, &n_cfg, err);
+    if (rc)
+        goto out;
+    if (p->running) {
+        rc = env->ops->disks(env->hyp, &p->dom, &now, &n_now, err);
+        if (rc)
+            goto out;
+    }
+    a = snap_realloc(NULL, n_cfg + 1, sizeof(*a));
+    for (i = 0; i < n_cfg; i++) {
+        size_t k;
+        const struct snap_vbd *v;
+        const struct snap_leaf *leaf;
+        const char *path = cfg[i].path;
+
+        for (k = 0; k < r->n_parts; k++)
+            if (snap_streq(r->parts[k].vdev, cfg[i].vdev))
+                break;
+        if (k < r->n_parts)
+            continue;
+        v = snap_vbd_find(now, n_now, cfg[i].vdev);
+        leaf = snap_state_leaf(&p->state, cfg[i].vdev);
+        if (!cfg[i].readonly && !cfg[i].cdrom && (v || leaf)) {
+            a[m].vdev = cfg[i].vdev;
+            a[m].path = path = v ? v->path : leaf->path;
+            a[m].format = v ? v->format : leaf->format;
+            m++;
+            snap_note_add(&p->notes, &p->n_notes, "%s: not in the snapshot, "
+                          "keeps what it has now", cfg[i].vdev);
+        }
+        if (path && path[0] == '/' && access(path, F_OK)) {
+            rc = snap_fail_errno(err, SNAP_NOTFOUND, errno, "%s: %s, which "
+                                 "the domain's configuration names",
+                                 cfg[i].vdev, path);
+            goto out;
+        }
+    }
+    rc = snap_domcfg_set_disks(r->config_json, a, m, &p->config_json, err);
+
+out:
+    free(a);
+    snap_vbds_free(&now, &n_now);
+    snap_vbds_free(&cfg, &n_cfg);
+    return rc;
+}
+
+/* An image that another snapshot froze must not be changed in place. */
+static int check_frozen_by_others(const struct snap_revert_plan *p,
+                                  const struct snap_part *part,
+                                  struct snap_err *err)
+{
+    size_t i, k;
+
+    if (part->type != SNAP_DISK_INTERNAL)
+        return 0;
+    for (i = 0; i < p->n_all; i++)
+        for (k = 0; k < p->all[i].n_parts; k++) {
+            const struct snap_part *o = &p->all[i].parts[k];
+
+            if (o->type == SNAP_DISK_EXTERNAL &&
+                snap_streq(o->frozen_path, part->frozen_path))
+                return snap_fail(err, SNAP_REFUSED, "%s is the frozen base "
+                                 "of snapshot %s; going back to the internal "
+                                 "snapshot %s inside it would destroy that",
+                                 part->frozen_path, p->all[i].name,
+                                 part->tag);
+        }
+    return 0;
+}
+
+/* The leaf that the domain has now goes away if we made it and no snapshot
+ * needs it. */
+static void plan_drop(const struct snap_revert_plan *p, struct snap_part *part)
+{
+    const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
+
+    snap_free(&part->drop_path);
+    if (!leaf || !leaf->made || part->type != SNAP_DISK_EXTERNAL)
+        return;
+    if (snap_streq(leaf->path, part->frozen_path) ||
+        snap_streq(leaf->path, part->leaf_path) ||
+        snap_records_need(p->all, p->n_all, leaf->path))
+        return;
+    snap_set(&part->drop_path, leaf->path);
+}
+
+static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
+                        struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_disk_ctx ctx;
+
+    snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, NULL,
+                  p->op_id);
+    for (i = 0; i < p->rec.n_parts; i++) {
+        struct snap_part *part = &p->rec.parts[i];
+        const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
+
+        if (!part->stem && leaf)
+            part->stem = snap_strdup(leaf->stem);
+        rc = part->drv->verify(&ctx, part, err);
+        if (!rc)
+            rc = check_frozen_by_others(p, part, err);
+        if (rc) {
+            snap_err_prefix(err, "%s", part->vdev);
+            return rc;
+        }
+        plan_drop(p, part);
+    }
+    return 0;
+}
+
+static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
+                        struct snap_err *err)
+{
+    int rc;
+    uint64_t free_kb = 0, have, need;
+    struct snap_record *r = &p->rec;
+    char hash[33];
+
+    need = r->mem_kb ? r->mem_kb + r->mem_kb / 100 + MEM_SLACK_KB : 0;
+    rc = env->ops->free_mem(env->hyp, &free_kb, err);
+    if (rc)
+        return rc;
+    have = free_kb + (p->running ? p->dom.mem_kb : 0);
+    if (need > have + (p->running ? MEM_SLACK_KB + p->dom.mem_kb / 100 : 0))
+        return snap_fail(err, SNAP_NOSPACE, "%s needs %llu MB of memory and "
+                         "the host has %llu MB free%s", r->domain_name,
+                         (unsigned long long)need >> 10,
+                         (unsigned long long)have >> 10,
+                         p->running ? " once it is destroyed" : "");
+    if (!r->has_memory || !r->mem_hash[0])
+        return 0;
+    rc = snap_memfile_hash(env, p->mem_fd, r->mem_path, r->mem_size, hash,
+                           err);
+    if (rc)
+        return rc;
+    if (strcmp(hash, r->mem_hash))
+        return snap_fail(err, SNAP_CORRUPT, "memory image %s does not have "
+                         "the checksum it was recorded with (%s, now %s); it "
+                         "is damaged, and nothing was changed", r->mem_path,
+                         r->mem_hash, hash);
+    return 0;
+}
+
+/* The domain by name or number if it runs, else by what the store knows. */
+static int resolve(struct snap_env *env, const struct snap_revert_req *req,
+                   struct snap_revert_plan *p, char uuid_r[37],
+                   struct snap_err *err)
+{
+    int rc;
+
+    rc = env->ops->find(env->hyp, req->domain, &p->dom, err);
+    if (!rc) {
+        p->running = true;
+        memcpy(uuid_r, p->dom.uuid, 37);
+        return 0;
+    }
+    if (rc != SNAP_NOTFOUND)
+        return rc;
+    snap_err_clear(err);
+    snap_domain_dispose(&p->dom);
+    memset(&p->dom, 0, sizeof(p->dom));
+    if (req->config_file && p->rec.domain_uuid[0]) {
+        memcpy(uuid_r, p->rec.domain_uuid, 37);
+        return 0;
+    }
+    return snap_store_resolve(env->store_root, req->domain, uuid_r, err);
+}
+
+static int load_record(struct snap_env *env, const struct snap_revert_req *req,
+                       struct snap_revert_plan *p, struct snap_err *err)
+{
+    int rc;
+    char *header = NULL;
+    struct snap_record *r = &p->rec;
+
+    if (!req->config_file) {
+        rc = snap_store_get(&p->store, req->name, env->drivers, r, err);
+        if (rc)
+            goto out;
+    }
+    if (r->has_memory) {
+        rc = open_memory(env, p, &header, err);
+        if (rc)
+            goto out;
+        if (!r->config_json) {
+            r->config_json = header;
+            header = NULL;
+        }
+    }
+    if (!r->config_json && p->running) {
+        rc = env->ops->config(env->hyp, &p->dom, &r->config_json, err);
+        if (rc)
+            goto out;
+    }
+    if (!r->config_json) {
+        rc = snap_fail(err, SNAP_INVAL, "%s says nothing about the domain's "
+                       "configuration, and %s does not run; use the file "
+                       "that snapshot-create --output wrote",
+                       req->config_file, req->domain);
+        goto out;
+    }
+    rc = req->config_file ? complete_parts(r, err) : 0;
+
+out:
+    free(header);
+    return rc;
+}
+
+int snap_revert_plan_make(struct snap_env *env,
+                          const struct snap_revert_req *req, bool dry_run,
+                          struct snap_revert_plan *p, struct snap_err *err)
+{
+    int rc;
+    char uuid[37] = "";
+
+    memset(p, 0, sizeof(*p));
+    p->mem_fd = -1;
+    p->store.lock_fd = -1;
+
+    rc = snap_op_id_make(p->op_id, err);
+    if (rc)
+        goto out;
+    if (req->config_file) {
+        rc = load_config_file(env, req->config_file, &p->rec, err);
+        if (rc)
+            goto out;
+    }
+    rc = resolve(env, req, p, uuid, err);
+    if (rc)
+        goto out;
+    rc = snap_store_open(&p->store, env->store_root, uuid,
+                         !dry_run && (req->config_file || p->running), err);
+    if (rc)
+        goto out;
+    if (!dry_run) {
+        rc = snap_store_lock(&p->store, !req->no_wait, "snapshot-revert",
+                             env->log, err);
+        if (rc)
+            goto out;
+    }
+    rc = snap_recover_before(env, &p->store, dry_run, err);
+    if (rc)
+        goto out;
+
+    /* We may have waited, or repaired: look again. */
+    snap_domain_dispose(&p->dom);
+    memset(&p->dom, 0, sizeof(p->dom));
+    p->running = false;
+    rc = env->ops->find_uuid(env->hyp, uuid, &p->dom, err);
+    if (!rc) {
+        p->running = true;
+    } else if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+    } else {
+        goto out;
+    }
+    if (p->running && p->dom.dying) {
+        rc = snap_fail(err, SNAP_BUSY, "%s is being destroyed; try again "
+                       "when it is gone", p->dom.name);
+        goto out;
+    }
+    if (p->running && p->dom.stubdom) {
+        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s has its device model in a "
+                       "stub domain", p->dom.name);
+        goto out;
+    }
+
+    rc = snap_state_load(&p->store, &p->state, err);
+    if (rc)
+        goto out;
+    rc = snap_store_all(&p->store, env->drivers, env->log, &p->all, &p->n_all,
+                        err);
+    if (rc)
+        goto out;
+    rc = load_record(env, req, p, err);
+    if (rc)
+        goto out;
+    rc = check_identity(env, p, err);
+    if (rc)
+        goto out;
+    rc = keep_left_out(env, p, err);
+    if (rc)
+        goto out;
+    rc = verify_parts(env, p, err);
+    if (rc)
+        goto out;
+    rc = check_memory(env, p, err);
+    if (rc)
+        goto out;
+    if (p->running)
+        rc = env->ops->config(env->hyp, &p->dom, &p->old_config, err);
+
+out:
+    if (rc)
+        snap_revert_plan_dispose(p);
+    return rc;
+}

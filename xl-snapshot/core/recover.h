@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Finish or undo what an interrupted command left.  The journal says where to
+ * look; the domain and the images say what is there.  Before its commit point
+ * a snapshot is undone if nothing was taken, and finished if it was.
+ */
+#ifndef SNAP_CORE_RECOVER_H
+#define SNAP_CORE_RECOVER_H
+
+#include "core/env.h"
+#include "core/store.h"
+
+/* Store locked.  No journal: success, *what_r NULL.  Otherwise *what_r says in
+ * one sentence what was done (or, with dry_run, would be looked at).
+ * SNAP_RECOVER if it could not be finished; running it again is safe. */
+int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
+                 char **what_r, struct snap_err *err);
+
+/* For every command that changes something: recover if need be, and say so. */
+int snap_recover_before(struct snap_env *env, struct snap_store *s,
+                        bool dry_run, struct snap_err *err);
+
+#endif /* SNAP_CORE_RECOVER_H */

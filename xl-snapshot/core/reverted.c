@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See reverted.h.  Every function here may run a second time. */
+#include "core/reverted.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/parts.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
+                                          bool paused_after, bool no_metadata)
+{
+    size_t i;
+    struct snap_json *j = snap_json_object(), *leaves = snap_json_array();
+
+    snap_json_set(j, "record", snap_record_to_json(&p->rec));
+    snap_json_set_str(j, "op_id", p->op_id);
+    snap_json_set_str(j, "uuid", p->rec.domain_uuid);
+    snap_json_set_bool(j, "running", p->running);
+    snap_json_set_int(j, "domid", p->running ? p->dom.domid : 0);
+    snap_json_set_str(j, "old_config", p->old_config);
+    snap_json_set_bool(j, "paused_after", paused_after);
+    snap_json_set_bool(j, "no_metadata", no_metadata);
+    for (i = 0; i < p->rec.n_parts; i++) {
+        const struct snap_part *part = &p->rec.parts[i];
+        struct snap_json *l = snap_json_object();
+
+        snap_json_set_str(l, "vdev", part->vdev);
+        snap_json_set_str(l, "leaf_path", part->leaf_path);
+        snap_json_set_str(l, "leaf_format", part->leaf_format);
+        snap_json_set_str(l, "drop_path", part->drop_path);
+        snap_json_set_str(l, "stem", part->stem);
+        snap_json_push(leaves, l);
+    }
+    snap_json_set(j, "leaves", leaves);
+    return j;
+}
+
+/* A path out of a journal: ours, but checked like anything read from disk. */
+static int get_path(const struct snap_json *l, const char *key, char **out,
+                    struct snap_err *err)
+{
+    const char *s = snap_json_get_str(l, key);
+
+    if (s && !snap_path_ok(s))
+        return snap_fail(err, SNAP_CORRUPT, "journal: bad %s \"%s\"", key, s);
+    snap_set(out, s);
+    return 0;
+}
+
+int snap_reverted_plan_parts(const struct snap_json *plan,
+                             struct snap_record *rec, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    const struct snap_json *leaves = snap_json_get(plan, "leaves");
+
+    if (snap_json_len(leaves) != rec->n_parts)
+        return snap_fail(err, SNAP_CORRUPT, "journal: leaves do not match "
+                         "the record");
+    for (i = 0; i < rec->n_parts; i++) {
+        struct snap_part *part = &rec->parts[i];
+        const struct snap_json *l = snap_json_at(leaves, i);
+
+        if (!snap_streq(snap_json_get_str(l, "vdev"), part->vdev))
+            return snap_fail(err, SNAP_CORRUPT, "journal: leaves do not "
+                             "match the record");
+        rc = get_path(l, "leaf_path", &part->leaf_path, err);
+        if (!rc)
+            rc = get_path(l, "drop_path", &part->drop_path, err);
+        if (rc)
+            return rc;
+        snap_set(&part->leaf_format, snap_json_get_str(l, "leaf_format"));
+        snap_set(&part->stem, snap_json_get_str(l, "stem"));
+    }
+    return 0;
+}
+
+int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
+                         struct snap_record *rec, struct snap_state *state,
+                         bool no_metadata, const char *op_id,
+                         struct snap_err *err)
+{
+    size_t i;
+    struct snap_disk_ctx ctx;
+
+    /* Not the new domain's id: its own use of a leaf must count, too, when
+     * it is asked who has a file that is about to go. */
+    snap_ctx_init(&ctx, env, UINT32_MAX, NULL, op_id);
+    for (i = 0; i < rec->n_parts; i++) {
+        struct snap_part *part = &rec->parts[i];
+        struct snap_err e = SNAP_ERR_INIT;
+
+        if (part->drv->revert_finish(&ctx, part, &e))
+            snap_say(env->log, SNAP_LOG_WARN, "%s: %s", part->vdev, e.msg);
+        snap_state_set_leaf(state, part->vdev, part->leaf_path,
+                            part->leaf_format, part->stem,
+                            part->type == SNAP_DISK_EXTERNAL);
+    }
+    snap_set(&state->current, no_metadata ? NULL : rec->name);
+    snap_set(&state->domain_name, rec->domain_name);
+    return snap_state_save(s, state, err);
+}
+
+int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
+                       const char *old_config, const char *uuid,
+                       const char *op_id, struct snap_err *err)
+{
+    int rc;
+    struct snap_disk_ctx ctx;
+    struct snap_domain dom = { 0 };
+    uint32_t domid = UINT32_MAX;
+    bool there = false;
+
+    if (uuid) {
+        rc = env->ops->find_uuid(env->hyp, uuid, &dom, err);
+        if (rc && rc != SNAP_NOTFOUND)
+            goto out;
+        there = !rc;
+        if (there)
+            domid = dom.domid;
+        else
+            snap_err_clear(err);
+    }
+    snap_ctx_init(&ctx, env, domid, NULL, op_id);
+    rc = snap_parts_revert_undo(&ctx, parts, n, err);
+    if (rc)
+        goto out;
+    if (!there && old_config) {
+        snap_domain_dispose(&dom);
+        memset(&dom, 0, sizeof(dom));
+        rc = env->ops->create(env->hyp, old_config, &dom, err);
+        if (!rc)
+            rc = env->ops->unpause(env->hyp, &dom, err);
+        if (rc)
+            snap_err_prefix(err, "starting the domain again");
+    }
+
+out:
+    snap_domain_dispose(&dom);
+    return rc;
+}

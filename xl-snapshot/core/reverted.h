@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The two ends of a revert, shared by revert and recover: finish it after its
+ * commit point, or undo it before.
+ */
+#ifndef SNAP_CORE_REVERTED_H
+#define SNAP_CORE_REVERTED_H
+
+#include "core/revert.h"
+
+/* What recover needs to know of a revert. */
+struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
+                                          bool paused_after,
+                                          bool no_metadata);
+/* Put the planned leaves of such a plan back into the parts of its record. */
+int snap_reverted_plan_parts(const struct snap_json *plan,
+                             struct snap_record *rec, struct snap_err *err);
+
+/* The new domain is there.  Drops what served undo and leaves that nobody
+ * needs, moves the state.  Idempotent. */
+int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
+                         struct snap_record *rec, struct snap_state *state,
+                         bool no_metadata, const char *op_id,
+                         struct snap_err *err);
+
+/*
+ * Undo every part.  old_config (may be NULL) is of the domain that ran:
+ * if no domain with uuid exists afterwards, it is booted from it and runs.
+ * Idempotent.
+ */
+int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
+                       const char *old_config, const char *uuid,
+                       const char *op_id, struct snap_err *err);
+
+#endif /* SNAP_CORE_REVERTED_H */
