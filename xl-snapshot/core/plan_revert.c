@@ -17,7 +17,6 @@
 #include "core/recover.h"
 #include "core/resolve.h"
 #include "core/revert.h"
-#include "disk/overlay.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -107,14 +106,10 @@ static int complete_parts(struct snap_record *r, struct snap_err *err)
         snap_set(&part->tag, r->name);
         if (part->frozen_path)
             continue;
-        if (part->type == SNAP_DISK_EXTERNAL && part->active_path) {
-            rc = snap_overlay_backing(part->active_path, &part->frozen_path,
-                                      &part->frozen_format, err);
-            if (rc) {
-                snap_err_prefix(err, "%s", part->vdev);
-                goto out;
-            }
-        } else if (v) {
+        /* An overlay knows its base: its driver finds it in verify(). */
+        if (part->type == SNAP_DISK_EXTERNAL && part->active_path)
+            continue;
+        if (v) {
             snap_set(&part->frozen_path, v->path);
             snap_set(&part->frozen_format, v->format);
             snap_set(&part->active_path, v->path);

@@ -145,11 +145,14 @@ struct snap_disk_driver {
                    enum snap_part_state *state_r, struct snap_err *err);
 
     /* Domain running or off.  Proves that the part can be brought back:
-     * images whole, of the kind and size recorded, chain complete. */
+     * images whole, of the kind and size recorded, chain complete.  Plans
+     * leaf_path and leaf_format (from op_id), so that the journal can name
+     * them before revert_prepare() makes them.  frozen_path NULL (a plain
+     * configuration file): found from active_path, with size unknown (0). */
     int (*verify)(struct snap_disk_ctx *c, struct snap_part *p,
                   struct snap_err *err);
-    /* Domain running or off.  Makes the new leaf beside the current one and
-     * sets leaf_*; checks space. */
+    /* Domain running or off.  Makes the leaf that verify() planned, beside
+     * the current one; checks space. */
     int (*revert_prepare)(struct snap_disk_ctx *c, struct snap_part *p,
                           struct snap_err *err);
     /* Domain and QEMU gone.  After this the leaf holds the snapshot's data;
