@@ -419,8 +419,9 @@ static char *last_line(const char *tool, const char *text, size_t len)
     return snap_excerpt(line, end - line, QUOTE_MAX);
 }
 
-static int judge(struct snap_run *r, const struct child *c, int timeout_ms,
-                 struct snap_err *err)
+/* What its end means; timeout_ms: it passed its deadline, else 0. */
+static int judge(const struct snap_run *r, const struct child *c,
+                 int timeout_ms, struct snap_err *err)
 {
     const char *tool = tool_name(r);
     char *line = NULL;
@@ -451,24 +452,16 @@ static int judge(struct snap_run *r, const struct child *c, int timeout_ms,
     return rc;
 }
 
-int snap_run(struct snap_run *r, struct snap_err *err)
+/* Start it; whatever of c is open after a failure is the caller's. */
+static int start(const struct snap_run *r, struct child *c,
+                 struct snap_err *err)
 {
-    int timeout_ms = r->timeout_ms > 0 ? r->timeout_ms : TIMEOUT_MS;
-    struct child c = { .pid = -1, .pidfd = -1, .fd = { -1, -1, -1 } };
-    char *path = NULL, *file = NULL;
     int theirs[STREAMS] = { -1, -1, -1 };
-    int null_fd = -1, late = 0, i, rc;
-    double start = snap_now_ms();
-    sigset_t all, old;
+    char *path = NULL, *file = NULL;
+    int null_fd = -1, i, rc;
     char **env = NULL;
+    sigset_t all, old;
 
-    snap_run_dispose(r);
-    say_start(r);
-    i = snap_fault("tool", r->argv[0]);
-    if (i) {
-        rc = fail_start(r, i, err);
-        goto out;
-    }
     path = search_path();
     file = find_tool(r->argv[0], path);
     if (!file) {
@@ -483,8 +476,7 @@ int snap_run(struct snap_run *r, struct snap_err *err)
         goto out;
     }
     for (i = 0; i < STREAMS; i++) {
-        snap_buf_add(&c.text[i], "", 0);
-        if (make_pipe(&c.fd[i], &theirs[i])) {
+        if (make_pipe(&c->fd[i], &theirs[i])) {
             rc = fail_start(r, errno, err);
             goto out;
         }
@@ -493,26 +485,69 @@ int snap_run(struct snap_run *r, struct snap_err *err)
     /* No handler of ours may run in the child before it is the tool. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    c.pid = fork();
-    if (c.pid == 0)
+    c->pid = fork();
+    if (c->pid == 0)
         become(file, r->argv, env, null_fd < 0 ? r->stdin_fd : null_fd,
                theirs);
     i = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (c.pid < 0) {
+    if (c->pid < 0) {
         rc = fail_start(r, i, err);
         goto out;
     }
-    setpgid(c.pid, c.pid);       /* whoever comes first, it or we */
-    c.pidfd = syscall(SYS_pidfd_open, c.pid, 0);
+    setpgid(c->pid, c->pid);     /* whoever comes first, it or we */
+    c->pidfd = syscall(SYS_pidfd_open, c->pid, 0);
+    rc = 0;
+
+out:
     for (i = 0; i < STREAMS; i++)
         close_fd(&theirs[i]);
+    close_fd(&null_fd);
+    free_env(env);
+    free(file);
+    free(path);
+    return rc;
+}
 
-    if (attend(&c, start + timeout_ms)) {
-        i = errno;
-        if (i != ECHILD)         /* its pid may be another's by now */
+/* Hand over what it printed. */
+static void deliver(struct snap_run *r, struct child *c)
+{
+    int wstatus = c->ended ? c->wstatus : SIGKILL;     /* as it will be */
+
+    r->status = WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) :
+                WEXITSTATUS(wstatus);
+    if (c->text[EXEC].len)
+        return;                                        /* it never ran */
+    r->out = c->text[STDOUT].data;
+    r->out_len = c->text[STDOUT].len;
+    r->err_text = c->text[STDERR].data;
+    c->text[STDOUT].data = c->text[STDERR].data = NULL;
+}
+
+int snap_run(struct snap_run *r, struct snap_err *err)
+{
+    int timeout_ms = r->timeout_ms > 0 ? r->timeout_ms : TIMEOUT_MS;
+    struct child c = { .pid = -1, .pidfd = -1, .fd = { -1, -1, -1 } };
+    double begun = snap_now_ms();
+    int late = 0, e, i, rc;
+
+    snap_run_dispose(r);
+    for (i = 0; i < STREAMS; i++)
+        snap_buf_add(&c.text[i], "", 0);
+    say_start(r);
+    e = snap_fault("tool", r->argv[0]);
+    if (e) {
+        rc = fail_start(r, e, err);
+        goto out;
+    }
+    rc = start(r, &c, err);
+    if (rc)
+        goto out;
+    if (attend(&c, begun + timeout_ms)) {
+        e = errno;
+        if (e != ECHILD)         /* its pid may be another's by now */
             put_down(&c);
-        rc = snap_fail_errno(err, SNAP_FAIL, i, "%s: lost sight of it",
+        rc = snap_fail_errno(err, SNAP_FAIL, e, "%s: lost sight of it",
                              tool_name(r));
         goto out;
     }
@@ -521,29 +556,17 @@ int snap_run(struct snap_run *r, struct snap_err *err)
         put_down(&c);
         drain(&c, STDERR);
     }
-    if (!c.ended)
-        c.wstatus = SIGKILL;     /* as it will be, if ever */
-    r->status = WIFSIGNALED(c.wstatus) ? 128 + WTERMSIG(c.wstatus) :
-                WEXITSTATUS(c.wstatus);
-    r->out = c.text[STDOUT].data;
-    r->out_len = c.text[STDOUT].len;
-    r->err_text = c.text[STDERR].data;
-    c.text[STDOUT].data = c.text[STDERR].data = NULL;
+    deliver(r, &c);
     rc = judge(r, &c, late, err);
     snap_say(r->log, SNAP_LOG_DEBUG, "%s: exit %d after %.0f ms",
-             tool_name(r), r->status, snap_now_ms() - start);
+             tool_name(r), r->status, snap_now_ms() - begun);
 
 out:
     for (i = 0; i < STREAMS; i++) {
         close_fd(&c.fd[i]);
-        close_fd(&theirs[i]);
         snap_buf_dispose(&c.text[i]);
     }
     close_fd(&c.pidfd);
-    close_fd(&null_fd);
-    free_env(env);
-    free(file);
-    free(path);
     return rc;
 }
 
