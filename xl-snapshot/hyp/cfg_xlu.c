@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Parsing a configuration file with libxlutil, the library that reads xl.cfg:
+ * the grammar is exactly xl's, and so are its messages ("FILE:LINE: ...").
+ * libxlutil decides what is right and has the values; which keys there are
+ * and where they stand is found by cfg_scan.c, and the two must agree.
+ * "+=" appends, as in xl.cfg.  Works without Xen running.
+ */
+#define LIBXL_API_VERSION 0x041300
+#include <libxlutil.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hyp/cfg_scan.h"
+#include "hyp/cfg_xlu.h"
+#include "lib/mem.h"
+
+/* libxlutil reports every error, and what it tried to recover from: the
+ * first line is the one that is true. */
+static void first_line(char *report)
+{
+    report[strcspn(report, "\n")] = '\0';
+}
+
+static int disagree(const struct snap_cfg *cfg,
+                    const struct snap_cfg_entry *e, struct snap_err *err)
+{
+    return snap_fail(err, SNAP_INVAL, "%s:%d: \"%s\" cannot be understood",
+                     cfg->file, e->line, e->key);
+}
+
+static int fill_list(XLU_Config *xlu, const struct snap_cfg *cfg,
+                     struct snap_cfg_entry *e, struct snap_err *err)
+{
+    XLU_ConfigList *list = NULL;
+    const char *item;
+    int n = 0;
+    size_t i;
+
+    if (xlu_cfg_get_list(xlu, e->key, &list, &n, 1) || n < 0 ||
+        (size_t)n != e->n)
+        return disagree(cfg, e, err);
+    for (i = 0; i < e->n; i++) {
+        item = xlu_cfg_get_listitem(list, i);
+        if (!item)
+            return disagree(cfg, e, err);
+        e->values[i] = snap_strdup(item);
+    }
+    return 0;
+}
+
+static int fill_values(XLU_Config *xlu, struct snap_cfg *cfg,
+                       struct snap_err *err)
+{
+    struct snap_cfg_entry *e;
+    const char *value;
+    size_t i;
+    int rc;
+
+    for (i = 0; i < cfg->n; i++) {
+        e = &cfg->entries[i];
+        if (e->list) {
+            rc = fill_list(xlu, cfg, e, err);
+            if (rc)
+                return rc;
+            continue;
+        }
+        if (e->n != 1 || xlu_cfg_get_string(xlu, e->key, &value, 1))
+            return disagree(cfg, e, err);
+        e->values[0] = snap_strdup(value);
+    }
+    return 0;
+}
+
+int hyp_cfg_parse(const char *file, const char *text, size_t len,
+                  struct snap_cfg *cfg_r, struct snap_err *err)
+{
+    char *report = NULL, *copy = NULL;
+    XLU_Config *xlu = NULL;
+    size_t report_len = 0;
+    FILE *to = NULL;
+    int rc;
+
+    cfg_r->file = snap_strdup(file);
+    if (len > SNAP_CFG_MAX) {
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s: %zu bytes are too long for a configuration file",
+                       file, len);
+        goto out;
+    }
+    rc = cfg_scan_check(file, text, len, err);
+    if (rc)
+        goto out;
+
+    /* libxlutil does not see a comment that no newline ends. */
+    copy = snap_zalloc(len + 2);
+    memcpy(copy, text, len);
+    copy[len] = '\n';
+    to = open_memstream(&report, &report_len);
+    xlu = to ? xlu_cfg_init(to, file) : NULL;
+    if (!xlu) {
+        rc = snap_fail(err, SNAP_FAIL, "%s: out of memory", file);
+        goto out;
+    }
+    if (xlu_cfg_readdata(xlu, copy, len + 1)) {
+        fflush(to);
+        first_line(report);
+        rc = snap_fail(err, SNAP_INVAL, "%s",
+                       report[0] ? report : "the file cannot be parsed");
+        goto out;
+    }
+    rc = cfg_scan_keys(file, copy, len + 1, cfg_r, err);
+    if (rc)
+        goto out;
+    rc = fill_values(xlu, cfg_r, err);
+
+out:
+    if (xlu)
+        xlu_cfg_destroy(xlu);
+    if (to)
+        fclose(to);
+    free(report);
+    free(copy);
+    return rc;
+}

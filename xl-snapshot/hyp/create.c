@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Booting a domain for a command of ours: checked for clashes, paused, and
+ * watched by a monitor of our own, since xl's daemon is started only by xl's
+ * commands.  On failure nothing of it is left.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/domcfg.h"
+#include "hyp/hyp.h"
+
+#define MONITOR_MS 60000            /* for it to begin watching */
+
+/*
+ * libxl refuses a name that is taken, late; a uuid that is taken it does not
+ * notice, and clears the other domain's part of xenstore (libxl_create.c:
+ * libxl__domain_make() removes /vm/UUID first).
+ */
+int hyp_clash(struct snap_hyp *h, const char *config_json, char **name_r,
+              char uuid_r[37], struct snap_err *err)
+{
+    uint32_t domid;
+    int rc;
+
+    rc = snap_domcfg_identity(config_json, name_r, uuid_r, NULL, NULL, err);
+    if (rc)
+        goto out;
+    if (!hyp_domid_of_uuid(h, uuid_r, &domid)) {
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "domain %u has the uuid %s of %s and is still there",
+                       domid, uuid_r, *name_r);
+        goto out;
+    }
+    if (!libxl_name_to_domid(h->ctx, *name_r, &domid)) {
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "domain %u has the name \"%s\" already", domid,
+                       *name_r);
+        goto out;
+    }
+    rc = 0;
+
+out:
+    if (rc)
+        snap_free(name_r);
+    return rc;
+}
+
+int hyp_monitor_start(struct snap_hyp *h, uint32_t domid, const char *name,
+                      struct snap_err *err)
+{
+    char *log = NULL, *base = NULL, *p, number[16];
+    int rc, fd = -1, status;
+    sigset_t none;
+    pid_t pid = 0;
+
+    /* libxl moves the logs of earlier ones aside: xl-NAME.log.1 and so on. */
+    base = snap_printf("xl-%s", name);
+    for (p = base; *p; p++)
+        if (*p == '/')
+            *p = '_';
+    if (libxl_create_logfile(h->ctx, base, &log)) {
+        rc = hyp_fail(h, err, 0, "%s: cannot make its monitor's log", name);
+        goto out;
+    }
+    snprintf(number, sizeof(number), "%u", domid);
+
+    pid = fork();
+    if (pid == 0) {
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        execl("/proc/self/exe", "xl-snapshot", "--monitor", number, log,
+              (char *)NULL);
+        _exit(127);
+    }
+    if (pid > 0)
+        fd = hyp_pidfd_open(pid);
+    if (pid < 0 || fd < 0) {
+        rc = snap_fail_errno(err, SNAP_FAIL, errno,
+                             "%s: cannot start its monitor", name);
+        goto out;
+    }
+    /* It exits with 0 once the daemon it forked is watching. */
+    if (hyp_pidfd_wait(fd, MONITOR_MS)) {
+        rc = snap_fail(err, SNAP_TIMEOUT,
+                       "%s: its monitor did not begin to watch within %d s",
+                       name, MONITOR_MS / 1000);
+        goto out;
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    pid = 0;
+    if (status) {
+        rc = snap_fail(err, SNAP_FAIL, "%s: its monitor failed (see %s)",
+                       name, log);
+        goto out;
+    }
+    rc = 0;
+
+out:
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
+    if (fd >= 0)
+        close(fd);
+    free(base);
+    free(log);
+    return rc;
+}
+
+int hyp_create(struct snap_hyp *h, const char *config_json,
+               struct snap_domain *dom_r, struct snap_err *err)
+{
+    uint32_t domid = INVALID_DOMID;
+    libxl_domain_config cfg;
+    char *name = NULL, uuid[37];
+    int rc, xl;
+
+    libxl_domain_config_init(&cfg);
+    rc = hyp_enter(h, "create", err);
+    if (rc)
+        goto out;
+    rc = hyp_clash(h, config_json, &name, uuid, err);
+    if (rc)
+        goto out;
+    xl = libxl_domain_config_from_json(h->ctx, &cfg, config_json);
+    if (xl) {
+        rc = hyp_fail(h, err, xl, "%s: libxl cannot read its configuration",
+                      name);
+        goto out;
+    }
+    rc = hyp_boot(h, &cfg, &domid, err);
+    if (rc)
+        goto out;
+    rc = hyp_monitor_start(h, domid, name, err);
+    if (rc)
+        goto out;
+    rc = hyp_describe(h, domid, dom_r, err);
+
+out:
+    if (rc && libxl_domid_valid_guest(domid))
+        libxl_domain_destroy(h->ctx, domid, NULL);
+    libxl_domain_config_dispose(&cfg);
+    free(name);
+    return rc;
+}

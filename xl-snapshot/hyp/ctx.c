@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The connection to the hypervisor, and what libxl says about it.
+ *
+ * libxl prints its reasons through a logger and returns a bare number, so
+ * the logger is ours: it keeps the first and the last error line since the
+ * op began, and hyp_fail() puts them into the message the user sees.
+ * Assumes to run as root in dom0; says so plainly where not.  Never prints.
+ *
+ * libxl_event.h: with ..._always_selective_reap libxl installs a SIGCHLD
+ * handler and reaps its own children only, so lib/run.c may have children
+ * while libxl works.  All contexts of a process must agree on that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hyp/hyp.h"
+#include "lib/fault.h"
+#include "lib/run.h"
+
+static const libxl_childproc_hooks childproc = {
+    .chldowner = libxl_sigchld_owner_libxl_always_selective_reap,
+};
+
+/* --- the logger -------------------------------------------------------- */
+
+static void keep_line(struct hyp_logger *l, const char *line)
+{
+    char *to = l->first[0] ? l->last : l->first;
+
+    /* A child that libxl forked while another thread logs must not wait for
+     * a lock that nobody will release. */
+    if (pthread_mutex_trylock(&l->lock))
+        return;
+    snprintf(to, HYP_LINE_MAX, "%s", line);
+    snap_clean(to);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void vmessage(xentoollog_logger *logger, xentoollog_level level,
+                     int errnoval, const char *context, const char *format,
+                     va_list al)
+{
+    struct hyp_logger *l = (struct hyp_logger *)logger;
+    char line[512], *at = line, *text;
+    size_t len;
+
+    if (level < XTL_ERROR && !l->log)
+        return;
+    vsnprintf(line, sizeof(line), format, al);
+    len = strlen(line);
+    while (len && (line[len - 1] == '\n' || line[len - 1] == ' '))
+        line[--len] = '\0';
+    if (errnoval > 0 && len < sizeof(line) - 3)
+        snprintf(line + len, sizeof(line) - len, ": %s", strerror(errnoval));
+
+    /* "libxl_x.c:123:function: Domain 7:message": the user wants the rest. */
+    text = strstr(line, ".c:");
+    if (level >= XTL_ERROR && text && (text = strstr(text, ": ")))
+        at = text + 2;
+    if (level >= XTL_ERROR)
+        keep_line(l, at);
+    snap_say(l->log, SNAP_LOG_DEBUG, "%s: %s", context ? context : "libxl",
+             line);
+}
+
+void hyp_logger_init(struct hyp_logger *l, const struct snap_log *log)
+{
+    memset(l, 0, sizeof(*l));
+    l->xtl.vmessage = vmessage;
+    l->log = log;
+    pthread_mutex_init(&l->lock, NULL);
+}
+
+int hyp_enter(struct snap_hyp *h, const char *op, struct snap_err *err)
+{
+    int errnum = snap_fault("hyp", op);
+
+    h->logger.first[0] = h->logger.last[0] = '\0';
+    if (errnum)
+        return snap_fail_errno(err, SNAP_FAIL, errnum, "%s", op);
+    return 0;
+}
+
+int hyp_rc(int xl_rc)
+{
+    switch (xl_rc) {
+    case ERROR_TIMEDOUT:
+    case ERROR_GUEST_TIMEDOUT:
+        return SNAP_TIMEOUT;
+    case ERROR_DOMAIN_NOTFOUND:
+    case ERROR_DOMAIN_DESTROYED:
+        return SNAP_NOTFOUND;
+    default:
+        return SNAP_FAIL;
+    }
+}
+
+int hyp_fail(struct snap_hyp *h, struct snap_err *err, int xl_rc,
+             const char *fmt, ...)
+{
+    const char *first = h->logger.first, *last = h->logger.last;
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (first[0] && last[0] && strcmp(first, last))
+        return snap_fail(err, hyp_rc(xl_rc), "%s: %s; %s", text, first, last);
+    if (first[0])
+        return snap_fail(err, hyp_rc(xl_rc), "%s: %s", text, first);
+    if (xl_rc)
+        return snap_fail(err, hyp_rc(xl_rc), "%s: libxl's error %d", text,
+                         xl_rc);
+    return snap_fail(err, SNAP_FAIL, "%s", text);
+}
+
+/* --- opening ----------------------------------------------------------- */
+
+libxl_ctx *hyp_ctx_new(struct hyp_logger *logger)
+{
+    libxl_ctx *ctx = NULL;
+
+    if (libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &logger->xtl))
+        return NULL;
+    libxl_childproc_setmode(ctx, &childproc, NULL);
+    return ctx;
+}
+
+/* Xen's own mark of a control domain: drivers/xen/xenfs of Linux. */
+static bool control_domain(void)
+{
+    char text[64] = "";
+    ssize_t n;
+    int fd = open("/proc/xen/capabilities", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    return n > 0 && strstr(text, "control_d");
+}
+
+int hyp_open(const struct snap_log *log, struct snap_hyp **h_r,
+             struct snap_err *err)
+{
+    const libxl_version_info *info;
+    struct snap_hyp *h = NULL;
+    int rc;
+
+    *h_r = NULL;
+    if (geteuid() != 0) {
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "Xen can only be talked to as root");
+        goto out;
+    }
+    if (!control_domain()) {
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "this is not Xen's control domain (no \"control_d\" in "
+                       "/proc/xen/capabilities)");
+        goto out;
+    }
+
+    h = snap_zalloc(sizeof(*h));
+    h->log = log;
+    h->held_monitor = -1;
+    hyp_logger_init(&h->logger, log);
+    rc = hyp_enter(h, "open", err);
+    if (rc)
+        goto out;
+    h->ctx = hyp_ctx_new(&h->logger);
+    if (!h->ctx) {
+        rc = hyp_fail(h, err, 0, "cannot talk to the hypervisor");
+        goto out;
+    }
+    h->xsh = xs_open(0);
+    if (!h->xsh) {
+        rc = snap_fail_errno(err, SNAP_FAIL, errno,
+                             "cannot talk to xenstored (is it running?)");
+        goto out;
+    }
+    info = libxl_get_version_info(h->ctx);
+    if (!info) {
+        rc = hyp_fail(h, err, 0, "cannot learn Xen's version");
+        goto out;
+    }
+    h->xen_major = info->xen_version_major;
+    h->xen_minor = info->xen_version_minor;
+
+    *h_r = h;
+    h = NULL;
+    rc = 0;
+
+out:
+    hyp_close(h);
+    return rc;
+}
+
+void hyp_close(struct snap_hyp *h)
+{
+    if (!h)
+        return;
+    hyp_monitor_release(h);
+    if (h->xsh)
+        xs_close(h->xsh);
+    if (h->ctx)
+        libxl_ctx_free(h->ctx);
+    pthread_mutex_destroy(&h->logger.lock);
+    free(h->qemu_version);
+    free(h);
+}
+
+/* --- version ----------------------------------------------------------- */
+
+/* The QEMU that serves Xen's disks: Debian's path, then those that Xen's own
+ * build and other distributions use. */
+static char *qemu_version(const struct snap_log *log)
+{
+    static const char *const places[] = {
+        "/usr/libexec/xen-qemu-system-i386",
+        "/usr/lib/xen/bin/qemu-system-i386",
+        "/usr/local/lib/xen/bin/qemu-system-i386",
+        "/usr/bin/qemu-system-i386",
+    };
+    char *version = NULL, *at, *end;
+    size_t i;
+
+    for (i = 0; i < sizeof(places) / sizeof(places[0]) && !version; i++) {
+        const char *const argv[] = { places[i], "--version", NULL };
+        struct snap_run run = SNAP_RUN_INIT;
+
+        if (access(places[i], X_OK))
+            continue;
+        run.argv = argv;
+        run.timeout_ms = 20000;
+        run.log = log;
+        if (!snap_run(&run, NULL) && run.out &&
+            (at = strstr(run.out, "version "))) {
+            at += strlen("version ");
+            end = at + strspn(at, "0123456789.");
+            version = snap_strndup(at, end - at);
+        }
+        snap_run_dispose(&run);
+    }
+    return version ? version : snap_strdup("unknown");
+}
+
+int hyp_version(struct snap_hyp *h, char **text_r, struct snap_err *err)
+{
+    const libxl_version_info *info;
+    int rc;
+
+    *text_r = NULL;
+    rc = hyp_enter(h, "version", err);
+    if (rc)
+        goto out;
+    info = libxl_get_version_info(h->ctx);
+    if (!info) {
+        rc = hyp_fail(h, err, 0, "cannot learn Xen's version");
+        goto out;
+    }
+    if (!h->qemu_version)
+        h->qemu_version = qemu_version(h->log);
+    *text_r = snap_printf("Xen %d.%d%s, QEMU %s", info->xen_version_major,
+                          info->xen_version_minor,
+                          info->xen_version_extra ? info->xen_version_extra
+                                                  : "",
+                          h->qemu_version);
+    rc = 0;
+
+out:
+    return rc;
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * What there is to know about a domain.  Everything in struct snap_domain is
+ * found by looking; nothing here changes a domain but pause and unpause.
+ *
+ * A domain number is used again for another domain as soon as its owner is
+ * gone, so whoever holds a struct snap_domain across time asks hyp_state(),
+ * which compares the uuid.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <xenctrl.h>
+#include <xen/hvm/params.h>
+
+#include "hyp/hyp.h"
+#include "lib/json.h"
+
+#define DOM0_MIN_KB (512u << 10)    /* what we would leave to dom0 */
+
+static void uuid_text(const libxl_uuid *uuid, char text[37])
+{
+    snprintf(text, 37, LIBXL_UUID_FMT, LIBXL_UUID_BYTES((*uuid)));
+}
+
+static enum hyp_state state_of(const libxl_dominfo *info)
+{
+    if (info->dying)
+        return HYP_DYING;
+    if (info->shutdown)
+        return info->shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND
+                   ? HYP_SUSPENDED : HYP_SHUTDOWN;
+    return info->paused ? HYP_PAUSED : HYP_RUNNING;
+}
+
+int hyp_state(struct snap_hyp *h, const struct snap_domain *dom,
+              enum hyp_state *state_r, struct snap_err *err)
+{
+    libxl_dominfo info;
+    char uuid[37];
+    int rc, xl;
+
+    libxl_dominfo_init(&info);
+    xl = libxl_domain_info(h->ctx, &info, dom->domid);
+    if (!xl) {
+        uuid_text(&info.uuid, uuid);
+        if (strcmp(uuid, dom->uuid))
+            xl = ERROR_DOMAIN_NOTFOUND;
+    }
+    if (xl) {
+        rc = hyp_fail(h, err, xl, "%s: no such domain any more", dom->name);
+        goto out;
+    }
+    *state_r = state_of(&info);
+    rc = 0;
+
+out:
+    libxl_dominfo_dispose(&info);
+    return rc;
+}
+
+/* --- can it be suspended? ---------------------------------------------- */
+
+/*
+ * Does the guest itself have to answer the request?  libxl_dom_suspend.c
+ * (4.17): PV and PVH always; HVM when it has set a callback for events, i.e.
+ * runs PV drivers, and is not in ACPI S3; any other HVM is just stopped.
+ */
+static int must_answer(struct snap_hyp *h, uint32_t domid,
+                       enum snap_guest_type type, bool *answer_r,
+                       struct snap_err *err)
+{
+    uint64_t callback = 0, s_state = 0;
+    xc_interface *xch = NULL;
+    int rc;
+
+    *answer_r = true;
+    if (type != SNAP_GUEST_HVM) {
+        rc = 0;
+        goto out;
+    }
+    xch = xc_interface_open(&h->logger.xtl, &h->logger.xtl, 0);
+    if (!xch ||
+        xc_hvm_param_get(xch, domid, HVM_PARAM_CALLBACK_IRQ, &callback) ||
+        xc_hvm_param_get(xch, domid, HVM_PARAM_ACPI_S_STATE, &s_state)) {
+        rc = hyp_fail(h, err, 0, "domain %u: cannot read its parameters",
+                      domid);
+        goto out;
+    }
+    *answer_r = callback && !s_state;
+    rc = 0;
+
+out:
+    if (xch)
+        xc_interface_close(xch);
+    return rc;
+}
+
+static int find_suspend(struct snap_hyp *h, struct snap_domain *d,
+                        struct snap_err *err)
+{
+    bool answer;
+    int rc;
+
+#ifdef LIBXL_HAVE_NO_SUSPEND_RESUME
+    d->why_no_suspend = snap_strdup("Xen cannot save domains on this kind of "
+                                    "processor");
+    return 0;
+#endif
+    rc = must_answer(h, d->domid, d->type, &answer, err);
+    if (rc)
+        return rc;
+    if (d->dying)
+        d->why_no_suspend = snap_strdup("it is being destroyed");
+    else if (d->shutdown || d->suspended)
+        d->why_no_suspend = snap_strdup("it is not running");
+    else if (!answer)
+        d->can_suspend = true;
+    /* Linux, drivers/xen/manage.c: written once its xenbus works and only
+     * with support for hibernation compiled in; Windows' drivers likewise. */
+    else if (hyp_xs_long(h, 0, "/local/domain/%u/control/feature-suspend",
+                         d->domid) != 1)
+        d->why_no_suspend = snap_strdup(
+            "its kernel does not offer to be suspended (no "
+            "control/feature-suspend in xenstore): it is still booting, or "
+            "was built without that");
+    else if (d->paused)
+        d->why_no_suspend = snap_strdup(
+            "it is paused, and would have to run to answer the request to "
+            "suspend: unpause it first");
+    else
+        d->can_suspend = true;
+    return 0;
+}
+
+/* A live save needs Xen to log which pages the guest writes. */
+static int find_live(struct snap_hyp *h, struct snap_domain *d,
+                     struct snap_err *err)
+{
+    libxl_physinfo phys;
+    int rc, xl;
+
+    libxl_physinfo_init(&phys);
+    xl = libxl_get_physinfo(h->ctx, &phys);
+    if (xl) {
+        rc = hyp_fail(h, err, xl, "cannot ask Xen what it can do");
+        goto out;
+    }
+    if (!d->can_suspend) {
+        d->why_no_live = snap_strdup(d->why_no_suspend);
+    } else if (d->type == SNAP_GUEST_PV && !phys.cap_shadow) {
+        d->why_no_live = snap_strdup(
+            "this hypervisor was built without shadow paging, which a PV "
+            "guest's live save needs (a PVH or HVM guest would not)");
+    } else if (d->type != SNAP_GUEST_PV && !phys.cap_hap &&
+               !phys.cap_shadow) {
+        d->why_no_live = snap_strdup(
+            "this hypervisor has neither hardware-assisted nor shadow "
+            "paging, one of which a live save needs");
+    } else {
+        d->can_live = true;
+    }
+    rc = 0;
+
+out:
+    libxl_physinfo_dispose(&phys);
+    return rc;
+}
+
+/* --- describing one ---------------------------------------------------- */
+
+static void find_processes(struct snap_hyp *h, struct snap_domain *d)
+{
+    libxl_device_pci *pci;
+    int n = 0;
+    long pid;
+
+    d->stubdom = libxl_get_stubdom_id(h->ctx, d->domid) > 0;
+    pci = libxl_device_pci_list(h->ctx, d->domid, &n);
+    d->passthrough = n > 0;
+    if (pci)
+        libxl_device_pci_list_free(pci, n);
+    pid = hyp_xs_long(h, 0, "/local/domain/%u/image/device-model-pid",
+                      d->domid);
+    if (pid > 1 && hyp_is_qemu(pid, d->domid))
+        d->qemu_pid = pid;
+    d->monitor_pid = hyp_monitor_find(d->domid, d->name);
+}
+
+static int describe(struct snap_hyp *h, const libxl_dominfo *info,
+                    struct snap_domain *d, struct snap_err *err)
+{
+    enum hyp_state state = state_of(info);
+    char *name;
+    int rc;
+
+    if (info->domid == 0) {
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "this is the control domain, not a guest");
+        goto out;
+    }
+    d->domid = info->domid;
+    uuid_text(&info->uuid, d->uuid);
+    name = libxl_domid_to_name(h->ctx, info->domid);
+    d->name = name ? snap_strdup(name) : snap_printf("%u", info->domid);
+    free(name);
+    switch (info->domain_type) {
+    case LIBXL_DOMAIN_TYPE_PV: d->type = SNAP_GUEST_PV; break;
+    case LIBXL_DOMAIN_TYPE_PVH: d->type = SNAP_GUEST_PVH; break;
+    case LIBXL_DOMAIN_TYPE_HVM: d->type = SNAP_GUEST_HVM; break;
+    default:
+        if (state == HYP_DYING)         /* its type is forgotten by then */
+            break;
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s: libxl does not say what type of guest it is",
+                       d->name);
+        goto out;
+    }
+    d->paused = info->paused;
+    d->dying = state == HYP_DYING;
+    d->suspended = state == HYP_SUSPENDED;
+    d->shutdown = state == HYP_SHUTDOWN;
+    d->mem_kb = info->current_memkb;
+    find_processes(h, d);
+    rc = find_suspend(h, d, err);
+    if (rc)
+        goto out;
+    rc = find_live(h, d, err);
+
+out:
+    return rc;
+}
+
+int hyp_describe(struct snap_hyp *h, uint32_t domid,
+                 struct snap_domain *dom_r, struct snap_err *err)
+{
+    libxl_dominfo info;
+    int rc, xl;
+
+    libxl_dominfo_init(&info);
+    xl = libxl_domain_info(h->ctx, &info, domid);
+    if (xl) {
+        rc = hyp_fail(h, err, ERROR_DOMAIN_NOTFOUND, "no domain has number %u",
+                      domid);
+        goto out;
+    }
+    rc = describe(h, &info, dom_r, err);
+
+out:
+    libxl_dominfo_dispose(&info);
+    return rc;
+}
+
+/* --- finding one ------------------------------------------------------- */
+
+int hyp_find(struct snap_hyp *h, const char *who, struct snap_domain *dom_r,
+             struct snap_err *err)
+{
+    uint32_t domid;
+    char *end;
+    long n;
+    int rc;
+
+    rc = hyp_enter(h, "find", err);
+    if (rc)
+        goto out;
+    if (libxl_name_to_domid(h->ctx, who, &domid)) {
+        errno = 0;
+        n = strtol(who, &end, 10);
+        if (!who[0] || *end || errno || n < 0 || n >= DOMID_FIRST_RESERVED ||
+            libxl_domain_info(h->ctx, NULL, n)) {
+            rc = snap_fail(err, SNAP_NOTFOUND, "no domain \"%s\" is running",
+                           who);
+            goto out;
+        }
+        domid = n;
+    }
+    rc = hyp_describe(h, domid, dom_r, err);
+
+out:
+    return rc;
+}
+
+int hyp_domid_of_uuid(struct snap_hyp *h, const char *uuid,
+                      uint32_t *domid_r)
+{
+    libxl_dominfo *list;
+    int rc = SNAP_NOTFOUND, n = 0, i;
+    char have[37];
+
+    list = libxl_list_domain(h->ctx, &n);
+    for (i = 0; list && i < n; i++) {
+        uuid_text(&list[i].uuid, have);
+        /* One that is dying counts only if no other has its uuid. */
+        if (strcasecmp(have, uuid) || (!rc && list[i].dying))
+            continue;
+        *domid_r = list[i].domid;
+        rc = 0;
+    }
+    if (list)
+        libxl_dominfo_list_free(list, n);
+    return rc;
+}
+
+int hyp_find_uuid(struct snap_hyp *h, const char *uuid,
+                  struct snap_domain *dom_r, struct snap_err *err)
+{
+    uint32_t domid;
+    int rc;
+
+    rc = hyp_enter(h, "find_uuid", err);
+    if (rc)
+        goto out;
+    rc = hyp_domid_of_uuid(h, uuid, &domid);
+    if (rc) {
+        rc = snap_fail(err, SNAP_NOTFOUND, "no domain with uuid %s is running",
+                       uuid);
+        goto out;
+    }
+    rc = hyp_describe(h, domid, dom_r, err);
+
+out:
+    return rc;
+}
+
+/* --- configuration and memory ------------------------------------------ */
+
+int hyp_config(struct snap_hyp *h, const struct snap_domain *dom,
+               char **json_r, struct snap_err *err)
+{
+    struct snap_json *root = NULL, *c_info;
+    libxl_domain_config cfg;
+    char *json = NULL;
+    int rc, xl;
+
+    *json_r = NULL;
+    libxl_domain_config_init(&cfg);
+    rc = hyp_enter(h, "config", err);
+    if (rc)
+        goto out;
+    xl = libxl_retrieve_domain_configuration(h->ctx, dom->domid, &cfg, NULL);
+    if (xl) {
+        rc = hyp_fail(h, err, xl, "%s: cannot get its configuration",
+                      dom->name);
+        goto out;
+    }
+    json = libxl_domain_config_to_json(h->ctx, &cfg);
+    if (!json) {
+        rc = hyp_fail(h, err, 0, "%s: cannot write its configuration as JSON",
+                      dom->name);
+        goto out;
+    }
+    rc = snap_json_parse(json, strlen(json), &root, err);
+    if (rc)
+        goto out;
+    /* The number must not be asked for again when it is built anew. */
+    c_info = snap_json_get(root, "c_info");
+    if (c_info)
+        snap_json_set(c_info, "domid", NULL);
+    *json_r = snap_json_text(root, true);
+    rc = 0;
+
+out:
+    snap_json_free(root);
+    free(json);
+    libxl_domain_config_dispose(&cfg);
+    return rc;
+}
+
+int hyp_free_mem(struct snap_hyp *h, uint64_t *kb_r, struct snap_err *err)
+{
+    uint64_t free_kb = 0, dom0_kb = 0;
+    int rc, xl;
+
+    *kb_r = 0;
+    rc = hyp_enter(h, "free_mem", err);
+    if (rc)
+        goto out;
+    xl = libxl_get_free_memory(h->ctx, &free_kb);
+    if (xl) {
+        rc = hyp_fail(h, err, xl, "cannot learn how much memory is free");
+        goto out;
+    }
+    /* What dom0 would give up; see boot.c. */
+    if (hyp_autoballoon(h) &&
+        !libxl_get_memory_target(h->ctx, 0, &dom0_kb) &&
+        dom0_kb > DOM0_MIN_KB)
+        free_kb += dom0_kb - DOM0_MIN_KB;
+    *kb_r = free_kb;
+    rc = 0;
+
+out:
+    return rc;
+}
+
+/* --- pause, unpause ---------------------------------------------------- */
+
+int hyp_pause(struct snap_hyp *h, const struct snap_domain *dom,
+              struct snap_err *err)
+{
+    enum hyp_state state;
+    int rc, xl;
+
+    rc = hyp_enter(h, "pause", err);
+    if (rc)
+        goto out;
+    rc = hyp_state(h, dom, &state, err);
+    if (rc)
+        goto out;
+    /* Xen counts toolstack pauses as one; asking twice is harmless. */
+    xl = libxl_domain_pause(h->ctx, dom->domid, NULL);
+    if (xl) {
+        rc = hyp_fail(h, err, xl, "%s: cannot pause it", dom->name);
+        goto out;
+    }
+    rc = 0;
+
+out:
+    return rc;
+}
+
+int hyp_unpause(struct snap_hyp *h, const struct snap_domain *dom,
+                struct snap_err *err)
+{
+    enum hyp_state state;
+    int rc, xl;
+
+    rc = hyp_enter(h, "unpause", err);
+    if (rc)
+        goto out;
+    rc = hyp_state(h, dom, &state, err);
+    if (rc)
+        goto out;
+    xl = libxl_domain_unpause(h->ctx, dom->domid, NULL);
+    if (xl) {
+        rc = hyp_fail(h, err, xl, "%s: cannot unpause it", dom->name);
+        goto out;
+    }
+    rc = 0;
+
+out:
+    return rc;
+}

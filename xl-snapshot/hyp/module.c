@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The one symbol that this module exports: the hypervisor table over the
+ * libxenlight that it was built with, and what else needs Xen's libraries.
+ */
+#include "hyp/cfg_xlu.h"
+#include "hyp/hyp.h"
+#include "hyp/plugin.h"
+
+#ifndef HYP_XEN_VERSION
+#define HYP_XEN_VERSION ""              /* load.c goes by the file's name */
+#endif
+
+static const struct snap_hyp_ops ops = {
+    .name = "libxl",
+    .open = hyp_open,
+    .close = hyp_close,
+    .version = hyp_version,
+    .find = hyp_find,
+    .find_uuid = hyp_find_uuid,
+    .config = hyp_config,
+    .disks = hyp_disks,
+    .image_user = hyp_image_user,
+    .free_mem = hyp_free_mem,
+    .save = hyp_save,
+    .resume = hyp_resume,
+    .pause = hyp_pause,
+    .unpause = hyp_unpause,
+    .rescue = hyp_rescue,
+    .qmp_open = hyp_qmp_open,
+    .set_active = hyp_set_active,
+    .destroy = hyp_destroy,
+    .image_check = hyp_image_check,
+    .restore = hyp_restore,
+    .create = hyp_create,
+};
+
+extern const struct snap_hyp_module snap_hyp_module;
+const struct snap_hyp_module snap_hyp_module = {
+    .abi = SNAP_HYP_ABI,
+    .xen_version = HYP_XEN_VERSION,
+    .ops = &ops,
+    .cfg_parse = hyp_cfg_parse,
+    .monitor_main = hyp_monitor_main,
+};

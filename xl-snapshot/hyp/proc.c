@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Processes that belong to a domain: its QEMU, and the daemon that reacts to
+ * its reboot, crash and power-off.
+ *
+ * xl keeps no pid file for that daemon.  What identifies it (tools/xl,
+ * Xen 4.17: do_daemonize(), create_domain()): its program is xl, its output
+ * goes to /var/log/xen/xl-NAME.log, and there it wrote
+ *     Waiting for domain NAME (domid N) to die [pid P]
+ * after creating the domain and again after each reboot.  Our own monitor
+ * (monitor.c) does the same.  A pid is never signalled on the strength of a
+ * log alone: what runs under it is looked at first.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "hyp/hyp.h"
+#include "lib/file.h"
+
+#define LOG_PREFIX HYP_LOG_DIR "/xl-"
+#define LOG_TAIL 65536                  /* bytes read of a daemon's log */
+
+/* --- /proc ------------------------------------------------------------- */
+
+/* Target of /proc/PID/WHAT without " (deleted)", which an upgrade of the
+ * package or a rotation of the log leaves there; false if there is none. */
+static bool proc_link(pid_t pid, const char *what, char *buf, size_t size)
+{
+    static const char gone[] = " (deleted)";
+    char path[64];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, what);
+    n = readlink(path, buf, size - 1);
+    if (n <= 0)
+        return false;
+    buf[n] = '\0';
+    if (snap_has_suffix(buf, gone))
+        buf[n - (ssize_t)strlen(gone)] = '\0';
+    return true;
+}
+
+bool hyp_is_qemu(pid_t pid, uint32_t domid)
+{
+    char path[64], text[16384], number[16], *p, *end;
+    bool named = false;
+    ssize_t n;
+    int fd;
+
+    if (pid <= 1)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    end = text + n;
+
+    /* libxl_dm.c: "PROGRAM -xen-domid D ..." */
+    snprintf(number, sizeof(number), "%u", domid);
+    for (p = text; p < end; p += strlen(p) + 1) {
+        if (named)
+            return !strcmp(p, number);
+        named = !strcmp(p, "-xen-domid");
+    }
+    return false;
+}
+
+/* --- the monitor ------------------------------------------------------- */
+
+char *hyp_monitor_log(const char *name)
+{
+    char *path = snap_printf(LOG_PREFIX "%s.log", name), *p;
+
+    for (p = path + strlen(LOG_PREFIX); *p; p++)
+        if (*p == '/')
+            *p = '_';
+    return path;
+}
+
+static bool our_program(const char *exe)
+{
+    char self[PATH_MAX];
+
+    return proc_link(getpid(), "exe", self, sizeof(self)) &&
+           !strcmp(exe, self);
+}
+
+/* The log that a monitor writes to, or false if pid is none. */
+static bool monitor_output(pid_t pid, char *log, size_t size)
+{
+    char exe[PATH_MAX];
+    const char *base;
+
+    if (pid <= 1 || pid == getpid() ||
+        !proc_link(pid, "exe", exe, sizeof(exe)))
+        return false;
+    base = snap_basename(exe);
+    if (strcmp(base, "xl") && strcmp(base, "xl-snapshot") &&
+        !our_program(exe))
+        return false;
+    return (proc_link(pid, "fd/1", log, size) ||
+            proc_link(pid, "fd/2", log, size)) &&
+           snap_has_prefix(log, LOG_PREFIX);
+}
+
+bool hyp_is_monitor(pid_t pid)
+{
+    char log[PATH_MAX];
+
+    return monitor_output(pid, log, sizeof(log));
+}
+
+/* The end of a file; bounded, NUL-terminated; NULL if it cannot be read. */
+static char *read_tail(const char *path)
+{
+    char *text = NULL;
+    off_t size;
+    ssize_t n;
+    int fd;
+
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return NULL;
+    size = lseek(fd, 0, SEEK_END);
+    if (size >= 0) {
+        text = snap_zalloc(LOG_TAIL + 1);
+        n = pread(fd, text, LOG_TAIL, size > LOG_TAIL ? size - LOG_TAIL : 0);
+        if (n < 0)
+            n = 0;
+        text[n] = '\0';
+    }
+    close(fd);
+    return text;
+}
+
+/* The domain that pid's last "Waiting" line names; -1 if it wrote none. */
+static long watched_domid(const char *text, pid_t pid)
+{
+    char end[48];
+    const char *p, *line, *at;
+    long domid = -1;
+    size_t len;
+
+    snprintf(end, sizeof(end), ") to die [pid %d]", (int)pid);
+    for (line = text; *line; line += len + (line[len] == '\n')) {
+        len = strcspn(line, "\n");
+        if (strncmp(line, "Waiting for domain ", 19))
+            continue;
+        /* A name may hold anything: the last "(domid " of the line counts. */
+        for (at = NULL, p = line; p < line + len; p++)
+            if (!strncmp(p, "(domid ", 7))
+                at = p + 7;
+        if (at && !strncmp(at + strspn(at, "0123456789"), end, strlen(end)))
+            domid = strtol(at, NULL, 10);
+    }
+    return domid;
+}
+
+/*
+ * Does this process watch the domain?  2: it says so.  1: it is a monitor
+ * with the log of this name, whose log was emptied since (logrotate).
+ */
+static int watches(pid_t pid, uint32_t domid, const char *name_log)
+{
+    char log[PATH_MAX], *text;
+    long watched;
+
+    if (!monitor_output(pid, log, sizeof(log)))
+        return 0;
+    text = read_tail(log);
+    watched = text ? watched_domid(text, pid) : -1;
+    free(text);
+    if (watched == (long)domid)
+        return 2;
+    return watched < 0 && !strcmp(log, name_log) ? 1 : 0;
+}
+
+pid_t hyp_monitor_find(uint32_t domid, const char *name)
+{
+    char *log = hyp_monitor_log(name), *end;
+    struct dirent *e;
+    pid_t found = 0;
+    int sure = 0, how;
+    long pid;
+    DIR *dir;
+
+    dir = opendir("/proc");
+    while (dir && sure < 2 && (e = readdir(dir))) {
+        pid = strtol(e->d_name, &end, 10);
+        if (*end || pid <= 1)
+            continue;
+        how = watches(pid, domid, log);
+        if (how > sure) {
+            sure = how;
+            found = pid;
+        }
+    }
+    if (dir)
+        closedir(dir);
+    free(log);
+    return found;
+}
+
+/* --- pidfds: glibc 2.36 wraps them, older ones do not ------------------- */
+
+int hyp_pidfd_open(pid_t pid)
+{
+    return syscall(SYS_pidfd_open, pid, 0);
+}
+
+int hyp_pidfd_signal(int pidfd, int sig)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+int hyp_pidfd_wait(int pidfd, int timeout_ms)
+{
+    double deadline = snap_now_ms() + timeout_ms, left;
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+    int n;
+
+    for (;;) {
+        left = deadline - snap_now_ms();
+        n = poll(&p, 1, left > 0 ? (int)left + 1 : 0);
+        if (n > 0)
+            return 0;
+        if (n == 0)
+            return SNAP_TIMEOUT;
+        if (errno != EINTR)
+            return SNAP_IO;
+    }
+}

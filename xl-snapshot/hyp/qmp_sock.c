@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Reaching the QEMU of a domain.  libxl gives it two QMP sockets
+ * (libxl_dm.c: libxl__build_device_model_args_new(), Xen 4.17):
+ *   qmp-libxl-D        libxl's own, one client at a time under a lock file
+ *   qmp-libxenstat-D   for xentop, and free otherwise
+ * QEMU serves one client per socket; another connects and waits for the
+ * greeting.  libxl talks to an HVM guest's QEMU when it suspends and resumes
+ * it, so a connection that stays open must not be on libxl's socket.
+ * Protocol, deadlines and distrust are lib/qmp.c's business.
+ */
+#include <stdio.h>
+
+#include "hyp/hyp.h"
+#include "lib/qmp.h"
+
+#define GREETING_MS 10000
+#define COMMAND_MS  20000
+#define LOCK_MS     15000
+
+static int need_qemu(const struct snap_domain *dom, struct snap_err *err)
+{
+    if (dom->stubdom)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: its device model runs in a stub domain, out of "
+                         "reach", dom->name);
+    if (!dom->qemu_pid)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: no QEMU of this host serves its disks",
+                         dom->name);
+    return 0;
+}
+
+int hyp_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
+                 struct snap_qmp **q_r, struct snap_err *err)
+{
+    struct snap_err first = SNAP_ERR_INIT;
+    char path[64];
+    int rc, lock = -1;
+
+    *q_r = NULL;
+    rc = hyp_enter(h, "qmp_open", err);
+    if (rc)
+        goto out;
+    rc = need_qemu(dom, err);
+    if (rc)
+        goto out;
+    snprintf(path, sizeof(path), HYP_RUN_DIR "/qmp-libxenstat-%u",
+             dom->domid);
+    rc = snap_qmp_connect(path, GREETING_MS, h->log, q_r, &first);
+    if (!rc)
+        goto out;
+    if (dom->type == SNAP_GUEST_HVM) {
+        rc = snap_fail(err, first.rc, "%s: %s", dom->name, first.msg);
+        goto out;
+    }
+
+    /* For PV and PVH libxl needs its socket for `xl block-attach` and the
+     * like only; the lock keeps us from cutting in, not from being there. */
+    rc = hyp_lock_userdata(dom, "qmp-socket-lock", LOCK_MS, &lock, err);
+    if (rc)
+        goto out;
+    snprintf(path, sizeof(path), HYP_RUN_DIR "/qmp-libxl-%u", dom->domid);
+    rc = snap_qmp_connect(path, GREETING_MS, h->log, q_r, err);
+    if (rc)
+        snap_err_prefix(err, "%s", dom->name);
+
+out:
+    hyp_unlock(&lock);
+    return rc;
+}
+
+int hyp_qmp_brief(struct snap_hyp *h, const struct snap_domain *dom,
+                  const char *const *commands, struct snap_err *err)
+{
+    struct snap_qmp *q = NULL;
+    char path[64];
+    int rc, lock = -1;
+
+    rc = need_qemu(dom, err);
+    if (rc)
+        goto out;
+    rc = hyp_lock_userdata(dom, "qmp-socket-lock", LOCK_MS, &lock, err);
+    if (rc)
+        goto out;
+    snprintf(path, sizeof(path), HYP_RUN_DIR "/qmp-libxl-%u", dom->domid);
+    rc = snap_qmp_connect(path, GREETING_MS, h->log, &q, err);
+    for (; !rc && *commands; commands++)
+        rc = snap_qmp_command(q, *commands, NULL, COMMAND_MS, NULL, err);
+    if (rc)
+        snap_err_prefix(err, "%s", dom->name);
+
+out:
+    snap_qmp_close(q);
+    hyp_unlock(&lock);
+    return rc;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * From a memory image back to a domain, through `xl restore -p /dev/stdin`:
+ * xl gives it the lock, the ballooning and the monitor daemon that every
+ * other domain has.  The image's own header is left out; xl gets a fresh one
+ * with the configuration asked for, and the rest of the file behind it
+ * through a pipe, so no second copy of the memory is needed.
+ *
+ * xl forks the daemon that watches the domain, and that one may keep what it
+ * inherited: so xl's exit is waited for and never an end of file, and what it
+ * prints goes to a memory file and not to a pipe.  xl gets a process group of
+ * its own: Ctrl-C reaches us, and we decide.  If we die the pipe ends and xl
+ * destroys what it began.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/domcfg.h"
+#include "hyp/hyp.h"
+#include "hyp/saveheader.h"
+#include "lib/file.h"
+
+#define PIPE_SIZE (1 << 20)
+#define STALL_MS (10 * 60 * 1000)   /* without a byte moved or xl's exit */
+#define SAID_MAX 16384              /* bytes looked at of xl's messages */
+#define SAID_LINES 3                /* of which this many are quoted */
+
+int hyp_image_check(struct snap_hyp *h, int fd, char **config_r,
+                    struct snap_err *err)
+{
+    bool poisoned;
+    char byte;
+    ssize_t n;
+    int rc;
+
+    *config_r = NULL;
+    rc = hyp_enter(h, "image_check", err);
+    if (rc)
+        goto out;
+    if (lseek(fd, 0, SEEK_SET) < 0) {
+        rc = snap_fail_errno(err, SNAP_IO, errno, "the memory image");
+        goto out;
+    }
+    rc = snap_saveheader_read(fd, config_r, &poisoned, err);
+    if (rc)
+        goto out;
+    n = pread(fd, &byte, 1, lseek(fd, 0, SEEK_CUR));
+    if (n != 1) {
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the memory image holds no memory behind its header");
+        goto out;
+    }
+    rc = 0;
+
+out:
+    if (rc)
+        snap_free(config_r);
+    return rc;
+}
+
+/* --- the xl process ---------------------------------------------------- */
+
+struct xl {
+    pid_t pid;                      /* 0: not started or waited for */
+    int pidfd;
+    int in;                         /* we write the stream here */
+    int said;                       /* its stdout and stderr */
+};
+
+/* Debian keeps each version's xl beside its libraries; what stands in /usr/
+ * sbin may be a front of ours. */
+static const char *xl_program(struct snap_hyp *h, char *buf, size_t size)
+{
+    snprintf(buf, size, "/usr/lib/xen-%d.%d/bin/xl", h->xen_major,
+             h->xen_minor);
+    return access(buf, X_OK) ? "xl" : buf;
+}
+
+static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
+{
+    char program[64];
+    const char *const argv[] = {
+        xl_program(h, program, sizeof(program)), "restore", "-p",
+        "/dev/stdin", NULL,
+    };
+    int rc, p[2] = { -1, -1 };
+    sigset_t none;
+
+    x->said = memfd_create("xl-restore", MFD_CLOEXEC);
+    if (x->said < 0 || pipe2(p, O_CLOEXEC)) {
+        rc = snap_fail_errno(err, SNAP_FAIL, errno, "cannot start xl");
+        goto out;
+    }
+    fcntl(p[1], F_SETPIPE_SZ, PIPE_SIZE);       /* only faster */
+    x->pid = fork();
+    if (x->pid == 0) {
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        signal(SIGPIPE, SIG_DFL);
+        signal(SIGINT, SIG_DFL);
+        setpgid(0, 0);
+        if (dup2(p[0], 0) < 0 || dup2(x->said, 1) < 0 ||
+            dup2(x->said, 2) < 0)
+            _exit(126);
+        execvp(argv[0], (char *const *)argv);
+        dprintf(2, "%s: %s\n", argv[0], strerror(errno));
+        _exit(127);
+    }
+    if (x->pid < 0) {
+        x->pid = 0;
+        rc = snap_fail_errno(err, SNAP_FAIL, errno, "cannot start xl");
+        goto out;
+    }
+    x->pidfd = hyp_pidfd_open(x->pid);
+    if (x->pidfd < 0) {
+        rc = snap_fail_errno(err, SNAP_FAIL, errno, "cannot watch xl");
+        goto out;
+    }
+    x->in = p[1];
+    p[1] = -1;
+    fcntl(x->in, F_SETFL, O_WRONLY | O_NONBLOCK);
+    rc = 0;
+
+out:
+    if (p[0] >= 0)
+        close(p[0]);
+    if (p[1] >= 0)
+        close(p[1]);
+    return rc;
+}
+
+/* What xl printed that explains a failure: its last error lines, or its last
+ * lines; in one. */
+static char *last_words(int fd)
+{
+    char *text = snap_zalloc(SAID_MAX + 1), *line, *save = NULL;
+    const char *keep[SAID_LINES] = { NULL };
+    struct snap_buf b = { 0 };
+    bool errors, is_error;
+    struct stat st;
+    off_t from;
+    ssize_t n;
+    size_t i;
+
+    from = !fstat(fd, &st) && st.st_size > SAID_MAX ? st.st_size - SAID_MAX
+                                                    : 0;
+    n = pread(fd, text, SAID_MAX, from);
+    text[n > 0 ? n : 0] = '\0';
+    errors = strstr(text, "error: ");
+    for (line = strtok_r(text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        is_error = strstr(line, "error: ");
+        if (errors && !is_error)
+            continue;
+        for (i = 0; i + 1 < SAID_LINES; i++)
+            keep[i] = keep[i + 1];
+        keep[SAID_LINES - 1] = line;
+    }
+    for (i = 0; i < SAID_LINES; i++)
+        if (keep[i])
+            snap_buf_addf(&b, "%s%s", b.len ? "; " : "", keep[i]);
+    free(text);
+    return b.data ? b.data : snap_strdup("it said nothing");
+}
+
+/* --- feeding it -------------------------------------------------------- */
+
+/* Move what the pipe takes.  1: more to come, 0: all written, <0 failed. */
+static int feed(struct xl *x, int fd, const struct snap_buf *head,
+                size_t *head_done, struct snap_err *err)
+{
+    ssize_t n;
+
+    if (*head_done < head->len) {
+        n = write(x->in, head->data + *head_done, head->len - *head_done);
+        if (n > 0)
+            *head_done += n;
+    } else {
+        n = splice(fd, NULL, x->in, NULL, PIPE_SIZE,
+                   SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+        if (n == 0)
+            return 0;
+    }
+    if (n > 0 || errno == EAGAIN || errno == EINTR)
+        return 1;
+    if (errno == EPIPE)             /* xl gave up; its exit says why */
+        return 0;
+    return snap_fail_errno(err, SNAP_IO, errno, "reading the memory image");
+}
+
+/* Feed it and wait for its exit.  Runs with SIGPIPE blocked. */
+static int drive(struct xl *x, int fd, const struct snap_buf *head,
+                 int *status_r, struct snap_err *err)
+{
+    double last = snap_now_ms();
+    struct pollfd p[2];
+    size_t done = 0;
+    int n, more = 1;
+
+    for (;;) {
+        p[0].fd = x->pidfd;
+        p[1].fd = more > 0 ? x->in : -1;
+        p[0].events = POLLIN;
+        p[1].events = POLLOUT;
+        p[0].revents = p[1].revents = 0;
+        n = poll(p, 2, 1000);
+        if (n < 0 && errno != EINTR)
+            return snap_fail_errno(err, SNAP_FAIL, errno, "waiting for xl");
+        if (n > 0 && p[1].revents) {
+            more = feed(x, fd, head, &done, err);
+            if (more < 0)
+                return more;
+            last = snap_now_ms();
+            if (!more) {
+                close(x->in);
+                x->in = -1;
+            }
+        }
+        if (n > 0 && p[0].revents) {
+            while (waitpid(x->pid, status_r, 0) < 0 && errno == EINTR)
+                ;
+            x->pid = 0;
+            return 0;
+        }
+        if (snap_now_ms() - last > STALL_MS)
+            return snap_fail(err, SNAP_TIMEOUT,
+                             "xl restore made no progress for %d minutes",
+                             STALL_MS / 60000);
+    }
+}
+
+static void finish(struct xl *x)
+{
+    int status;
+
+    if (x->in >= 0)
+        close(x->in);
+    if (x->pid > 0) {
+        /* Its pipe has ended: it cleans up what it made.  Then for good. */
+        if (x->pidfd < 0 || hyp_pidfd_wait(x->pidfd, 10000))
+            kill(x->pid, SIGKILL);
+        while (waitpid(x->pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
+    if (x->pidfd >= 0)
+        close(x->pidfd);
+    if (x->said >= 0)
+        close(x->said);
+}
+
+/* --- restore ----------------------------------------------------------- */
+
+int hyp_restore(struct snap_hyp *h, int fd, const char *config_json,
+                struct snap_domain *dom_r, struct snap_err *err)
+{
+    struct xl x = { .pidfd = -1, .in = -1, .said = -1 };
+    char *old = NULL, *name = NULL, *said = NULL, uuid[37];
+    struct snap_buf head = { 0 };
+    sigset_t pipe_set, old_set;
+    struct timespec no_time = { 0 };
+    bool started = false, masked = false;
+    int rc, status = 0;
+    uint32_t domid;
+
+    rc = hyp_image_check(h, fd, &old, err);
+    if (rc)
+        goto out;
+    rc = hyp_enter(h, "restore", err);
+    if (rc)
+        goto out;
+    rc = hyp_clash(h, config_json, &name, uuid, err);
+    if (rc)
+        goto out;
+    snap_saveheader_write(&head, config_json, false);
+
+    sigemptyset(&pipe_set);
+    sigaddset(&pipe_set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_set, &old_set);
+    masked = true;
+    started = true;
+    rc = start(h, &x, err);
+    if (rc)
+        goto out;
+    rc = drive(&x, fd, &head, &status, err);
+    if (rc)
+        goto out;
+    if (status) {
+        said = last_words(x.said);
+        rc = snap_fail(err, SNAP_FAIL, "%s: xl restore failed: %s", name,
+                       said);
+        goto out;
+    }
+    rc = hyp_domid_of_uuid(h, uuid, &domid);
+    if (rc) {
+        said = last_words(x.said);
+        rc = snap_fail(err, SNAP_FAIL,
+                       "%s: xl restore made no domain: %s", name, said);
+        goto out;
+    }
+    rc = hyp_describe(h, domid, dom_r, err);
+
+out:
+    finish(&x);
+    if (masked) {
+        /* One that a write of ours left pending must not strike now. */
+        if (!sigismember(&old_set, SIGPIPE))
+            while (sigtimedwait(&pipe_set, NULL, &no_time) > 0)
+                ;
+        pthread_sigmask(SIG_SETMASK, &old_set, NULL);
+    }
+    /* hyp_clash() found none before: what has this uuid now is ours. */
+    if (rc && started && !hyp_domid_of_uuid(h, uuid, &domid))
+        libxl_domain_destroy(h->ctx, domid, NULL);
+    snap_buf_dispose(&head);
+    free(old);
+    free(name);
+    free(said);
+    return rc;
+}
