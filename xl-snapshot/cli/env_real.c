@@ -2,13 +2,8 @@
 /*
  * The hypervisor of the machine we run on, from the module built for it.
  */
-#include <stdlib.h>
-
 #include "cli/run.h"
 #include "hyp/plugin.h"
-
-/* For running from the build folder and for packagers' tests. */
-#define LIBDIR_VARIABLE "XL_SNAPSHOT_LIBDIR"
 
 static const struct snap_hyp_module *module;
 
@@ -16,7 +11,7 @@ static int real_load(struct snap_env *env, struct snap_err *err)
 {
     int rc;
 
-    rc = snap_hyp_load(secure_getenv(LIBDIR_VARIABLE), &module, err);
+    rc = snap_hyp_load(NULL, &module, err);
     if (rc)
         return rc;
     env->ops = module->ops;
@@ -24,6 +19,21 @@ static int real_load(struct snap_env *env, struct snap_err *err)
     return 0;
 }
 
+static int real_monitor(uint32_t domid, const char *log_path,
+                        struct snap_err *err)
+{
+    int rc;
+
+    rc = snap_hyp_load(NULL, &module, err);
+    if (rc)
+        return rc;
+    if (!module->monitor_main)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "the module for this Xen has no monitor");
+    return module->monitor_main(domid, log_path);
+}
+
 const struct snap_cli_tables snap_cli_real_tables = {
     .load = real_load,
+    .monitor = real_monitor,
 };

@@ -6,6 +6,7 @@
  */
 #include "cli/run.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,25 @@ static int run_cmd(struct snap_cli *cli, const struct snap_cmd *cmd, int argc,
     return cmd->impl(cli, argc, argv);
 }
 
+/* --monitor DOMID LOG */
+static int run_monitor(int argc, char **argv, struct snap_err *err)
+{
+    unsigned long domid;
+    char *end;
+
+    if (!snap_cli_tables || !snap_cli_tables->monitor)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "this program was built without a monitor");
+    if (argc != 2)
+        return snap_fail(err, SNAP_INVAL, "--monitor takes DOMID LOG");
+    errno = 0;
+    domid = strtoul(argv[0], &end, 10);
+    if (errno || *end || end == argv[0] || domid > UINT16_MAX)
+        return snap_fail(err, SNAP_INVAL, "--monitor: '%s' is no domain id",
+                         argv[0]);
+    return snap_cli_tables->monitor((uint32_t)domid, argv[1], err);
+}
+
 /* Our own second processes; not for people, so not in the table. */
 static bool hidden(struct snap_cli *cli, int argc, char **argv, int *status_r)
 {
@@ -232,12 +252,7 @@ static bool hidden(struct snap_cli *cli, int argc, char **argv, int *status_r)
         return true;
     }
     if (!strcmp(argv[1], "--monitor")) {
-        if (!snap_cli_tables || !snap_cli_tables->monitor)
-            rc = snap_fail(&err, SNAP_UNSUPPORTED,
-                           "this program was built without a monitor");
-        else
-            rc = snap_cli_tables->monitor(&cli->env, argc - 2, argv + 2,
-                                          &err);
+        rc = run_monitor(argc - 2, argv + 2, &err);
         *status_r = rc < 0 ? snap_cli_fail(cli, &err) : rc;
         return true;
     }
