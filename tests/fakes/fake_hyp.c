@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See fake_hyp.h.  Strict where libxl would misbehave: an op called in a
+ * state in which Xen would do harm sets world->bad. */
+#include "fakes/fake_hyp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/domcfg.h"
+#include "core/parts.h"
+#include "lib/fault.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+#define IMAGE_MAGIC "fake memory image\n"
+
+struct fake_world *fake_world_current;
+
+struct snap_hyp {
+    struct fake_world *w;
+};
+
+static void bad(struct fake_world *w, const char *why)
+{
+    w->bad = true;
+    snprintf(w->why_bad, sizeof(w->why_bad), "%s", why);
+}
+
+static int fault(const char *what, struct snap_err *err)
+{
+    int e = snap_fault("hyp", what);
+
+    return e ? snap_fail_errno(err, SNAP_FAIL, e, "fake %s", what) : 0;
+}
+
+struct fake_world *fake_world_new(void)
+{
+    struct fake_world *w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE,
+                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (w == MAP_FAILED)
+        abort();
+    w->next_domid = 1;
+    w->free_kb = 1 << 20;
+    return w;
+}
+
+void fake_world_free(struct fake_world *w)
+{
+    if (w)
+        munmap(w, sizeof(*w));
+}
+
+static struct fake_domain *slot(struct fake_world *w)
+{
+    size_t i;
+
+    for (i = 0; i < FAKE_DOMAINS; i++)
+        if (!w->dom[i].exists)
+            return &w->dom[i];
+    abort();
+}
+
+static void start_disks(struct fake_world *w, const struct fake_domain *d)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_vbd *v = NULL;
+    size_t n = 0, i;
+
+    if (!w->started || snap_domcfg_disks(d->config, &v, &n, &err))
+        return;
+    for (i = 0; i < n; i++)
+        w->started(w->opaque, d, v[i].vdev, v[i].path, v[i].format);
+    snap_vbds_free(&v, &n);
+}
+
+static void add_disk(struct snap_json *disks, const char *spec)
+{
+    char *copy = snap_strdup(spec), *save = NULL;
+    const char *vdev = strtok_r(copy, ":", &save);
+    const char *format = strtok_r(NULL, ":", &save);
+    const char *path = strtok_r(NULL, ":", &save);
+    const char *flag = strtok_r(NULL, ":", &save);
+    struct snap_json *d = snap_json_object();
+
+    snap_json_set_str(d, "pdev_path", path);
+    snap_json_set_str(d, "vdev", vdev);
+    snap_json_set_str(d, "backend", "qdisk");
+    snap_json_set_str(d, "format", format);
+    snap_json_set_int(d, "readwrite", !flag);
+    if (snap_streq(flag, "cdrom"))
+        snap_json_set_int(d, "is_cdrom", 1);
+    snap_json_push(disks, d);
+    free(copy);
+}
+
+struct fake_domain *fake_domain_add(struct fake_world *w, const char *name,
+                                    const char *uuid,
+                                    const char *const *disks)
+{
+    struct fake_domain *d = slot(w);
+    struct snap_json *j = snap_json_object(), *c = snap_json_object();
+    struct snap_json *a = snap_json_array(), *b = snap_json_object();
+    char *text;
+
+    memset(d, 0, sizeof(*d));
+    d->exists = true;
+    d->domid = w->next_domid++;
+    snprintf(d->name, sizeof(d->name), "%s", name);
+    snprintf(d->uuid, sizeof(d->uuid), "%s", uuid);
+    d->type = SNAP_GUEST_PVH;
+    d->mem_kb = 64 * 1024;
+    d->monitor_pid = 4242;
+    d->tick = 1;
+
+    snap_json_set_str(c, "type", "pvh");
+    snap_json_set_str(c, "name", name);
+    snap_json_set_str(c, "uuid", uuid);
+    snap_json_set(j, "c_info", c);
+    snap_json_set_int(b, "max_memkb", d->mem_kb);
+    snap_json_set_int(b, "target_memkb", d->mem_kb);
+    snap_json_set(j, "b_info", b);
+    for (; disks && *disks; disks++)
+        add_disk(a, *disks);
+    snap_json_set(j, "disks", a);
+    text = snap_json_text(j, false);
+    if (strlen(text) >= FAKE_CONFIG)
+        abort();
+    memcpy(d->config, text, strlen(text) + 1);
+    free(text);
+    snap_json_free(j);
+    start_disks(w, d);
+    return d;
+}
+
+struct fake_domain *fake_domain_find(struct fake_world *w, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < FAKE_DOMAINS; i++)
+        if (w->dom[i].exists && (snap_streq(w->dom[i].name, name) ||
+                                 snap_streq(w->dom[i].uuid, name)))
+            return &w->dom[i];
+    return NULL;
+}
+
+char *fake_domain_path(const struct fake_domain *d, const char *vdev)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_vbd *v = NULL;
+    size_t n = 0;
+    const struct snap_vbd *hit;
+    char *path = NULL;
+
+    if (!snap_domcfg_disks(d->config, &v, &n, &err)) {
+        hit = snap_vbd_find(v, n, vdev);
+        path = snap_strdup(hit ? hit->path : NULL);
+    }
+    snap_vbds_free(&v, &n);
+    return path;
+}
+
+bool fake_domain_runs(const struct fake_domain *d)
+{
+    return d && d->exists && !d->paused && !d->suspended && !d->shutdown &&
+           !d->dying && !d->monitor_held;
+}
+
+/* ---- the table ---- */
+
+static int f_open(const struct snap_log *log, struct snap_hyp **h_r,
+                  struct snap_err *err)
+{
+    int rc;
+
+    (void)log;
+    rc = fault("open", err);
+    if (rc)
+        return rc;
+    *h_r = snap_zalloc(sizeof(**h_r));
+    (*h_r)->w = fake_world_current;
+    return 0;
+}
+
+static void f_close(struct snap_hyp *h)
+{
+    free(h);
+}
+
+static int f_version(struct snap_hyp *h, char **text_r, struct snap_err *err)
+{
+    (void)h;
+    (void)err;
+    *text_r = snap_strdup("Xen fake, QEMU fake");
+    return 0;
+}
+
+static int fill(const struct fake_domain *f, struct snap_domain *d)
+{
+    d->domid = f->domid;
+    d->name = snap_strdup(f->name);
+    memcpy(d->uuid, f->uuid, sizeof(d->uuid));
+    d->type = f->type;
+    d->paused = f->paused;
+    d->suspended = f->suspended;
+    d->shutdown = f->shutdown;
+    d->dying = f->dying;
+    d->mem_kb = f->mem_kb;
+    d->can_suspend = !f->no_suspend;
+    if (f->no_suspend)
+        d->why_no_suspend = snap_strdup("it is still booting");
+    d->can_live = !f->no_live;
+    if (f->no_live)
+        d->why_no_live = snap_strdup("no log-dirty mode");
+    d->passthrough = f->passthrough;
+    d->stubdom = f->stubdom;
+    d->monitor_pid = f->monitor_pid;
+    return 0;
+}
+
+static int f_find(struct snap_hyp *h, const char *who, struct snap_domain *d,
+                  struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct fake_domain *f = NULL;
+
+    rc = fault("find", err);
+    if (rc)
+        return rc;
+    for (i = 0; i < FAKE_DOMAINS && !f; i++)
+        if (h->w->dom[i].exists && snap_streq(h->w->dom[i].name, who))
+            f = &h->w->dom[i];
+    for (i = 0; i < FAKE_DOMAINS && !f; i++) {
+        char num[16];
+
+        snprintf(num, sizeof(num), "%u", h->w->dom[i].domid);
+        if (h->w->dom[i].exists && snap_streq(num, who))
+            f = &h->w->dom[i];
+    }
+    if (!f)
+        return snap_fail(err, SNAP_NOTFOUND, "no domain named %s", who);
+    return fill(f, d);
+}
+
+static struct fake_domain *by_uuid(struct snap_hyp *h, const char *uuid)
+{
+    size_t i;
+
+    for (i = 0; i < FAKE_DOMAINS; i++)
+        if (h->w->dom[i].exists && snap_streq(h->w->dom[i].uuid, uuid))
+            return &h->w->dom[i];
+    return NULL;
+}
+
+static int f_find_uuid(struct snap_hyp *h, const char *uuid,
+                       struct snap_domain *d, struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f = by_uuid(h, uuid);
+
+    rc = fault("find_uuid", err);
+    if (rc)
+        return rc;
+    if (!f)
+        return snap_fail(err, SNAP_NOTFOUND, "no domain with UUID %s", uuid);
+    return fill(f, d);
+}
+
+static struct fake_domain *mine(struct snap_hyp *h,
+                                const struct snap_domain *dom)
+{
+    size_t i;
+
+    for (i = 0; i < FAKE_DOMAINS; i++)
+        if (h->w->dom[i].exists && h->w->dom[i].domid == dom->domid)
+            return &h->w->dom[i];
+    return NULL;
+}
+
+#define MINE(f)                                                          \
+    struct fake_domain *f = mine(h, dom);                                \
+    if (!f)                                                              \
+        return snap_fail(err, SNAP_NOTFOUND, "domain %u is gone", dom->domid)
+
+static int f_config(struct snap_hyp *h, const struct snap_domain *dom,
+                    char **json_r, struct snap_err *err)
+{
+    int rc;
+    MINE(f);
+
+    rc = fault("config", err);
+    if (rc)
+        return rc;
+    *json_r = snap_strdup(f->config);
+    return 0;
+}
+
+static int f_disks(struct snap_hyp *h, const struct snap_domain *dom,
+                   struct snap_vbd **v_r, size_t *n_r, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    MINE(f);
+
+    rc = fault("disks", err);
+    if (rc)
+        return rc;
+    rc = snap_domcfg_disks(f->config, v_r, n_r, err);
+    for (i = 0; !rc && i < *n_r; i++)
+        (*v_r)[i].frontend_state = 4;
+    return rc;
+}
+
+static int f_image_user(struct snap_hyp *h, const char *path,
+                        uint32_t except, char **who_r, struct snap_err *err)
+{
+    int rc;
+    size_t i, k;
+
+    *who_r = NULL;
+    rc = fault("image_user", err);
+    if (rc)
+        return rc;
+    for (i = 0; i < FAKE_DOMAINS && !*who_r; i++) {
+        struct snap_err e = SNAP_ERR_INIT;
+        struct snap_vbd *v = NULL;
+        size_t n = 0;
+
+        if (!h->w->dom[i].exists || h->w->dom[i].domid == except ||
+            snap_domcfg_disks(h->w->dom[i].config, &v, &n, &e))
+            continue;
+        for (k = 0; k < n && !*who_r; k++)
+            if (snap_streq(v[k].path, path))
+                *who_r = snap_printf("%s (%s)", h->w->dom[i].name, v[k].vdev);
+        snap_vbds_free(&v, &n);
+    }
+    return 0;
+}
+
+static int f_free_mem(struct snap_hyp *h, uint64_t *kb_r,
+                      struct snap_err *err)
+{
+    int rc;
+
+    rc = fault("free_mem", err);
+    *kb_r = h->w->free_kb;
+    return rc;
+}
+
+static int f_save(struct snap_hyp *h, const struct snap_domain *dom,
+                  const char *config, int fd, bool live,
+                  struct snap_save_result *res, struct snap_err *err)
+{
+    int rc;
+    char *text;
+    MINE(f);
+
+    (void)live;
+    rc = fault("save", err);
+    if (rc)
+        return rc;
+    if (f->paused || f->suspended)
+        bad(h->w, "save of a domain that does not run");
+    f->monitor_held = true;
+    f->suspended = true;
+    res->stopped_ms = snap_now_ms();
+    text = snap_printf(IMAGE_MAGIC "%llu\n%s", (unsigned long long)f->tick,
+                       config);
+    rc = snap_write_all(fd, text, strlen(text), "fake image", err);
+    free(text);
+    if (!rc)
+        rc = fault("save done", err);
+    if (rc) {
+        f->suspended = false;
+        f->monitor_held = false;
+        return rc;
+    }
+    return 0;
+}
+
+static int f_resume(struct snap_hyp *h, const struct snap_domain *dom,
+                    bool paused, struct snap_err *err)
+{
+    int rc;
+    MINE(f);
+
+    rc = fault("resume", err);
+    if (rc)
+        return rc;
+    if (!f->suspended)
+        bad(h->w, "resume of a domain that is not suspended");
+    f->paused = paused;
+    f->suspended = false;
+    f->monitor_held = false;
+    return fault("resume done", err);
+}
+
+static int f_pause(struct snap_hyp *h, const struct snap_domain *dom,
+                   struct snap_err *err)
+{
+    int rc;
+    MINE(f);
+
+    rc = fault("pause", err);
+    if (rc)
+        return rc;
+    f->paused = true;
+    return 0;
+}
+
+static int f_unpause(struct snap_hyp *h, const struct snap_domain *dom,
+                     struct snap_err *err)
+{
+    int rc;
+    MINE(f);
+
+    rc = fault("unpause", err);
+    if (rc)
+        return rc;
+    f->paused = false;
+    return fault("unpause done", err);
+}
+
+static int f_rescue(struct snap_hyp *h, const char *uuid, pid_t monitor,
+                    bool was_paused, struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f = by_uuid(h, uuid);
+
+    (void)monitor;
+    rc = fault("rescue", err);
+    if (rc || !f)
+        return rc;
+    f->suspended = false;
+    f->monitor_held = false;
+    f->paused = was_paused;
+    return 0;
+}
+
+/* A QMP connection that is never spoken to: the fake disks need none. */
+static int f_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
+                      struct snap_qmp **q_r, struct snap_err *err)
+{
+    int rc;
+    MINE(f);
+
+    rc = fault("qmp_open", err);
+    (void)f;
+    *q_r = NULL;
+    return rc;
+}
+
+static int f_set_active(struct snap_hyp *h, const struct snap_domain *dom,
+                        const struct snap_active *a, size_t n,
+                        struct snap_err *err)
+{
+    int rc;
+    char *json = NULL;
+    MINE(f);
+
+    rc = fault("set_active", err);
+    if (rc)
+        return rc;
+    rc = snap_domcfg_set_disks(f->config, a, n, &json, err);
+    if (!rc)
+        snprintf(f->config, sizeof(f->config), "%s", json);
+    free(json);
+    return rc ? rc : fault("set_active done", err);
+}
+
+static int f_destroy(struct snap_hyp *h, const struct snap_domain *dom,
+                     struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f = mine(h, dom);
+
+    rc = fault("destroy", err);
+    if (rc || !f)
+        return rc;
+    f->exists = false;
+    if (h->w->stopped)
+        h->w->stopped(h->w->opaque, f);
+    return fault("destroy done", err);
+}
+
+static int read_image(int fd, uint64_t *tick, char **config,
+                      struct snap_err *err)
+{
+    size_t m = strlen(IMAGE_MAGIC);
+    char buf[FAKE_CONFIG + 64];
+    ssize_t n = pread(fd, buf, sizeof(buf) - 1, 0);
+    char *nl;
+
+    if (n < (ssize_t)m + 2 || memcmp(buf, IMAGE_MAGIC, m))
+        return snap_fail(err, SNAP_CORRUPT, "not a memory image");
+    buf[n] = '\0';
+    *tick = strtoull(buf + m, &nl, 10);
+    if (*nl != '\n')
+        return snap_fail(err, SNAP_CORRUPT, "not a memory image");
+    *config = snap_strdup(nl + 1);
+    return 0;
+}
+
+static int f_image_check(struct snap_hyp *h, int fd, char **config_r,
+                         struct snap_err *err)
+{
+    uint64_t tick;
+    int rc;
+
+    (void)h;
+    rc = fault("image_check", err);
+    return rc ? rc : read_image(fd, &tick, config_r, err);
+}
+
+static int build(struct snap_hyp *h, const char *config, uint64_t tick,
+                 struct snap_domain *dom_r, struct snap_err *err)
+{
+    int rc;
+    char *name = NULL, uuid[37];
+    struct fake_domain *d;
+
+    rc = snap_domcfg_identity(config, &name, uuid, NULL, NULL, err);
+    if (rc)
+        return rc;
+    if (by_uuid(h, uuid))
+        bad(h->w, "a second domain with the same UUID");
+    d = slot(h->w);
+    memset(d, 0, sizeof(*d));
+    d->exists = true;
+    d->domid = h->w->next_domid++;
+    snprintf(d->name, sizeof(d->name), "%s", name);
+    memcpy(d->uuid, uuid, sizeof(uuid));
+    d->type = SNAP_GUEST_PVH;
+    d->mem_kb = 64 * 1024;
+    d->monitor_pid = 4343;
+    d->paused = true;
+    d->tick = tick;
+    snprintf(d->config, sizeof(d->config), "%s", config);
+    free(name);
+    start_disks(h->w, d);
+    return fill(d, dom_r);
+}
+
+static int f_restore(struct snap_hyp *h, int fd, const char *config,
+                     struct snap_domain *dom_r, struct snap_err *err)
+{
+    int rc;
+    uint64_t tick = 0;
+    char *old = NULL;
+
+    rc = fault("restore", err);
+    if (!rc)
+        rc = read_image(fd, &tick, &old, err);
+    free(old);
+    return rc ? rc : build(h, config, tick, dom_r, err);
+}
+
+static int f_create(struct snap_hyp *h, const char *config,
+                    struct snap_domain *dom_r, struct snap_err *err)
+{
+    int rc;
+
+    rc = fault("create", err);
+    return rc ? rc : build(h, config, 1, dom_r, err);
+}
+
+const struct snap_hyp_ops fake_hyp_ops = {
+    .name = "fake",
+    .open = f_open,
+    .close = f_close,
+    .version = f_version,
+    .find = f_find,
+    .find_uuid = f_find_uuid,
+    .config = f_config,
+    .disks = f_disks,
+    .image_user = f_image_user,
+    .free_mem = f_free_mem,
+    .save = f_save,
+    .resume = f_resume,
+    .pause = f_pause,
+    .unpause = f_unpause,
+    .rescue = f_rescue,
+    .qmp_open = f_qmp_open,
+    .set_active = f_set_active,
+    .destroy = f_destroy,
+    .image_check = f_image_check,
+    .restore = f_restore,
+    .create = f_create,
+};
