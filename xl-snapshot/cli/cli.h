@@ -149,11 +149,11 @@ void snap_report_record(struct snap_report *r, const struct snap_record *rec);
 const char *snap_domain_state(const struct snap_domain *d);
 
 /* notes.c: all notes of a command, once each. */
-struct snap_notes {
+struct snap_cli_notes {
     char **v;
     size_t n;
 };
-void snap_notes_add(struct snap_notes *n, const char *text); /* may be NULL */
-void snap_notes_dispose(struct snap_notes *n);
+void snap_cli_note(struct snap_cli_notes *n, const char *text); /* or NULL */
+void snap_cli_notes_dispose(struct snap_cli_notes *n);
 
 #endif /* SNAP_CLI_CLI_H */

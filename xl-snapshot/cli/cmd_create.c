@@ -208,12 +208,12 @@ static void add_disks(struct snap_report *r, const struct snap_record *rec)
 }
 
 static void add_notes(struct snap_cli *cli, struct snap_report *r,
-                      struct snap_notes *notes)
+                      struct snap_cli_notes *notes)
 {
     size_t i;
 
     for (i = 0; i < snap_sink_notes(cli->sink); i++)
-        snap_notes_add(notes, snap_sink_note_at(cli->sink, i));
+        snap_cli_note(notes, snap_sink_note_at(cli->sink, i));
     snap_report_strv(r, "notes", NULL, notes->v, notes->n);
 }
 
@@ -230,7 +230,7 @@ static void show_plan(struct snap_cli *cli,
 {
     struct snap_report *r = snap_report_new();
     const struct snap_record *rec = &p->rec;
-    struct snap_notes notes = { 0 };
+    struct snap_cli_notes notes = { 0 };
     char *text;
     size_t i;
 
@@ -262,7 +262,7 @@ static void show_plan(struct snap_cli *cli,
     snap_report_strv(r, "left_out", "left out", rec->left_out,
                      rec->n_left_out);
     for (i = 0; i < p->n_notes; i++)
-        snap_notes_add(&notes, p->notes[i]);
+        snap_cli_note(&notes, p->notes[i]);
     add_disks(r, rec);
     add_notes(cli, r, &notes);
     show(cli, r);
@@ -271,7 +271,7 @@ static void show_plan(struct snap_cli *cli,
             if (!snap_sink_said(cli->sink, notes.v[i]))
                 fprintf(cli->out, "note: %s\n", notes.v[i]);
 
-    snap_notes_dispose(&notes);
+    snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }
 
@@ -315,7 +315,7 @@ static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
 {
     struct snap_report *r = snap_report_new();
     const struct snap_record *rec = &p->rec;
-    struct snap_notes notes = { 0 };
+    struct snap_cli_notes notes = { 0 };
     char *text;
     size_t i;
 
@@ -338,9 +338,9 @@ static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
     if (res->output)
         snap_report_str(r, "output", NULL, res->output);
     for (i = 0; i < p->n_notes; i++)
-        snap_notes_add(&notes, p->notes[i]);
-    snap_notes_add(&notes, res->stale_path_hint);
-    snap_notes_add(&notes, res->monitor_note);
+        snap_cli_note(&notes, p->notes[i]);
+    snap_cli_note(&notes, res->stale_path_hint);
+    snap_cli_note(&notes, res->monitor_note);
     add_notes(cli, r, &notes);
 
     if (cli->json) {
@@ -357,7 +357,7 @@ static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
             if (!snap_sink_said(cli->sink, notes.v[i]))
                 snap_sink_line(cli->sink, "note: ", notes.v[i]);
     }
-    snap_notes_dispose(&notes);
+    snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }
 

@@ -100,21 +100,21 @@ static const char *name_of(const struct snap_revert_req *req,
 
 static void collect_notes(struct snap_cli *cli,
                           const struct snap_revert_plan *p,
-                          struct snap_notes *notes)
+                          struct snap_cli_notes *notes)
 {
     size_t i;
 
     for (i = 0; i < p->n_notes; i++)
-        snap_notes_add(notes, p->notes[i]);
+        snap_cli_note(notes, p->notes[i]);
     for (i = 0; i < snap_sink_notes(cli->sink); i++)
-        snap_notes_add(notes, snap_sink_note_at(cli->sink, i));
+        snap_cli_note(notes, snap_sink_note_at(cli->sink, i));
 }
 
 static void show_plan(struct snap_cli *cli, const struct snap_revert_req *req,
                       const struct snap_revert_plan *p)
 {
     struct snap_report *r = snap_report_new();
-    struct snap_notes notes = { 0 };
+    struct snap_cli_notes notes = { 0 };
     char *text;
     size_t i;
 
@@ -157,7 +157,7 @@ static void show_plan(struct snap_cli *cli, const struct snap_revert_req *req,
             if (!snap_sink_said(cli->sink, notes.v[i]))
                 fprintf(cli->out, "note: %s\n", notes.v[i]);
     }
-    snap_notes_dispose(&notes);
+    snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }
 
@@ -166,7 +166,7 @@ static void show_done(struct snap_cli *cli, const struct snap_revert_req *req,
                       const struct snap_revert_result *res)
 {
     struct snap_report *r = snap_report_new();
-    struct snap_notes notes = { 0 };
+    struct snap_cli_notes notes = { 0 };
     const char *state = snap_domain_state(&res->dom);
     char *what, *total, *line;
     size_t i;
@@ -204,7 +204,7 @@ static void show_done(struct snap_cli *cli, const struct snap_revert_req *req,
             if (!snap_sink_said(cli->sink, notes.v[i]))
                 snap_sink_line(cli->sink, "note: ", notes.v[i]);
     }
-    snap_notes_dispose(&notes);
+    snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }
 

@@ -29,7 +29,7 @@ struct snap_sink {
     int fd;                         /* -1: errf is no file */
     struct snap_buf pending;
     int drawn;                      /* columns of the line on the terminal */
-    struct snap_notes notes;
+    struct snap_cli_notes notes;
 };
 
 struct snap_sink *snap_sink_new(struct snap_cli *cli)
@@ -49,7 +49,7 @@ void snap_sink_free(struct snap_sink *s)
     snap_sink_flush(s);
     pthread_mutex_destroy(&s->lock);
     snap_buf_dispose(&s->pending);
-    snap_notes_dispose(&s->notes);
+    snap_cli_notes_dispose(&s->notes);
     free(s);
 }
 
@@ -144,11 +144,11 @@ void snap_sink_log(void *opaque, enum snap_level level, const char *msg)
         line(s, "debug: ", msg);
         break;
     case SNAP_LOG_NOTE:
-        snap_notes_add(&s->notes, msg);
+        snap_cli_note(&s->notes, msg);
         line(s, "note: ", msg);
         break;
     case SNAP_LOG_WARN:
-        snap_notes_add(&s->notes, msg);
+        snap_cli_note(&s->notes, msg);
         line(s, "warning: ", msg);
         break;
     }

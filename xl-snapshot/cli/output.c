@@ -188,33 +188,46 @@ static const char *cell_of(const struct field *t, size_t row, size_t col)
     return s && *s ? s : "-";
 }
 
+/* How wide is this column?  0: it is not for people, or has no value. */
+static int column_width(const struct field *t, size_t col)
+{
+    size_t n = snap_json_len(t->rows), row;
+    int width, w;
+    bool any = false;
+
+    if (!t->cols[col].head)
+        return 0;
+    width = width_of(t->cols[col].head);
+    for (row = 0; row < n; row++) {
+        w = width_of(cell_of(t, row, col));
+        if (w > width)
+            width = w;
+        any |= strcmp(cell_of(t, row, col), "-");
+    }
+    return any ? width : 0;
+}
+
 static void put_table(const struct field *t, FILE *f)
 {
     size_t n = snap_json_len(t->rows), row, col, last = 0;
-    int *width, w;
+    int *width;
 
     if (!n)
         return;
     width = snap_zalloc(t->n_cols * sizeof(*width));
     for (col = 0; col < t->n_cols; col++) {
-        if (!t->cols[col].head)
-            continue;
-        last = col;
-        width[col] = width_of(t->cols[col].head);
-        for (row = 0; row < n; row++) {
-            w = width_of(cell_of(t, row, col));
-            if (w > width[col])
-                width[col] = w;
-        }
+        width[col] = column_width(t, col);
+        if (width[col])
+            last = col;
     }
     fputc('\n', f);
     for (col = 0; col < t->n_cols; col++)
-        if (t->cols[col].head)
+        if (width[col])
             put(f, t->cols[col].head, width[col], col == last);
     fputc('\n', f);
     for (row = 0; row < n; row++) {
         for (col = 0; col < t->n_cols; col++)
-            if (t->cols[col].head)
+            if (width[col])
                 put(f, cell_of(t, row, col), width[col], col == last);
         fputc('\n', f);
     }
