@@ -20,7 +20,7 @@ ALL_CFLAGS = -std=gnu11 $(OPT) $(WARNINGS) $(HARDEN) $(SANFLAGS) $(CFLAGS)
 LIBS     := -lyajl -lxxhash -lpthread -ldl
 XEN_LIBS := -lxenlight -lxlutil -lxenstore -lxentoollog
 
-obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call obj,$(LIB_SRC))
 CLI_OBJ  := $(call obj,$(CLI_SRC))
 HYP_OBJ  := $(call obj,$(HYP_SRC))
@@ -28,7 +28,7 @@ LIBSNAP  := $(BUILD)/libsnap.a
 PROGRAM  := $(BUILD)/xl-snapshot
 MODULE   := $(if $(XEN_VERSION),$(BUILD)/hyp-xen-$(XEN_VERSION).so)
 
-$(BUILD)/%.o: %.c Config.mk
+$(BUILD)/obj/%.o: %.c Config.mk
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(EXTRA_$(subst /,_,$*)) -MMD -MP -c $< -o $@
 
