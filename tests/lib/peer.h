@@ -33,6 +33,9 @@
 
 #define PEER_PATIENCE_MS 30000
 
+/* A script is a table whose rows name what they need and leave out the rest. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 enum peer_op {
     PEER_GREET,      /* QEMU's greeting */
     PEER_EXPECT,     /* read a command; it must be text, and its arguments

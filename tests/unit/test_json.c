@@ -215,6 +215,7 @@ static void duplicates_are_refused(void **state)
     refuse("{\"a\":1,\"b\":{\"c\":1,\"d\":2,\"c\":3}}", "\"c\" twice");
     refuse("{\"a\":1,\"\\u0061\":1}", "\"a\" twice");
     refuse("{\"\":1,\"\":1}", "twice");
+    refuse("{\"a.b\":1,\"a.b\":1}", "\"a.b\" twice in one object");
     refuse("{\"\\n\\u001b\":1,\"\\n\\u001b\":1}", "\"??\" twice");
     stays("[{\"a\":1},{\"a\":1}]");
     stays("{\"a\":{\"a\":{\"a\":1}}}");

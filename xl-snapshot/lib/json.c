@@ -339,10 +339,14 @@ int snap_json_parse(const char *text, size_t len, struct snap_json **out_r,
     if (st == yajl_status_ok)
         st = yajl_complete_parse(h);
     if (st != yajl_status_ok) {
-        if (!p.why)
+        why = p.why;
+        if (!why) {
             said = yajl_get_error(h, 0, input, len);
+            said[strcspn((char *)said, ".\n")] = '\0';
+            why = (char *)said;
+        }
         rc = snap_fail(err, SNAP_CORRUPT, "not valid JSON at offset %zu: %s",
-                       offset, p.why ? p.why : (const char *)said);
+                       offset, why);
         goto out;
     }
 
