@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash
+#
+# What the tests of the command line share.  Each check prints one line,
+# "ok - …" or "not ok - …"; finish() makes the exit status.
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+BUILD=$(cd "${BUILD:-build}" && pwd) || exit 1
+TOP=$PWD
+GOLDEN=$TOP/tests/cli/golden
+T=$(mktemp -d "${TMPDIR:-/tmp}/xl-snapshot-cli.XXXXXX") || exit 1
+bad=0
+export LC_ALL=C
+unset POSIXLY_CORRECT
+
+cleanup() {
+    [ "${KEEP:-}" ] || rm -rf "$T"
+}
+trap cleanup EXIT
+
+ok() {
+    echo "ok - $1"
+}
+
+not_ok() {      # name, what is wrong (may have lines)
+    echo "not ok - $1"
+    printf '%s\n' "${2:-}" | sed 's/^/# /'
+    bad=1
+}
+
+skip() {
+    echo "skip - $1"
+}
+
+is() {          # name, got, expected
+    if [ "$2" = "$3" ]; then
+        ok "$1"
+    else
+        not_ok "$1" "$(diff <(printf '%s\n' "$3") <(printf '%s\n' "$2"))"
+    fi
+}
+
+has() {         # name, text, what must be in it
+    case $2 in
+    *"$3"*) ok "$1" ;;
+    *) not_ok "$1" "no '$3' in:
+$2" ;;
+    esac
+}
+
+# run COMMAND...: sets status, out, err
+# shellcheck disable=SC2034  # for the caller
+run() {
+    "$@" >"$T/out" 2>"$T/err"
+    status=$?
+    out=$(cat "$T/out")
+    err=$(cat "$T/err")
+}
+
+# golden NAME FILE: the file is as tests/cli/golden/NAME; UPDATE=1 writes it.
+golden() {
+    if [ "${UPDATE:-}" ]; then
+        cp "$2" "$GOLDEN/$1"
+    fi
+    if diff -u "$GOLDEN/$1" "$2" >"$T/diff" 2>&1; then
+        ok "$1"
+    else
+        not_ok "$1" "$(cat "$T/diff")"
+    fi
+}
+
+finish() {
+    exit $bad
+}
