@@ -17,11 +17,36 @@
 #include "hyp/cfg_xlu.h"
 #include "lib/mem.h"
 
-/* libxlutil reports every error, and what it tried to recover from: the
- * first line is the one that is true. */
-static void first_line(char *report)
+#define NEAR ": config parsing error near "
+
+/*
+ * libxlutil reports every error, and what it tried to recover from: the first
+ * line is the one that is true.  Where the offender is the end of a line or a
+ * comment, its line number is one too low (libxlu_cfg.c: xlu__cfg_yyerror()
+ * takes back a newline that the scanner has taken back already, 4.17).
+ */
+static int grammar_error(const char *file, const char *report,
+                         struct snap_err *err)
 {
-    report[strcspn(report, "\n")] = '\0';
+    size_t len = strlen(file), n = strcspn(report, "\n");
+    const char *rest;
+    char *end;
+    long line;
+
+    if (!n)
+        return snap_fail(err, SNAP_INVAL, "%s: cannot be parsed", file);
+    if (n > len && !strncmp(report, file, len) && report[len] == ':') {
+        line = strtol(report + len + 1, &end, 10);
+        if (end > report + len + 1 && *end == ':') {
+            rest = end;
+            if (snap_has_prefix(rest, NEAR "<newline>") ||
+                snap_has_prefix(rest, NEAR "`#"))
+                line++;
+            return snap_fail(err, SNAP_INVAL, "%s:%ld%.*s", file, line,
+                             (int)(report + n - rest), rest);
+        }
+    }
+    return snap_fail(err, SNAP_INVAL, "%.*s", (int)n, report);
 }
 
 static int disagree(const struct snap_cfg *cfg,
@@ -106,9 +131,7 @@ int hyp_cfg_parse(const char *file, const char *text, size_t len,
     }
     if (xlu_cfg_readdata(xlu, copy, len + 1)) {
         fflush(to);
-        first_line(report);
-        rc = snap_fail(err, SNAP_INVAL, "%s",
-                       report[0] ? report : "the file cannot be parsed");
+        rc = grammar_error(file, report, err);
         goto out;
     }
     rc = cfg_scan_keys(file, copy, len + 1, cfg_r, err);

@@ -13,9 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include <xenctrl.h>
-#include <xen/hvm/params.h>
-
 #include "hyp/hyp.h"
 #include "lib/json.h"
 
@@ -64,45 +61,10 @@ out:
 
 /* --- can it be suspended? ---------------------------------------------- */
 
-/*
- * Does the guest itself have to answer the request?  libxl_dom_suspend.c
- * (4.17): PV and PVH always; HVM when it has set a callback for events, i.e.
- * runs PV drivers, and is not in ACPI S3; any other HVM is just stopped.
- */
-static int must_answer(struct snap_hyp *h, uint32_t domid,
-                       enum snap_guest_type type, bool *answer_r,
-                       struct snap_err *err)
-{
-    uint64_t callback = 0, s_state = 0;
-    xc_interface *xch = NULL;
-    int rc;
-
-    *answer_r = true;
-    if (type != SNAP_GUEST_HVM) {
-        rc = 0;
-        goto out;
-    }
-    xch = xc_interface_open(&h->logger.xtl, &h->logger.xtl, 0);
-    if (!xch ||
-        xc_hvm_param_get(xch, domid, HVM_PARAM_CALLBACK_IRQ, &callback) ||
-        xc_hvm_param_get(xch, domid, HVM_PARAM_ACPI_S_STATE, &s_state)) {
-        rc = hyp_fail(h, err, 0, "domain %u: cannot read its parameters",
-                      domid);
-        goto out;
-    }
-    *answer_r = callback && !s_state;
-    rc = 0;
-
-out:
-    if (xch)
-        xc_interface_close(xch);
-    return rc;
-}
-
 static int find_suspend(struct snap_hyp *h, struct snap_domain *d,
                         struct snap_err *err)
 {
-    bool answer;
+    bool answer = true;
     int rc;
 
 #ifdef LIBXL_HAVE_NO_SUSPEND_RESUME
@@ -110,9 +72,12 @@ static int find_suspend(struct snap_hyp *h, struct snap_domain *d,
                                     "processor");
     return 0;
 #endif
-    rc = must_answer(h, d->domid, d->type, &answer, err);
-    if (rc)
-        return rc;
+    /* PV and PVH always answer the request themselves. */
+    if (d->type == SNAP_GUEST_HVM && !d->dying) {
+        rc = hyp_hvm_must_answer(h, d->domid, &answer, err);
+        if (rc)
+            return rc;
+    }
     if (d->dying)
         d->why_no_suspend = snap_strdup("it is being destroyed");
     else if (d->shutdown || d->suspended)
@@ -270,7 +235,7 @@ int hyp_find(struct snap_hyp *h, const char *who, struct snap_domain *dom_r,
     if (libxl_name_to_domid(h->ctx, who, &domid)) {
         errno = 0;
         n = strtol(who, &end, 10);
-        if (!who[0] || *end || errno || n < 0 || n >= DOMID_FIRST_RESERVED ||
+        if (!who[0] || *end || errno || n < 0 || n > UINT16_MAX ||
             libxl_domain_info(h->ctx, NULL, n)) {
             rc = snap_fail(err, SNAP_NOTFOUND, "no domain \"%s\" is running",
                            who);

@@ -116,6 +116,12 @@ int hyp_domid_of_uuid(struct snap_hyp *h, const char *uuid,
 int hyp_describe(struct snap_hyp *h, uint32_t domid,
                  struct snap_domain *dom_r, struct snap_err *err);
 
+/* --- hvm.c ------------------------------------------------------------- */
+
+/* Must this HVM guest answer a request to suspend, or is it just stopped? */
+int hyp_hvm_must_answer(struct snap_hyp *h, uint32_t domid, bool *answer_r,
+                        struct snap_err *err);
+
 /* --- proc.c ------------------------------------------------------------ */
 
 /* True if this process is the QEMU of this domain. */

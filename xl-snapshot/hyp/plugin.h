@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * What the module built for one Xen version exports.  libxenlight has no
- * stable soname, so all of hyp/ but load.c goes into PKGLIBDIR/hyp-xen-X.Y.so, and
- * load.c (in the program, without Xen) opens the one for the running Xen.
+ * stable soname, so all of hyp/ but load.c goes into
+ * PKGLIBDIR/hyp-xen-X.Y.so, and load.c (in the program, without Xen) opens
+ * the one for the running Xen.
  */
 #ifndef SNAP_HYP_PLUGIN_H
 #define SNAP_HYP_PLUGIN_H
