@@ -18,9 +18,10 @@
 #define FLAG_STREAM_V2  (1u << 1)
 #define FLAG_POISON     (1u << 31)
 
-/* 32 bytes, of which one is a NUL and none is a terminator. */
-static const char magic[32] __attribute__((nonstring)) =
-    "Xen saved domain, xl format\n \0 \r";
+/* 32 bytes, of which one is a NUL; C's terminator is not one of them. */
+static const char magic[] = "Xen saved domain, xl format\n \0 \r";
+#define MAGIC_LEN 32
+_Static_assert(sizeof(magic) == MAGIC_LEN + 1, "xl's magic is 32 bytes");
 
 void snap_saveheader_write(struct snap_buf *b, const char *json,
                            bool poisoned)
@@ -34,7 +35,7 @@ void snap_saveheader_write(struct snap_buf *b, const char *json,
         len,
     };
 
-    snap_buf_add(b, magic, sizeof(magic));
+    snap_buf_add(b, magic, MAGIC_LEN);
     snap_buf_add(b, words, sizeof(words));
     snap_buf_add(b, json, len);
 }
@@ -73,12 +74,12 @@ int snap_saveheader_read(int fd, char **json_r, bool *poisoned_r,
     rc = read_exactly(fd, fixed, sizeof(fixed), "header", err);
     if (rc)
         goto out;
-    if (memcmp(fixed, magic, sizeof(magic))) {
+    if (memcmp(fixed, magic, MAGIC_LEN)) {
         rc = snap_fail(err, SNAP_CORRUPT,
                        "not a memory image: it does not begin as one");
         goto out;
     }
-    memcpy(words, fixed + sizeof(magic), sizeof(words));
+    memcpy(words, fixed + MAGIC_LEN, sizeof(words));
     if (words[0] != BYTE_ORDER_MARK) {
         rc = snap_fail(err, SNAP_CORRUPT,
                        "the memory image was written on a machine of another "
