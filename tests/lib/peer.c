@@ -221,6 +221,15 @@ static void hold(struct peer *p)
     p->gone = true;
 }
 
+static void stall(struct peer *p)
+{
+    struct pollfd pfd = { .fd = p->fd };       /* a hang-up is always told */
+
+    if (poll(&pfd, 1, PEER_PATIENCE_MS) == 0)
+        fail(p, "the client never hung up");
+    p->gone = true;
+}
+
 static void serve(struct peer *p, const struct peer_step *s)
 {
     struct snap_json *j, *ret;
@@ -275,6 +284,9 @@ static void play(struct peer *p, const struct peer_step *s)
         break;
     case PEER_HOLD:
         hold(p);
+        break;
+    case PEER_STALL:
+        stall(p);
         break;
     case PEER_SERVE:
         serve(p, s);

@@ -33,7 +33,7 @@
 
 #define PEER_PATIENCE_MS 30000
 
-/* A script is a table whose rows name what they need and leave out the rest. */
+/* A script is a table whose rows leave out what they do not need. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 enum peer_op {
@@ -48,7 +48,8 @@ enum peer_op {
                       * the last command; number times (0: once) */
     PEER_FILL,       /* send number bytes 'x' */
     PEER_WAIT,       /* do nothing for delay_ms */
-    PEER_HOLD,       /* do nothing until the client hangs up */
+    PEER_HOLD,       /* read, but say nothing until the client hangs up */
+    PEER_STALL,      /* the same without reading */
     PEER_SERVE,      /* give each command to serve() until it hangs up */
 };
 

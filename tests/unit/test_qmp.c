@@ -644,7 +644,7 @@ static void silence_instead_of_a_reply(void **state)
                    { PEER_HOLD });
     command_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "no reply within 300 ms");
     p = PEER_START(&fd, ASKED, { PEER_RAW, REPLY, .piece = 1,
-                                 .delay_ms = 100 });
+                                 .delay_ms = 500 });
     command_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "no reply within 300 ms");
 }
 
@@ -684,8 +684,7 @@ static void a_peer_that_does_not_read(void **state)
 {
     int fd;
     char *big = string_of(8 << 20);
-    struct peer *p = PEER_START(&fd, HELLO,
-                                { PEER_WAIT, .delay_ms = SHORT_MS * 4 });
+    struct peer *p = PEER_START(&fd, HELLO, { PEER_STALL });
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_json *args;
     struct snap_qmp *q;

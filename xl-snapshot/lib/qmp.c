@@ -183,7 +183,7 @@ static int fill(struct snap_qmp *q, const char *doing, double deadline,
 /* The next whole line in the buffer, valid until fill(); NULL if none. */
 static const char *take_line(struct snap_qmp *q, size_t *len_r)
 {
-    const char *line = q->in.data + q->taken, *end = NULL;
+    const char *line, *end = NULL;
 
     if (q->scanned < q->in.len)
         end = memchr(q->in.data + q->scanned, '\n', q->in.len - q->scanned);
@@ -191,6 +191,7 @@ static const char *take_line(struct snap_qmp *q, size_t *len_r)
         q->scanned = q->in.len;
         return NULL;
     }
+    line = q->in.data + q->taken;
     *len_r = end - line;
     q->taken = q->scanned = end + 1 - q->in.data;
     return line;
