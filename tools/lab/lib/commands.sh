@@ -176,11 +176,8 @@ install_project() {
     # stdout is for what the command run in dom0 says.
     make -s -C "$LAB_PROJECT" install DESTDIR="$LAB_RUN/share/dest" >&2 ||
         { warn "make install failed"; return 1; }
-    if [ -z "$setup" ] && [ -x "$LAB_PROJECT/tools/front/setup" ]; then
-        rm -rf "$LAB_RUN/share/front"
-        cp -a "$LAB_PROJECT/tools/front" "$LAB_RUN/share/front" || return 1
-        setup=/lab/front/setup
-    fi
+    [ -n "$setup" ] || ! [ -e "$LAB_RUN/share/dest/usr/sbin/xl-snapshot-setup" ] ||
+        setup="xl-snapshot-setup enable >&2"
     # --keep-directory-symlink: /lib and /sbin are links in Debian.
     # shellcheck disable=SC2016 # expanded in dom0
     machine_exec -t 120 -- sh -c '
