@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash
+#
+# What the scripts of this folder share.  Sourced in dom0, where the lab's
+# "guest" command makes guests and asks them; what a guest can be asked stands
+# at the head of tools/lab/guest/labguest.c.
+#
+# A test is a function, run by t() with "set -e" in a process of its own: the
+# first command that fails ends it, and everything that was printed is shown.
+
+set -u
+PASSED=0
+FAILED=0
+STORE=/var/lib/xen/snapshots
+WORK=$(mktemp -d /root/test.XXXXXX) || exit 1
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/lab/bin
+
+# t NAME [-s SECONDS] COMMAND...
+#   Runs one test, prints its one line; false if it failed.
+t() {
+    local what=$1 limit=240 pid status end started=$SECONDS
+    shift
+    if [ "$1" = -s ]; then
+        limit=$2
+        shift 2
+    fi
+    echo "step: $what"
+    set -m
+    (
+        set -eE
+        trap 'echo "failed: line $LINENO, $BASH_COMMAND"' ERR
+        "$@"
+    ) >"$WORK/out" 2>&1 </dev/null &
+    pid=$!
+    set +m
+    end=$((SECONDS + limit))
+    while kill -0 $pid 2>/dev/null; do
+        if [ $SECONDS -ge $end ]; then
+            echo "not done after $limit s:" >>"$WORK/out"
+            ps -o pid,stat,wchan:20,args --forest -g "$pid" >>"$WORK/out"
+            kill -9 -- -$pid
+            break
+        fi
+        sleep 0.1
+    done
+    wait $pid 2>/dev/null
+    status=$?
+    case $status in
+    0)  echo "ok - $what ($((SECONDS - started)) s)"
+        PASSED=$((PASSED + 1)) ;;
+    77) echo "skip - $what: $(tail -n 1 "$WORK/out")" ;;
+    *)  echo "not ok - $what"
+        tail -n 40 "$WORK/out" | tr -d '\r' | sed 's/^/# /'
+        FAILED=$((FAILED + 1)) ;;
+    esac
+    cp "$WORK/out" "/root/lab-logs/${what//[^A-Za-z0-9]/_}.log" 2>/dev/null
+    return $status
+}
+
+# The last line of a script.
+verdict() {
+    rm -rf "$WORK"
+    [ $FAILED -eq 0 ] && [ $PASSED -gt 0 ]
+}
+
+# --- in tests -----------------------------------------------------------
+
+# Show a command, and run it.
+run() {
+    echo "\$ $*"
+    "$@"
+}
+
+fail() {
+    echo "$*"
+    return 1
+}
+
+eq() { # WHAT EXPECTED GOT
+    [ "$2" = "$3" ] && return 0
+    echo "$1: expected '$2', got '$3'"
+    return 1
+}
+
+has() { # TEXT PATTERN (extended regular expression)
+    grep -qiE -- "$2" <<<"$1" && return 0
+    echo "expected /$2/ in:"
+    echo "$1"
+    return 1
+}
+
+hasnt() {
+    grep -qiE -- "$2" <<<"$1" || return 0
+    echo "did not expect /$2/ in:"
+    echo "$1"
+    return 1
+}
+
+# refused STATUS PATTERN COMMAND...
+#   It must end with STATUS (or one of [12]) and say PATTERN on stderr; sets
+#   $SAID.
+refused() {
+    local want=$1 pattern=$2 status=0
+    shift 2
+    echo "\$ $*"
+    SAID=$("$@" 2>&1 >/dev/null) || status=$?
+    echo "$SAID"
+    has "status $status" "^status $want\$" || return 1
+    has "$SAID" "$pattern"
+}
+
+# field NAME TEXT -> value of "NAME=value"
+field() {
+    local v=" $2 "
+    [[ $v == *" $1="* ]] || { echo "no $1= in '$2'" >&2; return 1; }
+    v=${v#* "$1"=}
+    echo "${v%% *}"
+}
+
+# --- guests -------------------------------------------------------------
+
+ask() { # NAME COMMAND... ; shows the answer on stderr, gives it on stdout
+    local a status=0
+    a=$(GUEST_TIMEOUT=${GUEST_TIMEOUT:-40} guest ask "$@") || status=$?
+    echo "$1 $2 ${3:-}: $a" >&2
+    echo "$a"
+    return $status
+}
+
+tick_of() { # NAME
+    local s
+    s=$(ask "$1" status) || return 1
+    field tick "$s"
+}
+
+boot_of() { # NAME
+    local s
+    s=$(ask "$1" status) || return 1
+    field boot "$s"
+}
+
+sums_of() { # NAME -> "a=… b=…"
+    local s
+    s=$(ask "$1" sum) || return 1
+    echo "a=$(field a "$s") b=$(field b "$s") abad=$(field abad "$s") bbad=$(field bbad "$s")"
+}
+
+# Memory and both disks are of one instant, no tick is missing.
+one_instant() { # NAME [FIELD=VALUE]...
+    local s want tick
+    s=$(ask "$1" status) || return 1
+    tick=$(field tick "$s") || return 1
+    for want in "a=$tick" "b=$tick" ahole=0 bhole=0 "${@:2}"; do
+        [[ " $s " == *" $want "* ]] || {
+            fail "memory and disks differ: expected $want in '$s'"
+            return 1
+        }
+    done
+}
+
+# The guest runs: its ticks go on.
+ticks_go_on() { # NAME
+    local before
+    before=$(tick_of "$1") || return 1
+    guest wait-tick "$1" $((before + 3)) 30
+}
+
+state_of() { # NAME -> the letters of "xl list"
+    xl list "$1" | awk 'NR == 2 { print $5 }'
+}
+
+is_paused() { # NAME
+    has "$(state_of "$1")" p
+}
+
+uuid_of() { # NAME
+    sed -n 's/^uuid = "\(.*\)"$/\1/p' "$(guest cfg "$1")"
+}
+
+store_of() { # NAME
+    echo "$STORE/$(uuid_of "$1")"
+}
+
+# The daemon of xl that watches the domain, as xl's own log has it.
+monitor_of() { # NAME
+    local pid
+    pid=$(sed -n "s/.*Waiting for domain $1 (domid $(xl domid "$1")) to die \[pid \([0-9]*\)\].*/\1/p" \
+        "/var/log/xen/xl-$1.log" | tail -n 1)
+    [ -n "$pid" ] && [ -d "/proc/$pid" ] || return 1
+    echo "$pid"
+}
+
+# Images that the domain writes to now, one a line, as libxl has them.
+images_of() { # NAME
+    xl list -l "$1" | jq -r '.[].config.disks[]?.pdev_path'
+}
+
+# A new boot of the guest, and only then.
+boots_anew() { # NAME OLD-BOOT
+    local end=$((SECONDS + 120)) boot
+    while [ $SECONDS -lt $end ]; do
+        boot=$(GUEST_TIMEOUT=5 boot_of "$1" 2>/dev/null) || continue
+        [ ${#boot} -eq 16 ] && [ "$boot" != "$2" ] && return 0
+        sleep 0.5
+    done
+    fail "$1 did not boot again after boot $2"
+}
+
+# "reboot" in the guest: somebody must act on it.
+reboot_inside() { # NAME
+    local boot domid
+    boot=$(boot_of "$1") || return 1
+    domid=$(xl domid "$1") || return 1
+    ask "$1" reboot >/dev/null || return 1
+    boots_anew "$1" "$boot" || return 1
+    [ "$(xl domid "$1")" != "$domid" ] || fail "$1 has its old number $domid"
+}
+
+poweroff_inside() { # NAME
+    ask "$1" poweroff >/dev/null || return 1
+    guest gone "$1" 40
+}
+
+# Every image in the guest's folder, with the domain gone: no error and no
+# leaked cluster.
+images_clean() { # NAME
+    local f out status bad=0
+    if xl domid "$1" >/dev/null 2>&1; then
+        fail "images_clean: $1 runs"
+        return 1
+    fi
+    while read -r f; do
+        status=0
+        out=$(qemu-img check "$f" 2>&1) || status=$?
+        # 63: this format has nothing to check
+        case $status in
+        0|63) ;;
+        *) echo "qemu-img check $f: status $status"; echo "$out"; bad=1 ;;
+        esac
+    done < <(find "$(guest dir "$1")" -type f \
+        \( -name '*.qcow2*' -o -name '*.vhd' \) | sort)
+    return $bad
+}
+
+# Nothing of the domain, its images and its snapshots stays.
+wipe() { # NAME...
+    local g uuid
+    for g; do
+        guest destroy "$g" >/dev/null 2>&1
+        [ -f "$(guest cfg "$g")" ] || continue
+        uuid=$(uuid_of "$g")
+        chattr -R -i "$(guest dir "$g")" 2>/dev/null
+        rm -rf "$(guest dir "$g")" "/root/guest/$g.cfg"
+        [ -z "$uuid" ] || rm -rf "${STORE:?}/$uuid"
+    done
+    return 0
+}
+
+# A guest of this type, running and ready, with "fill 1" on its disks.
+fresh() { # NAME TYPE [MAKE-OPTION...]
+    wipe "$1"
+    run guest make "$1" --type "$2" "${@:3}" || return 1
+    run guest start "$1" || return 1
+}
+
+# snapshot NAME-OF-GUEST OPTION... : sets $REPORT (JSON)
+snapshot() {
+    local g=$1
+    shift
+    echo "\$ xl snapshot-create --json $* $g"
+    REPORT=$(xl snapshot-create --json "$@" "$g") || {
+        local status=$?
+        echo "$REPORT"
+        return $status
+    }
+}
+
+report() { # JQ-EXPRESSION
+    jq -r "$1" <<<"$REPORT"
+}

@@ -1,0 +1,130 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# limit: 1200
+#
+# Many snapshots of one guest: ten in a row and back to the third; twenty under
+# a writer that finds every write that was lost or torn.
+
+. "$(dirname "$0")/lib.sh"
+
+expected() { # NAME SEED
+    local s
+    s=$(ask "$1" expect "$2" 2) || return 1
+    s=$(field sum "$s")
+    echo "a=$s b=$s abad=0 bbad=0"
+}
+
+# With memory, each leaving new images behind.
+ten_in_a_row() { # NAME TYPE
+    local i
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        ask "$1" fill "$i" 2 >/dev/null
+        # Only those that are reverted to need the memory: it fills the disk.
+        case $i in
+        3|7) ask "$1" mem fill "$i" >/dev/null
+             snapshot "$1" -n "$2$i" --type "$2" ;;
+        *)   snapshot "$1" -n "$2$i" --type "$2" -D ;;
+        esac
+    done
+    one_instant "$1"
+}
+
+to_the() { # NAME TYPE NUMBER
+    run xl snapshot-revert "$1" "$2$3"
+    one_instant "$1"
+    eq "data of snapshot $3" "$(expected "$1" "$3")" "$(sums_of "$1")"
+    eq "MB in memory" "$3" "$(field mb "$(ask "$1" mem check)")"
+}
+
+in_between() { # NAME TYPE NUMBER ; disk-only
+    local boot
+    boot=$(boot_of "$1")
+    run xl snapshot-revert "$1" "$2$3"
+    boots_anew "$1" "$boot"
+    one_instant "$1"
+    eq "data of snapshot $3" "$(expected "$1" "$3")" "$(sums_of "$1")"
+}
+
+ends_well() { # NAME
+    poweroff_inside "$1"
+    images_clean "$1"
+}
+
+# verify says "bad", and so fails, if any write that the guest was told is on
+# disk is not there.
+twenty_under_load() { # NAME
+    local i worst=0 w
+    ask "$1" load start >/dev/null
+    for i in {1..20}; do
+        sleep 0.5
+        case $((i % 4)) in
+        0) snapshot "$1" -n "l$i" --type external ;;
+        1) snapshot "$1" -n "l$i" -D --type internal ;;
+        2) snapshot "$1" -n "l$i" -D --type external ;;
+        3) snapshot "$1" -n "l$i" --type internal \
+               --no-metadata --output "$WORK/l$i.cfg"
+           rm -f "$WORK/l$i.cfg.save" ;;
+        esac
+        w=$(report '.window_ms | floor')
+        [ "$w" -le "$worst" ] || worst=$w
+        if [ $((i % 5)) -eq 0 ]; then
+            GUEST_TIMEOUT=90 ask "$1" load verify >/dev/null
+        fi
+    done
+    echo "longest standstill: $worst ms"
+    one_instant "$1"
+}
+
+revert_under_load() { # NAME
+    local i
+    for i in 16 8; do
+        run xl snapshot-revert "$1" "l$i"
+        one_instant "$1"
+        sleep 1
+        GUEST_TIMEOUT=90 ask "$1" load verify >/dev/null
+    done
+    ask "$1" load stop >/dev/null
+    GUEST_TIMEOUT=90 ask "$1" load scan >/dev/null
+}
+
+crash_consistent() { # NAME
+    local boot
+    boot=$(boot_of "$1")
+    run xl snapshot-revert "$1" l18
+    boots_anew "$1" "$boot"
+    one_instant "$1"
+    GUEST_TIMEOUT=90 ask "$1" load scan >/dev/null
+}
+
+g=many
+t "guest starts" fresh $g pvh || { verdict; exit; }
+t "ten external snapshots in a row" -s 400 ten_in_a_row $g external &&
+    {
+        t "back to the third, with memory" to_the $g external 3
+        t "then to a newer one, the seventh" to_the $g external 7
+        t "and to one of the disks alone" in_between $g external 5
+        t "poweroff, all images clean" ends_well $g
+    }
+wipe $g
+
+t "guest with two qcow2 disks starts" fresh $g pv \
+    --disk xvda:qcow2:256M --disk xvdb:qcow2:256M || { verdict; exit; }
+t "ten internal snapshots in a row" -s 400 ten_in_a_row $g internal &&
+    {
+        t "back to the third, with memory (internal)" to_the $g internal 3
+        t "then to a newer one, the seventh (internal)" to_the $g internal 7
+        t "poweroff, all images clean (internal)" ends_well $g
+    }
+wipe $g
+
+t "guest for the load starts" fresh $g pvh || { verdict; exit; }
+t "twenty snapshots under load: no write lost or torn" -s 400 \
+    twenty_under_load $g &&
+    {
+        t "reverts under load: no write lost or torn" -s 300 revert_under_load $g
+        t "disk-only under load: one instant across both disks" \
+            crash_consistent $g
+        t "poweroff, all images clean (load)" ends_well $g
+    }
+wipe $g
+verdict
