@@ -47,22 +47,38 @@ static char *typed(const struct snap_opt *opts, char **argv)
     return snap_strndup(argv[optind - 1], strcspn(argv[optind - 1], "="));
 }
 
+/* The options that begin with a word such as --di, which are none or many. */
+static int unknown(const struct snap_opt *opts, const char *word,
+                   struct snap_err *err)
+{
+    struct snap_buf all = { 0 };
+    int rc;
+
+    for (; opts->id != OPT_END; opts++)
+        if (snap_has_prefix(word, "--") &&
+            snap_has_prefix(opts->name, word + 2))
+            snap_buf_addf(&all, "%s--%s", all.len ? ", " : "", opts->name);
+    if (all.len)
+        rc = snap_fail(err, SNAP_INVAL, "option %s can be any of: %s", word,
+                       all.data);
+    else
+        rc = snap_fail(err, SNAP_INVAL, "unknown option %s", word);
+    snap_buf_dispose(&all);
+    return rc;
+}
+
 static int refuse(const struct snap_opt *opts, int c, char **argv,
                   struct snap_err *err)
 {
     int rc;
     char *what = typed(opts, argv);
-    const char *word = argv[optind - 1];
 
     if (c == ':')
         rc = snap_fail(err, SNAP_INVAL, "option %s needs an argument", what);
     else if (optopt >= LONG_BASE)
         rc = snap_fail(err, SNAP_INVAL, "option %s takes no argument", what);
-    else if (!optopt && snap_has_prefix(word, "--"))
-        rc = snap_fail(err, SNAP_INVAL, "unknown or ambiguous option %s",
-                       what);
     else
-        rc = snap_fail(err, SNAP_INVAL, "unknown option %s", what);
+        rc = unknown(opts, what, err);
     free(what);
     return rc;
 }

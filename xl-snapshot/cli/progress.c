@@ -75,7 +75,7 @@ char *snap_progress_text(const char *what, uint64_t done, uint64_t total,
     if (rate >= 1) {
         part[1] = snap_printf(", %.1f MB/s", rate / (1 << 20));
         if (total > done) {
-            left = (total - done) / rate;
+            left = (total - done) / rate + 0.5;
             part[2] = left < 60 ? snap_printf(", %.0f s left", left) :
                 left < 3600 ? snap_printf(", %.0f min left", left / 60) :
                 snap_printf(", %.1f h left", left / 3600);

@@ -264,32 +264,32 @@ static bool hidden(struct snap_cli *cli, int argc, char **argv, int *status_r)
 }
 
 /* "xl-snapshot-create" as a name of the program is a command as well. */
-static const char *word_of_name(const char *argv0)
+static const struct snap_cmd *cmd_of_name(const char *argv0)
 {
     const char *base = argv0 ? snap_basename(argv0) : "";
+    const struct snap_cmd *cmd;
 
-    return snap_has_prefix(base, "xl-snapshot-") ?
-        base + strlen("xl-snapshot-") : NULL;
+    if (!snap_has_prefix(base, "xl-snapshot-"))
+        return NULL;
+    for (cmd = snap_cmds; cmd->name; cmd++)
+        if (!strcmp(cmd->name, base + strlen("xl-snapshot-")))
+            return cmd;
+    return NULL;
 }
 
 static int dispatch(struct snap_cli *cli, int argc, char **argv)
 {
     struct snap_err err = SNAP_ERR_INIT;
-    const struct snap_cmd *cmd = NULL;
-    const char *word;
+    const struct snap_cmd *cmd;
     int rc, status;
     bool done;
 
     if (hidden(cli, argc, argv, &status))
         return status;
 
-    word = word_of_name(argv[0]);
-    if (word) {
-        rc = snap_cmd_find(word, &cmd, &err);
-        if (rc)
-            return snap_cli_usage(cli, &err);
+    cmd = cmd_of_name(argv[0]);
+    if (cmd)
         return run_cmd(cli, cmd, argc, argv);
-    }
 
     rc = globals(cli, argc, argv, &done, &err);
     if (rc)
