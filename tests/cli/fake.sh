@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: LGPL-2.1-only
+# shellcheck shell=bash disable=SC2154
+#
+# Transcripts of xl-snapshot over the fakes, made alike from run to run.
+FAKE=$BUILD/tests/xl-snapshot-fake
+export XLFAKE_STORE=$T/store XLFAKE_WORLD=$T/world
+script=
+
+into() {        # the transcript to write from now on
+    script=$T/$1
+    : >"$script"
+}
+
+filter() {
+    sed -E -e "s|$T|DIR|g" \
+        -e 's/[0-9.]+ (ms|s)\b/TIME/g' \
+        -e 's/("(window|total|down)_ms": )[0-9.]+/\1TIME/' \
+        -e 's/[0-9a-f]{32}/HASH/g' \
+        -e 's/("space_free": )[0-9]+/\1FREE/' \
+        -e 's/(space free there +).*/\1FREE/' \
+        -e 's/\b1[0-9]{9}\b/EPOCH/g' \
+        -e 's/20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z/DATE/g'
+}
+
+transcribe() {  # what was typed; after run
+    {
+        echo "\$ $1"
+        printf '%s' "${out:+$out
+}"
+        [ -z "$err" ] || printf '%s\n' "$err" | sed 's/^/! /'
+        [ "$status" = 0 ] || echo "= $status"
+        echo
+    } | filter >>"$script"
+}
+
+typed() {
+    local w s=
+    for w; do
+        case $w in
+        '' | *[!a-zA-Z0-9_./=,-]*) s+=" '$w'" ;;
+        *) s+=" $w" ;;
+        esac
+    done
+    echo "${s# }"
+}
+
+xs() {
+    run "$FAKE" "$@"
+    transcribe "$(typed xl-snapshot "$@")"
+}
+
+as_xl() {
+    run bash -c 'exec -a xl "$0" "$@"' "$FAKE" "$@"
+    transcribe "$(typed xl "$@")"
+}
+
+new_world() {
+    rm -rf "$XLFAKE_STORE" "$XLFAKE_WORLD"
+    mkdir -m 700 "$XLFAKE_STORE"
+}

@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+#
+# What the commands print when they work and when they fail, over the fakes.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+. tests/cli/fake.sh
+
+# --- create and revert, for people ------------------------------------------
+
+new_world
+into session.txt
+as_xl -N snapshot-create vm1 -n s1
+is "a dry run makes nothing" "$(find "$XLFAKE_STORE" -type f)" ""
+as_xl snapshot-create vm1 -n s1 --description 'before the upgrade'
+as_xl snapshot-create vm1 -n s1
+as_xl snapshot-create vm1 --name s2 --disk-only --type external --no-disk xvdb
+as_xl snapshot-create vm1 -n s3 --paused --disk xvda,target=/img/own.qcow2
+as_xl -N snapshot-revert vm1 s1
+as_xl snapshot-revert vm1 s1
+as_xl snapshot-revert vm1 s2 --paused
+as_xl snapshot-revert vm1 nothing
+as_xl snapshot-create vm2
+as_xl snapshot-create vm2 -D -n cold
+as_xl snapshot-create nobody
+as_xl snapshot-create vm3 -n s1 --live
+golden session.txt "$T/session.txt"
+
+# --- configuration files ----------------------------------------------------
+
+new_world
+mkdir "$T/cfg"
+cat >"$T/cfg/v5.cfg" <<END
+name = "five"
+memory = "$T/five.save"
+disk = [ "vdev=xvda", "format=qcow2,vdev=xvdb,target=/img/b5.qcow2" ]
+END
+cat >"$T/cfg/v9.cfg" <<'END'
+name = "nine"   # by position
+memory = "no"
+disks = [ ',,xvda',
+          '/img/b9.qcow2,qcow2,xvdb' ]
+END
+printf 'name = "x"\nmemroy = "no"\n' >"$T/cfg/typo.cfg"
+printf 'name = "x"\ndisks = [ "xvda"\n' >"$T/cfg/open.cfg"
+printf 'name = "x"\ntype = "internal"\nlive = 1\nmemory = "no"\n' \
+    >"$T/cfg/conflict.cfg"
+into config.txt
+xs create vm1 "$T/cfg/v5.cfg"
+xs create "$T/cfg/v9.cfg" vm1
+xs create vm1 "$T/cfg/v9.cfg" --name ten
+xs create vm1 "$T/cfg/typo.cfg"
+xs create vm1 "$T/cfg/open.cfg"
+xs create vm1 "$T/cfg/conflict.cfg"
+xs create vm1 "$T/cfg/missing.cfg"
+xs create v9.cfg vm1
+xs create vm1 "$T/cfg"
+golden config.txt "$T/config.txt"
+
+# --- without metadata -------------------------------------------------------
+
+new_world
+into output.txt
+xs create vm3 -n s1 --memory "$T/m.save" --no-metadata --output "$T/s1.cfg"
+is "nothing is registered" "$(find "$XLFAKE_STORE" -name '*.json' \
+    -path '*/records/*')" ""
+xs create vm3 -n s1 --memory "$T/m2.save" --no-metadata --output "$T/s1.cfg"
+xs create vm3 "$T/s1.cfg"
+xs -N revert vm3 --config "$T/s1.cfg"
+xs revert vm3 --config "$T/s1.cfg"
+xs revert vm3 --config "$T/none.cfg"
+golden output.txt "$T/output.txt"
+
+# --- for programs -----------------------------------------------------------
+
+new_world
+into json.txt
+xs create vm1 -n s1 --dry-run --json
+xs create vm1 -n s1 --json
+xs create vm1 -n s1 --json
+xs revert vm1 s1 -N --json
+xs revert vm1 s1 --json
+xs revert vm1 s1 --json --paused
+xs create vm1 --frob --json
+golden json.txt "$T/json.txt"
+
+one_object() {
+    new_world
+    local bad=
+    for args in "create vm1 -n a" "create vm1 -n a -N" "create vm1 -n a" \
+        "create vm2" "revert vm1 a" "revert vm1 b" "create" "revert vm1 a -N"
+    do
+        # shellcheck disable=SC2086
+        "$FAKE" $args --json 2>/dev/null |
+            perl -MJSON::PP -e 'local $/; decode_json(<STDIN>)' || bad+="$args;"
+    done
+    echo "$bad"
+}
+if perl -MJSON::PP -e 1 2>/dev/null; then
+    is "--json: always exactly one object" "$(one_object 2>&1)" ""
+else
+    skip "--json: perl's JSON::PP is not installed"
+fi
+
+# --- failures, and being asked to stop --------------------------------------
+
+into failures.txt
+fail_at() {     # LAYER WHAT ACTION, arguments
+    local at=$1
+    shift
+    export XLFAKE_AT=$at
+    xs "$@"
+    unset XLFAKE_AT
+}
+new_world
+fail_at "hyp open EIO" create vm1 -n s1
+fail_at "hyp find EIO" create vm1 -n s1
+fail_at "hyp save EIO" create vm1 -n s1
+fail_at "disk take EIO" create vm1 -n s1
+fail_at "file rename ENOSPC" create vm1 -n s1
+is "after a failure there is nothing" "$(find "$XLFAKE_STORE" -type f \
+    ! -name lock ! -name state.json)" ""
+fail_at "disk prepare INT" create vm1 -n s1
+fail_at "disk prepare INT2" create vm1 -n s1
+fail_at "hyp set_active INT" create vm1 -n s1
+fail_at "hyp save TSTP" create vm1 -n s2
+fail_at "hyp save PIPE" create vm1 -n s3
+fail_at "disk revert_prepare INT" revert vm1 s3
+fail_at "hyp restore EIO" revert vm1 s3
+golden failures.txt "$T/failures.txt"
+
+new_world
+run env XLFAKE_AT="hyp find INT" "$FAKE" create vm1 -n s1
+is "Ctrl-C before anything has begun ends the program" "$status" 130
+
+# --- where output goes ------------------------------------------------------
+
+new_world
+run bash -c '"$0" create vm1 -n s1 >/dev/full' "$FAKE"
+is "standard output is full: the snapshot is made" "$status" 0
+has "and it is said" "$err" "warning: cannot write standard output"
+run bash -c '"$0" create vm1 -n s2 2>&-' "$FAKE"
+is "no standard error: the snapshot is made" "$status" 0
+run "$FAKE" -v create vm1 -n s3
+has "-v says the steps" "$err" "xl-snapshot create: debug: "
+run "$FAKE" -T create vm1 -n s4
+if grep -qE '^20[0-9-]{8} [0-9:]{8} [A-Z]+ \[[0-9]+\] xl-snapshot create: note' \
+    <<<"$err"; then
+    ok "-T stamps messages"
+else
+    not_ok "-T stamps messages" "$err"
+fi
+run "$FAKE" create vm1 -n s5
+is "no progress line without a terminal" "$(tr -cd '\r' <"$T/err")" ""
+
+finish

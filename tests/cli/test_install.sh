@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+#
+# make install and make uninstall, into a folder.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+D=$T/dest
+mk() {
+    make -s --no-print-directory BUILD="${BUILD#"$TOP"/}" "$@"
+}
+run mk install DESTDIR="$D"
+is "make install DESTDIR=…" "$status $err" "0 "
+(cd "$D" && find . ! -type d -printf '%p %m %l\n') |
+    sed -e 's/xen-[0-9.]*\.so/xen-X.Y.so/' | LC_ALL=C sort >"$T/list"
+if ! command -v pod2man >/dev/null; then
+    skip "installed manual pages: pod2man is not installed"
+    grep '/man/' "$GOLDEN/install.txt" >>"$T/list"
+fi
+grep -q xen-X "$T/list" || {
+    skip "the installed module: libxen-dev is not installed"
+    grep xen-X "$GOLDEN/install.txt" >>"$T/list"
+}
+LC_ALL=C sort -o "$T/list" "$T/list"
+golden install.txt "$T/list"
+run "$D/usr/lib/xl-snapshot/xl-snapshot" --version
+is "the installed program runs" "$status" 0
+run "$D/usr/lib/xl-snapshot/front/xl" snapshot-create --help
+has "the front finds it" "$out" "Usage: xl "
+
+# The installed setup, on the installed tree.
+printf '#!/bin/sh\necho "real: $*"\n' >"$D/usr/sbin/xl"
+chmod 755 "$D/usr/sbin/xl"
+XL_SNAPSHOT_ROOT=$D "$D/usr/sbin/xl-snapshot-setup" enable >/dev/null
+run "$D/usr/sbin/xl" list
+is "enabled: xl is xl" "$out" "real: list"
+run "$D/usr/sbin/xl" help snapshot-revert
+has "enabled: and ours" "$out" "Usage: xl [-vtTfN] snapshot-revert"
+XL_SNAPSHOT_ROOT=$D "$D/usr/sbin/xl-snapshot-setup" disable >/dev/null
+rm "$D/usr/sbin/xl"
+
+run mk uninstall DESTDIR="$D"
+is "make uninstall DESTDIR=…" "$status" 0
+is "no file is left" "$(find "$D" ! -type d)" ""
+is "no folder of ours is left" "$(find "$D" -name '*xl-snapshot*')" ""
+
+has "without DESTDIR the front is enabled" "$(mk -n install DESTDIR=)" \
+    "/usr/sbin/xl-snapshot-setup enable --if-present"
+has "and disabled first of all" "$(mk -n uninstall DESTDIR= | head -n 2)" \
+    "/usr/sbin/xl-snapshot-setup disable"
+
+run mk install DESTDIR="$D" PREFIX=/opt/xen SBINDIR=/opt/xen/bin \
+    BUILD="$(realpath --relative-to="$TOP" "$T")/build-opt" -n
+has "another place" "$out" "$D/opt/xen/bin/xl-snapshot"
+
+finish
