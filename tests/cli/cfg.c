@@ -61,8 +61,7 @@ static int value(struct scan *s, struct snap_cfg_entry *e,
     return 0;
 }
 
-static int list(struct scan *s, struct snap_cfg_entry *e,
-                struct snap_err *err)
+static int list(struct scan *s, struct snap_cfg_entry *e, struct snap_err *err)
 {
     int rc;
 
@@ -86,7 +85,7 @@ static int list(struct scan *s, struct snap_cfg_entry *e,
 }
 
 int cli_cfg_parse(const char *file, const char *text, size_t len,
-                   struct snap_cfg *cfg_r, struct snap_err *err)
+                  struct snap_cfg *cfg_r, struct snap_err *err)
 {
     int rc;
     struct scan s = { file, text, text + len, 1 };
@@ -114,8 +113,7 @@ int cli_cfg_parse(const char *file, const char *text, size_t len,
             return bad(&s, err, "= is expected");
         s.p++;
         blanks(&s, false);
-        rc = s.p < s.end && *s.p == '[' ? list(&s, e, err)
-                                        : value(&s, e, err);
+        rc = s.p < s.end && *s.p == '[' ? list(&s, e, err) : value(&s, e, err);
         if (rc)
             return rc;
     }

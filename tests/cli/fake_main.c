@@ -19,9 +19,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/cfg.h"
 #include "cli/cli.h"
 #include "cli/run.h"
-#include "cli/cfg.h"
 #include "fakes/fake_disk.h"
 #include "fakes/fake_hyp.h"
 #include "lib/fault.h"
@@ -49,16 +49,16 @@ static void make_world(struct fake_world *w, struct fake_store *s)
     fake_store_add(s, "/img/c.qcow2", "qcow2", 1 << 30);
     fake_store_add(s, "/img/d.qcow2", "qcow2", 1 << 30);
     fake_domain_add(w, "vm1", "11111111-2222-4333-8444-555555555501",
-                    (const char *const[]){ "xvda:qcow2:/img/a.qcow2",
-                        "xvdb:raw:/img/b.raw", "xvdc:raw:/img/cd.iso:cdrom",
-                        NULL });
-    d = fake_domain_add(w, "vm2", "11111111-2222-4333-8444-555555555502",
-                        (const char *const[]){ "xvda:qcow2:/img/c.qcow2",
-                            NULL });
+                    (const char *const[]){
+                        "xvda:qcow2:/img/a.qcow2", "xvdb:raw:/img/b.raw",
+                        "xvdc:raw:/img/cd.iso:cdrom", NULL });
+    d = fake_domain_add(
+        w, "vm2", "11111111-2222-4333-8444-555555555502",
+        (const char *const[]){ "xvda:qcow2:/img/c.qcow2", NULL });
     d->paused = true;
-    d = fake_domain_add(w, "vm3", "11111111-2222-4333-8444-555555555503",
-                        (const char *const[]){ "xvda:qcow2:/img/d.qcow2",
-                            NULL });
+    d = fake_domain_add(
+        w, "vm3", "11111111-2222-4333-8444-555555555503",
+        (const char *const[]){ "xvda:qcow2:/img/d.qcow2", NULL });
     d->monitor_pid = 0;
 }
 
@@ -99,7 +99,7 @@ static int at_fault(const char *layer, const char *what)
 
     if (!a[0] || strcmp(layer, at_layer) || !snap_has_prefix(what, at_what))
         return 0;
-    at_layer[0] = '\0';             /* once */
+    at_layer[0] = '\0'; /* once */
     if (!strcmp(a, "EIO"))
         return EIO;
     if (!strcmp(a, "ENOSPC"))
@@ -154,9 +154,8 @@ static int self_test(void)
     int fd[2];
 
     for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        text = snap_progress_text(lines[i].what, lines[i].done,
-                                  lines[i].total, lines[i].seconds,
-                                  lines[i].width);
+        text = snap_progress_text(lines[i].what, lines[i].done, lines[i].total,
+                                  lines[i].seconds, lines[i].width);
         printf("%3d |%s|\n", lines[i].width, text);
         free(text);
     }

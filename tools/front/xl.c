@@ -35,7 +35,7 @@ struct command {
     const char *desc;
 };
 
-#define ROW(word, dryrun, modifies, usage, desc)                            \
+#define ROW(word, dryrun, modifies, usage, desc) \
     { SNAP_XL_PREFIX #word, desc },
 static const struct command ours[] = { SNAP_COMMANDS(ROW) };
 #define N_OURS (sizeof(ours) / sizeof(ours[0]))
@@ -82,16 +82,19 @@ static int exec_real(char **argv)
     int e;
 
     if (is_ourselves(real_xl)) {
-        fprintf(stderr, "xl: %s leads back to the front of xl-snapshot; "
-                "'xl-snapshot-setup enable' mends it\n", real_xl);
+        fprintf(stderr,
+                "xl: %s leads back to the front of xl-snapshot; "
+                "'xl-snapshot-setup enable' mends it\n",
+                real_xl);
         return 127;
     }
     execv(real_xl, argv);
     e = errno;
     fprintf(stderr, "xl: cannot run the real xl, %s: %s%s\n", real_xl,
-            strerror(e), e == ENOENT ?
-            " (is Xen's xl, Debian package xen-utils-common, installed?)" :
-            "");
+            strerror(e),
+            e == ENOENT
+                ? " (is Xen's xl, Debian package xen-utils-common, installed?)"
+                : "");
     return e == ENOENT ? 127 : 126;
 }
 
@@ -212,7 +215,7 @@ static size_t real_hits(const char *word, bool *exact_r)
         return 0;
     for (line = help; line; line = next_line(line)) {
         c = command_of(line, &len);
-        if (!c || len < n || strncmp(c, word, n) || is_ours(c, len))
+        if (!c || len < n || strncmp(c, word, n) != 0 || is_ours(c, len))
             continue;
         hits++;
         if (len == n)
@@ -234,10 +237,11 @@ static enum whose resolve(const char *word, const char **name_r)
     size_t i, n = strlen(word), hits = 0, theirs;
     bool exact;
 
-    if (!n || strncmp(word, SNAP_XL_PREFIX, n < PREFIX_LEN ? n : PREFIX_LEN))
+    if (!n ||
+        strncmp(word, SNAP_XL_PREFIX, n < PREFIX_LEN ? n : PREFIX_LEN) != 0)
         return REAL;
     for (i = 0; i < N_OURS; i++) {
-        if (strncmp(word, ours[i].name, n))
+        if (strncmp(word, ours[i].name, n) != 0)
             continue;
         *name_r = ours[i].name;
         if (!ours[i].name[n])
@@ -280,7 +284,7 @@ static int merged_help(char **argv)
     int status = 0;
 
     if (capture(argv, false, &help, &status))
-        return exec_real(argv);     /* says why */
+        return exec_real(argv); /* says why */
     for (line = help; line && !list; line = next_line(line))
         list = command_of(line, &len);
     fputs(help, stdout);

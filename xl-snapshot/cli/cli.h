@@ -16,9 +16,9 @@
 /* Exit statuses; promises to scripts. */
 enum snap_exit {
     SNAP_EXIT_DONE = 0,
-    SNAP_EXIT_FAILED = 1,           /* and everything undone */
+    SNAP_EXIT_FAILED = 1, /* and everything undone */
     SNAP_EXIT_USAGE = 2,
-    SNAP_EXIT_RECOVER = 3,          /* and not everything undone */
+    SNAP_EXIT_RECOVER = 3, /* and not everything undone */
 };
 int snap_exit_of(int rc);
 
@@ -29,16 +29,16 @@ struct snap_cli {
     struct snap_env env;
     FILE *out;
     FILE *errf;
-    const char *as;                 /* "xl" or "xl-snapshot": typed by whom */
+    const char *as; /* "xl" or "xl-snapshot": typed by whom */
     const struct snap_cmd *cmd;
-    char *prog;                     /* "xl snapshot-create", for messages */
+    char *prog; /* "xl snapshot-create", for messages */
     char *store_root;
     int verbose;
     bool dry_run;
     bool json;
-    bool progress_always;           /* xl -t */
-    bool timestamps;                /* xl -T */
-    bool help_shown;                /* --help was given: all is done */
+    bool progress_always; /* xl -t */
+    bool timestamps; /* xl -T */
+    bool help_shown; /* --help was given: all is done */
     struct snap_sink *sink;
     struct snap_progress_line *line;
     struct snap_log log;
@@ -59,8 +59,8 @@ int snap_complete_main(struct snap_cli *cli, int argc, char **argv);
 /* options.c: calls fn for each option of the command's own, handles the
  * common ones; afterwards argv[*first_r] and on are the operands.  With
  * --help, cli->help_shown is set and fn may not have seen every option. */
-typedef int snap_opt_fn(void *ctx, const struct snap_opt *opt,
-                        const char *arg, struct snap_err *err);
+typedef int snap_opt_fn(void *ctx, const struct snap_opt *opt, const char *arg,
+                        struct snap_err *err);
 int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
                        snap_opt_fn *fn, void *ctx, int *first_r,
                        struct snap_err *err);
@@ -77,7 +77,7 @@ int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err);
  * blocks while the guest may be at rest: what a stopped terminal does not
  * take is kept until snap_sink_flush(). */
 struct snap_sink *snap_sink_new(struct snap_cli *cli);
-void snap_sink_free(struct snap_sink *s);           /* flushes */
+void snap_sink_free(struct snap_sink *s); /* flushes */
 void snap_sink_log(void *opaque, enum snap_level level, const char *msg);
 /* A line of our own; kind is "" or "note: " or "warning: ". */
 void snap_sink_line(struct snap_sink *s, const char *kind, const char *msg);
@@ -111,25 +111,24 @@ int snap_signals_interrupted(void);
 
 /* output.c: a report is one list of fields, printed as text or as JSON. */
 struct snap_column {
-    const char *key;                /* in JSON */
-    const char *head;               /* NULL: JSON only */
+    const char *key; /* in JSON */
+    const char *head; /* NULL: JSON only */
 };
 struct snap_report;
 struct snap_report *snap_report_new(void);
 void snap_report_free(struct snap_report *r);
 /* key: path in the JSON object ("memory.path").  label: NULL: not shown to
  * people.  value is owned.  text: how people read it; NULL: not shown. */
-void snap_report_add(struct snap_report *r, const char *key,
-                     const char *label, struct snap_json *value,
-                     const char *text);
-void snap_report_str(struct snap_report *r, const char *key,
-                     const char *label, const char *value);
+void snap_report_add(struct snap_report *r, const char *key, const char *label,
+                     struct snap_json *value, const char *text);
+void snap_report_str(struct snap_report *r, const char *key, const char *label,
+                     const char *value);
 void snap_report_strv(struct snap_report *r, const char *key,
                       const char *label, char *const *v, size_t n);
 void snap_report_size(struct snap_report *r, const char *key,
                       const char *label, uint64_t bytes);
-void snap_report_ms(struct snap_report *r, const char *key,
-                    const char *label, double ms);
+void snap_report_ms(struct snap_report *r, const char *key, const char *label,
+                    double ms);
 void snap_report_bool(struct snap_report *r, const char *key,
                       const char *label, bool v);
 /* A table; then a row at a time, one cell (or NULL) for each column. */

@@ -19,8 +19,10 @@ static int set_type(struct snap_create_req *req, const char *arg,
     else if (!strcmp(arg, "external"))
         req->type = SNAP_DISK_EXTERNAL;
     else
-        return snap_fail(err, SNAP_INVAL, "--type %s: it is 'internal' or "
-                         "'external'", arg);
+        return snap_fail(err, SNAP_INVAL,
+                         "--type %s: it is 'internal' or "
+                         "'external'",
+                         arg);
     snap_set(&req->origin_type, "--type");
     return 0;
 }
@@ -137,8 +139,10 @@ static int operands(struct snap_create_req *req, const char **config_r,
         config = argv[1];
         if (strchr(argv[0], '/')) {
             if (strchr(argv[1], '/'))
-                return snap_fail(err, SNAP_INVAL, "'%s' and '%s' are both "
-                                 "files; which domain?", argv[0], argv[1]);
+                return snap_fail(err, SNAP_INVAL,
+                                 "'%s' and '%s' are both "
+                                 "files; which domain?",
+                                 argv[0], argv[1]);
             config = argv[0];
             dom = argv[1];
         }
@@ -146,8 +150,8 @@ static int operands(struct snap_create_req *req, const char **config_r,
             return snap_fail(err, SNAP_INVAL,
                              "the name of the configuration file is empty");
     } else if (strchr(dom, '/')) {
-        return snap_fail(err, SNAP_INVAL,
-                         "'%s' is a file; which domain?", dom);
+        return snap_fail(err, SNAP_INVAL, "'%s' is a file; which domain?",
+                         dom);
     }
     if (!*dom)
         return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
@@ -167,7 +171,8 @@ static int merge_config(struct snap_cli *cli, struct snap_create_req *req,
     rc = snap_file_read(file, SNAP_CFG_MAX, &text, &len, err);
     if (rc) {
         if (rc == SNAP_NOTFOUND && !strchr(file, '/'))
-            snap_err_append(err, "a configuration file that comes before "
+            snap_err_append(err,
+                            "a configuration file that comes before "
                             "the domain needs a slash, as in ./%s",
                             req->domain);
         goto out;
@@ -184,12 +189,9 @@ out:
 }
 
 static const struct snap_column disk_cols[] = {
-    { "vdev", "DISK" },
-    { "type", "TYPE" },
-    { "path", "IMAGE NOW" },
-    { "active", "GUEST WRITES TO" },
-    { "frozen", "SNAPSHOT IN" },
-    { "format", NULL },
+    { "vdev", "DISK" },          { "type", "TYPE" },
+    { "path", "IMAGE NOW" },     { "active", "GUEST WRITES TO" },
+    { "frozen", "SNAPSHOT IN" }, { "format", NULL },
 };
 
 static void add_disks(struct snap_report *r, const struct snap_record *rec)
@@ -201,9 +203,10 @@ static void add_disks(struct snap_report *r, const struct snap_record *rec)
                       sizeof(disk_cols) / sizeof(disk_cols[0]));
     for (i = 0; i < rec->n_parts; i++) {
         p = &rec->parts[i];
-        snap_report_row(r, (const char *const[]){
-            p->vdev, snap_disk_type_name(p->type), p->path, p->active_path,
-            p->frozen_path, p->active_format });
+        snap_report_row(
+            r, (const char *const[]){ p->vdev, snap_disk_type_name(p->type),
+                                      p->path, p->active_path, p->frozen_path,
+                                      p->active_format });
     }
 }
 
@@ -225,8 +228,7 @@ static void show(struct snap_cli *cli, const struct snap_report *r)
         snap_report_text(r, cli->out);
 }
 
-static void show_plan(struct snap_cli *cli,
-                      const struct snap_create_plan *p)
+static void show_plan(struct snap_cli *cli, const struct snap_create_plan *p)
 {
     struct snap_report *r = snap_report_new();
     const struct snap_record *rec = &p->rec;
@@ -350,8 +352,10 @@ static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
         fprintf(cli->out, "%s\n", text);
         free(text);
         if (res->output)
-            fprintf(cli->out, "%s describes it; snapshot-revert --config "
-                    "needs that file\n", res->output);
+            fprintf(cli->out,
+                    "%s describes it; snapshot-revert --config "
+                    "needs that file\n",
+                    res->output);
         fflush(cli->out);
         for (i = 0; i < notes.n; i++)
             if (!snap_sink_said(cli->sink, notes.v[i]))

@@ -12,7 +12,7 @@
 #include "core/store.h"
 #include "lib/mem.h"
 
-#define LEFT 24                     /* columns before an option's text */
+#define LEFT  24 /* columns before an option's text */
 #define RIGHT 79
 
 static const char *prefix_of(const struct snap_cli *cli)
@@ -28,14 +28,16 @@ void snap_help_all(struct snap_cli *cli, FILE *f)
     fprintf(f, "Usage: %s [-vfNtT] [--store DIR] <command> [args]\n\n",
             cli->as);
     fprintf(f, "Snapshots of Xen domains: memory and disks at one "
-            "instant.\n\n");
+               "instant.\n\n");
     for (c = snap_cmds; c->name; c++) {
         name = snap_printf("%s%s", prefix_of(cli), c->name);
         fprintf(f, " %-19s %s\n", name, c->desc);
         free(name);
     }
-    fprintf(f, "\n'%s help <command>' shows its options; --version the "
-            "version.\n", cli->as);
+    fprintf(f,
+            "\n'%s help <command>' shows its options; --version the "
+            "version.\n",
+            cli->as);
 }
 
 /* text in words, between columns LEFT and RIGHT; the cursor is at LEFT. */
@@ -68,8 +70,8 @@ void snap_help_cmd(struct snap_cli *cli, const struct snap_cmd *cmd, FILE *f)
     const struct snap_opt *o;
     struct snap_buf b = { 0 };
 
-    fprintf(f, "Usage: %s [-vtT%s%s] %s%s %s\n\n%s.\n\nOptions:\n\n",
-            cli->as, cmd->modifies ? "f" : "", cmd->can_dryrun ? "N" : "",
+    fprintf(f, "Usage: %s [-vtT%s%s] %s%s %s\n\n%s.\n\nOptions:\n\n", cli->as,
+            cmd->modifies ? "f" : "", cmd->can_dryrun ? "N" : "",
             prefix_of(cli), cmd->name, cmd->usage, cmd->desc);
     for (o = cmd->opts; o->id != OPT_END; o++) {
         b.len = 0;
@@ -108,12 +110,8 @@ int snap_help_main(struct snap_cli *cli, int argc, char **argv)
 }
 
 static const char *const kinds[] = {
-    [ARG_NONE] = "none",
-    [ARG_TEXT] = "text",
-    [ARG_FILE] = "file",
-    [ARG_DIR] = "dir",
-    [ARG_VDEV] = "vdev",
-    [ARG_TYPE] = "type",
+    [ARG_NONE] = "none", [ARG_TEXT] = "text", [ARG_FILE] = "file",
+    [ARG_DIR] = "dir",   [ARG_VDEV] = "vdev", [ARG_TYPE] = "type",
 };
 
 static int complete_options(struct snap_cli *cli, const char *word)
@@ -168,8 +166,7 @@ static bool folder_is(struct snap_store *s, const char *who)
 
     if (!strcmp(s->uuid, who))
         return true;
-    yes = !snap_state_load(s, &st, NULL) &&
-          snap_streq(st.domain_name, who);
+    yes = !snap_state_load(s, &st, NULL) && snap_streq(st.domain_name, who);
     snap_state_dispose(&st);
     return yes;
 }
@@ -200,8 +197,8 @@ static int complete_snapshots(struct snap_cli *cli, const char *who)
         return 1;
     for (i = 0; i < n; i++) {
         s = (struct snap_store)SNAP_STORE_INIT;
-        if (!snap_store_open(&s, cli->env.store_root, uuids[i], false, NULL)
-            && folder_is(&s, who))
+        if (!snap_store_open(&s, cli->env.store_root, uuids[i], false, NULL) &&
+            folder_is(&s, who))
             list_folder(cli, &s);
         snap_store_close(&s);
         free(uuids[i]);

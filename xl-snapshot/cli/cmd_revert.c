@@ -38,8 +38,10 @@ static int operands(struct snap_revert_req *req, int argc, char **argv,
         return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
     if (req->config_file) {
         if (argc > 1)
-            return snap_fail(err, SNAP_INVAL, "either a name ('%s') or "
-                             "--config, not both", argv[1]);
+            return snap_fail(err, SNAP_INVAL,
+                             "either a name ('%s') or "
+                             "--config, not both",
+                             argv[1]);
         if (!*req->config_file)
             return snap_fail(err, SNAP_INVAL,
                              "the name of the configuration file is empty");
@@ -57,12 +59,9 @@ static int operands(struct snap_revert_req *req, int argc, char **argv,
 }
 
 static const struct snap_column disk_cols[] = {
-    { "vdev", "DISK" },
-    { "type", "TYPE" },
-    { "frozen", "SNAPSHOT IN" },
-    { "active", "GUEST WRITES TO" },
-    { "dropped", "DROPPED" },
-    { "format", NULL },
+    { "vdev", "DISK" },          { "type", "TYPE" },
+    { "frozen", "SNAPSHOT IN" }, { "active", "GUEST WRITES TO" },
+    { "dropped", "DROPPED" },    { "format", NULL },
 };
 
 static void add_disks(struct snap_report *r, const struct snap_record *rec)
@@ -74,9 +73,10 @@ static void add_disks(struct snap_report *r, const struct snap_record *rec)
                       sizeof(disk_cols) / sizeof(disk_cols[0]));
     for (i = 0; i < rec->n_parts; i++) {
         p = &rec->parts[i];
-        snap_report_row(r, (const char *const[]){
-            p->vdev, snap_disk_type_name(p->type), p->frozen_path,
-            p->leaf_path, p->drop_path, p->leaf_format });
+        snap_report_row(
+            r, (const char *const[]){ p->vdev, snap_disk_type_name(p->type),
+                                      p->frozen_path, p->leaf_path,
+                                      p->drop_path, p->leaf_format });
     }
 }
 
@@ -178,8 +178,7 @@ static void show_done(struct snap_cli *cli, const struct snap_revert_req *req,
     snap_report_record(r, &p->rec);
     add_memory(r, &p->rec);
     add_disks(r, &p->rec);
-    snap_report_strv(r, "left_out", NULL, p->rec.left_out,
-                     p->rec.n_left_out);
+    snap_report_strv(r, "left_out", NULL, p->rec.left_out, p->rec.n_left_out);
     snap_report_bool(r, "running_before", NULL, res->running_before);
     snap_report_ms(r, "down_ms", NULL, res->down_ms);
     snap_report_ms(r, "total_ms", NULL, res->total_ms);
@@ -213,8 +212,7 @@ int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
     int rc, status, first = 0;
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_revert_req req = { 0 };
-    struct snap_revert_plan plan = { .store = SNAP_STORE_INIT,
-                                     .mem_fd = -1 };
+    struct snap_revert_plan plan = { .store = SNAP_STORE_INIT, .mem_fd = -1 };
     struct snap_revert_result res = { 0 };
     bool planned = false;
 

@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "lib/mem.h"
 
+/* clang-format off: a table reads as a table. */
 #define COMMON_OPTS                                                         \
     { OPT_DRY_RUN, 'N', "dry-run", NULL, ARG_NONE, true,                    \
       "Print the plan and touch nothing." },                                \
@@ -79,6 +80,7 @@ const struct snap_cmd snap_cmds[] = {
     SNAP_COMMANDS(ROW)
     { NULL, NULL, false, false, NULL, NULL, NULL },
 };
+/* clang-format on */
 
 int snap_cmd_find(const char *word, const struct snap_cmd **cmd_r,
                   struct snap_err *err)
@@ -95,7 +97,7 @@ int snap_cmd_find(const char *word, const struct snap_cmd **cmd_r,
     len = strlen(sub);
 
     for (cmd = snap_cmds; cmd->name; cmd++) {
-        if (strncmp(cmd->name, sub, len))
+        if (strncmp(cmd->name, sub, len) != 0)
             continue;
         if (!cmd->name[len]) {
             *cmd_r = cmd;

@@ -15,7 +15,7 @@
 struct snap_cli;
 
 enum snap_opt_id {
-    OPT_END,                        /* ends a list */
+    OPT_END, /* ends a list */
     /* handled by options.c for every command */
     OPT_DRY_RUN,
     OPT_JSON,
@@ -52,25 +52,25 @@ enum snap_arg_kind {
 
 struct snap_opt {
     enum snap_opt_id id;
-    char letter;                    /* 0: long form only */
-    const char *name;               /* without the dashes */
-    const char *arg;                /* what --help calls the argument */
-    enum snap_arg_kind kind;        /* ARG_NONE: takes none */
-    bool repeat;                    /* may be given more than once */
+    char letter; /* 0: long form only */
+    const char *name; /* without the dashes */
+    const char *arg; /* what --help calls the argument */
+    enum snap_arg_kind kind; /* ARG_NONE: takes none */
+    bool repeat; /* may be given more than once */
     const char *help;
 };
 
 struct snap_cmd {
-    const char *name;               /* "create" */
+    const char *name; /* "create" */
     int (*impl)(struct snap_cli *cli, int argc, char **argv);
     bool can_dryrun;
     bool modifies;
     const char *usage;
     const char *desc;
-    const struct snap_opt *opts;    /* ends with OPT_END */
+    const struct snap_opt *opts; /* ends with OPT_END */
 };
 
-extern const struct snap_cmd snap_cmds[];   /* ends with a NULL name */
+extern const struct snap_cmd snap_cmds[]; /* ends with a NULL name */
 
 /*
  * Look a word up: "create", "snapshot-create", or the unambiguous beginning

@@ -12,10 +12,12 @@
 /* In front of the word when the command is given to xl. */
 #define SNAP_XL_PREFIX "snapshot-"
 
+/* clang-format off */
 #define SNAP_COMMANDS(X)                                                    \
     X(create, true, true, "[options] DOMAIN [CONFIG]",                      \
       "Take a snapshot of a domain: its memory and its disks")              \
     X(revert, true, true, "[options] DOMAIN NAME | DOMAIN --config FILE",   \
       "Bring a domain back to a snapshot")
+/* clang-format on */
 
 #endif /* SNAP_CLI_COMMANDS_H */

@@ -26,9 +26,9 @@
 struct snap_sink {
     struct snap_cli *cli;
     pthread_mutex_t lock;
-    int fd;                         /* -1: errf is no file */
+    int fd; /* -1: errf is no file */
     struct snap_buf pending;
-    int drawn;                      /* columns of the line on the terminal */
+    int drawn; /* columns of the line on the terminal */
     struct snap_cli_notes notes;
 };
 

@@ -27,8 +27,8 @@ static void tables(const struct snap_opt *opts, struct option **longs_r,
     snap_buf_adds(shorts, ":");
     for (i = 0; i < n; i++) {
         longs[i].name = opts[i].name;
-        longs[i].has_arg = opts[i].kind == ARG_NONE ? no_argument :
-                           required_argument;
+        longs[i].has_arg = opts[i].kind == ARG_NONE ? no_argument
+                                                    : required_argument;
         longs[i].val = LONG_BASE + (int)i;
         if (opts[i].letter)
             snap_buf_addf(shorts, "%c%s", opts[i].letter,
@@ -104,7 +104,7 @@ static int common(struct snap_cli *cli, const struct snap_opt *o,
         if (arg[0] != '/')
             return snap_fail(err, SNAP_INVAL,
                              "--store %s: the path must be absolute", arg);
-        if (cli->store_root && strcmp(cli->store_root, arg))
+        if (cli->store_root && strcmp(cli->store_root, arg) != 0)
             return snap_fail(err, SNAP_INVAL,
                              "--store is given twice: %s and %s",
                              cli->store_root, arg);
@@ -127,7 +127,7 @@ int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
     bool *seen = NULL, mine;
 
     /* An error may come before --json is reached; it is told as asked. */
-    for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
+    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (!strcmp(argv[i], "--json"))
             cli->json = true;
 
@@ -137,7 +137,7 @@ int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
     seen = snap_zalloc(i * sizeof(*seen));
 
     opterr = 0;
-    optind = 0;                     /* glibc: start afresh */
+    optind = 0; /* glibc: start afresh */
     for (;;) {
         optopt = 0;
         c = getopt_long(argc, argv, shorts.data, longs, NULL);

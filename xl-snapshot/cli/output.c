@@ -14,7 +14,7 @@
 struct field {
     char *label;
     char *text;
-    struct snap_json *rows;         /* a table: its array in root */
+    struct snap_json *rows; /* a table: its array in root */
     const struct snap_column *cols;
     size_t n_cols;
 };
@@ -58,9 +58,8 @@ static struct field *field_new(struct snap_report *r)
     return f;
 }
 
-void snap_report_add(struct snap_report *r, const char *key,
-                     const char *label, struct snap_json *value,
-                     const char *text)
+void snap_report_add(struct snap_report *r, const char *key, const char *label,
+                     struct snap_json *value, const char *text)
 {
     struct snap_json *obj = r->root, *next;
     const char *dot;
@@ -88,8 +87,8 @@ void snap_report_add(struct snap_report *r, const char *key,
     }
 }
 
-void snap_report_str(struct snap_report *r, const char *key,
-                     const char *label, const char *value)
+void snap_report_str(struct snap_report *r, const char *key, const char *label,
+                     const char *value)
 {
     snap_report_add(r, key, label, snap_json_str(value), value);
 }
@@ -118,8 +117,8 @@ void snap_report_size(struct snap_report *r, const char *key,
     free(text);
 }
 
-void snap_report_ms(struct snap_report *r, const char *key,
-                    const char *label, double ms)
+void snap_report_ms(struct snap_report *r, const char *key, const char *label,
+                    double ms)
 {
     char *text = snap_ms_human(ms);
 
@@ -202,7 +201,8 @@ static int column_width(const struct field *t, size_t col)
         w = width_of(cell_of(t, row, col));
         if (w > width)
             width = w;
-        any |= strcmp(cell_of(t, row, col), "-");
+        if (strcmp(cell_of(t, row, col), "-") != 0)
+            any = true;
     }
     return any ? width : 0;
 }

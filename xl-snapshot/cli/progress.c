@@ -18,8 +18,8 @@ struct snap_progress_line {
     bool always;
     pthread_mutex_t lock;
     char *what;
-    double begun;                   /* ms */
-    double drawn;                   /* ms; 0: not yet */
+    double begun; /* ms */
+    double drawn; /* ms; 0: not yet */
 };
 
 struct snap_progress_line *snap_progress_line_new(struct snap_sink *s,
@@ -68,17 +68,17 @@ char *snap_progress_text(const char *what, uint64_t done, uint64_t total,
     snap_clean(clean);
     a = snap_size_human(done);
     c = snap_size_human(total);
-    part[0] = total ? snap_printf(": %s of %s", a, c) :
-                      snap_printf(": %s", a);
+    part[0] = total ? snap_printf(": %s of %s", a, c) : snap_printf(": %s", a);
     free(a);
     free(c);
     if (rate >= 1) {
         part[1] = snap_printf(", %.1f MB/s", rate / (1 << 20));
         if (total > done) {
             left = (total - done) / rate + 0.5;
-            part[2] = left < 60 ? snap_printf(", %.0f s left", left) :
-                left < 3600 ? snap_printf(", %.0f min left", left / 60) :
-                snap_printf(", %.1f h left", left / 3600);
+            part[2] = left < 60 ? snap_printf(", %.0f s left", left)
+                      : left < 3600
+                          ? snap_printf(", %.0f min left", left / 60)
+                          : snap_printf(", %.1f h left", left / 3600);
         }
     }
 

@@ -103,8 +103,7 @@ int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err)
 static char *name_of(const struct snap_cli *cli, const struct snap_cmd *cmd)
 {
     return snap_printf("%s %s%s", cli->as,
-                       strcmp(cli->as, "xl") ? "" : SNAP_XL_PREFIX,
-                       cmd->name);
+                       strcmp(cli->as, "xl") ? "" : SNAP_XL_PREFIX, cmd->name);
 }
 
 static void cli_init(struct snap_cli *cli, const char *argv0,
@@ -147,8 +146,7 @@ static int globals(struct snap_cli *cli, int argc, char **argv, bool *done_r,
     *done_r = false;
     opterr = 0;
     optind = 0;
-    while ((c = getopt_long(argc, argv, "+:hvftTN", global_opts,
-                            NULL)) >= 0) {
+    while ((c = getopt_long(argc, argv, "+:hvftTN", global_opts, NULL)) >= 0) {
         switch (c) {
         case 'v':
             cli->verbose++;
@@ -178,11 +176,15 @@ static int globals(struct snap_cli *cli, int argc, char **argv, bool *done_r,
             break;
         case LONG_STORE:
             if (optarg[0] != '/')
-                return snap_fail(err, SNAP_INVAL, "--store %s: the path must "
-                                 "be absolute", optarg);
-            if (cli->store_root && strcmp(cli->store_root, optarg))
-                return snap_fail(err, SNAP_INVAL, "--store is given twice: "
-                                 "%s and %s", cli->store_root, optarg);
+                return snap_fail(err, SNAP_INVAL,
+                                 "--store %s: the path must "
+                                 "be absolute",
+                                 optarg);
+            if (cli->store_root && strcmp(cli->store_root, optarg) != 0)
+                return snap_fail(err, SNAP_INVAL,
+                                 "--store is given twice: "
+                                 "%s and %s",
+                                 cli->store_root, optarg);
             snap_set(&cli->store_root, optarg);
             break;
         case ':':
@@ -190,8 +192,8 @@ static int globals(struct snap_cli *cli, int argc, char **argv, bool *done_r,
                              argv[optind - 1]);
         default:
             if (optopt && optopt < LONG_VERSION)
-                return snap_fail(err, SNAP_INVAL,
-                                 "unknown global option -%c", optopt);
+                return snap_fail(err, SNAP_INVAL, "unknown global option -%c",
+                                 optopt);
             return snap_fail(err, SNAP_INVAL, "unknown global option %s",
                              argv[optind - 1]);
         }
@@ -247,8 +249,8 @@ static bool hidden(struct snap_cli *cli, int argc, char **argv, int *status_r)
         return false;
     if (!strcmp(argv[1], "--guardian")) {
         rc = load_env(&cli->env, &err);
-        *status_r = rc ? snap_cli_fail(cli, &err) :
-            snap_guardian_main(&cli->env, argc - 2, argv + 2);
+        *status_r = rc ? snap_cli_fail(cli, &err)
+                       : snap_guardian_main(&cli->env, argc - 2, argv + 2);
         return true;
     }
     if (!strcmp(argv[1], "--monitor")) {

@@ -18,8 +18,7 @@ struct snap_cli_tables {
     int (*load)(struct snap_env *env, struct snap_err *err);
     /* The process that watches a domain that we built (hyp/plugin.h).
      * Returns its exit status, or a negative enum snap_rc. */
-    int (*monitor)(uint32_t domid, const char *log_path,
-                   struct snap_err *err);
+    int (*monitor)(uint32_t domid, const char *log_path, struct snap_err *err);
 };
 extern const struct snap_cli_tables *snap_cli_tables;
 extern const struct snap_cli_tables snap_cli_real_tables; /* env_real.c */

@@ -35,14 +35,10 @@ static const struct {
     int sig;
     void (*fn)(int sig);
 } table[] = {
-    { SIGINT, on_ask },
-    { SIGTERM, on_ask },
-    { SIGHUP, on_ask },
-    { SIGTSTP, SIG_IGN },
-    { SIGTTIN, SIG_IGN },
-    { SIGTTOU, SIG_IGN },
-    { SIGPIPE, on_nothing },        /* not inherited; write() says EPIPE */
-    { SIGXFSZ, on_nothing },        /* likewise EFBIG */
+    { SIGINT, on_ask },      { SIGTERM, on_ask },  { SIGHUP, on_ask },
+    { SIGTSTP, SIG_IGN },    { SIGTTIN, SIG_IGN }, { SIGTTOU, SIG_IGN },
+    { SIGPIPE, on_nothing }, /* not inherited; write() says EPIPE */
+    { SIGXFSZ, on_nothing }, /* likewise EFBIG */
 };
 
 #define N_SIGNALS (sizeof(table) / sizeof(table[0]))
