@@ -11,7 +11,7 @@
 #include "cli/commands.h"
 #include "lib/mem.h"
 
-/* clang-format off: a table reads as a table. */
+/* clang-format off */
 #define COMMON_OPTS                                                         \
     { OPT_DRY_RUN, 'N', "dry-run", NULL, ARG_NONE, true,                    \
       "Print the plan and touch nothing." },                                \
