@@ -37,7 +37,8 @@ t() {
     while kill -0 $pid 2>/dev/null; do
         if [ $SECONDS -ge $end ]; then
             echo "not done after $limit s:" >>"$WORK/out"
-            ps -o pid,stat,wchan:20,args --forest -g "$pid" >>"$WORK/out"
+            ps -eo pgid,pid,stat,wchan:20,args --forest |
+                awk -v g=$pid '$1 == g' >>"$WORK/out"
             kill -9 -- -$pid
             break
         fi

@@ -6,6 +6,7 @@
 # new images, nothing can write to the frozen ones, and the daemon of xl that
 # watches the domain is the one it was.
 
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 g=after

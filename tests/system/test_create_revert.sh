@@ -11,6 +11,7 @@
 #
 #   test_create_revert.sh [pv|pvh|hvm]...
 
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # What the guest looks like before; check() demands it again after a revert.

@@ -5,6 +5,7 @@
 # Many snapshots of one guest: ten in a row and back to the third; twenty under
 # a writer that finds every write that was lost or torn.
 
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 expected() { # NAME SEED

@@ -9,6 +9,7 @@
 # PCI passthrough, driver domains and stub domains cannot be had in this
 # machine; tests/unit asks for those.
 
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 g=refuse
