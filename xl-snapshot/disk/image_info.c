@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See image_info.h.  Keys may be missing and of any type: each read then
+ * gives what is harmless (0, NULL, false).
+ */
+#include "disk/image_info.h"
+
+#include <string.h>
+
+#include "lib/mem.h"
+
+static const struct snap_json *specific(const struct snap_json *image,
+                                        const char *key)
+{
+    return snap_json_get(snap_json_path(image, "format-specific.data"), key);
+}
+
+uint64_t snap_image_size(const struct snap_json *image)
+{
+    return snap_json_unsigned(snap_json_get(image, "virtual-size"), 0);
+}
+
+const char *snap_image_format(const struct snap_json *image)
+{
+    return snap_json_get_str(image, "format");
+}
+
+size_t snap_image_snapshots(const struct snap_json *image)
+{
+    const struct snap_json *a = snap_json_get(image, "snapshots");
+
+    return a && snap_json_type(a) == SNAP_JSON_ARRAY ? snap_json_len(a) : 0;
+}
+
+bool snap_image_corrupt(const struct snap_json *image)
+{
+    return snap_json_truth(specific(image, "corrupt"), false);
+}
+
+bool snap_image_has_bitmaps(const struct snap_json *image)
+{
+    return snap_json_len(specific(image, "bitmaps")) > 0;
+}
+
+bool snap_image_has_data_file(const struct snap_json *image)
+{
+    return specific(image, "data-file") != NULL;
+}
+
+bool snap_image_encrypted(const struct snap_json *image)
+{
+    return snap_json_get_bool(image, "encrypted", false);
+}
+
+void snap_image_find_tag(const struct snap_json *image, const char *tag,
+                         struct snap_image_tag *t_r)
+{
+    const struct snap_json *a = snap_json_get(image, "snapshots");
+    size_t i, n = snap_image_snapshots(image);
+
+    memset(t_r, 0, sizeof(*t_r));
+    for (i = 0; i < n; i++) {
+        const struct snap_json *s = snap_json_at(a, i);
+
+        if (snap_streq(snap_json_get_str(s, "name"), tag)) {
+            t_r->count++;
+            t_r->date = snap_json_get_int(s, "date-sec", 0);
+        } else if (snap_streq(snap_json_get_str(s, "id"), tag)) {
+            t_r->id_clash = true;
+        }
+    }
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The slots of the overlay driver that have files of their own, and what
+ * these share.
+ */
+#ifndef SNAP_DISK_OVERLAY_H
+#define SNAP_DISK_OVERLAY_H
+
+#include "disk/driver.h"
+
+/* overlay_probe.c */
+int snap_overlay_probe(struct snap_disk_ctx *c, struct snap_part *p,
+                       struct snap_err *err);
+/* How many images a guest's read may go through, counted from path. */
+int snap_overlay_depth(const char *path, unsigned *depth_r,
+                       struct snap_err *err);
+/* SNAP_NOSPACE if an overlay at path could hardly begin to grow. */
+int snap_overlay_check_space(struct snap_disk_ctx *c,
+                             const struct snap_part *p, const char *path,
+                             struct snap_err *err);
+
+/* overlay_revert.c */
+int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_err *err);
+int snap_overlay_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
+                                struct snap_err *err);
+int snap_overlay_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
+                               struct snap_err *err);
+int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
+                               struct snap_err *err);
+int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
+                             struct snap_err *err);
+int snap_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_err *err);
+
+#endif /* SNAP_DISK_OVERLAY_H */

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See overlay_files.h.  All names are made in the image's own folder, so each
+ * step is one atomic call there, and a death between two leaves either
+ * nothing or a file that undo knows by name.
+ */
+#include "disk/overlay_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "disk/in_use.h"
+#include "disk/qcow2_header.h"
+#include "disk/qemu_img.h"
+#include "lib/fault.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+/* The time stamp of an overlay nobody has had: 2001-01-01. */
+#define NEW_STAMP 978307200
+/* Folder entries looked at for children. */
+#define SCAN_MAX 65536
+
+/* ---- names ---- */
+
+const char *snap_overlay_file(const struct snap_part *p)
+{
+    const char *s = snap_json_get_str(p->data, "file");
+
+    return s ? s : p->active_path;
+}
+
+const char *snap_overlay_node(const struct snap_part *p)
+{
+    return snap_json_get_str(p->data, "node");
+}
+
+const char *snap_overlay_base(const struct snap_part *p)
+{
+    const char *s = snap_json_get_str(p->data, "base");
+
+    return s ? s : p->frozen_path;
+}
+
+static bool keeps_path(const struct snap_part *p)
+{
+    return snap_json_get_bool(p->data, "keep_path", false);
+}
+
+/* An image's name without what only says its format. */
+static char *stem_of(const char *path)
+{
+    static const char *const known[] = {
+        ".qcow2", ".img", ".raw", ".vhd",
+    };
+    char *s = snap_strdup(snap_basename(path));
+    size_t i = 0;
+
+    while (i < sizeof(known) / sizeof(known[0])) {
+        size_t len = strlen(s), cut = strlen(known[i]);
+
+        if (len > cut && !strcmp(s + len - cut, known[i])) {
+            s[len - cut] = '\0';
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+    return s;
+}
+
+int snap_overlay_name(const struct snap_part *p, const char *beside,
+                      const char *suffix, char **path_r, struct snap_err *err)
+{
+    int rc;
+    char *dir = snap_dirname(beside);
+    char *stem = p->stem && p->stem[0] ? snap_strdup(p->stem)
+                                       : stem_of(p->path ? p->path : beside);
+    char *path = snap_printf("%s/%s.%s%s", strcmp(dir, "/") ? dir : "", stem,
+                             p->tag, suffix);
+
+    /* Room for a temporary name beside it. */
+    if (strlen(snap_basename(path)) > NAME_MAX - 26 ||
+        !snap_path_ok(path)) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s: a name like %s is too long; "
+                       "give another with target=", p->vdev, path);
+        goto out;
+    }
+    free(*path_r);
+    *path_r = path;
+    path = NULL;
+    rc = 0;
+
+out:
+    free(path);
+    free(stem);
+    free(dir);
+    return rc;
+}
+
+static char *temp_name(const struct snap_disk_ctx *c, const char *path)
+{
+    return snap_printf("%s.xlsnap-%s", path, c->op_id);
+}
+
+static int sync_folder_of(const char *path, struct snap_err *err)
+{
+    char *dir = snap_dirname(path);
+    int rc = snap_dir_sync(dir, err);
+
+    free(dir);
+    return rc;
+}
+
+/* 0, or the errno of a call that a test makes fail, or of the call. */
+static int do_link(const char *from, const char *to)
+{
+    int e = snap_fault("file", "link");
+
+    return e ? e : link(from, to) ? errno : 0;
+}
+
+static int do_symlink(const char *content, const char *at)
+{
+    int e = snap_fault("file", "symlink");
+
+    return e ? e : symlink(content, at) ? errno : 0;
+}
+
+/* Rename that never replaces. */
+static int rename_new(const char *from, const char *to)
+{
+    int e = snap_fault("file", "rename new");
+
+    if (e)
+        return e;
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return errno;
+    /* A file system that knows no flags. */
+    if (link(from, to))
+        return errno;
+    unlink(from);
+    return 0;
+}
+
+/* ---- making ---- */
+
+int snap_overlay_mark_new(const char *path, struct snap_err *err)
+{
+    const struct timespec t[2] = {
+        { .tv_sec = NEW_STAMP }, { .tv_sec = NEW_STAMP },
+    };
+
+    if (utimensat(AT_FDCWD, path, t, 0))
+        return snap_fail_errno(err, SNAP_IO, errno, "time stamp of %s", path);
+    return 0;
+}
+
+bool snap_overlay_is_new(const char *path)
+{
+    struct stat st;
+
+    return !stat(path, &st) && st.st_mtim.tv_sec == NEW_STAMP &&
+           !st.st_mtim.tv_nsec;
+}
+
+/* Like the base's, so that a QEMU that gave up root can open it. */
+static int own_like(int fd, const char *path, const char *base,
+                    struct snap_err *err)
+{
+    struct stat st;
+
+    if (stat(base, &st))
+        return snap_fail_errno(err, SNAP_IO, errno, "%s", base);
+    /* A disk device's group says nothing about an image. */
+    if (S_ISREG(st.st_mode) && fchown(fd, st.st_uid, st.st_gid) &&
+        (st.st_uid != geteuid() || st.st_gid != getegid()))
+        return snap_fail_errno(err, SNAP_IO, errno, "owner of %s", path);
+    return 0;
+}
+
+int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
+                      const char *base, const char *base_format,
+                      uint64_t size, struct snap_err *err)
+{
+    int rc, fd = -1, e;
+    bool made = false;
+    char *tmp = temp_name(c, path);
+
+    rc = snap_file_create(tmp, 0600, &fd, err);
+    if (rc)
+        goto out;
+    made = true;
+    rc = own_like(fd, tmp, base, err);
+    if (rc)
+        goto out;
+    rc = snap_qemu_img_create(c->log, tmp, base, base_format, size, err);
+    if (rc)
+        goto out;
+    rc = snap_overlay_mark_new(tmp, err);
+    if (rc)
+        goto out;
+    rc = snap_file_sync(fd, tmp, err);
+    if (rc)
+        goto out;
+    e = rename_new(tmp, path);
+    if (e) {
+        rc = snap_fail_errno(err, e == EEXIST ? SNAP_EXISTS : SNAP_IO, e,
+                             "%s", path);
+        goto out;
+    }
+    made = false;
+    rc = sync_folder_of(path, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    if (fd >= 0)
+        close(fd);
+    if (made)
+        unlink(tmp);
+    free(tmp);
+    return rc;
+}
+
+int snap_overlay_make_undo(struct snap_disk_ctx *c, const char *path,
+                           struct snap_err *err)
+{
+    char *tmp = temp_name(c, path);
+    int rc = snap_file_remove(tmp, err);
+
+    free(tmp);
+    return rc;
+}
+
+int snap_overlay_is_over(const char *path, const char *base, bool *ours_r,
+                         bool *written_r, struct snap_err *err)
+{
+    int rc;
+    struct stat st;
+    struct snap_qcow2 h = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+
+    *ours_r = *written_r = false;
+    if (lstat(path, &st))
+        return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
+                               errno, "%s", path);
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return 0;
+    rc = snap_qcow2_read(path, &h, &why);
+    if (rc == SNAP_CORRUPT)
+        return 0;                   /* something, but not ours */
+    if (rc)
+        return snap_fail(err, rc, "%s", why.msg);
+    *ours_r = h.backing && snap_streq(h.backing, base);
+    *written_r = !h.unwritten;
+    snap_qcow2_dispose(&h);
+    return 0;
+}
+
+char *snap_overlay_child(const char *path)
+{
+    char *dir = snap_dirname(path), *file, *found = NULL;
+    const char *base = snap_basename(path);
+    const struct dirent *e;
+    unsigned left = SCAN_MAX;
+    DIR *d = opendir(dir);
+
+    while (!found && d && left-- && (e = readdir(d))) {
+        struct snap_qcow2 h = { 0 };
+
+        if (e->d_type != DT_REG && e->d_type != DT_UNKNOWN)
+            continue;
+        file = snap_printf("%s/%s", dir, e->d_name);
+        if (!snap_qcow2_read(file, &h, NULL) && h.backing &&
+            (!strcmp(h.backing, path) || !strcmp(h.backing, base) ||
+             (h.backing[0] == '/' && snap_same_file(h.backing, path)))) {
+            found = file;
+            file = NULL;
+        }
+        snap_qcow2_dispose(&h);
+        free(file);
+    }
+    if (d)
+        closedir(d);
+    free(dir);
+    return found;
+}
+
+/* ---- taken ---- */
+
+static int mark_taken(const struct snap_part *p, struct snap_err *err)
+{
+    int rc, fd, e;
+    const char *file = snap_overlay_file(p);
+
+    if (!snap_overlay_is_new(file))
+        return 0;
+    fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    e = fd < 0 || futimens(fd, NULL) ? errno : 0;
+    rc = e ? snap_fail_errno(err, SNAP_IO, e, "time stamp of %s", file)
+           : snap_file_sync(fd, file, err);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* What the frozen base is, so that verify() can tell that it still is. */
+static void remember_base(struct snap_part *p)
+{
+    struct stat st;
+
+    if (stat(snap_overlay_base(p), &st) || !S_ISREG(st.st_mode))
+        return;
+    snap_json_set_int(p->data, "base_bytes", st.st_size);
+    snap_json_set_int(p->data, "base_mtime_ns",
+                      st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec);
+}
+
+int snap_overlay_taken(struct snap_disk_ctx *c, struct snap_part *p,
+                       struct snap_err *err)
+{
+    int rc;
+
+    rc = mark_taken(p, err);
+    if (rc)
+        return rc;
+    remember_base(p);
+    return snap_overlay_link_active(c, p, err);
+}
+
+/* ---- keep_path ---- */
+
+int snap_overlay_link_base(const struct snap_part *p, struct snap_err *err)
+{
+    const char *base = snap_overlay_base(p);
+    int e;
+
+    if (!keeps_path(p) || !snap_json_get_bool(p->data, "link_base", false) ||
+        snap_same_file(p->path, base))
+        return 0;
+    e = do_link(p->path, base);
+    if (e == EPERM || e == EOPNOTSUPP || e == ENOSYS)
+        return snap_fail(err, SNAP_UNSUPPORTED, "%s: the file system has no "
+                         "hard links, so the path cannot be kept; use "
+                         "target= without --keep-path", p->path);
+    if (e)
+        return snap_fail_errno(err, e == EEXIST ? SNAP_EXISTS : SNAP_IO, e,
+                               "naming %s also %s", p->path, base);
+    return sync_folder_of(base, err);
+}
+
+/* Let the path name what tmp is, at once. */
+static int replace_path(const char *tmp, const char *path,
+                        struct snap_err *err)
+{
+    int rc = snap_file_rename(tmp, path, err);
+
+    if (rc)
+        unlink(tmp);
+    return rc;
+}
+
+int snap_overlay_link_active(struct snap_disk_ctx *c,
+                             const struct snap_part *p, struct snap_err *err)
+{
+    int rc, e;
+    const char *file = snap_overlay_file(p);
+    char *tmp = NULL, *dir = NULL, *dir2 = NULL;
+
+    if (!keeps_path(p) || snap_same_file(p->path, file))
+        return 0;
+    if (!snap_same_file(p->path, snap_overlay_base(p)))
+        return snap_fail(err, SNAP_REFUSED, "%s is another image now; it was "
+                         "left alone, and does not name the active image %s",
+                         p->path, file);
+    tmp = temp_name(c, p->path);
+    dir = snap_dirname(p->path);
+    dir2 = snap_dirname(file);
+    unlink(tmp);
+    e = do_symlink(strcmp(dir, dir2) ? file : snap_basename(file), tmp);
+    if (e) {
+        rc = snap_fail_errno(err, SNAP_IO, e, "%s", tmp);
+        goto out;
+    }
+    rc = replace_path(tmp, p->path, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    free(dir2);
+    free(dir);
+    free(tmp);
+    return rc;
+}
+
+int snap_overlay_unlink_active(struct snap_disk_ctx *c,
+                               const struct snap_part *p,
+                               struct snap_err *err)
+{
+    int rc, e;
+    struct stat st;
+    const char *old = snap_json_get_str(p->data, "old_link");
+    const char *base = snap_overlay_base(p);
+    char *tmp = NULL;
+
+    if (!keeps_path(p) || lstat(p->path, &st) || !S_ISLNK(st.st_mode) ||
+        !snap_same_file(p->path, snap_overlay_file(p)))
+        return 0;
+    tmp = temp_name(c, p->path);
+    unlink(tmp);
+    e = old ? do_symlink(old, tmp) : do_link(base, tmp);
+    if (e) {
+        rc = snap_fail_errno(err, SNAP_IO, e, "%s", tmp);
+        goto out;
+    }
+    rc = replace_path(tmp, p->path, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    free(tmp);
+    return rc;
+}
+
+int snap_overlay_unlink_base(const struct snap_part *p, struct snap_err *err)
+{
+    struct stat a, b;
+    const char *base = snap_overlay_base(p);
+
+    if (!keeps_path(p) || !snap_json_get_bool(p->data, "link_base", false) ||
+        lstat(p->path, &a) || lstat(base, &b) || !S_ISREG(a.st_mode) ||
+        a.st_dev != b.st_dev || a.st_ino != b.st_ino ||
+        !strcmp(p->path, base))
+        return 0;
+    return snap_file_remove(base, err);
+}
+
+/* ---- protection ---- */
+
+static int change_flags(const char *path, int set, int clear,
+                        struct snap_err *err)
+{
+    int rc, fd, flags = 0, wanted, e;
+
+    e = snap_fault("file", "flags");
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (!e && (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags)))
+        e = errno;
+    wanted = (flags | set) & ~clear;
+    if (!e && wanted != flags && ioctl(fd, FS_IOC_SETFLAGS, &wanted))
+        e = errno;
+    rc = e ? snap_fail_errno(err, e == ENOTTY || e == EOPNOTSUPP
+                                      ? SNAP_UNSUPPORTED : SNAP_IO, e,
+                             "immutable attribute of %s", path)
+           : 0;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int snap_image_protect(const char *path, struct snap_err *err)
+{
+    int rc;
+    struct stat st;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    if (!stat(path, &st) && S_ISBLK(st.st_mode))
+        return snap_fail(err, SNAP_UNSUPPORTED, "%s is a device and cannot be "
+                         "made immutable; do not start a configuration that "
+                         "names it", path);
+    rc = change_flags(path, FS_IMMUTABLE_FL, 0, &why);
+    if (rc)
+        snap_fail(err, rc, "%s could not be made immutable (%s); do not start "
+                  "a configuration that names it", path, why.msg);
+    return rc;
+}
+
+int snap_image_unprotect(const char *path, struct snap_err *err)
+{
+    if (!snap_image_protected(path))
+        return 0;
+    return change_flags(path, 0, FS_IMMUTABLE_FL, err);
+}
+
+bool snap_image_protected(const char *path)
+{
+    int flags = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool yes = fd >= 0 && !ioctl(fd, FS_IOC_GETFLAGS, &flags) &&
+               (flags & FS_IMMUTABLE_FL);
+
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}

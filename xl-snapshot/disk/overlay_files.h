@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The files of an external snapshot: names, making and removing them, and
+ * what p->data of the overlay driver holds.
+ *
+ * The rule behind all of it: every image has one name for life.  QEMU opens
+ * an image again by the name it was given (a base when it becomes read-only,
+ * an overlay when the next one goes on top), so a file that is renamed, or
+ * another file under its name, makes QEMU go on with the wrong one.  Hence
+ * --keep-path never renames: the old path becomes a symbolic link to the
+ * active image, and the base, if it was that path, gets a second, hard name
+ * before.
+ */
+#ifndef SNAP_DISK_OVERLAY_FILES_H
+#define SNAP_DISK_OVERLAY_FILES_H
+
+#include "disk/driver.h"
+
+/* From p->data: the overlay's file (never a link to it), QEMU's name for its
+ * node, and the backing file that its header names. */
+const char *snap_overlay_file(const struct snap_part *p);
+const char *snap_overlay_node(const struct snap_part *p);
+const char *snap_overlay_base(const struct snap_part *p);
+
+/* "<dir>/<stem>.<tag><suffix>"; stem from p->stem or the image's name.
+ * SNAP_REFUSED if that is too long. */
+int snap_overlay_name(const struct snap_part *p, const char *beside,
+                      const char *suffix, char **path_r,
+                      struct snap_err *err);
+
+/* A whole, empty, durable overlay at path, which must not exist; owner like
+ * the base's, mode 0600, marked as new. */
+int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
+                      const char *base, const char *base_format,
+                      uint64_t size, struct snap_err *err);
+/* Remove what a snap_overlay_make() that died may have left. */
+int snap_overlay_make_undo(struct snap_disk_ctx *c, const char *path,
+                           struct snap_err *err);
+/* 0 and *ours_r: path is a qcow2 image over base.  A missing file is
+ * SNAP_NOTFOUND. */
+int snap_overlay_is_over(const char *path, const char *base, bool *ours_r,
+                         bool *written_r, struct snap_err *err);
+/* Set, or look for, the mark of an overlay that no guest has had yet (its
+ * time stamp: any write, and snap_overlay_taken(), changes it). */
+int snap_overlay_mark_new(const char *path, struct snap_err *err);
+bool snap_overlay_is_new(const char *path);
+/* An image in the same folder that has path as its backing file, or NULL. */
+char *snap_overlay_child(const char *path);
+
+/* QEMU writes to the overlay now: mark it, remember what the base is, and let
+ * the old path name it if that was asked for.  Idempotent. */
+int snap_overlay_taken(struct snap_disk_ctx *c, struct snap_part *p,
+                       struct snap_err *err);
+/*
+ * keep_path, forth and back; each is idempotent and does nothing without
+ * keep_path.  link_base: the base gets its other name.  link_active: the path
+ * names the overlay.  unlink_active: the path names the base.  unlink_base:
+ * the other name goes, if the path names the base.
+ */
+int snap_overlay_link_base(const struct snap_part *p, struct snap_err *err);
+int snap_overlay_link_active(struct snap_disk_ctx *c,
+                             const struct snap_part *p, struct snap_err *err);
+int snap_overlay_unlink_active(struct snap_disk_ctx *c,
+                               const struct snap_part *p,
+                               struct snap_err *err);
+int snap_overlay_unlink_base(const struct snap_part *p, struct snap_err *err);
+
+/* The immutable attribute: what keeps root's QEMU from writing. */
+int snap_image_protect(const char *path, struct snap_err *err);
+int snap_image_unprotect(const char *path, struct snap_err *err);
+bool snap_image_protected(const char *path);
+
+#endif /* SNAP_DISK_OVERLAY_FILES_H */

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Back to what an overlay froze: a fresh overlay over it.  The frozen image
+ * is proved whole and is not touched, so it can be done any number of times.
+ * The only files removed are overlays: the fresh one by undo, and the old
+ * leaf that core has proved nobody needs, looked at once more.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "disk/image_info.h"
+#include "disk/in_use.h"
+#include "disk/overlay.h"
+#include "disk/overlay_files.h"
+#include "disk/qcow2_header.h"
+#include "disk/qemu_img.h"
+#include "disk/vhd_footer.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+/* A file that a user wrote names the overlay only; it knows its base. */
+static int find_base(struct snap_part *p, struct snap_err *err)
+{
+    int rc;
+    struct snap_qcow2 h = { 0 };
+    const char *format;
+
+    if (!p->active_path)
+        return snap_fail(err, SNAP_INVAL, "neither the frozen image nor the "
+                         "overlay over it is named");
+    rc = snap_qcow2_read(p->active_path, &h, err);
+    if (rc)
+        return rc;
+    format = snap_libxl_format(h.backing_format);
+    if (!h.backing || h.backing[0] != '/' || !snap_path_ok(h.backing) ||
+        !format) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s does not say which image it is "
+                       "over, by absolute path and format", p->active_path);
+        goto out;
+    }
+    snap_set(&p->frozen_path, h.backing);
+    snap_set(&p->frozen_format, format);
+    if (!p->path) {
+        snap_set(&p->path, h.backing);
+        snap_set(&p->format, format);
+    }
+    rc = 0;
+
+out:
+    snap_qcow2_dispose(&h);
+    return rc;
+}
+
+static int check_unchanged(const struct snap_part *p, struct snap_err *err)
+{
+    struct stat st;
+    int64_t bytes = snap_json_get_int(p->data, "base_bytes", -1);
+    int64_t mtime = snap_json_get_int(p->data, "base_mtime_ns", -1);
+
+    if (stat(p->frozen_path, &st))
+        return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
+                               errno, "frozen image %s", p->frozen_path);
+    if (bytes < 0 || mtime < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    if (st.st_size != bytes)
+        return snap_fail(err, SNAP_CORRUPT, "%s has %lld bytes on disk and "
+                         "had %lld when snapshot %s froze it", p->frozen_path,
+                         (long long)st.st_size, (long long)bytes, p->tag);
+    if (st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec != mtime) {
+        char *then = snap_time_iso(mtime / 1000000000);
+        char *now = snap_time_iso(st.st_mtim.tv_sec);
+        int rc = snap_fail(err, SNAP_CORRUPT, "%s was written to at %s, "
+                           "though snapshot %s froze it at %s.  If its "
+                           "content is known to be the same: touch -d "
+                           "@%lld.%09lld", p->frozen_path, now, p->tag, then,
+                           (long long)(mtime / 1000000000),
+                           (long long)(mtime % 1000000000));
+
+        free(then);
+        free(now);
+        return rc;
+    }
+    return 0;
+}
+
+static int check_chain(struct snap_disk_ctx *c, struct snap_part *p,
+                       struct snap_err *err)
+{
+    int rc;
+    unsigned depth;
+    struct snap_json *chain = NULL;
+    uint64_t size;
+
+    if (snap_streq(p->frozen_format, "vhd")) {
+        rc = snap_vhd_check(p->frozen_path, err);
+        if (rc)
+            goto out;
+    }
+    if (snap_streq(p->frozen_format, "qcow2")) {
+        rc = snap_overlay_depth(p->frozen_path, &depth, err);
+        if (rc)
+            goto out;
+    }
+    rc = snap_qemu_img_info(c->log, p->frozen_path,
+                            snap_qemu_format(p->frozen_format), true, &chain,
+                            err);
+    if (rc == SNAP_FAIL) {
+        rc = SNAP_CORRUPT;
+        if (err)
+            err->rc = rc;
+    }
+    if (rc)
+        goto out;
+    size = snap_image_size(snap_json_at(chain, 0));
+    if (snap_image_corrupt(snap_json_at(chain, 0))) {
+        rc = snap_fail(err, SNAP_CORRUPT, "%s is marked corrupt; repair it "
+                       "first (qemu-img check -r all)", p->frozen_path);
+        goto out;
+    }
+    if (!size || (p->size && p->size != size)) {
+        rc = snap_fail(err, SNAP_CORRUPT, "%s is a disk of %llu bytes now and "
+                       "was one of %llu when snapshot %s was taken",
+                       p->frozen_path, (unsigned long long)size,
+                       (unsigned long long)p->size, p->tag);
+        goto out;
+    }
+    p->size = size;
+    rc = 0;
+
+out:
+    snap_json_free(chain);
+    return rc;
+}
+
+/* The place beside the active image, or, if that is gone, beside the base. */
+static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
+                     struct snap_err *err)
+{
+    int rc;
+    char *suffix = snap_printf("-r%s.qcow2", c->op_id), *dir = NULL;
+    const char *beside = p->active_path ? p->active_path : p->frozen_path;
+    struct stat st;
+
+    dir = snap_dirname(beside);
+    if (stat(dir, &st) || !S_ISDIR(st.st_mode) ||
+        snap_has_prefix(beside, "/dev/"))
+        beside = p->frozen_path;
+    rc = snap_overlay_name(p, beside, suffix, &p->leaf_path, err);
+    if (!rc)
+        snap_set(&p->leaf_format, "qcow2");
+    free(suffix);
+    free(dir);
+    return rc;
+}
+
+int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_err *err)
+{
+    int rc;
+    char *who = NULL;
+
+    if (!p->frozen_path || !p->frozen_format) {
+        rc = find_base(p, err);
+        if (rc)
+            goto out;
+    }
+    if (!snap_path_ok(p->frozen_path) || !snap_qemu_format(p->frozen_format)) {
+        rc = snap_fail(err, SNAP_CORRUPT, "the frozen image's path or format "
+                       "is not sound");
+        goto out;
+    }
+    rc = check_unchanged(p, err);
+    if (!rc)
+        rc = check_chain(c, p, err);
+    if (rc)
+        goto out;
+    rc = snap_image_writer(p->frozen_path, &who, err);
+    if (rc)
+        goto out;
+    if (who) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s is frozen, and %s has it open "
+                       "for writing; what it writes destroys snapshot %s",
+                       p->frozen_path, who, p->tag);
+        goto out;
+    }
+    rc = plan_leaf(c, p, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    free(who);
+    return rc;
+}
+
+int snap_overlay_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
+                                struct snap_err *err)
+{
+    int rc;
+
+    if (!p->leaf_path) {
+        rc = plan_leaf(c, p, err);
+        if (rc)
+            return rc;
+    }
+    rc = snap_overlay_check_space(c, p, p->leaf_path, err);
+    if (rc)
+        return rc;
+    if (strlen(p->frozen_path) > SNAP_QCOW2_BACKING_MAX)
+        return snap_fail(err, SNAP_REFUSED, "%s is too long for the header of "
+                         "an overlay", p->frozen_path);
+    return snap_overlay_make(c, p->leaf_path, p->frozen_path,
+                             snap_qemu_format(p->frozen_format), p->size,
+                             err);
+}
+
+int snap_overlay_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
+                               struct snap_err *err)
+{
+    int rc;
+    bool ours, written;
+
+    rc = snap_overlay_is_over(p->leaf_path, p->frozen_path, &ours, &written,
+                              err);
+    if (rc)
+        return rc;
+    if (!ours || written)
+        return snap_fail(err, SNAP_REFUSED, "%s is not the empty overlay that "
+                         "was made", p->leaf_path);
+    rc = snap_image_check_unused(c, p->leaf_path, err);
+    if (!rc)
+        rc = snap_image_check_unused(c, p->frozen_path, err);
+    if (rc)
+        return rc;
+    p->switched = true;
+    return 0;
+}
+
+/* Unlink an overlay that core says nobody needs; it is looked at again. */
+static int drop_file(struct snap_disk_ctx *c, const char *path,
+                     bool overlay_only, struct snap_err *err)
+{
+    int rc;
+    char *child = NULL;
+    struct snap_qcow2 h = { 0 };
+
+    if (!snap_file_exists(path))
+        return 0;
+    if (overlay_only) {
+        rc = snap_qcow2_read(path, &h, err);
+        if (rc)
+            goto out;
+        if (!h.backing) {
+            rc = snap_fail(err, SNAP_REFUSED, "%s is not an overlay; it was "
+                           "kept", path);
+            goto out;
+        }
+    }
+    rc = snap_image_check_unused(c, path, err);
+    if (rc)
+        goto out;
+    child = snap_overlay_child(path);
+    if (child) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s is kept: %s is over it", path,
+                       child);
+        goto out;
+    }
+    rc = snap_image_unprotect(path, err);
+    if (rc)
+        goto out;
+    rc = snap_file_remove(path, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    free(child);
+    snap_qcow2_dispose(&h);
+    return rc;
+}
+
+int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
+                               struct snap_err *err)
+{
+    if (!p->drop_path || snap_streq(p->drop_path, p->leaf_path) ||
+        snap_streq(p->drop_path, p->frozen_path))
+        return 0;
+    return drop_file(c, p->drop_path, true, err);
+}
+
+int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
+                             struct snap_err *err)
+{
+    int rc;
+    bool ours, written;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    if (!p->leaf_path) {
+        rc = plan_leaf(c, p, err);
+        if (rc)
+            return rc;
+    }
+    rc = snap_overlay_is_over(p->leaf_path, p->frozen_path, &ours, &written,
+                              &why);
+    if (rc && rc != SNAP_NOTFOUND)
+        return snap_fail(err, rc, "%s", why.msg);
+    if (!rc && ours) {
+        rc = snap_image_check_unused(c, p->leaf_path, err);
+        if (!rc)
+            rc = snap_file_remove(p->leaf_path, err);
+        if (rc)
+            return rc;
+    }
+    rc = snap_overlay_make_undo(c, p->leaf_path, err);
+    if (rc)
+        return rc;
+    p->switched = false;
+    return 0;
+}
+
+int snap_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_err *err)
+{
+    struct stat st;
+
+    if (!stat(p->frozen_path, &st) && S_ISBLK(st.st_mode))
+        return snap_fail(err, SNAP_REFUSED, "%s is a device; it is for its "
+                         "owner to remove", p->frozen_path);
+    return drop_file(c, p->frozen_path, false, err);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See qcow2_header.h; the format is docs/interop/qcow2.txt of QEMU.  The
+ * image is hostile: every offset and length is bounded before it is used.
+ * Never writes.
+ */
+#include "disk/qcow2_header.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/fault.h"
+#include "lib/mem.h"
+
+#define QCOW2_MAGIC 0x514649fbu
+#define HEADER_V2 72
+#define HEADER_V3 104
+#define HEADER_MAX (64u * 1024)         /* extensions end before this */
+#define L1_MAX (32u << 20)              /* bytes; QEMU's own limit */
+
+#define EXT_END 0u
+#define EXT_BACKING_FORMAT 0xe2792acau
+#define EXT_BITMAPS 0x23852875u
+
+enum {
+    INCOMPAT_DIRTY = 1,
+    INCOMPAT_CORRUPT = 2,
+    INCOMPAT_DATA_FILE = 4,
+};
+
+static uint32_t get32(const unsigned char *b, size_t at)
+{
+    uint32_t v;
+
+    memcpy(&v, b + at, sizeof(v));
+    return be32toh(v);
+}
+
+static uint64_t get64(const unsigned char *b, size_t at)
+{
+    uint64_t v;
+
+    memcpy(&v, b + at, sizeof(v));
+    return be64toh(v);
+}
+
+/* Up to len bytes; fewer only at the end of the file. */
+static ssize_t read_at(int fd, void *buf, size_t len, uint64_t off)
+{
+    size_t done = 0;
+    ssize_t n;
+
+    if (off > INT64_MAX - len)
+        return 0;
+    while (done < len) {
+        n = pread(fd, (char *)buf + done, len - done, (off_t)(off + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (!n)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+/* A name in the image: bytes without NUL and control characters. */
+static char *take_string(const unsigned char *b, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        if (b[i] < 0x20 || b[i] == 0x7f)
+            return NULL;
+    return snap_strndup((const char *)b, len);
+}
+
+static int parse_extensions(const unsigned char *b, size_t at, size_t end,
+                            struct snap_qcow2 *h)
+{
+    while (at + 8 <= end) {
+        uint32_t type = get32(b, at), len = get32(b, at + 4);
+
+        at += 8;
+        if (type == EXT_END)
+            return 0;
+        if (len > end - at)
+            return -1;
+        if (type == EXT_BACKING_FORMAT && !h->backing_format) {
+            h->backing_format = take_string(b + at, len);
+            if (!h->backing_format)
+                return -1;
+        } else if (type == EXT_BITMAPS) {
+            h->bitmaps = true;
+        }
+        at += (len + 7u) & ~7u;
+    }
+    return 0;
+}
+
+/* True if the active table refers to no second-level table at all. */
+static bool l1_is_empty(int fd, uint64_t off, uint64_t bytes)
+{
+    unsigned char chunk[4096];
+    size_t i, want;
+
+    if (!bytes)
+        return true;
+    if (bytes > L1_MAX)
+        return false;
+    while (bytes) {
+        want = bytes < sizeof(chunk) ? bytes : sizeof(chunk);
+        if (read_at(fd, chunk, want, off) != (ssize_t)want)
+            return false;
+        for (i = 0; i < want; i++)
+            if (chunk[i])
+                return false;
+        off += want;
+        bytes -= want;
+    }
+    return true;
+}
+
+static int parse(int fd, const unsigned char *b, size_t len, const char *path,
+                 struct snap_qcow2 *h, struct snap_err *err)
+{
+    uint64_t incompat = 0, backing_off;
+    uint32_t backing_len, header_len = HEADER_V2;
+    size_t end = len;
+
+    if (len < HEADER_V2 || get32(b, 0) != QCOW2_MAGIC)
+        return snap_fail(err, SNAP_CORRUPT, "%s is not a qcow2 image", path);
+    h->version = get32(b, 4);
+    if (h->version != 2 && h->version != 3)
+        return snap_fail(err, SNAP_CORRUPT, "%s is of qcow version %u, which "
+                         "is not supported", path, h->version);
+    backing_off = get64(b, 8);
+    backing_len = get32(b, 16);
+    h->size = get64(b, 24);
+    h->encrypted = get32(b, 32) != 0;
+    h->snapshots = get32(b, 60);
+    if (h->version == 3) {
+        if (len < HEADER_V3)
+            goto damaged;
+        incompat = get64(b, 72);
+        header_len = get32(b, 100);
+        if (header_len < HEADER_V3 || header_len > len)
+            goto damaged;
+    }
+    h->dirty = incompat & INCOMPAT_DIRTY;
+    h->corrupt = incompat & INCOMPAT_CORRUPT;
+    h->data_file = incompat & INCOMPAT_DATA_FILE;
+
+    if (backing_off) {
+        if (!backing_len || backing_len > SNAP_QCOW2_BACKING_MAX ||
+            backing_off < header_len || backing_off > len ||
+            backing_len > len - backing_off)
+            goto damaged;
+        h->backing = take_string(b + backing_off, backing_len);
+        if (!h->backing)
+            goto damaged;
+        end = backing_off;
+    }
+    if (parse_extensions(b, header_len, end, h))
+        goto damaged;
+    h->unwritten = !h->snapshots &&
+        l1_is_empty(fd, get64(b, 40), (uint64_t)get32(b, 36) * 8);
+    return 0;
+
+damaged:
+    return snap_fail(err, SNAP_CORRUPT, "%s: its qcow2 header is damaged",
+                     path);
+}
+
+int snap_qcow2_read(const char *path, struct snap_qcow2 *h_r,
+                    struct snap_err *err)
+{
+    int rc, fd = -1, e;
+    struct stat st;
+    ssize_t len;
+    unsigned char *buf = NULL;
+
+    e = snap_fault("file", "open header");
+    /* Not blocking: the path may name a FIFO. */
+    if (!e && (fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0)
+        e = errno;
+    if (e) {
+        rc = snap_fail_errno(err, e == ENOENT ? SNAP_NOTFOUND : SNAP_IO, e,
+                             "%s", path);
+        goto out;
+    }
+    if (fstat(fd, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
+        rc = snap_fail(err, SNAP_CORRUPT, "%s is neither a file nor a block "
+                       "device", path);
+        goto out;
+    }
+    buf = snap_zalloc(HEADER_MAX);
+    len = read_at(fd, buf, HEADER_MAX, 0);
+    if (len < 0) {
+        rc = snap_fail_errno(err, SNAP_IO, errno, "reading %s", path);
+        goto out;
+    }
+    rc = parse(fd, buf, (size_t)len, path, h_r, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    if (rc)
+        snap_qcow2_dispose(h_r);
+    free(buf);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+void snap_qcow2_dispose(struct snap_qcow2 *h)
+{
+    free(h->backing);
+    free(h->backing_format);
+    memset(h, 0, sizeof(*h));
+}

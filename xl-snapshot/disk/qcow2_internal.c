@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Snapshots inside a qcow2 image.  Taken by QEMU while the domain exists and
+ * by qemu-img when it does not; brought back by qemu-img alone, since QEMU
+ * cannot do that to a disk in use.
+ *
+ * Assumes that nobody else adds snapshots of our names.  Must never let
+ * qemu-img write to an image that anyone has open: nothing else prevents it.
+ *
+ * p->data: "tag", the name in the image; "since", when probe() looked (what
+ * was made before then is not ours).
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "disk/drivers.h"
+#include "disk/image_info.h"
+#include "disk/in_use.h"
+#include "disk/qcow2_header.h"
+#include "disk/qcow2_tag.h"
+#include "disk/qemu_img.h"
+#include "disk/qemu_node.h"
+#include "disk/qemu_take.h"
+#include "disk/slots.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+#define LOOK_MS 5000
+/* QEMU stamps a snapshot with the host's clock, in whole seconds. */
+#define CLOCK_SLACK 2
+
+const char *snap_qcow2_tag(const struct snap_part *p)
+{
+    const char *s = snap_json_get_str(p->data, "tag");
+
+    return s ? s : p->tag;
+}
+
+void snap_qcow2_tag_set(struct snap_part *p)
+{
+    char *s = NULL;
+
+    if (!p->data)
+        p->data = snap_json_object();
+    if (p->tag[strspn(p->tag, "0123456789")] == '\0')
+        s = snap_printf("%s%s", SNAP_TAG_PREFIX, p->tag);
+    snap_json_set_str(p->data, "tag", s ? s : p->tag);
+    free(s);
+}
+
+static int match(const struct snap_part *p, enum snap_disk_type want)
+{
+    if (want == SNAP_DISK_EXTERNAL || !snap_streq(p->format, "qcow2") ||
+        p->target || p->reuse_target || p->keep_path)
+        return 0;
+    return 20;
+}
+
+/* Things that the header says, whether the domain is on or off. */
+static int check_header(const struct snap_part *p, struct snap_err *err)
+{
+    int rc;
+    struct snap_qcow2 h = { 0 };
+
+    rc = snap_qcow2_read(p->path, &h, err);
+    if (rc)
+        return rc;
+    if (h.corrupt)
+        rc = snap_fail(err, SNAP_REFUSED, "%s is marked corrupt; repair it "
+                       "first (qemu-img check -r all)", p->path);
+    else if (h.encrypted)
+        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s is encrypted, and the tools "
+                       "that bring a snapshot back have no key for it",
+                       p->path);
+    else if (h.data_file)
+        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s keeps its data in another "
+                       "file, so a snapshot inside it cannot hold it; use "
+                       "type=external", p->path);
+    snap_qcow2_dispose(&h);
+    return rc;
+}
+
+/* The same questions to what QEMU says and to what qemu-img says. */
+static int check_image(const struct snap_part *p,
+                       const struct snap_json *image, bool bitmaps,
+                       struct snap_err *err)
+{
+    struct snap_image_tag t;
+
+    if (snap_image_corrupt(image))
+        return snap_fail(err, SNAP_REFUSED, "%s is marked corrupt; repair it "
+                         "first (qemu-img check -r all)", p->path);
+    if (bitmaps || snap_image_has_bitmaps(image))
+        return snap_fail(err, SNAP_REFUSED, "%s holds dirty bitmaps, with "
+                         "which a snapshot inside it could not be brought "
+                         "back; use type=external", p->path);
+    snap_image_find_tag(image, snap_qcow2_tag(p), &t);
+    if (t.count)
+        return snap_fail(err, SNAP_EXISTS, "%s has a snapshot %s already; "
+                         "choose another name", p->path, snap_qcow2_tag(p));
+    if (t.id_clash)
+        return snap_fail(err, SNAP_EXISTS, "%s has another snapshot whose ID "
+                         "is %s; choose another name", p->path,
+                         snap_qcow2_tag(p));
+    return 0;
+}
+
+static int probe_live(struct snap_disk_ctx *c, struct snap_part *p,
+                      struct snap_err *err)
+{
+    int rc;
+    struct snap_qemu_view v = { 0 };
+    const struct snap_qemu_node *node;
+
+    rc = snap_qemu_find_disk(c, p, &v, err);
+    if (rc)
+        goto out;
+    node = snap_qemu_named(&v, p->node);
+    rc = check_image(p, node->image, node->bitmaps, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    snap_qemu_view_dispose(&v);
+    return rc;
+}
+
+static int probe_offline(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_err *err)
+{
+    int rc;
+    struct snap_json *info = NULL;
+
+    rc = snap_image_check_unused(c, p->path, err);
+    if (rc)
+        goto out;
+    rc = snap_qemu_img_info(c->log, p->path, "qcow2", false, &info, err);
+    if (rc)
+        goto out;
+    rc = check_image(p, info, false, err);
+    if (rc)
+        goto out;
+    if (snap_json_get_bool(info, "dirty-flag", false)) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s was not closed cleanly; repair "
+                       "it first (qemu-img check -r all)", p->path);
+        goto out;
+    }
+    p->size = snap_image_size(info);
+    if (!p->size) {
+        rc = snap_fail(err, SNAP_PROTO, "qemu-img does not say how large %s "
+                       "is", p->path);
+        goto out;
+    }
+    rc = 0;
+
+out:
+    snap_json_free(info);
+    return rc;
+}
+
+static int probe(struct snap_disk_ctx *c, struct snap_part *p,
+                 struct snap_err *err)
+{
+    int rc;
+
+    p->type = SNAP_DISK_INTERNAL;
+    if (!snap_path_ok(p->path))
+        return snap_fail(err, SNAP_UNSUPPORTED, "image \"%s\" is not an "
+                         "absolute path", p->path);
+    rc = check_header(p, err);
+    if (rc)
+        return rc;
+    snap_qcow2_tag_set(p);
+    snap_json_set_int(p->data, "since", snap_epoch_seconds());
+    rc = c->qmp ? probe_live(c, p, err) : probe_offline(c, p, err);
+    if (rc)
+        return rc;
+    snap_set(&p->frozen_path, p->path);
+    snap_set(&p->frozen_format, p->format);
+    snap_set(&p->active_path, p->path);
+    snap_set(&p->active_format, p->format);
+    return 0;
+}
+
+static int prepare(struct snap_disk_ctx *c, struct snap_part *p,
+                   struct snap_err *err)
+{
+    (void)err;
+    if (c->qmp)
+        snap_qemu_preflush(c, p->path);
+    p->prepared = true;
+    return 0;
+}
+
+/* What QEMU, or else the file, says of the image.  *node_r (may be NULL)
+ * tells whether QEMU writes to it. */
+static int look(struct snap_disk_ctx *c, const char *path,
+                struct snap_json **info_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_qemu_view v;
+    const struct snap_qemu_node *root;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    *info_r = NULL;
+    if (!c->qmp)
+        return snap_qemu_img_info(c->log, path, "qcow2", false, info_r, err);
+    rc = snap_qemu_look(c->qmp, LOOK_MS, &v, err);
+    if (rc)
+        return rc;
+    rc = snap_qemu_root_of(&v, path, &root, &why);
+    if (rc == SNAP_NOTFOUND ||
+        (!rc && !snap_same_file(root->file, path)))
+        rc = snap_qemu_img_info(c->log, path, "qcow2", false, info_r, err);
+    else if (rc)
+        snap_fail(err, rc, "%s", why.msg);
+    else
+        *info_r = snap_json_copy(root->image);
+    snap_qemu_view_dispose(&v);
+    return rc;
+}
+
+static int inspect(struct snap_disk_ctx *c, const struct snap_part *p,
+                   enum snap_part_state *state_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+    int64_t since = snap_json_get_int(p->data, "since", 0);
+
+    if (!snap_file_exists(p->frozen_path)) {
+        *state_r = SNAP_PART_ABSENT;
+        return 0;
+    }
+    rc = look(c, p->frozen_path, &info, err);
+    if (rc)
+        return rc;
+    snap_image_find_tag(info, snap_qcow2_tag(p), &t);
+    snap_json_free(info);
+    if (!t.count)
+        *state_r = SNAP_PART_ABSENT;
+    else if (t.count > 1 || t.date < since - CLOCK_SLACK)
+        *state_r = SNAP_PART_FOREIGN;
+    else
+        *state_r = SNAP_PART_PRESENT;
+    return 0;
+}
+
+/* Delete by name, live or off.  The name being there once was checked. */
+static int drop(struct snap_disk_ctx *c, const char *path, const char *tag,
+                struct snap_err *err)
+{
+    int rc;
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+
+    if (c->qmp) {
+        struct snap_err why = SNAP_ERR_INIT;
+
+        rc = snap_qemu_drop_tag(c, path, tag, &why);
+        if (rc != SNAP_NOTFOUND)
+            return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
+    }
+    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
+    if (rc)
+        goto out;
+    snap_image_find_tag(info, tag, &t);
+    if (!t.count) {
+        rc = 0;
+        goto out;
+    }
+    if (t.count > 1 || t.id_clash) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s: snapshot %s is not the only "
+                       "one of that name or ID; nothing was deleted", path,
+                       tag);
+        goto out;
+    }
+    rc = snap_image_check_unused(c, path, err);
+    if (rc)
+        goto out;
+    rc = snap_qemu_img_snapshot(c->log, "-d", tag, path, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    snap_json_free(info);
+    return rc;
+}
+
+static int undo(struct snap_disk_ctx *c, struct snap_part *p,
+                struct snap_err *err)
+{
+    int rc;
+    enum snap_part_state state;
+
+    rc = inspect(c, p, &state, err);
+    if (rc)
+        return rc;
+    if (state == SNAP_PART_PRESENT) {
+        rc = drop(c, p->frozen_path, snap_qcow2_tag(p), err);
+        if (rc)
+            return rc;
+    }
+    p->taken = p->prepared = false;
+    return 0;
+}
+
+static int verify(struct snap_disk_ctx *c, struct snap_part *p,
+                  struct snap_err *err)
+{
+    int rc;
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+    const char *path = p->frozen_path, *tag = snap_qcow2_tag(p);
+
+    if (!snap_path_ok(path)) {
+        rc = snap_fail(err, SNAP_CORRUPT, "the image's path is not sound");
+        goto out;
+    }
+    if (!snap_file_exists(path)) {
+        rc = snap_fail(err, SNAP_NOTFOUND, "image %s does not exist", path);
+        goto out;
+    }
+    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
+    if (rc) {
+        if (rc == SNAP_FAIL)
+            rc = SNAP_CORRUPT;
+        if (err)
+            err->rc = rc;
+        goto out;
+    }
+    if (snap_image_corrupt(info)) {
+        rc = snap_fail(err, SNAP_CORRUPT, "%s is marked corrupt; repair it "
+                       "first (qemu-img check -r all)", path);
+        goto out;
+    }
+    /* A record that a user wrote by hand says neither. */
+    if (!snap_json_get_str(p->data, "tag")) {
+        snap_image_find_tag(info, tag, &t);
+        if (!t.count)
+            snap_qcow2_tag_set(p);
+        tag = snap_qcow2_tag(p);
+    }
+    if (p->size && p->size != snap_image_size(info)) {
+        rc = snap_fail(err, SNAP_CORRUPT, "%s has %llu bytes now and had %llu "
+                       "when snapshot %s was taken", path,
+                       (unsigned long long)snap_image_size(info),
+                       (unsigned long long)p->size, p->tag);
+        goto out;
+    }
+    snap_image_find_tag(info, tag, &t);
+    if (!t.count) {
+        rc = snap_fail(err, SNAP_NOTFOUND, "%s has no snapshot %s inside",
+                       path, tag);
+        goto out;
+    }
+    if (t.count > 1 || t.id_clash) {
+        rc = snap_fail(err, SNAP_CORRUPT, "%s has more than one snapshot of "
+                       "name or ID %s; which one is meant cannot be told",
+                       path, tag);
+        goto out;
+    }
+    if (snap_image_has_bitmaps(info)) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s holds dirty bitmaps, with which "
+                       "qemu-img does not bring a snapshot back; remove them "
+                       "first (qemu-img bitmap --remove)", path);
+        goto out;
+    }
+    p->size = snap_image_size(info);
+    snap_set(&p->leaf_path, path);
+    snap_set(&p->leaf_format, "qcow2");
+    rc = 0;
+
+out:
+    snap_json_free(info);
+    return rc;
+}
+
+static int revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
+                          struct snap_err *err)
+{
+    (void)c;
+    (void)err;
+    snap_set(&p->leaf_path, p->frozen_path);
+    snap_set(&p->leaf_format, "qcow2");
+    return 0;
+}
+
+static char *undo_tag(const struct snap_disk_ctx *c)
+{
+    return snap_printf("xlsnap-undo-%s", c->op_id);
+}
+
+/* The name must be there once, and mean nothing else. */
+static int only_one(const struct snap_json *info, const char *path,
+                    const char *tag, struct snap_err *err)
+{
+    struct snap_image_tag t;
+
+    snap_image_find_tag(info, tag, &t);
+    if (!t.count)
+        return snap_fail(err, SNAP_NOTFOUND, "%s has no snapshot %s inside",
+                         path, tag);
+    if (t.count > 1 || t.id_clash)
+        return snap_fail(err, SNAP_CORRUPT, "%s has more than one snapshot of "
+                         "name or ID %s", path, tag);
+    return 0;
+}
+
+static int revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_err *err)
+{
+    int rc;
+    char *back = undo_tag(c);
+    const char *path = p->frozen_path, *tag = snap_qcow2_tag(p);
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+
+    rc = snap_image_check_unused(c, path, err);
+    if (rc)
+        goto out;
+    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
+    if (rc)
+        goto out;
+    rc = only_one(info, path, tag, err);
+    if (rc)
+        goto out;
+    snap_image_find_tag(info, back, &t);
+    if (!t.count) {
+        rc = snap_qemu_img_snapshot(c->log, "-c", back, path, err);
+        if (rc)
+            goto out;
+    }
+    rc = snap_qemu_img_snapshot(c->log, "-a", tag, path, err);
+    if (rc)
+        goto out;
+    p->switched = true;
+    rc = 0;
+
+out:
+    snap_json_free(info);
+    free(back);
+    return rc;
+}
+
+static int revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_err *err)
+{
+    char *back = undo_tag(c);
+    int rc = drop(c, p->frozen_path, back, err);
+
+    free(back);
+    return rc;
+}
+
+static int revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
+                       struct snap_err *err)
+{
+    int rc;
+    char *back = undo_tag(c);
+    const char *path = p->frozen_path;
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+
+    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
+    if (rc)
+        goto out;
+    snap_image_find_tag(info, back, &t);
+    if (t.count) {
+        rc = snap_image_check_unused(c, path, err);
+        if (rc)
+            goto out;
+        rc = snap_qemu_img_snapshot(c->log, "-a", back, path, err);
+        if (rc)
+            goto out;
+        rc = snap_qemu_img_snapshot(c->log, "-d", back, path, err);
+        if (rc)
+            goto out;
+    }
+    p->switched = false;
+    rc = 0;
+
+out:
+    snap_json_free(info);
+    free(back);
+    return rc;
+}
+
+static int remove_part(struct snap_disk_ctx *c, struct snap_part *p,
+                       struct snap_err *err)
+{
+    if (!snap_file_exists(p->frozen_path))
+        return 0;
+    return drop(c, p->frozen_path, snap_qcow2_tag(p), err);
+}
+
+const struct snap_disk_driver snap_disk_qcow2_internal = {
+    .name = "qcow2-internal",
+    .doc = "a snapshot inside a qcow2 image",
+    .live = true,
+    .offline = true,
+    .can_fill_up = true,
+    .match = match,
+    .probe = probe,
+    .group_key = snap_slot_group_qemu,
+    .prepare = prepare,
+    .take = snap_qemu_take,
+    .finish = snap_slot_nothing,
+    .undo = undo,
+    .inspect = inspect,
+    .verify = verify,
+    .revert_prepare = revert_prepare,
+    .revert_switch = revert_switch,
+    .revert_finish = revert_finish,
+    .revert_undo = revert_undo,
+    .remove = remove_part,
+};

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See qemu_img.h.  What qemu-img prints is parsed as JSON or not at all.
+ */
+#include "disk/qemu_img.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/mem.h"
+#include "lib/run.h"
+
+#define READ_MS 60000
+/* Merging and the reference counts of a large image take their time. */
+#define WRITE_MS (60 * 60 * 1000)
+#define CHAIN_MAX 256
+
+static const struct {
+    const char *libxl, *qemu;
+} formats[] = {
+    { "raw", "raw" },
+    { "qcow2", "qcow2" },
+    { "vhd", "vpc" },
+};
+
+const char *snap_qemu_format(const char *libxl_format)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        if (snap_streq(formats[i].libxl, libxl_format))
+            return formats[i].qemu;
+    return NULL;
+}
+
+const char *snap_libxl_format(const char *qemu_format)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        if (snap_streq(formats[i].qemu, qemu_format))
+            return formats[i].libxl;
+    return NULL;
+}
+
+static int run(const struct snap_log *log, const char *const *argv,
+               int timeout_ms, struct snap_err *err)
+{
+    int rc;
+    struct snap_run r = SNAP_RUN_INIT;
+
+    r.argv = argv;
+    r.timeout_ms = timeout_ms;
+    r.log = log;
+    rc = snap_run(&r, err);
+    snap_run_dispose(&r);
+    return rc;
+}
+
+int snap_qemu_img_info(const struct snap_log *log, const char *path,
+                       const char *format, bool chain,
+                       struct snap_json **info_r, struct snap_err *err)
+{
+    int rc;
+    size_t n = 0;
+    const char *argv[10];
+    struct snap_run r = SNAP_RUN_INIT;
+    struct snap_json *j = NULL;
+
+    *info_r = NULL;
+    argv[n++] = "qemu-img";
+    argv[n++] = "info";
+    argv[n++] = "-U";
+    argv[n++] = "--output=json";
+    if (chain)
+        argv[n++] = "--backing-chain";
+    argv[n++] = "-f";
+    argv[n++] = format;
+    argv[n++] = path;
+    argv[n] = NULL;
+    r.argv = argv;
+    r.timeout_ms = READ_MS;
+    r.log = log;
+    rc = snap_run(&r, err);
+    if (rc)
+        goto out;
+    rc = snap_json_parse(r.out, r.out_len, &j, err);
+    if (rc) {
+        snap_err_prefix(err, "qemu-img info %s", path);
+        goto out;
+    }
+    if (snap_json_type(j) != (chain ? SNAP_JSON_ARRAY : SNAP_JSON_OBJECT) ||
+        (chain && (!snap_json_len(j) || snap_json_len(j) > CHAIN_MAX))) {
+        rc = snap_fail(err, SNAP_PROTO, "qemu-img info %s: not the answer "
+                       "that it should give", path);
+        goto out;
+    }
+    *info_r = j;
+    j = NULL;
+    rc = 0;
+
+out:
+    snap_json_free(j);
+    snap_run_dispose(&r);
+    return rc;
+}
+
+int snap_qemu_img_create(const struct snap_log *log, const char *target,
+                         const char *base, const char *base_format,
+                         uint64_t size, struct snap_err *err)
+{
+    char bytes[24];
+    const char *const argv[] = {
+        "qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", base,
+        "-F", base_format, target, bytes, NULL,
+    };
+
+    snprintf(bytes, sizeof(bytes), "%" PRIu64, size);
+    return run(log, argv, READ_MS, err);
+}
+
+int snap_qemu_img_snapshot(const struct snap_log *log, const char *what,
+                           const char *tag, const char *path,
+                           struct snap_err *err)
+{
+    const char *const argv[] = {
+        "qemu-img", "snapshot", "-q", what, tag, path, NULL,
+    };
+
+    return run(log, argv, WRITE_MS, err);
+}
+
+int snap_qemu_img_commit(const struct snap_log *log, const char *overlay,
+                         struct snap_err *err)
+{
+    const char *const argv[] = {
+        "qemu-img", "commit", "-q", "-f", "qcow2", "-d", overlay, NULL,
+    };
+
+    return run(log, argv, WRITE_MS, err);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Which block node of a running QEMU is a domain's disk.  Names cannot be
+ * computed: "xvda-qcow2" is the first one's, an overlay has another, a reboot
+ * gives new ones.  So QEMU is asked, the image is found by its file, and the
+ * graph is walked up to the node that the device writes to.
+ *
+ * A view is what one look saw.  QEMU's answers are hostile (a guest may own
+ * it): they are bounded, walks end, and nothing is taken for granted.
+ */
+#ifndef SNAP_DISK_QEMU_NODE_H
+#define SNAP_DISK_QEMU_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "disk/driver.h"
+
+#define SNAP_QEMU_NODES_MAX 2048
+#define SNAP_QEMU_EDGES_MAX 8192
+
+struct snap_qemu_node {
+    const char *name;               /* borrowed from the view */
+    const char *driver;             /* QEMU's: "qcow2", "raw", "vpc", "file" */
+    char *file;                     /* the file below it, as QEMU opened it;
+                                     * "" if it has no single one */
+    bool ro;
+    bool bitmaps;                   /* has persistent dirty bitmaps */
+    bool used;                      /* a device (or export) is on top of it */
+    bool job;                       /* a block job works on it */
+    const struct snap_json *image;  /* ImageInfo, borrowed */
+};
+
+struct snap_qemu_edge {
+    int parent, child;              /* indices into node */
+    bool backing;
+};
+
+struct snap_qemu_view {
+    struct snap_qemu_node *node;
+    size_t n;
+    struct snap_qemu_edge *edge;
+    size_t n_edges;
+    struct snap_json *nodes, *devices;
+};
+
+/* Look, within timeout_ms for all of it. */
+int snap_qemu_look(struct snap_qmp *q, int timeout_ms,
+                   struct snap_qemu_view *v_r, struct snap_err *err);
+void snap_qemu_view_dispose(struct snap_qemu_view *v);
+
+const struct snap_qemu_node *snap_qemu_named(const struct snap_qemu_view *v,
+                                             const char *name);
+/* The node that node has as backing, or NULL. */
+const struct snap_qemu_node *
+snap_qemu_backing(const struct snap_qemu_view *v,
+                  const struct snap_qemu_node *node);
+/* True if no other node stands on this one. */
+bool snap_qemu_is_root(const struct snap_qemu_view *v,
+                       const struct snap_qemu_node *node);
+/* The root that the device writes to and that has this file in it, anywhere.
+ * SNAP_NOTFOUND: QEMU does not have the file; SNAP_REFUSED: it has it more
+ * than once, or no device uses it. */
+int snap_qemu_root_of(const struct snap_qemu_view *v, const char *path,
+                      const struct snap_qemu_node **root_r,
+                      struct snap_err *err);
+
+/* The name of the emulated device that has this file too ("ide0-hd0"), or
+ * NULL. */
+const char *snap_qemu_emulated(const struct snap_qemu_view *v,
+                               const char *path);
+
+/*
+ * For probe(): find the disk, refuse what cannot be snapshotted here (an HVM
+ * guest's image that is open twice, a block job, a stale path, another
+ * format), fill p->node and p->size.  *v_r is for further questions and NULL
+ * is fine.
+ */
+int snap_qemu_find_disk(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_qemu_view *v_r, struct snap_err *err);
+
+#endif /* SNAP_DISK_QEMU_NODE_H */

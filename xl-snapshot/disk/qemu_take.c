@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See qemu_take.h.  Why one transaction: QEMU drains all disks before the
+ * first action and lets them go after the last, so the snapshots share one
+ * instant, and if one action fails it takes back the others.
+ *
+ * QEMU's "success" is not believed: a node on which no device stands loses
+ * its overlay silently, so each new root is looked at afterwards.
+ */
+#include "disk/qemu_take.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "disk/image_info.h"
+#include "disk/in_use.h"
+#include "disk/overlay_files.h"
+#include "disk/qcow2_tag.h"
+#include "disk/qemu_img.h"
+#include "disk/qemu_node.h"
+#include "lib/mem.h"
+
+#define LOOK_AFTER_MS 2000              /* of SNAP_TAKE_MS */
+#define COMMAND_MS 10000
+#define MERGE_MS (10 * 60 * 1000)
+#define POLL_MS 20
+
+void snap_qemu_preflush(struct snap_disk_ctx *c, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0 || fdatasync(fd))
+        snap_say(c->log, SNAP_LOG_DEBUG, "flushing %s: %s", path,
+                 strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
+/* ---- the transaction ---- */
+
+static struct snap_json *action(const struct snap_part *p)
+{
+    struct snap_json *a = snap_json_object(), *d = snap_json_object();
+
+    if (p->type == SNAP_DISK_EXTERNAL) {
+        snap_json_set_str(a, "type", "blockdev-snapshot-sync");
+        snap_json_set_str(d, "node-name", p->node);
+        snap_json_set_str(d, "snapshot-file", snap_overlay_file(p));
+        snap_json_set_str(d, "snapshot-node-name", snap_overlay_node(p));
+        snap_json_set_str(d, "format", "qcow2");
+        snap_json_set_str(d, "mode", "existing");
+    } else {
+        snap_json_set_str(a, "type", "blockdev-snapshot-internal-sync");
+        snap_json_set_str(d, "device", p->node);
+        snap_json_set_str(d, "name", snap_qcow2_tag(p));
+    }
+    snap_json_set(a, "data", d);
+    return a;
+}
+
+/* Is this part what was asked for? */
+static int check_taken(const struct snap_qemu_view *v,
+                       const struct snap_part *p, struct snap_err *err)
+{
+    const struct snap_qemu_node *node;
+    struct snap_image_tag tag;
+
+    if (p->type == SNAP_DISK_EXTERNAL) {
+        node = snap_qemu_named(v, snap_overlay_node(p));
+        if (!node || !snap_qemu_is_root(v, node) || !node->used || node->ro ||
+            !snap_same_file(node->file, snap_overlay_file(p)))
+            return snap_fail(err, SNAP_RECOVER, "%s: QEMU reported success, "
+                             "but does not write to %s", p->vdev,
+                             snap_overlay_file(p));
+        return 0;
+    }
+    node = snap_qemu_named(v, p->node);
+    snap_image_find_tag(node ? node->image : NULL, snap_qcow2_tag(p), &tag);
+    if (tag.count != 1)
+        return snap_fail(err, SNAP_RECOVER, "%s: QEMU reported success, but "
+                         "snapshot %s is not in %s", p->vdev,
+                         snap_qcow2_tag(p), p->path);
+    return 0;
+}
+
+/* The reply did not come.  What can be seen without QEMU is said. */
+static int unknown(struct snap_part *const *parts, size_t n,
+                   struct snap_err *err)
+{
+    struct snap_buf b = { 0 };
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        const struct snap_part *p = parts[i];
+        char *who = NULL;
+
+        if (p->type != SNAP_DISK_EXTERNAL)
+            continue;
+        snap_image_writer(snap_overlay_file(p), &who, NULL);
+        snap_buf_addf(&b, "%s%s: %s", b.len ? ", " : "", p->vdev,
+                      who ? "switched" : "not switched yet");
+        free(who);
+    }
+    snap_err_append(err, "whether the disks were taken is not known%s%s; run "
+                    "snapshot-recover", b.len ? ": " : "",
+                    b.len ? b.data : "");
+    snap_buf_dispose(&b);
+    if (err)
+        err->rc = SNAP_RECOVER;
+    return SNAP_RECOVER;
+}
+
+static int take_live(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                     size_t n, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    bool was_alive = snap_qmp_alive(c->qmp);
+    struct snap_json *args = snap_json_object(), *list = snap_json_array();
+    struct snap_qemu_view v = { 0 };
+
+    for (i = 0; i < n; i++)
+        snap_json_push(list, action(parts[i]));
+    snap_json_set(args, "actions", list);
+    rc = snap_qmp_command(c->qmp, "transaction", args,
+                          SNAP_TAKE_MS - LOOK_AFTER_MS, NULL, err);
+    if (rc) {
+        if (was_alive && !snap_qmp_alive(c->qmp))
+            rc = unknown(parts, n, err);
+        goto out;
+    }
+    rc = snap_qemu_look(c->qmp, LOOK_AFTER_MS, &v, err);
+    if (rc) {
+        rc = unknown(parts, n, err);
+        goto out;
+    }
+    for (i = 0; i < n; i++)
+        parts[i]->taken = true;
+    for (i = 0; i < n; i++) {
+        rc = check_taken(&v, parts[i], err);
+        if (rc)
+            goto out;
+    }
+    rc = 0;
+
+out:
+    snap_qemu_view_dispose(&v);
+    return rc;
+}
+
+/* ---- with the domain off ---- */
+
+static int take_offline(struct snap_disk_ctx *c,
+                        struct snap_part *const *parts, size_t n,
+                        struct snap_err *err)
+{
+    int rc;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        struct snap_part *p = parts[i];
+
+        rc = snap_image_check_unused(c, p->path, err);
+        if (!rc && p->type == SNAP_DISK_INTERNAL)
+            rc = snap_qemu_img_snapshot(c->log, "-c", snap_qcow2_tag(p),
+                                        p->path, err);
+        if (rc) {
+            snap_err_prefix(err, "%s", p->vdev);
+            return rc;
+        }
+        p->taken = true;
+    }
+    return 0;
+}
+
+int snap_qemu_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                   size_t n, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = c->qmp ? take_live(c, parts, n, err)
+                : take_offline(c, parts, n, err);
+    for (i = 0; !rc && i < n; i++)
+        if (parts[i]->type == SNAP_DISK_EXTERNAL) {
+            rc = snap_overlay_taken(c, parts[i], err);
+            if (rc)
+                snap_err_prefix(err, "%s", parts[i]->vdev);
+        }
+    if (!rc || rc == SNAP_RECOVER)
+        return rc;
+
+    /* All or none. */
+    for (i = n; i-- > 0;)
+        if (parts[i]->taken && parts[i]->drv->undo(c, parts[i], &why)) {
+            snap_err_append(err, "and %s could not be switched back: %s; run "
+                            "snapshot-recover", parts[i]->vdev, why.msg);
+            rc = SNAP_RECOVER;
+            if (err)
+                err->rc = rc;
+            break;
+        }
+    return rc;
+}
+
+/* ---- taking it back, live ---- */
+
+int snap_qemu_drop_tag(struct snap_disk_ctx *c, const char *path,
+                       const char *tag, struct snap_err *err)
+{
+    int rc;
+    struct snap_qemu_view v;
+    struct snap_image_tag t;
+    const struct snap_qemu_node *root;
+    struct snap_json *args;
+
+    rc = snap_qemu_look(c->qmp, COMMAND_MS, &v, err);
+    if (rc)
+        return rc;
+    rc = snap_qemu_root_of(&v, path, &root, err);
+    if (rc)
+        goto out;
+    if (!snap_same_file(root->file, path)) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s has been frozen since; snapshot "
+                       "%s inside it stays", path, tag);
+        goto out;
+    }
+    snap_image_find_tag(root->image, tag, &t);
+    if (!t.count) {
+        rc = 0;
+        goto out;
+    }
+    args = snap_json_object();
+    snap_json_set_str(args, "device", root->name);
+    snap_json_set_str(args, "name", tag);
+    rc = snap_qmp_command(c->qmp, "blockdev-snapshot-delete-internal-sync",
+                          args, COMMAND_MS, NULL, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    snap_qemu_view_dispose(&v);
+    return rc;
+}
+
+/* The job of this id, borrowed from *jobs_r, or NULL. */
+static int find_job(struct snap_disk_ctx *c, const char *id,
+                    struct snap_json **jobs_r, const struct snap_json **job_r,
+                    struct snap_err *err)
+{
+    int rc;
+    size_t i;
+
+    *job_r = NULL;
+    rc = snap_qmp_command(c->qmp, "query-jobs", NULL, COMMAND_MS, jobs_r, err);
+    if (rc)
+        return rc;
+    if (snap_json_type(*jobs_r) != SNAP_JSON_ARRAY)
+        return 0;
+    for (i = 0; i < snap_json_len(*jobs_r); i++) {
+        const struct snap_json *j = snap_json_at(*jobs_r, i);
+
+        if (snap_streq(snap_json_get_str(j, "id"), id))
+            *job_r = j;
+    }
+    return 0;
+}
+
+static int job_command(struct snap_disk_ctx *c, const char *command,
+                       const char *id, struct snap_err *err)
+{
+    struct snap_json *args = snap_json_object();
+
+    snap_json_set_str(args, "id", id);
+    return snap_qmp_command(c->qmp, command, args, COMMAND_MS, NULL, err);
+}
+
+/* See a merge through: ready, complete, concluded, dismissed. */
+static int finish_job(struct snap_disk_ctx *c, const char *id,
+                      struct snap_err *err)
+{
+    int rc;
+    bool completing = false;
+    double deadline = snap_now_ms() + MERGE_MS;
+    const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+
+    for (;;) {
+        struct snap_json *jobs = NULL;
+        const struct snap_json *job;
+        const char *status, *why;
+
+        rc = find_job(c, id, &jobs, &job, err);
+        if (rc) {
+            snap_json_free(jobs);
+            return rc;
+        }
+        status = snap_json_get_str(job, "status");
+        if (!status) {
+            snap_json_free(jobs);
+            return snap_fail(err, SNAP_PROTO, "QEMU lost job %s", id);
+        }
+        if (!strcmp(status, "concluded")) {
+            why = snap_json_get_str(job, "error");
+            rc = why ? snap_fail(err, SNAP_FAIL, "merging: %.300s", why) : 0;
+            snap_json_free(jobs);
+            job_command(c, "job-dismiss", id, NULL);
+            return rc;
+        }
+        if (!completing && !strcmp(status, "ready")) {
+            rc = job_command(c, "job-complete", id, err);
+            if (rc) {
+                snap_json_free(jobs);
+                return rc;
+            }
+            completing = true;
+        }
+        snap_json_free(jobs);
+        if (snap_now_ms() > deadline) {
+            job_command(c, "job-cancel", id, NULL);
+            return snap_fail(err, SNAP_TIMEOUT, "merging took too long");
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+int snap_qemu_merge_back(struct snap_disk_ctx *c, const char *overlay,
+                         struct snap_err *err)
+{
+    int rc;
+    char *id = NULL;
+    struct snap_qemu_view v;
+    const struct snap_qemu_node *root, *base;
+    struct snap_json *args;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = snap_qemu_look(c->qmp, COMMAND_MS, &v, err);
+    if (rc)
+        return rc;
+    rc = snap_qemu_root_of(&v, overlay, &root, &why);
+    if (rc == SNAP_NOTFOUND) {
+        rc = 0;
+        goto out;
+    }
+    if (rc) {
+        rc = snap_fail(err, rc, "%s", why.msg);
+        goto out;
+    }
+    base = snap_qemu_backing(&v, root);
+    if (!snap_same_file(root->file, overlay) || !base) {
+        rc = snap_fail(err, SNAP_RECOVER, "%s is no longer the top of its "
+                       "disk; it cannot be taken back", overlay);
+        goto out;
+    }
+    id = snap_printf("xlsnap-back-%s", c->op_id);
+    args = snap_json_object();
+    snap_json_set_str(args, "job-id", id);
+    snap_json_set_str(args, "device", root->name);
+    snap_json_set_str(args, "base-node", base->name);
+    snap_json_set_bool(args, "auto-dismiss", false);
+    rc = snap_qmp_command(c->qmp, "block-commit", args, COMMAND_MS, NULL, err);
+    if (rc)
+        goto out;
+    rc = finish_job(c, id, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    free(id);
+    snap_qemu_view_dispose(&v);
+    return rc;
+}

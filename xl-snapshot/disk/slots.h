@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Slots that drivers share, so that no slot is ever NULL (disk/driver.c).
+ */
+#ifndef SNAP_DISK_SLOTS_H
+#define SNAP_DISK_SLOTS_H
+
+#include "disk/driver.h"
+
+/* Nothing to do, successfully. */
+int snap_slot_nothing(struct snap_disk_ctx *c, struct snap_part *p,
+                      struct snap_err *err);
+/* Disks of one QEMU, by whichever driver: one transaction (qemu_take.h). */
+const char *snap_slot_group_qemu(const struct snap_part *p);
+
+#endif /* SNAP_DISK_SLOTS_H */
