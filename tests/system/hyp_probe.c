@@ -10,7 +10,8 @@
  *   image-user PATH | pause WHO | unpause WHO
  *   save WHO FILE [live] [paused]     save, then resume, with both times
  *   resume WHO [paused] | rescue UUID MONITOR_PID WAS_PAUSED
- *   qmp WHO COMMAND | set-active WHO VDEV PATH FORMAT [VDEV PATH FORMAT]...
+ *   qmp WHO COMMAND [JSON]
+ *   set-active WHO VDEV PATH FORMAT [VDEV PATH FORMAT]...
  *   set-disks CFG VDEV PATH FORMAT [...]     edit a JSON file, to stdout
  *   destroy WHO | image-check FILE | restore FILE CFG | create CFG
  *   cfg FILE
@@ -170,7 +171,7 @@ static int on_domain(const char *op, const struct snap_domain *d, int argc,
                      char **argv)
 {
     struct snap_active a[16];
-    struct snap_json *reply;
+    struct snap_json *args, *reply;
     struct snap_qmp *q;
     char *text;
     size_t n;
@@ -202,7 +203,10 @@ static int on_domain(const char *op, const struct snap_domain *d, int argc,
     if (!strcmp(op, "qmp") && argc) {
         rc = ops->qmp_open(h, d, &q, &err);
         if (!rc) {
-            rc = snap_qmp_command(q, argv[0], NULL, 10000, &reply, &err);
+            args = NULL;
+            if (argc > 1)
+                snap_json_parse(argv[1], strlen(argv[1]), &args, &err);
+            rc = snap_qmp_command(q, argv[0], args, 10000, &reply, &err);
             if (!rc)
                 puts(snap_json_text(reply, true));
             snap_qmp_close(q);

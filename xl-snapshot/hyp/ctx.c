@@ -206,7 +206,10 @@ void hyp_close(struct snap_hyp *h)
 {
     if (!h)
         return;
-    hyp_monitor_release(h);
+    /* Never let go here: if the guest is still suspended its monitor would
+     * take that for the end.  rescue() continues both. */
+    if (h->held_monitor >= 0)
+        close(h->held_monitor);
     if (h->xsh)
         xs_close(h->xsh);
     if (h->ctx)
