@@ -37,5 +37,8 @@ typedef int snap_cfg_parse_fn(const char *file, const char *text, size_t len,
 void snap_cfg_dispose(struct snap_cfg *cfg);              /* core/cfg.c */
 const struct snap_cfg_entry *snap_cfg_find(const struct snap_cfg *cfg,
                                            const char *key);
+/* The one of a NULL-terminated list of words that was probably meant, or
+ * NULL: for "did you mean". */
+const char *snap_cfg_nearest(const char *word, const char *const *known);
 
 #endif /* SNAP_CORE_CFG_H */
