@@ -72,6 +72,13 @@ int snap_name_check(const char *name, struct snap_err *err);
 int snap_vdev_check(const char *vdev, struct snap_err *err);
 /* 36 characters, lower-case hex and dashes in their places. */
 int snap_uuid_check(const char *uuid, struct snap_err *err);
+/* One line of UTF-8 without control characters, of 1 to max bytes.  What
+ * names the text in the message. */
+int snap_text_check(const char *text, size_t max, const char *what,
+                    struct snap_err *err);
+/* One of libxl's words for an image format that we can name: raw, qcow2,
+ * qcow, qed, vhd. */
+bool snap_format_known(const char *format);
 
 /*
  * Parse "VDEV[,type=internal|external][,target=PATH][,format=qcow2]" as
@@ -85,8 +92,9 @@ int snap_uuid_check(const char *uuid, struct snap_err *err);
 int snap_disk_choice_parse(const char *spec, bool from_file,
                            const char *origin, struct snap_disk_choice *c_r,
                            struct snap_err *err);
+void snap_disk_choice_dispose(struct snap_disk_choice *c);
 /* Append a choice; a second one for the same vdev is a conflict that names
- * both origins. */
+ * both origins.  c is the request's, or gone, also on failure. */
 int snap_create_req_add_disk(struct snap_create_req *r,
                              struct snap_disk_choice *c, /* moved */
                              struct snap_err *err);
