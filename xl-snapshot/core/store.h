@@ -27,9 +27,10 @@ struct snap_store {
 };
 #define SNAP_STORE_INIT { .lock_fd = -1 }
 
-/* uuid must be well-formed.  create: make the folders.  Refuses a folder that
- * is not a directory of ours (root-owned or owned by us, not group/other
- * writable). */
+/* uuid must be well-formed.  create: make the folders; without it a domain
+ * that has none reads as one without snapshots.  Refuses a folder that is not
+ * a directory of ours (root-owned or owned by us, not group/other writable).
+ * On failure s is as after snap_store_close(). */
 int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
                     bool create, struct snap_err *err);
 /* Take the domain's lock (flock, so a dead owner never blocks).  If another
@@ -37,6 +38,7 @@ int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
  * one NOTE and then waiting. */
 int snap_store_lock(struct snap_store *s, bool wait, const char *command,
                     const struct snap_log *log, struct snap_err *err);
+void snap_store_unlock(struct snap_store *s);
 void snap_store_close(struct snap_store *s);
 
 char *snap_store_record_path(const struct snap_store *s, const char *name);
@@ -56,6 +58,11 @@ int snap_store_all(const struct snap_store *s,
                    const struct snap_disk_driver *const *drivers,
                    const struct snap_log *log, struct snap_record **rs_r,
                    size_t *n_r, struct snap_err *err);
+/* How many files among the records snap_store_all() would leave out.  Nobody
+ * knows what those need: remove no image while there are any. */
+int snap_store_damaged(const struct snap_store *s,
+                       const struct snap_disk_driver *const *drivers,
+                       size_t *n_r, struct snap_err *err);
 /* UUIDs (36 characters) of the domains that have a folder in root. */
 int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
                        struct snap_err *err);
@@ -87,7 +94,8 @@ void snap_state_set_leaf(struct snap_state *st, const char *vdev,
                          const char *path, const char *format,
                          const char *stem, bool made);
 
-/* True if any record in rs freezes this path or keeps its data inside it. */
+/* True if any record in rs freezes this path or keeps its data inside it (by
+ * name, or by inode where both exist). */
 bool snap_records_need(const struct snap_record *rs, size_t n,
                        const char *path);
 

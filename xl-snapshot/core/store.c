@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The store's folders and its records.  What is in records/ under NAME.json
+ * is a complete snapshot, what is not does not exist: put() is one atomic,
+ * exclusive rename.  Names and UUIDs are checked before they become paths,
+ * and a record is believed only if it says the name and UUID it is filed
+ * under.  Never changes a record, never removes one, follows no symbolic
+ * link below the root.
+ *
+ * May assume that writers hold the lock (core/lock.c); readers need not.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/store.h"
+#include "lib/fault.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+#define SUFFIX ".json"
+#define QUOTE_MAX 80
+
+static char *below(const struct snap_store *s, const char *dir,
+                   const char *name, const char *suffix)
+{
+    return snap_printf("%s/%s/%s%s", s->dir, dir, name, suffix);
+}
+
+char *snap_store_record_path(const struct snap_store *s, const char *name)
+{
+    return below(s, "records", name, SUFFIX);
+}
+
+char *snap_store_memory_path(const struct snap_store *s, const char *name)
+{
+    return below(s, "memory", name, ".save");
+}
+
+char *snap_store_journal_path(const struct snap_store *s)
+{
+    return snap_printf("%s/journal", s->dir);
+}
+
+/* --- opening ----------------------------------------------------------- */
+
+/* A folder that others can write to, they can change under our feet.  A
+ * missing one is fine.  The root may be a link that the administrator made. */
+static int check_folder(const char *path, bool root, struct snap_err *err)
+{
+    struct stat st;
+    int r, e;
+
+    e = snap_fault("file", "stat folder");
+    r = e ? -1 : root ? stat(path, &st) : lstat(path, &st);
+    if (r) {
+        e = e ? e : errno;
+        if (e == ENOENT)
+            return 0;
+        return snap_fail_errno(err, SNAP_IO, e, "cannot look at %s", path);
+    }
+    if (!S_ISDIR(st.st_mode))
+        return snap_fail(err, SNAP_REFUSED, "%s is not a folder; the store "
+                         "of snapshots needs that name", path);
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        return snap_fail(err, SNAP_REFUSED, "%s belongs to user %ld; make it "
+                         "root's, or use another store", path,
+                         (long)st.st_uid);
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return snap_fail(err, SNAP_REFUSED, "%s can be written to by others "
+                         "(mode %04o); chmod it to 0700", path,
+                         (unsigned)st.st_mode & 07777);
+    return 0;
+}
+
+static int open_folder(const struct snap_store *s, const char *name,
+                       bool create, struct snap_err *err)
+{
+    char *path = snap_printf("%s/%s", s->dir, name);
+    int rc;
+
+    rc = check_folder(path, false, err);
+    if (!rc && create)
+        rc = snap_dir_make(path, 0700, err);
+    free(path);
+    return rc;
+}
+
+int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
+                    bool create, struct snap_err *err)
+{
+    int rc;
+
+    memset(s, 0, sizeof(*s));
+    s->lock_fd = -1;
+    rc = snap_uuid_check(uuid, err);
+    if (rc)
+        goto out;
+    if (!snap_path_ok(root)) {
+        rc = snap_fail(err, SNAP_INVAL, "the store's folder must be an "
+                       "absolute path without . and ..");
+        goto out;
+    }
+    s->root = snap_strdup(root);
+    s->dir = snap_printf("%s/%s", root, uuid);
+    memcpy(s->uuid, uuid, sizeof(s->uuid));
+
+    rc = check_folder(s->root, true, err);
+    if (rc)
+        goto out;
+    rc = check_folder(s->dir, false, err);
+    if (rc)
+        goto out;
+    rc = open_folder(s, "records", create, err);
+    if (rc)
+        goto out;
+    rc = open_folder(s, "memory", create, err);
+    if (rc)
+        goto out;
+
+out:
+    if (rc)
+        snap_store_close(s);
+    return rc;
+}
+
+void snap_store_close(struct snap_store *s)
+{
+    snap_store_unlock(s);
+    snap_free(&s->root);
+    snap_free(&s->dir);
+    memset(s, 0, sizeof(*s));
+    s->lock_fd = -1;
+}
+
+/* --- one record -------------------------------------------------------- */
+
+bool snap_store_has(const struct snap_store *s, const char *name)
+{
+    char *path;
+    bool yes;
+
+    if (snap_name_check(name, NULL))
+        return false;
+    path = snap_store_record_path(s, name);
+    yes = snap_file_exists(path);
+    free(path);
+    return yes;
+}
+
+int snap_store_put(const struct snap_store *s, const struct snap_record *r,
+                   struct snap_err *err)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_json *j = NULL;
+    struct snap_buf b = { .len = 0 };
+    char *text = NULL, *path = NULL;
+    int rc;
+
+    rc = snap_record_check(r, err);
+    if (rc)
+        goto out;
+    if (!snap_streq(r->domain_uuid, s->uuid)) {
+        rc = snap_fail(err, SNAP_FAIL, "snapshot %s is of domain %s and not "
+                       "of %s", r->name, r->domain_uuid, s->uuid);
+        goto out;
+    }
+    j = snap_record_to_json(r);
+    text = snap_json_text(j, true);
+    snap_buf_adds(&b, text);
+    snap_buf_adds(&b, "\n");
+    if (b.len > SNAP_RECORD_MAX) {
+        rc = snap_fail(err, SNAP_FAIL, "snapshot %s: its record has %zu "
+                       "bytes; at most %u can be read again", r->name, b.len,
+                       SNAP_RECORD_MAX);
+        goto out;
+    }
+    path = snap_store_record_path(s, r->name);
+    rc = snap_file_write(path, b.data, b.len, 0600, true, &e);
+    if (rc == SNAP_EXISTS)
+        snap_fail(err, rc, "there is a snapshot %s of this domain already; "
+                  "choose another name", r->name);
+    else if (rc)
+        snap_fail(err, rc, "snapshot %s: %s", r->name, e.msg);
+
+out:
+    free(path);
+    free(text);
+    snap_buf_dispose(&b);
+    snap_json_free(j);
+    return rc;
+}
+
+/* Read and check one file; name is well-formed.  e gets the bare reason. */
+static int load(const struct snap_store *s, const char *name,
+                const struct snap_disk_driver *const *drivers,
+                struct snap_record *r_out, struct snap_err *e)
+{
+    struct snap_record r = { .id = NULL };
+    struct snap_json *j = NULL;
+    char *path, *text = NULL;
+    size_t len;
+    int rc;
+
+    path = snap_store_record_path(s, name);
+    rc = snap_file_read(path, SNAP_RECORD_MAX, &text, &len, e);
+    if (rc)
+        goto out;
+    rc = snap_json_parse(text, len, &j, e);
+    if (rc) {
+        snap_err_prefix(e, "%s", path);
+        goto out;
+    }
+    rc = snap_record_from_json(j, path, drivers, &r, e);
+    if (rc)
+        goto out;
+    rc = snap_record_complete(&r, e);
+    if (rc) {
+        snap_err_prefix(e, "%s", path);
+        goto out;
+    }
+    if (!snap_streq(r.name, name)) {
+        rc = snap_fail(e, SNAP_CORRUPT, "%s: is the record of a snapshot "
+                       "named %s", path, r.name);
+        goto out;
+    }
+    if (!snap_streq(r.domain_uuid, s->uuid)) {
+        rc = snap_fail(e, SNAP_CORRUPT, "%s: is the record of a snapshot of "
+                       "domain %s", path, r.domain_uuid);
+        goto out;
+    }
+    *r_out = r;
+    memset(&r, 0, sizeof(r));
+
+out:
+    snap_record_dispose(&r);
+    snap_json_free(j);
+    free(text);
+    free(path);
+    return rc;
+}
+
+int snap_store_get(const struct snap_store *s, const char *name,
+                   const struct snap_disk_driver *const *drivers,
+                   struct snap_record *r_out, struct snap_err *err)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    int rc;
+
+    rc = snap_name_check(name, err);
+    if (rc)
+        return rc;
+    rc = load(s, name, drivers, r_out, &e);
+    if (rc == SNAP_NOTFOUND)
+        return snap_fail(err, rc, "there is no snapshot %s of this domain in "
+                         "%s", name, s->dir);
+    if (rc)
+        return snap_fail(err, rc, "snapshot %s cannot be used: %s", name,
+                         e.msg);
+    return 0;
+}
+
+/* --- all records ------------------------------------------------------- */
+
+struct found {
+    struct snap_record *rs;
+    size_t n, cap;
+    size_t damaged;
+};
+
+static int by_time(const void *pa, const void *pb)
+{
+    const struct snap_record *a = pa, *b = pb;
+
+    if (a->created != b->created)
+        return a->created < b->created ? -1 : 1;
+    return strcmp(a->name, b->name);
+}
+
+/* What snap_file_write() leaves if it is killed: NAME.json.tmp-PID.  A name
+ * may look so as well, but then its file has another .json behind. */
+static bool is_leftover(const char *file)
+{
+    const char *pid = strrchr(file, '-');
+
+    if (!pid || !pid[1] || strspn(pid + 1, "0123456789") != strlen(pid + 1))
+        return false;
+    return strstr(file, SUFFIX ".tmp-") != NULL;
+}
+
+static void look_at(const struct snap_store *s, const char *file,
+                    const struct snap_disk_driver *const *drivers,
+                    const struct snap_log *log, struct found *f)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    char *name = NULL, *q = NULL;
+
+    if (is_leftover(file))
+        return;
+    q = snap_excerpt(file, strlen(file), QUOTE_MAX);
+    if (snap_has_suffix(file, SUFFIX))
+        name = snap_strndup(file, strlen(file) - strlen(SUFFIX));
+    if (!name || snap_name_check(name, NULL)) {
+        snap_say(log, SNAP_LOG_WARN, "%s/records/%s is no record; left out",
+                 s->dir, q);
+        f->damaged++;
+        goto out;
+    }
+    if (f->n == f->cap) {
+        f->cap = f->cap ? f->cap * 2 : 16;
+        f->rs = snap_realloc(f->rs, f->cap, sizeof(*f->rs));
+    }
+    memset(&f->rs[f->n], 0, sizeof(f->rs[f->n]));
+    if (load(s, name, drivers, &f->rs[f->n], &e)) {
+        snap_say(log, SNAP_LOG_WARN, "snapshot %s is damaged and left out: "
+                 "%s", name, e.msg);
+        f->damaged++;
+        goto out;
+    }
+    f->n++;
+
+out:
+    free(name);
+    free(q);
+}
+
+static void drop(struct found *f)
+{
+    size_t i;
+
+    for (i = 0; i < f->n; i++)
+        snap_record_dispose(&f->rs[i]);
+    free(f->rs);
+    memset(f, 0, sizeof(*f));
+}
+
+/* Call fn for each name in a folder but . and ..; a missing folder has
+ * none. */
+static int each_name(const char *path,
+                     void (*fn)(void *opaque, const char *name), void *opaque,
+                     struct snap_err *err)
+{
+    struct dirent *de;
+    DIR *d = NULL;
+    int rc, e;
+
+    e = snap_fault("file", "open folder");
+    if (!e) {
+        d = opendir(path);
+        e = d ? 0 : errno;
+    }
+    if (e == ENOENT)
+        return 0;
+    if (e)
+        return snap_fail_errno(err, SNAP_IO, e, "cannot list %s", path);
+    for (;;) {
+        errno = snap_fault("file", "read folder");
+        de = errno ? NULL : readdir(d);
+        if (!de)
+            break;
+        if (strcmp(de->d_name, ".") && strcmp(de->d_name, ".."))
+            fn(opaque, de->d_name);
+    }
+    rc = errno ? snap_fail_errno(err, SNAP_IO, errno, "cannot list %s", path)
+               : 0;
+    closedir(d);
+    return rc;
+}
+
+struct scan {
+    const struct snap_store *s;
+    const struct snap_disk_driver *const *drivers;
+    const struct snap_log *log;
+    struct found found;
+};
+
+static void on_record(void *opaque, const char *file)
+{
+    struct scan *c = opaque;
+
+    look_at(c->s, file, c->drivers, c->log, &c->found);
+}
+
+static int scan(struct scan *c, struct snap_err *err)
+{
+    char *path = snap_printf("%s/records", c->s->dir);
+    int rc;
+
+    rc = each_name(path, on_record, c, err);
+    free(path);
+    return rc;
+}
+
+int snap_store_all(const struct snap_store *s,
+                   const struct snap_disk_driver *const *drivers,
+                   const struct snap_log *log, struct snap_record **rs_r,
+                   size_t *n_r, struct snap_err *err)
+{
+    struct scan c = { .s = s, .drivers = drivers, .log = log };
+    int rc;
+
+    *rs_r = NULL;
+    *n_r = 0;
+    rc = scan(&c, err);
+    if (rc)
+        goto out;
+    if (c.found.n)
+        qsort(c.found.rs, c.found.n, sizeof(*c.found.rs), by_time);
+    *rs_r = c.found.rs;
+    *n_r = c.found.n;
+    memset(&c.found, 0, sizeof(c.found));
+
+out:
+    drop(&c.found);
+    return rc;
+}
+
+int snap_store_damaged(const struct snap_store *s,
+                       const struct snap_disk_driver *const *drivers,
+                       size_t *n_r, struct snap_err *err)
+{
+    struct scan c = { .s = s, .drivers = drivers };
+    int rc;
+
+    rc = scan(&c, err);
+    *n_r = c.found.damaged;
+    drop(&c.found);
+    return rc;
+}
+
+/* --- all domains ------------------------------------------------------- */
+
+struct uuids {
+    const char *root;
+    char **v;
+    size_t n;
+};
+
+static void on_domain(void *opaque, const char *name)
+{
+    struct uuids *u = opaque;
+    struct stat st;
+    char *path;
+
+    if (snap_uuid_check(name, NULL))
+        return;
+    path = snap_printf("%s/%s", u->root, name);
+    if (!lstat(path, &st) && S_ISDIR(st.st_mode)) {
+        u->v = snap_realloc(u->v, u->n + 1, sizeof(*u->v));
+        u->v[u->n++] = snap_strdup(name);
+    }
+    free(path);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
+                       struct snap_err *err)
+{
+    struct uuids u = { .root = root };
+    int rc;
+
+    *uuids_r = NULL;
+    *n_r = 0;
+    rc = each_name(root, on_domain, &u, err);
+    if (rc) {
+        while (u.n)
+            free(u.v[--u.n]);
+        free(u.v);
+        return rc;
+    }
+    if (u.n)
+        qsort(u.v, u.n, sizeof(*u.v), by_text);
+    *uuids_r = u.v;
+    *n_r = u.n;
+    return 0;
+}
+
+/* --- references -------------------------------------------------------- */
+
+static bool same_file(const struct stat *st, const char *path)
+{
+    struct stat other;
+
+    if (!path || stat(path, &other))
+        return false;
+    if (st->st_dev == other.st_dev && st->st_ino == other.st_ino)
+        return true;
+    return S_ISBLK(st->st_mode) && S_ISBLK(other.st_mode) &&
+           st->st_rdev == other.st_rdev;
+}
+
+bool snap_records_need(const struct snap_record *rs, size_t n,
+                       const char *path)
+{
+    struct stat st;
+    bool there = !stat(path, &st);
+    size_t i, k;
+
+    for (i = 0; i < n; i++) {
+        if (snap_streq(rs[i].mem_path, path) ||
+            (there && same_file(&st, rs[i].mem_path)))
+            return true;
+        for (k = 0; k < rs[i].n_parts; k++) {
+            const char *frozen = rs[i].parts[k].frozen_path;
+
+            if (snap_streq(frozen, path) || (there && same_file(&st, frozen)))
+                return true;
+        }
+    }
+    return false;
+}
