@@ -143,6 +143,7 @@ static void add_snap(struct fake_store *s, int image, const char *tag)
         abort();
     s->snap[i].image = image;
     s->snap[i].content = content_of(s, image);
+    s->snap[i].made = ++s->version;
     snprintf(s->snap[i].tag, sizeof(s->snap[i].tag), "%s", tag);
     s->snap[i].used = true;
 }
@@ -540,6 +541,9 @@ static int i_probe(struct snap_disk_ctx *c, struct snap_part *p,
     snap_set(&p->frozen_format, p->format);
     snap_set(&p->active_path, p->path);
     snap_set(&p->active_format, p->format);
+    if (!p->data)
+        p->data = snap_json_object();
+    snap_json_set_int(p->data, "since", (int64_t)S->version);
     return 0;
 }
 
@@ -547,6 +551,7 @@ static int i_prepare(struct snap_disk_ctx *c, struct snap_part *p,
                      struct snap_err *err)
 {
     (void)c;
+    p->prepared = true;
     return fault("prepare", p->vdev, err);
 }
 
@@ -563,13 +568,18 @@ static int i_drop(const struct snap_part *p, const char *tag)
 static int i_undo(struct snap_disk_ctx *c, struct snap_part *p,
                   struct snap_err *err)
 {
-    int rc;
+    int rc, i = lookup(S, p->frozen_path);
+    struct fake_snap *sn = find_snap(S, i, p->tag);
 
     (void)c;
     rc = fault("undo", p->vdev, err);
-    if (rc || !p->taken)
+    if (rc)
         return rc;
-    i_drop(p, p->tag);
+    /* Prepared by this process and not taken: whose is it, then?  In another
+     * process only its age tells. */
+    if (i >= 0 && sn && (p->taken || !p->prepared) &&
+        (int64_t)sn->made > snap_json_get_int(p->data, "since", 0))
+        sn->used = false;
     p->taken = p->prepared = false;
     return 0;
 }
@@ -867,11 +877,20 @@ static int e_undo(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
+static void plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p)
+{
+    char *suffix = snap_printf("-r%s.qcow2", c->op_id);
+
+    free(p->leaf_path);
+    p->leaf_path = sibling(p, p->path, suffix);
+    snap_set(&p->leaf_format, "qcow2");
+    free(suffix);
+}
+
 static int e_verify(struct snap_disk_ctx *c, struct snap_part *p,
                     struct snap_err *err)
 {
     int rc, i;
-    char *suffix;
 
     rc = fault("verify", p->vdev, err);
     if (rc)
@@ -893,11 +912,7 @@ static int e_verify(struct snap_disk_ctx *c, struct snap_part *p,
     if (is_open(S, lookup(S, p->frozen_path)))
         return snap_fail(err, SNAP_BUSY, "%s is open for writing",
                          p->frozen_path);
-    suffix = snap_printf("-r%s.qcow2", c->op_id);
-    free(p->leaf_path);
-    p->leaf_path = sibling(p, p->path, suffix);
-    snap_set(&p->leaf_format, "qcow2");
-    free(suffix);
+    plan_leaf(c, p);
     return 0;
 }
 
@@ -905,17 +920,12 @@ static int e_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
                             struct snap_err *err)
 {
     int rc;
-    char *suffix;
 
     rc = fault("revert_prepare", p->vdev, err);
     if (rc)
         return rc;
-    if (!p->leaf_path) {
-        suffix = snap_printf("-r%s.qcow2", c->op_id);
-        p->leaf_path = sibling(p, p->path, suffix);
-        snap_set(&p->leaf_format, "qcow2");
-        free(suffix);
-    }
+    if (!p->leaf_path)
+        plan_leaf(c, p);
     return make_overlay(p, p->leaf_path, lookup(S, p->frozen_path),
                         "revert_prepare", err);
 }
@@ -935,6 +945,16 @@ static int e_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
     return fault("revert_switch done", p->vdev, err);
 }
 
+static bool has_child(int image)
+{
+    int i;
+
+    for (i = 0; i < FAKE_IMAGES; i++)
+        if (S->image[i].exists && S->image[i].backing == image)
+            return true;
+    return false;
+}
+
 static int e_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
                            struct snap_err *err)
 {
@@ -943,9 +963,9 @@ static int e_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
     rc = fault("revert_finish", p->vdev, err);
     if (rc || i < 0)
         return rc;
-    if (S->image[i].backing < 0)
-        return snap_fail(err, SNAP_REFUSED, "%s is no overlay",
-                         p->drop_path);
+    if (S->image[i].backing < 0 || has_child(i))
+        return snap_fail(err, SNAP_REFUSED, "%s is no overlay, or one that "
+                         "is needed", p->drop_path);
     rc = check_unused(c, p->drop_path, err);
     if (rc)
         return rc;
@@ -957,15 +977,20 @@ static int e_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
 static int e_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err)
 {
-    int rc, i = entry(S, p->leaf_path);
+    int rc, i;
 
     rc = fault("revert_undo", p->vdev, err);
-    if (rc || i < 0 || S->image[i].backing != lookup(S, p->frozen_path))
+    if (rc)
         return rc;
+    if (!p->leaf_path)
+        plan_leaf(c, p);
+    i = entry(S, p->leaf_path);
+    p->switched = false;
+    if (i < 0 || S->image[i].backing != lookup(S, p->frozen_path))
+        return 0;
     rc = check_unused(c, p->leaf_path, err);
     if (!rc)
         drop_entry(S, i);
-    p->switched = false;
     return rc;
 }
 
@@ -980,6 +1005,8 @@ static int e_remove(struct snap_disk_ctx *c, struct snap_part *p,
     rc = check_unused(c, p->frozen_path, err);
     if (rc)
         return rc;
+    if (has_child(i))
+        return snap_fail(err, SNAP_REFUSED, "%s is needed", p->frozen_path);
     S->image[i].frozen = S->image[i].immutable = false;
     drop_entry(S, i);
     return 0;

@@ -47,6 +47,7 @@ struct fake_image {
 struct fake_snap {
     bool used;
     int image;
+    uint64_t made;                  /* version when it was made */
     uint64_t content;
     char tag[FAKE_PATH];
 };

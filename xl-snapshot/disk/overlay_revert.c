@@ -244,10 +244,15 @@ static int drop_file(struct snap_disk_ctx *c, const char *path,
 {
     int rc;
     char *child = NULL;
+    struct stat st;
     struct snap_qcow2 h = { 0 };
 
-    if (!snap_file_exists(path))
-        return 0;
+    if (lstat(path, &st))
+        return errno == ENOENT ? 0
+            : snap_fail_errno(err, SNAP_IO, errno, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return snap_fail(err, SNAP_REFUSED, "%s is a link or a device; it was "
+                         "kept", path);
     if (overlay_only) {
         rc = snap_qcow2_read(path, &h, err);
         if (rc)

@@ -299,7 +299,9 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     rc = inspect(c, p, &state, err);
     if (rc)
         return rc;
-    if (state == SNAP_PART_PRESENT) {
+    /* Prepared by this process and not taken: then it is somebody else's.
+     * In another process its age, which inspect() looked at, has to do. */
+    if (state == SNAP_PART_PRESENT && (p->taken || !p->prepared)) {
         rc = drop(c, p->frozen_path, snap_qcow2_tag(p), err);
         if (rc)
             return rc;

@@ -1,0 +1,930 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See conformance.h.  Each test is written against disk/driver.h alone.  A
+ * part is passed through its recorded form wherever the product would read
+ * it from a record or a journal, so a driver that relies on what only the
+ * same process knows does not pass.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tools/conformance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/mem.h"
+
+/* ---- one test's state ---- */
+
+#define DISKS 4
+
+struct disk {
+    char vdev[8];
+    char *path;                     /* what the domain has now */
+    char *format;
+    struct content now;             /* what its guest has written */
+};
+
+struct fixture {
+    const struct variant *v;
+    struct world *w;
+    struct disk disk[DISKS];
+    unsigned n;
+    unsigned ops;                   /* operations begun, for their ids */
+    char op_id[17];
+    bool running;
+};
+
+static const struct world_ops *ops_of(const struct fixture *f)
+{
+    return f->v->ops;
+}
+
+static void begin_op(struct fixture *f)
+{
+    snprintf(f->op_id, sizeof(f->op_id), "op%u", ++f->ops);
+}
+
+static void start(struct fixture *f)
+{
+    unsigned i;
+
+    ops_of(f)->start(f->w);
+    for (i = 0; i < f->n; i++)
+        ops_of(f)->add(f->w, f->disk[i].vdev, f->disk[i].path,
+                       f->disk[i].format);
+    f->running = true;
+}
+
+static void stop(struct fixture *f)
+{
+    if (f->running)
+        ops_of(f)->stop(f->w);
+    f->running = false;
+}
+
+/* The guest writes; with the domain off it is started for that. */
+static void guest_writes(struct fixture *f, struct disk *d)
+{
+    bool was = f->running;
+
+    if (!was)
+        start(f);
+    ops_of(f)->write(f->w, d->vdev, &d->now);
+    if (!was)
+        stop(f);
+}
+
+static bool guest_has(struct fixture *f, struct disk *d,
+                      const struct content *c)
+{
+    bool was = f->running, yes;
+
+    if (!was)
+        start(f);
+    yes = ops_of(f)->has(f->w, d->vdev, c);
+    if (!was)
+        stop(f);
+    return yes;
+}
+
+static struct disk *add_disk(struct fixture *f, const char *file,
+                             const char *format)
+{
+    struct disk *d = &f->disk[f->n];
+
+    snprintf(d->vdev, sizeof(d->vdev), "xvd%c", 'a' + f->n);
+    d->path = snap_printf("%s/%s", ops_of(f)->dir(f->w), file);
+    d->format = snap_strdup(format);
+    ops_of(f)->image(f->w, d->path, format, &d->now);
+    f->n++;
+    return d;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = snap_zalloc(sizeof(*f));
+
+    f->v = *state;
+    f->w = ops_of(f)->open();
+    add_disk(f, f->v->file, f->v->format);
+    if (f->v->live)
+        start(f);
+    begin_op(f);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    unsigned i;
+
+    stop(f);
+    ops_of(f)->close(f->w);
+    for (i = 0; i < f->n; i++) {
+        free(f->disk[i].path);
+        free(f->disk[i].format);
+    }
+    free(f);
+    return 0;
+}
+
+static void context(struct fixture *f, struct snap_disk_ctx *c)
+{
+    ops_of(f)->ctx(f->w, f->op_id, c);
+}
+
+/* ---- a part ---- */
+
+static void ask(struct fixture *f, const struct disk *d, const char *tag,
+                struct snap_part *p)
+{
+    memset(p, 0, sizeof(*p));
+    p->vdev = snap_strdup(d->vdev);
+    p->path = snap_strdup(d->path);
+    p->format = snap_strdup(d->format);
+    p->tag = snap_strdup(tag);
+    p->stem = snap_strdup("disk");
+    p->frontend_state = f->running ? 4 : 0;
+    p->keep_path = f->v->keep_path;
+    p->drv = snap_disk_match(f->v->drivers, p, f->v->want);
+    assert_non_null(p->drv);
+    assert_string_equal(p->drv->name, f->v->driver);
+}
+
+/* What a record or a journal keeps, and nothing else. */
+static void reload(struct snap_part *p)
+{
+    struct snap_part q = { 0 };
+    char *text;
+
+    q.vdev = snap_strdup(p->vdev);
+    q.path = snap_strdup(p->path);
+    q.format = snap_strdup(p->format);
+    q.tag = snap_strdup(p->tag);
+    q.stem = snap_strdup(p->stem);
+    q.keep_path = p->keep_path;
+    q.drv = p->drv;
+    q.type = p->type;
+    q.size = p->size;
+    q.frozen_path = snap_strdup(p->frozen_path);
+    q.frozen_format = snap_strdup(p->frozen_format);
+    q.active_path = snap_strdup(p->active_path);
+    q.active_format = snap_strdup(p->active_format);
+    if (p->data) {
+        text = snap_json_text(p->data, false);
+        assert_int_equal(snap_json_parse(text, strlen(text), &q.data, NULL),
+                         0);
+        free(text);
+    }
+    snap_part_dispose(p);
+    *p = q;
+}
+
+static void ok(int rc, const struct snap_err *err, const char *what)
+{
+    if (rc)
+        fail_msg("%s: %s", what, err->msg);
+}
+
+#define DO(slot)                                                        \
+    do {                                                                \
+        struct snap_err e_ = SNAP_ERR_INIT;                             \
+        ok(p->drv->slot(&c, p, &e_), &e_, #slot);                       \
+    } while (0)
+
+static enum snap_part_state inspect(struct fixture *f, struct snap_part *p)
+{
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    enum snap_part_state st = SNAP_PART_FOREIGN;
+
+    context(f, &c);
+    ok(p->drv->inspect(&c, p, &st, &e), &e, "inspect");
+    return st;
+}
+
+static int take(struct fixture *f, struct snap_part *const *parts, size_t n,
+                struct snap_err *err)
+{
+    struct snap_disk_ctx c;
+
+    context(f, &c);
+    return parts[0]->drv->take(&c, parts, n, err);
+}
+
+/* From nothing to a committed snapshot; the domain goes on with the new
+ * active image. */
+static void snapshot(struct fixture *f, struct disk *d, const char *tag,
+                     struct snap_part *p)
+{
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+
+    begin_op(f);
+    context(f, &c);
+    ask(f, d, tag, p);
+    DO(probe);
+    DO(prepare);
+    ok(take(f, &p, 1, &e), &e, "take");
+    assert_true(p->taken);
+    p->drv->finish(&c, p, &e);      /* a warning at worst */
+    snap_set(&d->path, p->active_path);
+    snap_set(&d->format, p->active_format);
+    reload(p);
+}
+
+/* As revert does: the domain runs or not, is stopped, and runs from the leaf
+ * afterwards.  drop: its old active image goes. */
+static void revert(struct fixture *f, struct disk *d, struct snap_part *p,
+                   bool drop)
+{
+    struct snap_disk_ctx c;
+
+    begin_op(f);
+    context(f, &c);
+    DO(verify);
+    assert_non_null(p->leaf_path);
+    DO(revert_prepare);
+    /* A path that was kept is the user's, not a leaf of ours. */
+    if (drop && p->type == SNAP_DISK_EXTERNAL &&
+        !snap_has_suffix(d->path, f->v->file))
+        snap_set(&p->drop_path, d->path);
+    stop(f);
+    context(f, &c);
+    DO(revert_switch);
+    assert_true(p->switched);
+    snap_set(&d->path, p->leaf_path);
+    snap_set(&d->format, p->leaf_format);
+    start(f);
+    context(f, &c);
+    DO(revert_finish);
+    if (drop && p->drop_path)
+        assert_false(ops_of(f)->exists(f->w, p->drop_path));
+    reload(p);
+}
+
+static const char *tag_of(const struct fixture *f)
+{
+    return f->v->tag ? f->v->tag : "s1";
+}
+
+/* ---- what is asked ---- */
+
+static void probe_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct snap_part part, *p = &part;
+    struct snap_disk_ctx c;
+    char *before = ops_of(f)->digest(f->w), *after;
+
+    context(f, &c);
+    ask(f, &f->disk[0], tag_of(f), p);
+    DO(probe);
+    after = ops_of(f)->digest(f->w);
+    assert_string_equal(before, after);
+    assert_non_null(p->frozen_path);
+    assert_non_null(p->frozen_format);
+    assert_non_null(p->active_path);
+    assert_non_null(p->active_format);
+    assert_true(p->size > 0);
+    assert_true(p->type == SNAP_DISK_INTERNAL ||
+                p->type == SNAP_DISK_EXTERNAL);
+    assert_int_equal(p->drv->moves_active && !p->keep_path,
+                     strcmp(p->active_path, p->path) != 0);
+    assert_non_null(p->drv->group_key(p));
+    assert_int_equal(inspect(f, p), SNAP_PART_ABSENT);
+    free(before);
+    free(after);
+    snap_part_dispose(p);
+}
+
+static void prepare_is_undone(void **state)
+{
+    struct fixture *f = *state;
+    struct snap_part part, *p = &part;
+    struct snap_disk_ctx c;
+    char *before = ops_of(f)->digest(f->w), *after;
+    enum snap_part_state st;
+    int round;
+
+    for (round = 0; round < 3; round++) {
+        begin_op(f);
+        context(f, &c);
+        ask(f, &f->disk[0], tag_of(f), p);
+        DO(probe);
+        if (round == 2)
+            DO(undo);               /* nothing was prepared: nothing to do */
+        DO(prepare);
+        st = inspect(f, p);
+        assert_true(st == SNAP_PART_PARTIAL || st == SNAP_PART_ABSENT);
+        if (round)
+            reload(p);              /* in another process */
+        DO(undo);
+        assert_int_equal(inspect(f, p), SNAP_PART_ABSENT);
+        after = ops_of(f)->digest(f->w);
+        assert_string_equal(before, after);
+        free(after);
+        DO(undo);
+        after = ops_of(f)->digest(f->w);
+        assert_string_equal(before, after);
+        free(after);
+        snap_part_dispose(p);
+    }
+    free(before);
+    assert_true(guest_has(f, &f->disk[0], &f->disk[0].now));
+}
+
+static void prepare_does_not_stop_the_guest(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part, *p = &part;
+    struct snap_disk_ctx c;
+    struct content before;
+
+    if (!f->v->live)
+        return;
+    context(f, &c);
+    ask(f, d, tag_of(f), p);
+    DO(probe);
+    DO(prepare);
+    guest_writes(f, d);
+    before = d->now;
+    DO(undo);
+    assert_true(guest_has(f, d, &before));
+    guest_writes(f, d);
+    assert_true(guest_has(f, d, &d->now));
+    snap_part_dispose(p);
+}
+
+static void taken_and_brought_back(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part p = { 0 };
+    struct content then;
+    int round;
+
+    guest_writes(f, d);
+    then = d->now;
+    snapshot(f, d, tag_of(f), &p);
+    assert_int_equal(inspect(f, &p), SNAP_PART_PRESENT);
+    assert_true(guest_has(f, d, &then));
+    for (round = 0; round < 3; round++) {
+        guest_writes(f, d);
+        guest_writes(f, d);
+        assert_true(guest_has(f, d, &d->now));
+        revert(f, d, &p, round > 0);
+        d->now = then;
+        assert_true(guest_has(f, d, &then));
+    }
+    snap_part_dispose(&p);
+}
+
+/* The snapshot stays what it was, whatever the guest does later. */
+static void frozen_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part p = { 0 };
+    struct content then;
+    int i;
+
+    then = d->now;
+    snapshot(f, d, tag_of(f), &p);
+    for (i = 0; i < 4; i++)
+        guest_writes(f, d);
+    stop(f);
+    if (p.type == SNAP_DISK_EXTERNAL)
+        assert_true(ops_of(f)->image_has(f->w, p.frozen_path,
+                                         p.frozen_format, &then));
+    assert_true(guest_has(f, d, &d->now));
+    snap_part_dispose(&p);
+}
+
+static void take_is_undone(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part, *p = &part;
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *before, *after;
+    int round;
+
+    guest_writes(f, d);
+    before = ops_of(f)->digest(f->w);
+    for (round = 0; round < 3; round++) {
+        begin_op(f);
+        context(f, &c);
+        ask(f, d, tag_of(f), p);
+        DO(probe);
+        DO(prepare);
+        ok(take(f, &p, 1, &e), &e, "take");
+        assert_int_equal(inspect(f, p), SNAP_PART_PRESENT);
+        if (round)
+            reload(p);
+        DO(undo);
+        assert_int_equal(inspect(f, p), SNAP_PART_ABSENT);
+        assert_true(guest_has(f, d, &d->now));
+        DO(undo);
+        if (f->v->want == SNAP_DISK_EXTERNAL && !f->v->live) {
+            after = ops_of(f)->digest(f->w);
+            assert_string_equal(before, after);
+            free(after);
+        }
+        snap_part_dispose(p);
+    }
+    guest_writes(f, d);
+    assert_true(guest_has(f, d, &d->now));
+    stop(f);
+    assert_true(guest_has(f, d, &d->now));
+    free(before);
+}
+
+/* Died after the disks were taken; the guest went on; recover undoes. */
+static void undo_keeps_what_the_guest_wrote(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part, *p = &part;
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *old_path = snap_strdup(d->path), *old_format;
+
+    if (!f->v->live)
+        goto done;
+    old_format = snap_strdup(d->format);
+    context(f, &c);
+    ask(f, d, tag_of(f), p);
+    DO(probe);
+    DO(prepare);
+    ok(take(f, &p, 1, &e), &e, "take");
+    reload(p);
+    guest_writes(f, d);
+    guest_writes(f, d);
+    assert_int_equal(inspect(f, p), SNAP_PART_PRESENT);
+    DO(undo);
+    assert_true(guest_has(f, d, &d->now));
+    stop(f);
+    snap_set(&d->path, old_path);
+    snap_set(&d->format, old_format);
+    assert_true(guest_has(f, d, &d->now));
+    snap_part_dispose(p);
+    free(old_format);
+done:
+    free(old_path);
+}
+
+/* The same, and the host went down before recover ran. */
+static void recovery_with_the_domain_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part, *p = &part;
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct content then;
+
+    if (!f->v->live)
+        return;
+    then = d->now;
+    context(f, &c);
+    ask(f, d, tag_of(f), p);
+    DO(probe);
+    DO(prepare);
+    ok(take(f, &p, 1, &e), &e, "take");
+    reload(p);
+    guest_writes(f, d);
+    stop(f);
+    assert_int_equal(inspect(f, p), SNAP_PART_PRESENT);
+    context(f, &c);
+    /* Rolled forward: the snapshot is good and nothing was lost. */
+    p->drv->finish(&c, p, &e);
+    snap_set(&d->path, p->active_path);
+    snap_set(&d->format, p->active_format);
+    assert_true(guest_has(f, d, &d->now));
+    revert(f, d, p, false);
+    assert_true(guest_has(f, d, &then));
+    snap_part_dispose(p);
+}
+
+static void foreign_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct snap_part part, *p = &part;
+    struct snap_disk_ctx c;
+    char *before, *after;
+
+    context(f, &c);
+    ask(f, &f->disk[0], tag_of(f), p);
+    DO(probe);
+    if (p->type != SNAP_DISK_EXTERNAL) {
+        snap_part_dispose(p);
+        return;
+    }
+    /* Somebody makes a file of that name before prepare() can. */
+    if (p->keep_path)
+        ops_of(f)->foreign(f->w, snap_json_get_str(p->data, "file"));
+    else
+        ops_of(f)->foreign(f->w, p->active_path);
+    before = ops_of(f)->digest(f->w);
+    assert_int_equal(p->drv->prepare(&c, p, NULL), SNAP_EXISTS);
+    assert_int_equal(inspect(f, p), SNAP_PART_FOREIGN);
+    DO(undo);
+    reload(p);
+    DO(undo);
+    after = ops_of(f)->digest(f->w);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    snap_part_dispose(p);
+
+    ask(f, &f->disk[0], tag_of(f), p);
+    assert_int_equal(p->drv->probe(&c, p, NULL), SNAP_EXISTS);
+    snap_part_dispose(p);
+}
+
+static void same_name_twice_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part one = { 0 }, two, *p = &two;
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+
+    snapshot(f, d, tag_of(f), &one);
+    begin_op(f);
+    context(f, &c);
+    ask(f, d, tag_of(f), p);
+    assert_int_equal(p->drv->probe(&c, p, &e), SNAP_EXISTS);
+    assert_true(strlen(e.msg) > 10);
+    snap_part_dispose(p);
+    snap_part_dispose(&one);
+}
+
+static void verify_refuses(struct fixture *f, struct snap_part *p)
+{
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+
+    begin_op(f);
+    context(f, &c);
+    assert_int_not_equal(p->drv->verify(&c, p, &e), 0);
+    assert_int_equal(e.rc, p->drv->verify(&c, p, NULL));
+    assert_true(strlen(e.msg) > 10);
+}
+
+static void verify_sees(void **state, void (*harm)(struct fixture *f,
+                                                   struct snap_part *p))
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part = { 0 }, *p = &part;
+    struct snap_disk_ctx c;
+
+    snapshot(f, d, tag_of(f), p);
+    begin_op(f);
+    context(f, &c);
+    DO(verify);
+    stop(f);
+    context(f, &c);
+    DO(verify);
+    harm(f, p);
+    verify_refuses(f, p);
+    snap_part_dispose(p);
+}
+
+static void harm_remove(struct fixture *f, struct snap_part *p)
+{
+    ops_of(f)->remove(f->w, p->frozen_path);
+}
+
+static void harm_damage(struct fixture *f, struct snap_part *p)
+{
+    ops_of(f)->damage(f->w, p->frozen_path);
+}
+
+static void harm_resize(struct fixture *f, struct snap_part *p)
+{
+    ops_of(f)->resize(f->w, p->frozen_path, p->frozen_format);
+}
+
+static void harm_foreign(struct fixture *f, struct snap_part *p)
+{
+    ops_of(f)->remove(f->w, p->frozen_path);
+    ops_of(f)->foreign(f->w, p->frozen_path);
+}
+
+static void verify_sees_missing(void **state)
+{
+    verify_sees(state, harm_remove);
+}
+
+static void verify_sees_damaged(void **state)
+{
+    verify_sees(state, harm_damage);
+}
+
+static void verify_sees_resized(void **state)
+{
+    verify_sees(state, harm_resize);
+}
+
+static void verify_sees_foreign(void **state)
+{
+    verify_sees(state, harm_foreign);
+}
+
+static void revert_is_undone(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part = { 0 }, *p = &part;
+    struct snap_disk_ctx c;
+    char *before, *after, *leaf;
+    int round;
+
+    snapshot(f, d, tag_of(f), p);
+    guest_writes(f, d);
+    stop(f);
+    before = ops_of(f)->digest(f->w);
+    for (round = 0; round < 4; round++) {
+        begin_op(f);
+        context(f, &c);
+        DO(verify);
+        if (round == 3)
+            DO(revert_undo);        /* nothing to do yet */
+        DO(revert_prepare);
+        if (round)
+            DO(revert_switch);
+        if (round > 1) {
+            leaf = snap_strdup(p->leaf_path);
+            reload(p);
+            if (round == 2)
+                p->leaf_path = snap_strdup(leaf);
+            free(leaf);
+        }
+        DO(revert_undo);
+        DO(revert_undo);
+        if (p->type == SNAP_DISK_EXTERNAL || !round) {
+            after = ops_of(f)->digest(f->w);
+            assert_string_equal(before, after);
+            free(after);
+        }
+        assert_true(guest_has(f, d, &d->now));
+        free(before);
+        before = ops_of(f)->digest(f->w);
+    }
+    free(before);
+    revert(f, d, p, true);
+    snap_part_dispose(p);
+}
+
+static void in_use_is_never_switched(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part = { 0 }, *p = &part;
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+
+    snapshot(f, d, tag_of(f), p);
+    if (p->type == SNAP_DISK_EXTERNAL)
+        goto out;
+    if (!f->running)
+        start(f);
+    guest_writes(f, d);
+    begin_op(f);
+    context(f, &c);
+    c.qmp = NULL;
+    c.domid = UINT32_MAX;
+    DO(verify);
+    DO(revert_prepare);
+    assert_int_equal(p->drv->revert_switch(&c, p, &e), SNAP_BUSY);
+    DO(revert_undo);
+    assert_true(guest_has(f, d, &d->now));
+out:
+    snap_part_dispose(p);
+}
+
+static void many_snapshots(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part p[4];
+    struct content then[4];
+    static const int order[] = { 0, 3, 1, 2, 0 };
+    char tag[16];
+    int i;
+
+    memset(p, 0, sizeof(p));
+    for (i = 0; i < 4; i++) {
+        guest_writes(f, d);
+        then[i] = d->now;
+        snprintf(tag, sizeof(tag), "%d", i + 1);
+        snapshot(f, d, tag, &p[i]);
+        guest_writes(f, d);
+        assert_true(guest_has(f, d, &d->now));
+    }
+    for (i = 0; i < 5; i++) {
+        /* The first leaf that goes is one that a snapshot needs no more. */
+        revert(f, d, &p[order[i]], i > 0);
+        d->now = then[order[i]];
+        assert_true(guest_has(f, d, &d->now));
+        guest_writes(f, d);
+        assert_true(guest_has(f, d, &d->now));
+    }
+    for (i = 0; i < 4; i++)
+        snap_part_dispose(&p[i]);
+}
+
+static void removed_for_good(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part = { 0 }, *p = &part;
+    struct snap_disk_ctx c;
+
+    snapshot(f, d, tag_of(f), p);
+    guest_writes(f, d);
+    begin_op(f);
+    context(f, &c);
+    if (p->type == SNAP_DISK_EXTERNAL) {
+        /* The active image still needs it: refused, or harmless. */
+        stop(f);
+        context(f, &c);
+        if (!p->drv->remove(&c, p, NULL))
+            fail_msg("removed a base that is needed");
+        assert_true(guest_has(f, d, &d->now));
+    } else {
+        DO(remove);
+        DO(remove);
+        assert_int_equal(inspect(f, p), SNAP_PART_ABSENT);
+        assert_true(guest_has(f, d, &d->now));
+    }
+    snap_part_dispose(p);
+}
+
+/* Two disks in one group: both, or none. */
+static void group(void **state, bool second_fails)
+{
+    struct fixture *f = *state;
+    struct snap_part part[2], *parts[2] = { &part[0], &part[1] }, *p;
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct content then[2];
+    unsigned i;
+    char *file;
+
+    stop(f);
+    file = snap_printf("b-%s", f->v->file);
+    add_disk(f, file, f->v->format);
+    free(file);
+    if (f->v->live)
+        start(f);
+    context(f, &c);
+    for (i = 0; i < 2; i++) {
+        p = parts[i];
+        ask(f, &f->disk[i], tag_of(f), p);
+        snap_set(&p->stem, i ? "second" : "first");
+        DO(probe);
+    }
+    assert_string_equal(part[0].drv->group_key(&part[0]),
+                        part[1].drv->group_key(&part[1]));
+    for (i = 0; i < 2; i++) {
+        p = parts[i];
+        DO(prepare);
+        then[i] = f->disk[i].now;
+    }
+    if (second_fails) {
+        /* What take() needs is gone, or its name is taken, by then. */
+        if (part[1].type == SNAP_DISK_EXTERNAL) {
+            ops_of(f)->remove(f->w, f->v->keep_path
+                              ? snap_json_get_str(part[1].data, "file")
+                              : part[1].active_path);
+        } else {
+            struct snap_part q = { 0 };
+
+            snapshot(f, &f->disk[1], tag_of(f), &q);
+            snap_part_dispose(&q);
+        }
+        assert_int_not_equal(take(f, parts, 2, &e), 0);
+        assert_int_not_equal(e.rc, SNAP_RECOVER);
+        assert_int_not_equal(inspect(f, parts[0]), SNAP_PART_PRESENT);
+        for (i = 0; i < 2; i++) {
+            if (parts[i]->type == SNAP_DISK_EXTERNAL || !i) {
+                p = parts[i];
+                DO(undo);
+            }
+            guest_writes(f, &f->disk[i]);
+            assert_true(guest_has(f, &f->disk[i], &f->disk[i].now));
+        }
+    } else {
+        ok(take(f, parts, 2, &e), &e, "take");
+        for (i = 0; i < 2; i++) {
+            p = parts[i];
+            snap_set(&f->disk[i].path, p->active_path);
+            snap_set(&f->disk[i].format, p->active_format);
+            assert_int_equal(inspect(f, p), SNAP_PART_PRESENT);
+        }
+        for (i = 0; i < 2; i++)
+            guest_writes(f, &f->disk[i]);
+        for (i = 0; i < 2; i++) {
+            reload(parts[i]);
+            assert_true(guest_has(f, &f->disk[i], &f->disk[i].now));
+        }
+        for (i = 0; i < 2; i++) {
+            revert(f, &f->disk[i], parts[i], true);
+            f->disk[i].now = then[i];
+        }
+        for (i = 0; i < 2; i++)
+            assert_true(guest_has(f, &f->disk[i], &then[i]));
+    }
+    for (i = 0; i < 2; i++)
+        snap_part_dispose(parts[i]);
+}
+
+static void group_is_taken(void **state)
+{
+    group(state, false);
+}
+
+static void group_is_all_or_none(void **state)
+{
+    group(state, true);
+}
+
+/* ---- running it ---- */
+
+static const struct {
+    const char *name;
+    CMUnitTestFunction fn;
+    bool damage;
+} tests[] = {
+    { "probe changes nothing", probe_changes_nothing, false },
+    { "prepare is undone", prepare_is_undone, false },
+    { "prepare does not stop the guest", prepare_does_not_stop_the_guest,
+      false },
+    { "taken and brought back", taken_and_brought_back, false },
+    { "frozen stays", frozen_stays, false },
+    { "take is undone", take_is_undone, false },
+    { "undo keeps what the guest wrote", undo_keeps_what_the_guest_wrote,
+      false },
+    { "recovery with the domain gone", recovery_with_the_domain_gone, false },
+    { "foreign is left alone", foreign_is_left_alone, false },
+    { "same name twice is refused", same_name_twice_is_refused, false },
+    { "verify sees missing", verify_sees_missing, false },
+    { "verify sees damaged", verify_sees_damaged, true },
+    { "verify sees resized", verify_sees_resized, false },
+    { "verify sees foreign", verify_sees_foreign, false },
+    { "revert is undone", revert_is_undone, false },
+    { "in use is never switched", in_use_is_never_switched, false },
+    { "many snapshots", many_snapshots, false },
+    { "removed for good", removed_for_good, false },
+    { "a group is taken", group_is_taken, false },
+    { "a group is all or none", group_is_all_or_none, false },
+};
+
+#define TESTS (sizeof(tests) / sizeof(tests[0]))
+
+int conformance_run(const char *name, const struct variant *v, size_t n)
+{
+    struct CMUnitTest *list = snap_realloc(NULL, n * TESTS, sizeof(*list));
+    char **names = snap_realloc(NULL, n * TESTS, sizeof(*names));
+    const char *only = getenv("ONLY");
+    size_t i, k, m = 0, m_names = 0;
+    int failed;
+
+    for (i = 0; i < n; i++)
+        for (k = 0; k < TESTS; k++) {
+            if (tests[k].damage && v[i].no_damage)
+                continue;
+            names[m_names] = snap_printf("%s: %s", v[i].name, tests[k].name);
+            if (only && !strstr(names[m_names], only)) {
+                free(names[m_names]);
+                continue;
+            }
+            list[m] = (struct CMUnitTest){
+                .name = names[m_names++],
+                .test_func = tests[k].fn,
+                .setup_func = set_up,
+                .teardown_func = tear_down,
+                .initial_state = (void *)&v[i],
+            };
+            m++;
+        }
+    failed = _cmocka_run_group_tests(name, list, m, NULL, NULL);
+    while (m_names)
+        free(names[--m_names]);
+    free(names);
+    free(list);
+    return failed;
+}

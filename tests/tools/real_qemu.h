@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Xen's own QEMU without Xen: the binary that serves domains' disks, started
+ * with no machine, its block layer all there.  A disk is a node as hw/block/
+ * xen-block.c makes it ("xvda-qcow2" over a file node that takes no lock); the
+ * guest is a client of a writable NBD export on top of it, which, like a
+ * device, keeps the node in use and follows it to a new root.
+ */
+#ifndef TESTS_TOOLS_REAL_QEMU_H
+#define TESTS_TOOLS_REAL_QEMU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/qmp.h"
+
+struct real_qemu;
+
+/* What is not installed, or NULL. */
+const char *real_qemu_missing(void);
+/* In dir it makes its two sockets.  Aborts the test program on failure. */
+struct real_qemu *real_qemu_start(const char *dir);
+/* Ends it as a domain's end does (it flushes), and waits. */
+void real_qemu_stop(struct real_qemu *q);
+/* Ends it as a crash does. */
+void real_qemu_kill(struct real_qemu *q);
+struct snap_qmp *real_qemu_qmp(struct real_qemu *q);
+pid_t real_qemu_pid(const struct real_qemu *q);
+/* format is QEMU's word. */
+void real_qemu_add(struct real_qemu *q, const char *vdev, const char *path,
+                   const char *format);
+/* Any command; the reply is dropped.  Returns its rc. */
+int real_qemu_command(struct real_qemu *q, const char *command,
+                      const char *args_json);
+
+/* Block i of 64 kB is filled with the byte want[i]; n blocks. */
+#define REAL_BLOCK 65536
+void real_qemu_write(struct real_qemu *q, const char *vdev, unsigned block,
+                     unsigned char byte);
+bool real_qemu_has(struct real_qemu *q, const char *vdev,
+                   const unsigned char *want, unsigned n);
+/* The same of an image that nobody serves. */
+bool real_image_has(const char *path, const char *format,
+                    const unsigned char *want, unsigned n);
+void real_image_write(const char *path, const char *format, unsigned block,
+                      unsigned char byte);
+/* Run a tool, as in real_run("qemu-img", "check", path, NULL); its status. */
+int real_run(const char *tool, ...) __attribute__((sentinel));
+
+#endif /* TESTS_TOOLS_REAL_QEMU_H */
