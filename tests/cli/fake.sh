@@ -3,7 +3,8 @@
 #
 # Transcripts of xl-snapshot over the fakes, made alike from run to run.
 FAKE=$BUILD/tests/xl-snapshot-fake
-export XLFAKE_STORE=$T/store XLFAKE_WORLD=$T/world
+export XLFAKE_STORE=$T/store XLFAKE_WORLD=$T/world XLFAKE_ISO=$T/cd.iso
+: >"$XLFAKE_ISO"
 script=
 
 into() {        # the transcript to write from now on
@@ -16,7 +17,9 @@ filter() {
         -e 's/[0-9.]+ (ms|s)\b/TIME/g' \
         -e 's/("(window|total|down)_ms": )[0-9.]+/\1TIME/' \
         -e 's/[0-9a-f]{32}/HASH/g' \
-        -e 's/("space_free": )[0-9]+/\1FREE/' \
+        -e 's/("(space_free|space_needed|size)": )[0-9]+/\1SIZE/' \
+        -e 's/\b[0-9]+ B\b/SIZE/' -e 's/(space needed +).*/\1SIZE/' \
+        -e 's/-[a-z0-9]{9}\.qcow2/-OP.qcow2/g' \
         -e 's/(space free there +).*/\1FREE/' \
         -e 's/\b1[0-9]{9}\b/EPOCH/g' \
         -e 's/20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z/DATE/g'

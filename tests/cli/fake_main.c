@@ -6,6 +6,7 @@
  *   XLFAKE_STORE   the folder of the snapshots
  *   XLFAKE_WORLD   a file that keeps domains and disks from one run to the
  *                  next; made if it is not there
+ *   XLFAKE_ISO     what is in vm1's CD drive, a real file
  *   XLFAKE_NOXEN   there is no hypervisor, and no module for it
  *   XLFAKE_AT      "LAYER WHAT ACTION": when this call is first made (what
  *                  may go on), ACTION: EIO, ENOSPC, or a signal to ourselves:
@@ -19,9 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cfg.h"
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "fakes/fake_cfg.h"
 #include "fakes/fake_disk.h"
 #include "fakes/fake_hyp.h"
 #include "lib/fault.h"
@@ -42,6 +43,8 @@ static void on_stopped(void *opaque, const struct fake_domain *d)
 static void make_world(struct fake_world *w, struct fake_store *s)
 {
     struct fake_domain *d;
+    const char *iso = getenv("XLFAKE_ISO");
+    char *cd = snap_printf("xvdc:raw:%s:cdrom", iso ? iso : "/none");
 
     s->free_bytes = 1ull << 40;
     fake_store_add(s, "/img/a.qcow2", "qcow2", 1 << 30);
@@ -49,9 +52,8 @@ static void make_world(struct fake_world *w, struct fake_store *s)
     fake_store_add(s, "/img/c.qcow2", "qcow2", 1 << 30);
     fake_store_add(s, "/img/d.qcow2", "qcow2", 1 << 30);
     fake_domain_add(w, "vm1", "11111111-2222-4333-8444-555555555501",
-                    (const char *const[]){
-                        "xvda:qcow2:/img/a.qcow2", "xvdb:raw:/img/b.raw",
-                        "xvdc:raw:/img/cd.iso:cdrom", NULL });
+                    (const char *const[]){ "xvda:qcow2:/img/a.qcow2",
+                                           "xvdb:raw:/img/b.raw", cd, NULL });
     d = fake_domain_add(
         w, "vm2", "11111111-2222-4333-8444-555555555502",
         (const char *const[]){ "xvda:qcow2:/img/c.qcow2", NULL });
@@ -60,6 +62,7 @@ static void make_world(struct fake_world *w, struct fake_store *s)
         w, "vm3", "11111111-2222-4333-8444-555555555503",
         (const char *const[]){ "xvda:qcow2:/img/d.qcow2", NULL });
     d->monitor_pid = 0;
+    free(cd);
 }
 
 /* The world as the run before left it. */
@@ -213,7 +216,7 @@ int main(int argc, char **argv)
     struct snap_env env = {
         .ops = &fake_hyp_ops,
         .drivers = fake_disk_drivers,
-        .cfg_parse = cli_cfg_parse,
+        .cfg_parse = fake_cfg_parse,
         .store_root = getenv("XLFAKE_STORE"),
     };
     int status;

@@ -51,7 +51,8 @@ $2" ;;
 # run COMMAND...: sets status, out, err
 # shellcheck disable=SC2034  # for the caller
 run() {
-    "$@" >"$T/out" 2>"$T/err"
+    # The outer one takes what bash says about a command that was killed.
+    { "$@" >"$T/out" 2>"$T/err"; } 2>/dev/null
     status=$?
     out=$(cat "$T/out")
     err=$(cat "$T/err")

@@ -14,9 +14,11 @@ as_xl -N snapshot-create vm1 -n s1
 is "a dry run makes nothing" "$(find "$XLFAKE_STORE" -type f)" ""
 as_xl snapshot-create vm1 -n s1 --description 'before the upgrade'
 as_xl snapshot-create vm1 -n s1
-as_xl snapshot-create vm1 --name s2 --disk-only --type external --no-disk xvdb
-as_xl snapshot-create vm1 -n s3 --paused --disk xvda,target=/img/own.qcow2
 as_xl -N snapshot-revert vm1 s1
+as_xl snapshot-revert vm1 s1
+as_xl snapshot-create vm1 --name s2 --disk-only --type external
+as_xl -N snapshot-create vm1 -n s3 --no-disk xvdb --keep-path
+as_xl snapshot-create vm1 -n s3 --paused --disk xvda,target=/img/own.qcow2
 as_xl snapshot-revert vm1 s1
 as_xl snapshot-revert vm1 s2 --paused
 as_xl snapshot-revert vm1 nothing
@@ -117,16 +119,20 @@ fail_at "hyp open EIO" create vm1 -n s1
 fail_at "hyp find EIO" create vm1 -n s1
 fail_at "hyp save EIO" create vm1 -n s1
 fail_at "disk take EIO" create vm1 -n s1
-fail_at "file rename ENOSPC" create vm1 -n s1
 is "after a failure there is nothing" "$(find "$XLFAKE_STORE" -type f \
     ! -name lock ! -name state.json)" ""
 fail_at "disk prepare INT" create vm1 -n s1
 fail_at "disk prepare INT2" create vm1 -n s1
 fail_at "hyp set_active INT" create vm1 -n s1
+fail_at "file rename ENOSPC" create vm1 -n left
+xs create vm1 -n left
 fail_at "hyp save TSTP" create vm1 -n s2
 fail_at "hyp save PIPE" create vm1 -n s3
 fail_at "disk revert_prepare INT" revert vm1 s3
 fail_at "hyp restore EIO" revert vm1 s3
+xs revert vm1 s3
+fail_at "hyp restore KILL" revert vm1 s3
+xs revert vm1 s3
 golden failures.txt "$T/failures.txt"
 
 new_world

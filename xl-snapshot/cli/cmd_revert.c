@@ -167,7 +167,8 @@ static void show_done(struct snap_cli *cli, const struct snap_revert_req *req,
 {
     struct snap_report *r = snap_report_new();
     struct snap_cli_notes notes = { 0 };
-    const char *state = snap_domain_state(&res->dom);
+    /* res->dom is from when it was built, and it is built paused. */
+    const char *state = req->paused ? "paused" : "running";
     char *what, *total, *line;
     size_t i;
 

@@ -67,6 +67,8 @@ int snap_cli_open(struct snap_cli *cli, struct snap_err *err)
     rc = snap_cli_load(cli, err);
     if (rc)
         return rc;
+    snap_say(cli->env.log, SNAP_LOG_DEBUG, "version %s, %s, store %s",
+             SNAP_VERSION, cli->env.ops->name, cli->env.store_root);
     return cli->env.ops->open(cli->env.log, &cli->env.hyp, err);
 }
 
