@@ -511,7 +511,7 @@ static int i_match(const struct snap_part *p, enum snap_disk_type want)
     if (want == SNAP_DISK_EXTERNAL || p->target || p->keep_path ||
         !snap_streq(p->format, "qcow2"))
         return 0;
-    return 20;
+    return want == SNAP_DISK_AUTO && p->stem ? 5 : 20;
 }
 
 static int v_match(const struct snap_part *p, enum snap_disk_type want)
@@ -734,6 +734,8 @@ static int e_probe(struct snap_disk_ctx *c, struct snap_part *p,
     if (p->keep_path && !snap_streq(p->format, "qcow2"))
         return snap_fail(err, SNAP_REFUSED, "%s: keeping the path needs a "
                          "qcow2 image", p->path);
+    if (!p->stem)
+        p->stem = stem_of(p, p->path);
     if (!p->target)
         p->target = sibling(p, p->path, ".qcow2");
     t = entry(S, p->target);

@@ -51,7 +51,8 @@ struct snap_part {
     char *tag;                      /* snapshot's name as the user knows it */
     char *target;                   /* new active image asked for, or NULL */
     char *stem;                     /* for a default target: "a" of a.s1.qcow2;
-                                     * NULL: made from path by the driver */
+                                     * NULL: probe() makes it from path.  Set
+                                     * before: path is an overlay of ours */
     bool reuse_target;              /* --reuse-external: target exists */
     bool keep_path;                 /* --keep-path */
     int frontend_state;             /* of the PV frontend; 0 offline */
@@ -65,7 +66,8 @@ struct snap_part {
 
     /* the outcome, planned by probe(), true after take() */
     char *frozen_path;              /* where the snapshot's data is; differs
-                                     * from path only with keep_path */
+                                     * from path with keep_path, and where
+                                     * path is a symbolic link */
     char *frozen_format;
     char *active_path;              /* what the guest writes to afterwards */
     char *active_format;            /* libxl's word */
@@ -75,7 +77,7 @@ struct snap_part {
     bool prepared;
     bool taken;
 
-    /* revert only: planned by revert_prepare() */
+    /* revert only: planned by verify(), made by revert_prepare() */
     char *leaf_path;                /* what the restored guest will write to */
     char *leaf_format;
     char *drop_path;                /* old leaf that nobody needs, or NULL;
@@ -159,7 +161,8 @@ struct snap_disk_driver {
      * must be undoable until revert_finish(). */
     int (*revert_switch)(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err);
-    /* The new domain is there.  Drops what served undo, and drop_path. */
+    /* The new domain is there, and c->qmp is its QEMU (an image in use is
+     * changed by nobody else).  Drops what served undo, and drop_path. */
     int (*revert_finish)(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err);
     /* Back to before revert_prepare().  Idempotent.  Domain gone if switched. */

@@ -50,14 +50,14 @@ static int prepare(struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc;
 
+    rc = snap_overlay_link_base(p, err);
+    if (rc)
+        return rc;
     if (p->reuse_target)
         rc = snap_overlay_mark_new(snap_overlay_file(p), err);
     else
         rc = snap_overlay_make(c, snap_overlay_file(p), snap_overlay_base(p),
                                snap_qemu_format(p->format), p->size, err);
-    if (rc)
-        return rc;
-    rc = snap_overlay_link_base(p, err);
     if (rc)
         return rc;
     if (c->qmp)
@@ -219,9 +219,8 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     rc = inspect(c, p, &state, err);
     if (rc)
         return rc;
-    if (state == SNAP_PART_FOREIGN)
-        goto done;
-    if (snap_file_exists(snap_overlay_file(p))) {
+    if (state != SNAP_PART_FOREIGN &&
+        snap_file_exists(snap_overlay_file(p))) {
         rc = undo_overlay(c, p, err);
         if (rc)
             return rc;
@@ -232,8 +231,6 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     rc = snap_overlay_make_undo(c, snap_overlay_file(p), err);
     if (rc)
         return rc;
-
-done:
     p->taken = p->prepared = false;
     return 0;
 }

@@ -56,8 +56,7 @@ static bool keeps_path(const struct snap_part *p)
     return snap_json_get_bool(p->data, "keep_path", false);
 }
 
-/* An image's name without what only says its format. */
-static char *stem_of(const char *path)
+char *snap_overlay_stem(const char *path)
 {
     static const char *const known[] = {
         ".qcow2", ".img", ".raw", ".vhd",
@@ -83,8 +82,9 @@ int snap_overlay_name(const struct snap_part *p, const char *beside,
 {
     int rc;
     char *dir = snap_dirname(beside);
-    char *stem = p->stem && p->stem[0] ? snap_strdup(p->stem)
-                                       : stem_of(p->path ? p->path : beside);
+    char *stem = p->stem && p->stem[0]
+        ? snap_strdup(p->stem)
+        : snap_overlay_stem(p->path ? p->path : beside);
     char *path = snap_printf("%s/%s.%s%s", strcmp(dir, "/") ? dir : "", stem,
                              p->tag, suffix);
 

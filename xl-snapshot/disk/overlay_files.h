@@ -22,6 +22,8 @@ const char *snap_overlay_file(const struct snap_part *p);
 const char *snap_overlay_node(const struct snap_part *p);
 const char *snap_overlay_base(const struct snap_part *p);
 
+/* An image's name without what only says its format; caller frees. */
+char *snap_overlay_stem(const char *path);
 /* "<dir>/<stem>.<tag><suffix>"; stem from p->stem or the image's name.
  * SNAP_REFUSED if that is too long. */
 int snap_overlay_name(const struct snap_part *p, const char *beside,

@@ -168,6 +168,9 @@ static int plan_names(struct snap_disk_ctx *c, struct snap_part *p,
         rc = snap_fail_errno(err, SNAP_IO, errno, "%s", p->path);
         goto out;
     }
+    /* For the names of all that will ever be made over this image. */
+    if (!p->stem)
+        p->stem = snap_overlay_stem(p->path);
     /* A device keeps its stable link: /dev/dm-3 is another one tomorrow. */
     is_link = S_ISLNK(lst.st_mode) && S_ISREG(st->st_mode);
     if (p->keep_path && (!S_ISREG(st->st_mode) ||
@@ -286,16 +289,16 @@ static int check_target(struct snap_disk_ctx *c, const struct snap_part *p,
         goto out;
     }
     there = snap_file_exists(p->target);
-    if (there && (snap_same_file(p->target, p->path) ||
-                  snap_same_file(p->target, snap_overlay_base(p)))) {
-        rc = snap_fail(err, SNAP_INVAL, "target %s is the image itself",
-                       p->target);
-        goto out;
-    }
     if (there && !p->reuse_target) {
         rc = snap_fail(err, SNAP_EXISTS, "%s exists already; choose another "
                        "name or target, or use --reuse-external if it was "
                        "made for this", p->target);
+        goto out;
+    }
+    if (there && (snap_same_file(p->target, p->path) ||
+                  snap_same_file(p->target, snap_overlay_base(p)))) {
+        rc = snap_fail(err, SNAP_INVAL, "target %s is the image itself",
+                       p->target);
         goto out;
     }
     if (!there && p->reuse_target) {

@@ -54,7 +54,9 @@ static int match(const struct snap_part *p, enum snap_disk_type want)
     if (want == SNAP_DISK_EXTERNAL || !snap_streq(p->format, "qcow2") ||
         p->target || p->reuse_target || p->keep_path)
         return 0;
-    return 20;
+    /* A stem says that the image is an overlay of ours.  One disk, one kind:
+     * what stands on an overlay with snapshots inside cannot be merged. */
+    return want == SNAP_DISK_AUTO && p->stem ? 5 : 20;
 }
 
 /* Things that the header says, whether the domain is on or off. */

@@ -154,6 +154,38 @@ out:
 
 /* ---- with the domain off ---- */
 
+/* What QEMU checks by itself; qemu-img would make a second snapshot of the
+ * same name. */
+static int check_offline(struct snap_disk_ctx *c, const struct snap_part *p,
+                         struct snap_err *err)
+{
+    int rc;
+    bool ours, written;
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+
+    rc = snap_image_check_unused(c, p->path, err);
+    if (rc)
+        return rc;
+    if (p->type == SNAP_DISK_EXTERNAL) {
+        rc = snap_overlay_is_over(snap_overlay_file(p), snap_overlay_base(p),
+                                  &ours, &written, err);
+        if (!rc && (!ours || written))
+            rc = snap_fail(err, SNAP_REFUSED, "%s is not the empty overlay "
+                           "that was made", snap_overlay_file(p));
+        return rc;
+    }
+    rc = snap_qemu_img_info(c->log, p->path, "qcow2", false, &info, err);
+    if (rc)
+        return rc;
+    snap_image_find_tag(info, snap_qcow2_tag(p), &t);
+    snap_json_free(info);
+    if (t.count || t.id_clash)
+        return snap_fail(err, SNAP_EXISTS, "%s has a snapshot %s by now",
+                         p->path, snap_qcow2_tag(p));
+    return 0;
+}
+
 static int take_offline(struct snap_disk_ctx *c,
                         struct snap_part *const *parts, size_t n,
                         struct snap_err *err)
@@ -164,7 +196,7 @@ static int take_offline(struct snap_disk_ctx *c,
     for (i = 0; i < n; i++) {
         struct snap_part *p = parts[i];
 
-        rc = snap_image_check_unused(c, p->path, err);
+        rc = check_offline(c, p, err);
         if (!rc && p->type == SNAP_DISK_INTERNAL)
             rc = snap_qemu_img_snapshot(c->log, "-c", snap_qcow2_tag(p),
                                         p->path, err);
