@@ -94,7 +94,7 @@
 #define B_RING (64 * KIB)
 #define B_LOAD (1 * MIB)
 #define B_LOAD_BLOCKS 1024
-#define A_LOAD_BLOCKS 256
+#define A_LOAD_BLOCKS 64
 #define B_DATA (128 * MIB)
 
 #define TICK_MAGIC 0x4b4349544c47584cULL
@@ -469,6 +469,7 @@ static bool open_region(struct region *r)
 {
     struct block *b;
     struct stat st;
+    int fd;
 
     if (r->fd >= 0)
         return true;
@@ -483,11 +484,14 @@ static bool open_region(struct region *r)
     if (fstat(r->fd, &st) == 0 && st.st_size == (off_t)(r->blocks * BLOCK))
         return true;
     /* Written in full once: later writes then change no metadata. */
+    fd = open(r->path, O_WRONLY | O_CLOEXEC);
     b = direct_buffer(BLOCK);
-    for (unsigned int i = 0; i < r->blocks; i++)
-        if (!write_at(r->fd, b, BLOCK, i * BLOCK, r->path))
+    for (unsigned int i = 0; fd >= 0 && i < r->blocks; i++)
+        if (!write_at(fd, b, BLOCK, i * BLOCK, r->path))
             break;
     free(b);
+    if (fd < 0 || fsync(fd) || close(fd))
+        say("guest: EIO preparing %s", r->path);
     return true;
 }
 
