@@ -13,8 +13,8 @@
 #include "lib/mem.h"
 #include "lib/qmp.h"
 
-#define HELLO "{\"QMP\":{\"version\":{}}}\r\n{\"return\":{},\"id\":1}\r\n"
-#define FOREVER_MS 60000         /* the fuzzer's own time-out is shorter */
+#define HELLO      "{\"QMP\":{\"version\":{}}}\r\n{\"return\":{},\"id\":1}\r\n"
+#define FOREVER_MS 60000 /* the fuzzer's own time-out is shorter */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,7 +30,7 @@ static void check_error(int rc, const struct snap_err *err)
 
     check(rc == err->rc);
     check(!rc || (err->msg[0] && strlen(err->msg) < SNAP_ERR_MAX));
-    strcpy(clean, err->msg);
+    memcpy(clean, err->msg, sizeof(clean));
     snap_clean(clean);
     check(!strcmp(clean, err->msg));
     /* It hangs up: nobody waits for it. */
@@ -45,8 +45,7 @@ static void talk(struct snap_qmp *q)
 
     for (i = 0; i < 3; i++) {
         snap_err_clear(&err);
-        rc = snap_qmp_command(q, "query-status", NULL, FOREVER_MS, &got,
-                              &err);
+        rc = snap_qmp_command(q, "query-status", NULL, FOREVER_MS, &got, &err);
         check_error(rc, &err);
         check(!rc == !!got);
         check(snap_qmp_alive(q) == (rc == 0 || rc == SNAP_FAIL));

@@ -19,21 +19,22 @@
 #include "lib/mem.h"
 #include "peer.h"
 
-#define GREETING "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2," \
-                 "\"major\":7},\"package\":\"\"},\"capabilities\":[\"oob\"]}}"
+#define GREETING                                                \
+    "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2," \
+    "\"major\":7},\"package\":\"\"},\"capabilities\":[\"oob\"]}}"
 
 struct peer {
     pthread_t thread;
     bool threaded;
-    int listener;                /* -1: there is fd alone */
+    int listener; /* -1: there is fd alone */
     int clients;
     int fd;
-    bool gone;                   /* the client hung up on us */
+    bool gone; /* the client hung up on us */
     struct peer_step *steps;
     size_t nr_steps;
     peer_serve_fn *serve;
     void *opaque;
-    char *id;                    /* of the last command, as JSON */
+    char *id; /* of the last command, as JSON */
     struct snap_buf in;
     char failure[1024];
 };
@@ -139,10 +140,10 @@ static void send_error(struct peer *p, const struct peer_step *s,
 static void send_event(struct peer *p, const struct peer_step *s,
                        const char *name, const char *data)
 {
-    send_line(p, s, snap_printf("{\"timestamp\":{\"seconds\":1,"
-                                "\"microseconds\":2},\"event\":\"%s\"%s%s}",
-                                name, data ? ",\"data\":" : "",
-                                data ? data : ""));
+    send_line(p, s,
+              snap_printf("{\"timestamp\":{\"seconds\":1,"
+                          "\"microseconds\":2},\"event\":\"%s\"%s%s}",
+                          name, data ? ",\"data\":" : "", data ? data : ""));
 }
 
 /* The next line of the client, parsed; NULL if it hung up or failed. */
@@ -199,7 +200,7 @@ static void expect(struct peer *p, const struct peer_step *s)
     if (args) {
         want = snap_json_text(args, false);
         text = snap_json_text(snap_json_get(j, "arguments"), false);
-        if (strcmp(text, want))
+        if (strcmp(text, want) != 0)
             fail(p, "%s: expected %s, got %s", s->text, want, text);
     }
     free(text);
@@ -223,7 +224,7 @@ static void hold(struct peer *p)
 
 static void stall(struct peer *p)
 {
-    struct pollfd pfd = { .fd = p->fd };       /* a hang-up is always told */
+    struct pollfd pfd = { .fd = p->fd }; /* a hang-up is always told */
 
     if (poll(&pfd, 1, PEER_PATIENCE_MS) == 0)
         fail(p, "the client never hung up");
@@ -242,8 +243,8 @@ static void serve(struct peer *p, const struct peer_step *s)
                        snap_json_get(j, "arguments"), &error);
         if (ret) {
             text = snap_json_text(ret, false);
-            send_line(p, s, snap_printf("{\"return\":%s,\"id\":%s}", text,
-                                        p->id));
+            send_line(p, s,
+                      snap_printf("{\"return\":%s,\"id\":%s}", text, p->id));
             free(text);
         } else {
             send_error(p, s, error ? error : "no reason", NULL);
@@ -264,8 +265,9 @@ static void play(struct peer *p, const struct peer_step *s)
         expect(p, s);
         break;
     case PEER_RETURN:
-        send_line(p, s, snap_printf("{\"return\": %s, \"id\": %s}",
-                                    s->text ? s->text : "{}", p->id));
+        send_line(p, s,
+                  snap_printf("{\"return\": %s, \"id\": %s}",
+                              s->text ? s->text : "{}", p->id));
         break;
     case PEER_ERROR:
         send_error(p, s, s->text, s->more);

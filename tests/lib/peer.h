@@ -37,28 +37,30 @@
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 enum peer_op {
-    PEER_GREET,      /* QEMU's greeting */
-    PEER_EXPECT,     /* read a command; it must be text, and its arguments
-                      * equal to the JSON in more (if not NULL) */
-    PEER_RETURN,     /* reply to the last command: text as JSON, or {} */
-    PEER_ERROR,      /* reply with an error: description text, class more or
-                      * GenericError */
-    PEER_EVENT,      /* event text with the JSON in more as data */
-    PEER_RAW,        /* send text as it is; "@ID@" in it stands for the id of
-                      * the last command; number times (0: once) */
-    PEER_FILL,       /* send number bytes 'x' */
-    PEER_WAIT,       /* do nothing for delay_ms */
-    PEER_HOLD,       /* read, but say nothing until the client hangs up */
-    PEER_STALL,      /* the same without reading */
-    PEER_SERVE,      /* give each command to serve() until it hangs up */
+    PEER_GREET, /* QEMU's greeting */
+    /* read a command; it must be text, and its arguments equal to the JSON
+     * in more (if not NULL) */
+    PEER_EXPECT,
+    PEER_RETURN, /* reply to the last command: text as JSON, or {} */
+    /* reply with an error: description text, class more or GenericError */
+    PEER_ERROR,
+    PEER_EVENT, /* event text with the JSON in more as data */
+    /* send text as it is, number times (0: once); "@ID@" in it stands for
+     * the id of the last command */
+    PEER_RAW,
+    PEER_FILL, /* send number bytes 'x' */
+    PEER_WAIT, /* do nothing for delay_ms */
+    PEER_HOLD, /* read, but say nothing until the client hangs up */
+    PEER_STALL, /* the same without reading */
+    PEER_SERVE, /* give each command to serve() until it hangs up */
 };
 
 struct peer_step {
     enum peer_op op;
     const char *text, *more;
     int number;
-    int piece;       /* bytes per write; 0: all at once */
-    int delay_ms;    /* before each write */
+    int piece; /* bytes per write; 0: all at once */
+    int delay_ms; /* before each write */
 };
 
 struct peer;
@@ -74,7 +76,7 @@ typedef struct snap_json *peer_serve_fn(struct peer *p, void *opaque,
                                         char **error_r);
 
 struct peer_script {
-    const struct peer_step *steps;     /* copied, strings are not */
+    const struct peer_step *steps; /* copied, strings are not */
     size_t nr_steps;
     peer_serve_fn *serve;
     void *opaque;
@@ -82,10 +84,12 @@ struct peer_script {
 
 struct peer *peer_start(const struct peer_script *script, int *client_fd_r);
 #define PEER_START(client_fd_r, ...)                                        \
-    peer_start(&(struct peer_script){                                       \
-        .steps = (const struct peer_step[]){ __VA_ARGS__ },                 \
-        .nr_steps = sizeof((const struct peer_step[]){ __VA_ARGS__ }) /     \
-                    sizeof(struct peer_step) }, (client_fd_r))
+    peer_start(                                                             \
+        &(struct peer_script){                                              \
+            .steps = (const struct peer_step[]){ __VA_ARGS__ },             \
+            .nr_steps = sizeof((const struct peer_step[]){ __VA_ARGS__ }) / \
+                        sizeof(struct peer_step) },                         \
+        (client_fd_r))
 /* Listen at path (replaced if there); each of so many clients, one after the
  * other, gets the script from its start.  The path is there on return. */
 struct peer *peer_listen(const char *path, const struct peer_script *script,

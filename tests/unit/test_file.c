@@ -3,11 +3,11 @@
  * Files survive: every call is made to fail in turn, and each time what was
  * there before is whole and nothing else is left over.
  */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,7 +29,7 @@
 #define OLD "the old one"
 #define NEW "the new and rather longer one"
 
-static char *dir;                /* of this test */
+static char *dir; /* of this test */
 
 static char *in_dir(const char *name)
 {
@@ -120,9 +120,9 @@ static int tear_down(void **state)
 /* --- faults ------------------------------------------------------------ */
 
 static struct {
-    int at;                      /* the call that fails, from 0; -1: none */
+    int at; /* the call that fails, from 0; -1: none */
     int errnum;
-    const char *only;            /* fail calls that start so instead */
+    const char *only; /* fail calls that start so instead */
     bool die;
     int seen;
     bool hit;
@@ -135,8 +135,8 @@ static int hook(const char *layer, const char *what)
 
     assert_string_equal(layer, "file");
     snprintf(inject.last, sizeof(inject.last), "%s", what);
-    hit = inject.only ? snap_has_prefix(what, inject.only) :
-                        inject.seen == inject.at;
+    hit = inject.only ? snap_has_prefix(what, inject.only)
+                      : inject.seen == inject.at;
     inject.seen++;
     if (!hit)
         return 0;
@@ -177,13 +177,13 @@ static void write_and_read(void **state)
     (void)state;
     assert_int_equal(snap_file_write(path, "", 0, 0644, false, &err), 0);
     holds(path, "");
-    assert_int_equal(snap_file_write(path, OLD, strlen(OLD), 0644, false,
-                                     &err), 0);
+    assert_int_equal(
+        snap_file_write(path, OLD, strlen(OLD), 0644, false, &err), 0);
     holds(path, OLD);
     memset(big, 'b', sizeof(big));
     big[5] = '\0';
-    assert_int_equal(snap_file_write(path, big, sizeof(big), 0600, false,
-                                     &err), 0);
+    assert_int_equal(
+        snap_file_write(path, big, sizeof(big), 0600, false, &err), 0);
     assert_int_equal(snap_file_read(path, sizeof(big), &data, &len, &err), 0);
     assert_int_equal(len, sizeof(big));
     assert_memory_equal(data, big, len);
@@ -222,10 +222,10 @@ static void exclusive_writes_replace_nothing(void **state)
     char *path = in_dir("f");
 
     (void)state;
-    assert_int_equal(snap_file_write(path, OLD, strlen(OLD), 0600, true,
-                                     &err), 0);
-    assert_int_equal(snap_file_write(path, NEW, strlen(NEW), 0600, true,
-                                     &err), SNAP_EXISTS);
+    assert_int_equal(snap_file_write(path, OLD, strlen(OLD), 0600, true, &err),
+                     0);
+    assert_int_equal(snap_file_write(path, NEW, strlen(NEW), 0600, true, &err),
+                     SNAP_EXISTS);
     assert_non_null(strstr(err.msg, path));
     holds(path, OLD);
     assert_int_equal(count(dir), 1);
@@ -244,11 +244,11 @@ static void exclusive_writes_by_link(void **state)
 
     (void)state;
     fail_only("rename", EINVAL);
-    assert_int_equal(snap_file_write(path, NEW, strlen(NEW), 0600, true,
-                                     NULL), 0);
+    assert_int_equal(snap_file_write(path, NEW, strlen(NEW), 0600, true, NULL),
+                     0);
     assert_true(inject.hit);
-    assert_int_equal(snap_file_write(path, OLD, strlen(OLD), 0600, true,
-                                     NULL), SNAP_EXISTS);
+    assert_int_equal(snap_file_write(path, OLD, strlen(OLD), 0600, true, NULL),
+                     SNAP_EXISTS);
     no_faults();
     holds(path, NEW);
     assert_int_equal(count(dir), 1);
@@ -262,8 +262,8 @@ static void a_left_over_of_the_dead_is_no_obstacle(void **state)
     tmp = snap_printf("%s.tmp-%ld", path, (long)getpid());
     put(in_dir("victim"), OLD);
     assert_int_equal(symlink(in_dir("victim"), tmp), 0);
-    assert_int_equal(snap_file_write(path, NEW, strlen(NEW), 0600, false,
-                                     NULL), 0);
+    assert_int_equal(
+        snap_file_write(path, NEW, strlen(NEW), 0600, false, NULL), 0);
     holds(path, NEW);
     holds(in_dir("victim"), OLD);
     assert_int_equal(count(dir), 2);
@@ -340,8 +340,9 @@ static void a_killed_write_leaves_old_or_new(void **state)
         if (pid == 0) {
             fail_at(i, EIO);
             inject.die = true;
-            _exit(snap_file_write(path, NEW, strlen(NEW), 0600, false,
-                                  NULL) ? 1 : 0);
+            _exit(snap_file_write(path, NEW, strlen(NEW), 0600, false, NULL)
+                      ? 1
+                      : 0);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
@@ -353,7 +354,7 @@ static void a_killed_write_leaves_old_or_new(void **state)
             return;
         }
         assert_int_equal(WEXITSTATUS(status), 99);
-        if (strcmp(data, NEW))
+        if (strcmp(data, NEW) != 0)
             assert_string_equal(data, OLD);
         free(data);
     }
@@ -371,7 +372,7 @@ static void a_real_full_disk(void **state)
     assert_int_equal(snap_write_all(fd, "x", 1, "/dev/full", &err),
                      SNAP_NOSPACE);
     assert_string_equal(err.msg, "cannot write /dev/full: No space left on "
-                        "device");
+                                 "device");
     close(fd);
 }
 
@@ -380,8 +381,9 @@ static void writes_where_none_can_be(void **state)
     struct snap_err err = SNAP_ERR_INIT;
 
     (void)state;
-    assert_int_equal(snap_file_write(in_dir("no/f"), "x", 1, 0600, false,
-                                     &err), SNAP_NOTFOUND);
+    assert_int_equal(
+        snap_file_write(in_dir("no/f"), "x", 1, 0600, false, &err),
+        SNAP_NOTFOUND);
     snap_err_clear(&err);
     assert_int_equal(mkdir(in_dir("d"), 0700), 0);
     assert_int_equal(snap_file_write(in_dir("d"), "x", 1, 0600, false, &err),
@@ -396,8 +398,8 @@ static void a_link_is_replaced_not_followed(void **state)
     (void)state;
     put(in_dir("victim"), OLD);
     assert_int_equal(symlink(in_dir("victim"), in_dir("l")), 0);
-    assert_int_equal(snap_file_write(in_dir("l"), NEW, strlen(NEW), 0600,
-                                     false, NULL), 0);
+    assert_int_equal(
+        snap_file_write(in_dir("l"), NEW, strlen(NEW), 0600, false, NULL), 0);
     holds(in_dir("l"), NEW);
     holds(in_dir("victim"), OLD);
 }
@@ -455,8 +457,7 @@ static void create_is_exclusive(void **state)
     assert_int_equal(snap_file_create(in_dir("no/f"), 0600, &fd, NULL),
                      SNAP_NOTFOUND);
     fail_only("open", EIO);
-    assert_int_equal(snap_file_create(in_dir("g"), 0600, &fd, NULL),
-                     SNAP_IO);
+    assert_int_equal(snap_file_create(in_dir("g"), 0600, &fd, NULL), SNAP_IO);
     no_faults();
     assert_false(snap_file_exists(in_dir("g")));
     fail_only("fsync", EIO);
@@ -531,11 +532,11 @@ static void read_is_bounded(void **state)
     assert_string_equal(data, "");
     free(data);
     /* Its size is said to be 0. */
-    assert_int_equal(snap_file_read("/proc/self/status", 1 << 20, &data, &len,
-                                    NULL), 0);
+    assert_int_equal(
+        snap_file_read("/proc/self/status", 1 << 20, &data, &len, NULL), 0);
     assert_true(len > 100);
     free(data);
-    assert_int_equal(truncate(path, (off_t)1 << 40), 0);   /* sparse */
+    assert_int_equal(truncate(path, (off_t)1 << 40), 0); /* sparse */
     assert_int_equal(read_rc(path, 100000, NULL), SNAP_CORRUPT);
 }
 
@@ -598,10 +599,9 @@ static void rename_moves(void **state)
     holds(in_dir("x"), OLD);
     fail_at(-1, 0);
     assert_int_equal(snap_file_rename(in_dir("x"), in_dir("d/x"), NULL), 0);
-    assert_int_equal(inject.seen, 5);    /* rename, twice open and fsync */
+    assert_int_equal(inject.seen, 5); /* rename, twice open and fsync */
     fail_at(-1, 0);
-    assert_int_equal(snap_file_rename(in_dir("d/x"), in_dir("d/y"), NULL),
-                     0);
+    assert_int_equal(snap_file_rename(in_dir("d/x"), in_dir("d/y"), NULL), 0);
     assert_int_equal(inject.seen, 3);
 }
 
@@ -613,7 +613,7 @@ static void remove_removes(void **state)
     assert_int_equal(count(dir), 0);
     fail_at(-1, 0);
     assert_int_equal(snap_file_remove(in_dir("a"), NULL), 0);
-    assert_true(snap_has_prefix(inject.last, "fsync"));   /* even then */
+    assert_true(snap_has_prefix(inject.last, "fsync")); /* even then */
     assert_int_equal(snap_file_remove(in_dir("no/a"), NULL), 0);
     put(in_dir("f"), OLD);
     assert_int_equal(snap_file_remove(in_dir("f/x/y"), NULL), 0);
@@ -646,7 +646,7 @@ static void free_space(void **state)
     fail_only("statvfs", EIO);
     assert_int_equal(snap_free_bytes(dir, &here, &err), SNAP_IO);
     assert_int_equal(here, 0);
-    fail_only("statvfs", ENOENT);        /* for ever: must end at the root */
+    fail_only("statvfs", ENOENT); /* for ever: must end at the root */
     assert_int_equal(snap_free_bytes(dir, &here, NULL), SNAP_NOTFOUND);
     assert_int_equal(snap_free_bytes("a/b", &here, NULL), SNAP_NOTFOUND);
 }
@@ -684,7 +684,7 @@ static void hashes(void **state)
     assert_int_equal(write(fd, "abc", 3), 3);
     assert_int_equal(snap_file_hash(fd, "f", hex, NULL, NULL, &err), 0);
     assert_string_equal(hex, "06b05ab6733a618578af5f94892f3950");
-    assert_int_equal(lseek(fd, 0, SEEK_CUR), 3);         /* left alone */
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 3); /* left alone */
 
     assert_int_equal(ftruncate(fd, 5 << 20), 0);
     n = 0;
@@ -698,12 +698,10 @@ static void hashes(void **state)
                      SNAP_INTR);
     assert_string_equal(hex, "");
     fail_only("hash f", EIO);
-    assert_int_equal(snap_file_hash(fd, "f", hex, NULL, NULL, NULL),
-                     SNAP_IO);
+    assert_int_equal(snap_file_hash(fd, "f", hex, NULL, NULL, NULL), SNAP_IO);
     no_faults();
     close(fd);
-    assert_int_equal(snap_file_hash(-1, "f", hex, NULL, NULL, NULL),
-                     SNAP_IO);
+    assert_int_equal(snap_file_hash(-1, "f", hex, NULL, NULL, NULL), SNAP_IO);
 }
 
 static void names(void **state)
@@ -711,17 +709,10 @@ static void names(void **state)
     static const struct {
         const char *path, *up, *base;
     } t[] = {
-        { "a/b/c", "a/b", "c" },
-        { "/a", "/", "a" },
-        { "/", "/", "" },
-        { "//", "/", "" },
-        { "//a", "/", "a" },
-        { "a", ".", "a" },
-        { "", ".", "" },
-        { "a//b", "a", "b" },
-        { "a/b/", "a", "" },
-        { "a/", ".", "" },
-        { "/a/b", "/a", "b" },
+        { "a/b/c", "a/b", "c" }, { "/a", "/", "a" },    { "/", "/", "" },
+        { "//", "/", "" },       { "//a", "/", "a" },   { "a", ".", "a" },
+        { "", ".", "" },         { "a//b", "a", "b" },  { "a/b/", "a", "" },
+        { "a/", ".", "" },       { "/a/b", "/a", "b" },
     };
     char *s, longest[PATH_MAX + 1];
     size_t i;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* JSON comes out as it went in, and what is not JSON does not come in. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -139,12 +139,50 @@ static void a_trailing_nul_is_tolerated(void **state)
 static void what_is_not_json_is_refused(void **state)
 {
     static const char *const bad[] = {
-        "", " ", "{", "}", "[", "]", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}",
-        "{\"a\":1,}", "{a:1}", "{1:2}", "{'a':1}", "nul", "nulll", "True",
-        "tru", "NaN", "Infinity", "-", "+1", "01", "-01", ".5", "1.", "1e",
-        "1e+", "0x10", "\"", "\"a", "\"\\", "\"\\\"", "\"\\x\"", "\"\\u\"",
-        "\"\\u12\"", "\"\\u12g4\"", "\"\n\"", "\"\x01\"", "\"\t\"", "[1 2]",
-        "\xef\xbb\xbf{}", "\\u0022", "[\\\"]",
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "[1,]",
+        "[,1]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{1:2}",
+        "{'a':1}",
+        "nul",
+        "nulll",
+        "True",
+        "tru",
+        "NaN",
+        "Infinity",
+        "-",
+        "+1",
+        "01",
+        "-01",
+        ".5",
+        "1.",
+        "1e",
+        "1e+",
+        "0x10",
+        "\"",
+        "\"a",
+        "\"\\",
+        "\"\\\"",
+        "\"\\x\"",
+        "\"\\u\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "\"\n\"",
+        "\"\x01\"",
+        "\"\t\"",
+        "[1 2]",
+        "\xef\xbb\xbf{}",
+        "\\u0022",
+        "[\\\"]",
     };
     size_t i;
 
@@ -344,16 +382,12 @@ static void pretty_text(void **state)
     (void)state;
     j = parse("{\"a\":[1,{\"b\":[]}],\"c\":{}}");
     s = snap_json_text(j, true);
-    assert_string_equal(s,
-                        "{\n"
-                        "    \"a\": [\n"
-                        "        1,\n"
-                        "        {\n"
-                        "            \"b\": []\n"
-                        "        }\n"
-                        "    ],\n"
-                        "    \"c\": {}\n"
-                        "}");
+    assert_string_equal(s, "{\n"
+                           "    \"a\": [\n        1,\n"
+                           "        {\n"
+                           "            \"b\": []\n        }\n"
+                           "    ],\n"
+                           "    \"c\": {}\n}");
     free(s);
     snap_json_free(j);
 }
@@ -378,8 +412,8 @@ static void constructors(void **state)
     snap_json_set_bool(o, "b", false);
     s = snap_json_text(o, false);
     assert_string_equal(s, "{\"a\":[-9223372036854775808,"
-                        "9223372036854775807,true,null,null,\"x\\ny\"],"
-                        "\"s\":\"1\",\"i\":-1,\"b\":false}");
+                           "9223372036854775807,true,null,null,\"x\\ny\"],"
+                           "\"s\":\"1\",\"i\":-1,\"b\":false}");
     copy = snap_json_copy(o);
     snap_json_set_int(o, "i", 5);
     snap_json_free(o);
@@ -431,7 +465,7 @@ static void what_is_not_utf8_becomes_so(void **state)
     snap_json_set_str(o, "p\xff", "/a\xff\xc3/\xc3\xa4\033");
     s = snap_json_text(o, false);
     assert_string_equal(s, "{\"p\xef\xbf\xbd\":\"/a\xef\xbf\xbd\xef\xbf\xbd/"
-                        "\xc3\xa4\\u001b\"}");
+                           "\xc3\xa4\\u001b\"}");
     stays(s);
     free(s);
     snap_json_free(o);
@@ -448,11 +482,11 @@ static void objects_change_in_place(void **state)
     snap_json_set_str(o, "b", "new");
     snap_json_set(o, "a", NULL);
     snap_json_set(o, "never", NULL);
-    snap_json_set(o, "c", snap_json_get(o, "c"));     /* itself: kept */
+    snap_json_set(o, "c", snap_json_get(o, "c")); /* itself: kept */
     snap_json_set_int(o, "d", 4);
     s = snap_json_text(o, false);
     assert_string_equal(s, "{\"unknown\":[18446744073709551615],"
-                        "\"b\":\"new\",\"c\":3,\"d\":4}");
+                           "\"b\":\"new\",\"c\":3,\"d\":4}");
     free(s);
     assert_int_equal(snap_json_len(o), 4);
     assert_string_equal(snap_json_key_at(o, 0), "unknown");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* Strings, buffers, UTF-8, clocks. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <signal.h>
 #include <stdlib.h>
@@ -129,29 +129,29 @@ static void utf8(void **state)
         size_t n, want;
     } t[] = {
         { "", 0, 0 },
-        { "", 1, 1 },                          /* NUL is ASCII */
+        { "", 1, 1 }, /* NUL is ASCII */
         { "a", 1, 1 },
         { "\x7f", 1, 1 },
-        { "\x80", 1, 0 },                      /* stray continuation */
-        { "\xc0\x80", 2, 0 },                  /* overlong NUL */
+        { "\x80", 1, 0 }, /* stray continuation */
+        { "\xc0\x80", 2, 0 }, /* overlong NUL */
         { "\xc1\xbf", 2, 0 },
         { "\xc2\x80", 2, 2 },
-        { "\xc2\x80", 1, 0 },                  /* cut off */
+        { "\xc2\x80", 1, 0 }, /* cut off */
         { "\xc2\x41", 2, 0 },
         { "\xdf\xbf", 2, 2 },
-        { "\xe0\x9f\xbf", 3, 0 },              /* overlong */
+        { "\xe0\x9f\xbf", 3, 0 }, /* overlong */
         { "\xe0\xa0\x80", 3, 3 },
         { "\xe2\x82\xac", 3, 3 },
         { "\xe2\x82", 2, 0 },
         { "\xe2\x82\x41", 3, 0 },
         { "\xed\x9f\xbf", 3, 3 },
-        { "\xed\xa0\x80", 3, 0 },              /* surrogate */
+        { "\xed\xa0\x80", 3, 0 }, /* surrogate */
         { "\xed\xbf\xbf", 3, 0 },
         { "\xee\x80\x80", 3, 3 },
-        { "\xf0\x8f\xbf\xbf", 4, 0 },          /* overlong */
+        { "\xf0\x8f\xbf\xbf", 4, 0 }, /* overlong */
         { "\xf0\x90\x80\x80", 4, 4 },
         { "\xf4\x8f\xbf\xbf", 4, 4 },
-        { "\xf4\x90\x80\x80", 4, 0 },          /* beyond U+10FFFF */
+        { "\xf4\x90\x80\x80", 4, 0 }, /* beyond U+10FFFF */
         { "\xf5\x80\x80\x80", 4, 0 },
         { "\xff", 1, 0 },
     };
@@ -179,7 +179,7 @@ static void cleaning(void **state)
     e = snap_excerpt("ab\0cd", 5, 10);
     assert_string_equal(e, "ab");
     snap_free(&e);
-    e = snap_excerpt("a\xe2\x82\xac", 4, 3);   /* not through a character */
+    e = snap_excerpt("a\xe2\x82\xac", 4, 3); /* not through a character */
     assert_string_equal(e, "a...");
     snap_free(&e);
     e = snap_excerpt("\n\xff\n", 3, 3);
@@ -247,14 +247,10 @@ static void sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strings),
-        cmocka_unit_test(comparisons),
-        cmocka_unit_test(a_buffer_grows),
-        cmocka_unit_test(overflow_is_death),
-        cmocka_unit_test(utf8),
-        cmocka_unit_test(cleaning),
-        cmocka_unit_test(clocks),
-        cmocka_unit_test(sizes),
+        cmocka_unit_test(strings),        cmocka_unit_test(comparisons),
+        cmocka_unit_test(a_buffer_grows), cmocka_unit_test(overflow_is_death),
+        cmocka_unit_test(utf8),           cmocka_unit_test(cleaning),
+        cmocka_unit_test(clocks),         cmocka_unit_test(sizes),
     };
 
     return cmocka_run_group_tests_name("mem", tests, NULL, NULL);

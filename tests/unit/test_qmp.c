@@ -4,11 +4,11 @@
  * wrong turn must end in its own error code, with a message that names the
  * peer or the command, in time, and with a connection that is known dead.
  */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,15 +25,22 @@
 #include "lib/mem.h"
 #include "lib/qmp.h"
 
-#define NAME "QEMU of domain 5"
-#define LONG_MS 20000            /* for what should come at once */
-#define SHORT_MS 300             /* for what should never come */
-#define SLACK_MS 15000           /* a loaded machine */
+#define NAME     "QEMU of domain 5"
+#define LONG_MS  20000 /* for what should come at once */
+#define SHORT_MS 300 /* for what should never come */
+#define SLACK_MS 15000 /* a loaded machine */
 
-#define HELLO { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" }, \
-              { PEER_RETURN }
-#define ASKED HELLO, { PEER_EXPECT, "query-status" }
-#define ARGS "{\"device\":\"j\\n\",\"n\":18446744073709551615}"
+#define HELLO                                            \
+    { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" }, \
+    {                                                    \
+        PEER_RETURN                                      \
+    }
+#define ASKED                       \
+    HELLO,                          \
+    {                               \
+        PEER_EXPECT, "query-status" \
+    }
+#define ARGS  "{\"device\":\"j\\n\",\"n\":18446744073709551615}"
 #define REPLY "{\"return\":{\"running\":true},\"id\":@ID@}\r\n"
 
 static int fds_before;
@@ -105,14 +112,13 @@ static void start_fails(struct peer *p, int fd, int timeout_ms, int rc,
     struct snap_qmp *q = (void *)&q;
 
     began = snap_now_ms();
-    assert_int_equal(snap_qmp_start(fd, NAME, timeout_ms, NULL, &q, &err),
-                     rc);
+    assert_int_equal(snap_qmp_start(fd, NAME, timeout_ms, NULL, &q, &err), rc);
     in_time(timeout_ms);
     assert_null(q);
     assert_int_equal(err.rc, rc);
     if (!strstr(err.msg, why) || !snap_has_prefix(err.msg, NAME))
         fail_msg("said \"%s\", not \"%s\"", err.msg, why);
-    assert_int_equal(fcntl(fd, F_GETFD), -1);      /* closed by then */
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* closed by then */
     followed(p);
 }
 
@@ -126,8 +132,9 @@ static void command_fails(struct peer *p, int fd, int timeout_ms, int rc,
 
     q = start(fd);
     began = snap_now_ms();
-    assert_int_equal(snap_qmp_command(q, "query-status", NULL, timeout_ms,
-                                      &reply, &err), rc);
+    assert_int_equal(
+        snap_qmp_command(q, "query-status", NULL, timeout_ms, &reply, &err),
+        rc);
     in_time(timeout_ms);
     assert_null(reply);
     assert_int_equal(err.rc, rc);
@@ -141,8 +148,9 @@ static void command_fails(struct peer *p, int fd, int timeout_ms, int rc,
     assert_int_equal(fcntl(fd, F_GETFD), -1);
     snap_err_clear(&err);
     began = snap_now_ms();
-    assert_int_equal(snap_qmp_command(q, "cont", snap_json_object(),
-                                      1000000, &reply, &err), SNAP_IO);
+    assert_int_equal(
+        snap_qmp_command(q, "cont", snap_json_object(), 1000000, &reply, &err),
+        SNAP_IO);
     assert_non_null(strstr(err.msg, "cont"));
     assert_non_null(strstr(err.msg, why));
     snap_err_clear(&err);
@@ -185,8 +193,8 @@ static void a_command_and_its_reply(void **state)
 static void arguments_and_values(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, HELLO,
-        { PEER_EXPECT, "block-job-cancel", ARGS },
+    struct peer *p = PEER_START(
+        &fd, HELLO, { PEER_EXPECT, "block-job-cancel", ARGS },
         { PEER_RETURN, "[1,18446744073709551615]" },
         { PEER_EXPECT, "stop", "null" }, { PEER_RETURN },
         { PEER_EXPECT, "cont", "{}" }, { PEER_RETURN, "null" });
@@ -197,14 +205,16 @@ static void arguments_and_values(void **state)
     (void)state;
     q = start(fd);
     assert_int_equal(snap_json_parse(ARGS, strlen(ARGS), &args, &err), 0);
-    assert_int_equal(snap_qmp_command(q, "block-job-cancel", args, LONG_MS,
-                                      &reply, &err), 0);
+    assert_int_equal(
+        snap_qmp_command(q, "block-job-cancel", args, LONG_MS, &reply, &err),
+        0);
     assert_true(snap_json_unsigned(snap_json_at(reply, 1), 0) == UINT64_MAX);
     snap_json_free(reply);
     assert_int_equal(snap_qmp_command(q, "stop", NULL, LONG_MS, NULL, &err),
                      0);
-    assert_int_equal(snap_qmp_command(q, "cont", snap_json_object(), LONG_MS,
-                                      &reply, &err), 0);
+    assert_int_equal(
+        snap_qmp_command(q, "cont", snap_json_object(), LONG_MS, &reply, &err),
+        0);
     assert_int_equal(snap_json_type(reply), SNAP_JSON_NULL);
     snap_json_free(reply);
     snap_qmp_close(q);
@@ -232,8 +242,8 @@ static void ids_are_unique(void **state)
     }
     q = start(fds[0]);
     for (i = 0; i < 3; i++)
-        assert_int_equal(snap_qmp_command(q, "stop", NULL, LONG_MS, NULL,
-                                          &err), 0);
+        assert_int_equal(
+            snap_qmp_command(q, "stop", NULL, LONG_MS, NULL, &err), 0);
     snap_qmp_close(q);
     f = fdopen(fds[1], "r");
     for (i = 0; fgets(line, sizeof(line), f); i++) {
@@ -252,10 +262,9 @@ static void ids_are_unique(void **state)
 static void replies_byte_by_byte(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd,
-        { PEER_GREET, .piece = 1 },
-        { PEER_EXPECT, "qmp_capabilities" }, { PEER_RETURN, .piece = 1 },
-        { PEER_EXPECT, "query-status" },
+    struct peer *p = PEER_START(
+        &fd, { PEER_GREET, .piece = 1 }, { PEER_EXPECT, "qmp_capabilities" },
+        { PEER_RETURN, .piece = 1 }, { PEER_EXPECT, "query-status" },
         { PEER_EVENT, "RESUME", .piece = 1 },
         { PEER_RAW, REPLY, .piece = 1, .delay_ms = 1 });
 
@@ -266,9 +275,10 @@ static void replies_byte_by_byte(void **state)
 static void many_lines_in_one_piece(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, ASKED,
+    struct peer *p = PEER_START(
+        &fd, ASKED,
         { PEER_RAW, "{\"event\":\"A\"}\n\r\n\n{\"event\":\"B\"}\r\n" REPLY
-          "{\"event\":\"C\"}\n" });
+                    "{\"event\":\"C\"}\n" });
 
     (void)state;
     command_works(p, fd);
@@ -300,8 +310,7 @@ static void a_large_command_and_reply(void **state)
     p = PEER_START(&fd, HELLO, { PEER_EXPECT, "x", text },
                    { PEER_RAW, line, .piece = 10007 });
     q = start(fd);
-    assert_int_equal(snap_qmp_command(q, "x", args, LONG_MS, &reply, &err),
-                     0);
+    assert_int_equal(snap_qmp_command(q, "x", args, LONG_MS, &reply, &err), 0);
     assert_string_equal(snap_json_string(reply, NULL), big);
     snap_json_free(reply);
     snap_qmp_close(q);
@@ -341,8 +350,8 @@ static void the_conversation_is_logged(void **state)
 
     (void)state;
     assert_int_equal(snap_qmp_start(fd, NAME, LONG_MS, &log, &q, &err), 0);
-    assert_int_equal(snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL,
-                                      &err), 0);
+    assert_int_equal(
+        snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL, &err), 0);
     assert_int_equal(collect(NAME ": < {\"QMP\"", &said), 0);
     assert_int_equal(collect(NAME ": > {\"execute\":\"query-status\"", &said),
                      0);
@@ -361,8 +370,8 @@ static void the_conversation_is_logged(void **state)
 static void an_error_reply_is_no_broken_connection(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd,
-        HELLO, { PEER_EXPECT, "blockdev-add" },
+    struct peer *p = PEER_START(
+        &fd, HELLO, { PEER_EXPECT, "blockdev-add" },
         { PEER_ERROR, "Could not open 'x': No such file" },
         { PEER_EXPECT, "nonsense" },
         { PEER_ERROR, "The command nonsense has not been found",
@@ -374,17 +383,18 @@ static void an_error_reply_is_no_broken_connection(void **state)
 
     (void)state;
     q = start(fd);
-    assert_int_equal(snap_qmp_command(q, "blockdev-add", NULL, LONG_MS,
-                                      &reply, &err), SNAP_FAIL);
+    assert_int_equal(
+        snap_qmp_command(q, "blockdev-add", NULL, LONG_MS, &reply, &err),
+        SNAP_FAIL);
     assert_null(reply);
     assert_string_equal(err.msg,
                         "blockdev-add: Could not open 'x': No such file");
     snap_err_clear(&err);
-    assert_int_equal(snap_qmp_command(q, "nonsense", NULL, LONG_MS, NULL,
-                                      &err), SNAP_FAIL);
+    assert_int_equal(
+        snap_qmp_command(q, "nonsense", NULL, LONG_MS, NULL, &err), SNAP_FAIL);
     assert_true(snap_qmp_alive(q));
-    assert_int_equal(snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL,
-                                      NULL), 0);
+    assert_int_equal(
+        snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL, NULL), 0);
     snap_qmp_close(q);
     followed(p);
 }
@@ -395,7 +405,8 @@ static void odd_error_replies(void **state)
         const char *error, *want;
     } t[] = {
         { "{\"class\":\"GenericError\",\"desc\":\"a\\u001b[2J\\nb\\r\\u009b"
-          "ä %s%n\"}", "x: a?[2J?b???ä %s%n" },
+          "ä %s%n\"}",
+          "x: a?[2J?b???ä %s%n" },
         { "{\"class\":\"GenericError\"}",
           "x: QEMU refused it without a reason" },
         { "{\"desc\":\"\"}", "x: QEMU refused it without a reason" },
@@ -487,14 +498,13 @@ static void silence_instead_of_a_greeting(void **state)
 static void half_a_greeting(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, { PEER_RAW, "{\"QMP\":" },
-                                { PEER_HOLD });
+    struct peer *p = PEER_START(&fd, { PEER_RAW, "{\"QMP\":" }, { PEER_HOLD });
 
     (void)state;
     start_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "no greeting within 300 ms");
     p = PEER_START(&fd, { PEER_RAW, "{\"QMP\":" });
-    start_fails(p, fd, LONG_MS, SNAP_IO, "closed the connection in the "
-                "middle of a message");
+    start_fails(p, fd, LONG_MS, SNAP_IO,
+                "closed the connection in the middle of a message");
     p = PEER_START(&fd, { PEER_WAIT, .delay_ms = 1 });
     start_fails(p, fd, LONG_MS, SNAP_IO, "closed the connection");
 }
@@ -503,8 +513,8 @@ static void half_a_greeting(void **state)
 static void a_dripping_greeting(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, { PEER_GREET, .piece = 1,
-                                       .delay_ms = 100 });
+    struct peer *p = PEER_START(&fd,
+                                { PEER_GREET, .piece = 1, .delay_ms = 100 });
 
     (void)state;
     start_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "no greeting within 300 ms");
@@ -514,16 +524,17 @@ static void negotiation_goes_wrong(void **state)
 {
     int fd;
     struct peer *p = PEER_START(&fd, { PEER_GREET },
-        { PEER_EXPECT, "qmp_capabilities" }, { PEER_HOLD });
+                                { PEER_EXPECT, "qmp_capabilities" },
+                                { PEER_HOLD });
 
     (void)state;
     start_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "qmp_capabilities: no reply");
-    p = PEER_START(&fd, { PEER_GREET },
-        { PEER_EXPECT, "qmp_capabilities" }, { PEER_RAW, "x\n" });
+    p = PEER_START(&fd, { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" },
+                   { PEER_RAW, "x\n" });
     start_fails(p, fd, LONG_MS, SNAP_PROTO, "qmp_capabilities");
     p = PEER_START(&fd, { PEER_GREET }, { PEER_EVENT, "STOP" },
-        { PEER_EXPECT, "qmp_capabilities" }, { PEER_RAW,
-          "{\"id\":77,\"return\":{}}\n" });
+                   { PEER_EXPECT, "qmp_capabilities" },
+                   { PEER_RAW, "{\"id\":77,\"return\":{}}\n" });
     start_fails(p, fd, LONG_MS, SNAP_PROTO, "something else");
 }
 
@@ -531,7 +542,8 @@ static void negotiation_is_refused(void **state)
 {
     int fd;
     struct peer *p = PEER_START(&fd, { PEER_GREET },
-        { PEER_EXPECT, "qmp_capabilities" }, { PEER_ERROR, "not today" });
+                                { PEER_EXPECT, "qmp_capabilities" },
+                                { PEER_ERROR, "not today" });
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_qmp *q;
 
@@ -590,8 +602,8 @@ static void bad_replies(void **state)
 static void what_is_quoted_is_safe(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, ASKED,
-        { PEER_RAW, "\033[2J\x07{\n" }, { PEER_HOLD });
+    struct peer *p = PEER_START(&fd, ASKED, { PEER_RAW, "\033[2J\x07{\n" },
+                                { PEER_HOLD });
     char *big = string_of(50000), *line;
 
     (void)state;
@@ -610,9 +622,9 @@ static void what_is_quoted_is_safe(void **state)
 static void deep_nesting(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, ASKED,
-        { PEER_RAW, "{\"return\":" }, { PEER_RAW, "[", .number = 100000 },
-        { PEER_RAW, "\n" }, { PEER_HOLD });
+    struct peer *p = PEER_START(&fd, ASKED, { PEER_RAW, "{\"return\":" },
+                                { PEER_RAW, "[", .number = 100000 },
+                                { PEER_RAW, "\n" }, { PEER_HOLD });
 
     (void)state;
     command_fails(p, fd, LONG_MS, SNAP_PROTO, "deeper");
@@ -622,8 +634,8 @@ static void an_oversized_line(void **state)
 {
     char *big, *line;
     int fd;
-    struct peer *p = PEER_START(&fd, ASKED,
-        { PEER_FILL, .number = SNAP_QMP_LINE_MAX + 100000 },
+    struct peer *p = PEER_START(
+        &fd, ASKED, { PEER_FILL, .number = SNAP_QMP_LINE_MAX + 100000 },
         { PEER_RAW, "\n" }, { PEER_HOLD });
 
     (void)state;
@@ -637,8 +649,8 @@ static void an_oversized_line(void **state)
     free(line);
     free(big);
     /* One that never ends. */
-    p = PEER_START(&fd, ASKED,
-        { PEER_FILL, .number = 16 * SNAP_QMP_LINE_MAX }, { PEER_HOLD });
+    p = PEER_START(&fd, ASKED, { PEER_FILL, .number = 16 * SNAP_QMP_LINE_MAX },
+                   { PEER_HOLD });
     command_fails(p, fd, LONG_MS, SNAP_PROTO, "more than 8388608 bytes");
 }
 
@@ -652,8 +664,8 @@ static void silence_instead_of_a_reply(void **state)
     p = PEER_START(&fd, ASKED, { PEER_RAW, "{\"return\":{},\"id\":@ID@" },
                    { PEER_HOLD });
     command_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "no reply within 300 ms");
-    p = PEER_START(&fd, ASKED, { PEER_RAW, REPLY, .piece = 1,
-                                 .delay_ms = 500 });
+    p = PEER_START(&fd, ASKED,
+                   { PEER_RAW, REPLY, .piece = 1, .delay_ms = 500 });
     command_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "no reply within 300 ms");
 }
 
@@ -745,14 +757,12 @@ static void no_event(struct snap_qmp *q, const char *name, int timeout_ms)
 static void events_anywhere(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd,
-        { PEER_GREET }, { PEER_EVENT, "A", "{\"n\":1}" },
-        { PEER_EXPECT, "qmp_capabilities" },
-        { PEER_EVENT, "B", "{\"n\":2}" }, { PEER_RETURN },
-        { PEER_EVENT, "A", "{\"n\":3}" },
-        { PEER_EXPECT, "query-status" },
-        { PEER_EVENT, "C", "{\"n\":4}" }, { PEER_EVENT, "A", "{\"n\":5}" },
-        { PEER_RETURN },
+    struct peer *p = PEER_START(
+        &fd, { PEER_GREET }, { PEER_EVENT, "A", "{\"n\":1}" },
+        { PEER_EXPECT, "qmp_capabilities" }, { PEER_EVENT, "B", "{\"n\":2}" },
+        { PEER_RETURN }, { PEER_EVENT, "A", "{\"n\":3}" },
+        { PEER_EXPECT, "query-status" }, { PEER_EVENT, "C", "{\"n\":4}" },
+        { PEER_EVENT, "A", "{\"n\":5}" }, { PEER_RETURN },
         { PEER_EVENT, "A", "{\"n\":6}" }, { PEER_EVENT, "D", "{\"n\":7}" },
         { PEER_EXPECT, "cont" }, { PEER_RETURN }, { PEER_HOLD });
     struct snap_err err = SNAP_ERR_INIT;
@@ -760,10 +770,10 @@ static void events_anywhere(void **state)
 
     (void)state;
     q = start(fd);
-    assert_int_equal(snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL,
-                                      &err), 0);
-    wait_for(q, "D", 7);                           /* not yet read */
-    wait_for(q, "A", 1);                           /* in order */
+    assert_int_equal(
+        snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL, &err), 0);
+    wait_for(q, "D", 7); /* not yet read */
+    wait_for(q, "A", 1); /* in order */
     wait_for(q, "B", 2);
     no_event(q, "B", 0);
     wait_for(q, "A", 3);
@@ -780,8 +790,8 @@ static void events_anywhere(void **state)
 static void an_event_in_time(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, HELLO,
-        { PEER_EVENT, "X", "{\"n\":0}" },
+    struct peer *p = PEER_START(
+        &fd, HELLO, { PEER_EVENT, "X", "{\"n\":0}" },
         { PEER_WAIT, .delay_ms = 200 },
         { PEER_EVENT, "BLOCK_JOB_COMPLETED", "{\"n\":1}", .piece = 7 },
         { PEER_HOLD });
@@ -806,8 +816,9 @@ static void kept_events_outlive_the_connection(void **state)
 
     (void)state;
     q = start(fd);
-    assert_int_equal(snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL,
-                                      &err), SNAP_IO);
+    assert_int_equal(
+        snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL, &err),
+        SNAP_IO);
     wait_for(q, "SHUTDOWN", 1);
     assert_int_equal(snap_qmp_wait_event(q, "SHUTDOWN", LONG_MS, &e, NULL),
                      SNAP_IO);
@@ -852,11 +863,11 @@ static void waiting_for_an_event_meets_something_else(void **state)
 static void kept_events_are_bounded(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, ASKED,
-        { PEER_EVENT, "FIRST" },
+    struct peer *p = PEER_START(
+        &fd, ASKED, { PEER_EVENT, "FIRST" },
         { PEER_RAW, "{\"event\":\"E\"}\n", .number = 3000 },
-        { PEER_EVENT, "LAST", "{\"n\":1}" },
-        { PEER_RAW, REPLY }, { PEER_HOLD });
+        { PEER_EVENT, "LAST", "{\"n\":1}" }, { PEER_RAW, REPLY },
+        { PEER_HOLD });
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_json *e;
     struct snap_qmp *q;
@@ -864,8 +875,8 @@ static void kept_events_are_bounded(void **state)
 
     (void)state;
     q = start(fd);
-    assert_int_equal(snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL,
-                                      &err), 0);
+    assert_int_equal(
+        snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL, &err), 0);
     no_event(q, "FIRST", 0);
     wait_for(q, "LAST", 1);
     while (!snap_qmp_wait_event(q, "E", 0, &e, NULL)) {
@@ -884,10 +895,9 @@ static void large_events_are_bounded(void **state)
     int fd;
     char *big = string_of(600000);
     char *line = snap_printf("{\"event\":\"E\",\"s\":\"%s\"}\n", big);
-    struct peer *p = PEER_START(&fd, ASKED,
-        { PEER_RAW, line, .number = 20 },
-        { PEER_EVENT, "LAST", "{\"n\":1}" },
-        { PEER_RAW, REPLY }, { PEER_HOLD });
+    struct peer *p = PEER_START(&fd, ASKED, { PEER_RAW, line, .number = 20 },
+                                { PEER_EVENT, "LAST", "{\"n\":1}" },
+                                { PEER_RAW, REPLY }, { PEER_HOLD });
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_json *e;
     struct snap_qmp *q;
@@ -895,8 +905,8 @@ static void large_events_are_bounded(void **state)
 
     (void)state;
     q = start(fd);
-    assert_int_equal(snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL,
-                                      &err), 0);
+    assert_int_equal(
+        snap_qmp_command(q, "query-status", NULL, LONG_MS, NULL, &err), 0);
     wait_for(q, "LAST", 1);
     while (!snap_qmp_wait_event(q, "E", 0, &e, NULL)) {
         snap_json_free(e);
@@ -913,8 +923,8 @@ static void large_events_are_bounded(void **state)
 static void an_event_flood_does_not_hold_us(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(&fd, ASKED,
-        { PEER_RAW, "{\"event\":\"E\"}\n", .number = 1 << 30 });
+    struct peer *p = PEER_START(
+        &fd, ASKED, { PEER_RAW, "{\"event\":\"E\"}\n", .number = 1 << 30 });
 
     (void)state;
     command_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "no reply within 300 ms");
@@ -962,7 +972,8 @@ static void faults(void **state)
         q = start(fd);
         snap_err_clear(&err);
         assert_int_equal(snap_qmp_command(q, "stop", snap_json_object(),
-                                          LONG_MS, NULL, &err), t[i].rc);
+                                          LONG_MS, NULL, &err),
+                         t[i].rc);
         assert_non_null(strstr(err.msg, "stop: "));
         assert_non_null(strstr(err.msg, strerror(t[i].errnum)));
         assert_true(snap_qmp_alive(q) == t[i].alive);
@@ -1047,13 +1058,13 @@ static void connecting(void **state)
             fail_msg("%s", err.msg);
         args = snap_json_object();
         snap_json_set_int(args, "i", i);
-        assert_int_equal(snap_qmp_command(q, "hello", args, LONG_MS, &reply,
-                                          &err), 0);
+        assert_int_equal(
+            snap_qmp_command(q, "hello", args, LONG_MS, &reply, &err), 0);
         assert_int_equal(snap_json_get_int(reply, "i", -1), i);
         snap_json_free(reply);
         wait_for(q, "HELLO", 1);
-        assert_int_equal(snap_qmp_command(q, "bye", NULL, LONG_MS, NULL,
-                                          &err), SNAP_FAIL);
+        assert_int_equal(snap_qmp_command(q, "bye", NULL, LONG_MS, NULL, &err),
+                         SNAP_FAIL);
         assert_string_equal(err.msg, "bye: what is bye?");
         snap_qmp_close(q);
     }
@@ -1088,8 +1099,7 @@ static void a_busy_socket(void **state)
     (void)state;
     strncpy(sun.sun_path, path, sizeof(sun.sun_path) - 1);
     listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&sun, sizeof(sun)),
-                     0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&sun, sizeof(sun)), 0);
     assert_int_equal(listen(listener, 1), 0);
     connect_fails(path, SHORT_MS, SNAP_BUSY, "no greeting within 300 ms");
     assert_true(snap_now_ms() - began >= SHORT_MS);

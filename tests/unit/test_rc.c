@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* The error message: first wins, nothing overflows, nothing escapes. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <string.h>
@@ -32,8 +32,7 @@ static void the_first_error_wins(void **state)
     struct snap_err err = SNAP_ERR_INIT;
 
     (void)state;
-    assert_int_equal(snap_fail(&err, SNAP_BUSY, "disk %s", "xvda"),
-                     SNAP_BUSY);
+    assert_int_equal(snap_fail(&err, SNAP_BUSY, "disk %s", "xvda"), SNAP_BUSY);
     assert_int_equal(snap_fail(&err, SNAP_IO, "later"), SNAP_IO);
     assert_int_equal(snap_fail_errno(&err, SNAP_IO, EIO, "later"), SNAP_IO);
     assert_int_equal(err.rc, SNAP_BUSY);
@@ -78,7 +77,7 @@ static void errno_is_told_and_kept(void **state)
     snap_err_append(&err, "try %d", 2);
     assert_int_equal(errno, EBADF);
     assert_string_equal(err.msg, "disk xvdb: open /x: No such file or "
-                        "directory (try 2)");
+                                 "directory (try 2)");
 }
 
 static void no_space_is_recognised(void **state)
@@ -93,8 +92,7 @@ static void no_space_is_recognised(void **state)
     assert_int_equal(snap_fail_errno(&err, SNAP_IO, EDQUOT, "w"),
                      SNAP_NOSPACE);
     snap_err_clear(&err);
-    assert_int_equal(snap_fail_errno(&err, SNAP_FAIL, ENOSPC, "w"),
-                     SNAP_FAIL);
+    assert_int_equal(snap_fail_errno(&err, SNAP_FAIL, ENOSPC, "w"), SNAP_FAIL);
 }
 
 static void nothing_is_added_to_no_error(void **state)
@@ -139,7 +137,7 @@ static void what_strangers_wrote_is_printable(void **state)
     struct snap_err err = SNAP_ERR_INIT;
 
     (void)state;
-    snap_fail(&err, SNAP_FAIL, "%s", "a\033[2Jb\nc\x7f\xc2\x9b" "d\xff\n\n");
+    snap_fail(&err, SNAP_FAIL, "%s", "a\033[2Jb\nc\x7f\xc2\x9bd\xff\n\n");
     assert_string_equal(err.msg, "a?[2Jb?c???d?");
     snap_err_prefix(&err, "p\n");
     snap_err_append(&err, "\ts");

@@ -3,11 +3,11 @@
  * Tools that succeed, fail, talk too much, hang, and leave things behind.
  * The test program is its own tool: run with a first argument it plays it.
  */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
 #include "lib/mem.h"
 #include "lib/run.h"
 
-#define SLACK_MS 20000           /* a loaded machine */
+#define SLACK_MS 20000 /* a loaded machine */
 
 static char *self;
 
@@ -373,7 +373,7 @@ static void a_missing_tool_names_its_package(void **state)
     missing("/nowhere/x", "/nowhere/x is not installed");
     snap_fault_hook = no_such;
     missing("qemu-img", "qemu-img is not installed (Debian package "
-            "qemu-utils)");
+                        "qemu-utils)");
     missing("lvs", "lvs is not installed (Debian package lvm2)");
     missing("lvcreate", "lvcreate is not installed (Debian package lvm2)");
     missing("vgs", "vgs is not installed (Debian package lvm2)");
@@ -457,7 +457,7 @@ static void where_tools_are_found(void **state)
     assert_int_equal(snap_run(&r, &err), 0);
     assert_true(snap_has_prefix(r.out, "mine /tmp/snap-run-"));
     assert_true(snap_has_suffix(r.out, ":/opt/x:/usr/sbin:/usr/bin:/sbin:"
-                                "/bin\n"));
+                                       "/bin\n"));
     /* One that may not be executed is passed over. */
     assert_int_equal(chmod(tool, 0644), 0);
     assert_int_equal(snap_run(&r, &err), 0);
@@ -493,7 +493,7 @@ static void only_three_descriptors(void **state)
     int fd, high;
 
     (void)state;
-    fd = open("/dev/null", O_RDWR);              /* not O_CLOEXEC */
+    fd = open("/dev/null", O_RDWR); /* not O_CLOEXEC */
     high = fcntl(fd, F_DUPFD, 900);
     prints("0\n1\n2\n", "fds", NULL);
     close(fd);
@@ -540,7 +540,7 @@ static void signals_are_as_at_birth(void **state)
     sigprocmask(SIG_BLOCK, &some, &old);
     prints("", "signals", NULL);
     sigprocmask(SIG_SETMASK, &old, &now);
-    assert_true(sigismember(&now, SIGINT));      /* ours is as before */
+    assert_true(sigismember(&now, SIGINT)); /* ours is as before */
     assert_true(sigismember(&now, SIGUSR2));
     assert_false(sigismember(&now, SIGTERM));
     signal(SIGPIPE, SIG_DFL);
@@ -554,7 +554,7 @@ static void standard_input(void **state)
     int fds[2];
 
     (void)state;
-    prints("", "cat", NULL);                     /* /dev/null */
+    prints("", "cat", NULL); /* /dev/null */
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     assert_int_equal(write(fds[1], "input", 5), 5);
     close(fds[1]);
@@ -562,7 +562,7 @@ static void standard_input(void **state)
     r.stdin_fd = fds[0];
     assert_int_equal(snap_run(&r, NULL), 0);
     assert_string_equal(r.out, "input");
-    assert_true(fcntl(fds[0], F_GETFD) >= 0);    /* still the caller's */
+    assert_true(fcntl(fds[0], F_GETFD) >= 0); /* still the caller's */
     close(fds[0]);
     snap_run_dispose(&r);
 }
@@ -615,7 +615,7 @@ static void a_deadline_ends_it(void **state)
     assert_true(snap_now_ms() - start < 300 + SLACK_MS);
     assert_int_equal(r.status, 128 + SIGTERM);
     assert_string_equal(err.msg, "test_run: not done after 300 ms; it was "
-                        "stopped");
+                                 "stopped");
     snap_run_dispose(&r);
 }
 
@@ -631,7 +631,7 @@ static void a_deadline_ends_the_whole_group(void **state)
     (void)state;
     r.argv = argv;
     r.timeout_ms = 500;
-    do {                         /* until it has had time to start */
+    do { /* until it has had time to start */
         r.timeout_ms *= 2;
         assert_true(r.timeout_ms < SLACK_MS);
         start = snap_now_ms();
@@ -663,7 +663,7 @@ static void a_daemon_does_not_hold_us(void **state)
     assert_true(snap_now_ms() - start < SLACK_MS);
     pid = atoi(r.out);
     assert_true(pid > 1);
-    assert_true(lives(pid));                     /* and is left alone */
+    assert_true(lives(pid)); /* and is left alone */
     kill(pid, SIGKILL);
     snap_run_dispose(&r);
 }
@@ -755,8 +755,7 @@ static void it_is_logged(void **state)
     r.argv = argv;
     r.log = &log;
     assert_int_equal(snap_run(&r, NULL), 0);
-    want = snap_printf("run: %s echo 'a b' ''\ntest_run: exit 0 after ",
-                       self);
+    want = snap_printf("run: %s echo 'a b' ''\ntest_run: exit 0 after ", self);
     assert_true(snap_has_prefix(b.data, want));
     free(want);
     snap_buf_dispose(&b);

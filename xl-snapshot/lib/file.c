@@ -130,7 +130,7 @@ int snap_file_create(const char *path, mode_t mode, int *fd_r,
         rc = fail(err, "create", path);
         goto out;
     }
-    if (fchmod(fd, mode)) {                    /* whatever the umask is */
+    if (fchmod(fd, mode)) { /* whatever the umask is */
         rc = fail(err, "set the mode of", path);
         unlink(path);
         goto out;
@@ -244,11 +244,13 @@ static int make_one(const char *path, mode_t mode, struct snap_err *err)
             return fail(err, "create folder", path);
         /* It may be a link that the administrator put there. */
         if (stat(path, &st) || !S_ISDIR(st.st_mode))
-            return snap_fail(err, SNAP_EXISTS, "cannot create folder %s: "
-                             "something else has this name", path);
+            return snap_fail(err, SNAP_EXISTS,
+                             "cannot create folder %s: "
+                             "something else has this name",
+                             path);
         return 0;
     }
-    if (chmod(path, mode))                     /* whatever the umask is */
+    if (chmod(path, mode)) /* whatever the umask is */
         return fail(err, "set the mode of", path);
     rc = snap_dir_sync(path, err);
     if (rc)
@@ -290,8 +292,7 @@ out:
  * Not every file system knows RENAME_NOREPLACE; link(2) has the same promise
  * and two steps, after the first of which the name is there for good.
  */
-static int publish_new(const char *tmp, const char *path,
-                       struct snap_err *err)
+static int publish_new(const char *tmp, const char *path, struct snap_err *err)
 {
     if (!faulty("rename", path) &&
         !renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE))
@@ -353,7 +354,7 @@ out:
         close(fd);
     if (have_tmp)
         unlink(tmp);
-    if (have_new)              /* not known to last: better not there */
+    if (have_new) /* not known to last: better not there */
         unlink(path);
     free(tmp);
     return rc;
@@ -373,8 +374,8 @@ int snap_file_read(const char *path, size_t max, char **data_r, size_t *len_r,
     *len_r = 0;
     /* O_NONBLOCK: a FIFO somebody put there must not hang us. */
     if (!faulty("open", path))
-        fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-                        O_CLOEXEC);
+        fd = open(path,
+                  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && (errno == ELOOP || errno == ENXIO)) {
         rc = snap_fail(err, SNAP_REFUSED, "%s is not a regular file", path);
         goto out;
@@ -404,8 +405,8 @@ int snap_file_read(const char *path, size_t max, char **data_r, size_t *len_r,
         if (n == 0)
             break;
         if ((size_t)n > max - b.len) {
-            rc = snap_fail(err, SNAP_CORRUPT,
-                           "%s is larger than %zu bytes", path, max);
+            rc = snap_fail(err, SNAP_CORRUPT, "%s is larger than %zu bytes",
+                           path, max);
             goto out;
         }
         snap_buf_add(&b, chunk, n);
@@ -475,8 +476,7 @@ int snap_free_bytes(const char *path, uint64_t *bytes_r, struct snap_err *err)
     *bytes_r = 0;
     at = snap_strdup(path);
     while (faulty("statvfs", at) || statvfs(at, &vfs)) {
-        if (!is_missing(errno) || snap_streq(at, "/") ||
-            snap_streq(at, ".")) {
+        if (!is_missing(errno) || snap_streq(at, "/") || snap_streq(at, ".")) {
             rc = fail(err, "read the free space at", path);
             goto out;
         }
@@ -484,8 +484,8 @@ int snap_free_bytes(const char *path, uint64_t *bytes_r, struct snap_err *err)
         free(at);
         at = up;
     }
-    if (__builtin_mul_overflow((uint64_t)vfs.f_bavail,
-                               (uint64_t)vfs.f_frsize, bytes_r))
+    if (__builtin_mul_overflow((uint64_t)vfs.f_bavail, (uint64_t)vfs.f_frsize,
+                               bytes_r))
         *bytes_r = UINT64_MAX;
     rc = 0;
 

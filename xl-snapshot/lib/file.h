@@ -40,7 +40,7 @@ int snap_dir_sync(const char *path, struct snap_err *err);
 int snap_file_create(const char *path, mode_t mode, int *fd_r,
                      struct snap_err *err);
 int snap_file_sync(int fd, const char *path_for_message, struct snap_err *err);
-bool snap_file_exists(const char *path);           /* lstat, any type */
+bool snap_file_exists(const char *path); /* lstat, any type */
 /* Write all of it; EINTR and short writes handled. */
 int snap_write_all(int fd, const void *data, size_t len, const char *what,
                    struct snap_err *err);

@@ -26,18 +26,18 @@
 /* Values in one text.  The largest reply of QEMU has some 30 000; this many
  * tiny ones cost some 60 MB of dom0's memory. */
 #define VALUES_MAX (1u << 19)
-#define INDENT 4
+#define INDENT     4
 
 struct item {
-    char *key;                    /* objects only */
+    char *key; /* objects only */
     struct snap_json *value;
 };
 
 struct snap_json {
     enum snap_json_type type;
-    bool truth;                   /* BOOL */
-    char *text;                   /* NUMBER, STRING */
-    struct item *items;           /* ARRAY, OBJECT */
+    bool truth; /* BOOL */
+    char *text; /* NUMBER, STRING */
+    struct item *items; /* ARRAY, OBJECT */
     size_t len, cap;
 };
 
@@ -79,10 +79,10 @@ static void append(struct snap_json *j, char *key, struct snap_json *value)
 
 struct parser {
     struct snap_json *root;
-    struct snap_json *open[SNAP_JSON_DEPTH];  /* containers not yet closed */
-    char *key[SNAP_JSON_DEPTH];               /* key read, value to come */
+    struct snap_json *open[SNAP_JSON_DEPTH]; /* containers not yet closed */
+    char *key[SNAP_JSON_DEPTH]; /* key read, value to come */
     size_t depth, values;
-    char *why;                                /* reason we stopped yajl */
+    char *why; /* reason we stopped yajl */
 };
 
 static int stop(struct parser *p, char *why)
@@ -112,8 +112,8 @@ static int enter(struct parser *p, enum snap_json_type type)
     struct snap_json *j;
 
     if (p->depth == SNAP_JSON_DEPTH)
-        return stop(p, snap_printf("nested deeper than %d levels",
-                                   SNAP_JSON_DEPTH));
+        return stop(
+            p, snap_printf("nested deeper than %d levels", SNAP_JSON_DEPTH));
     j = node(type);
     if (!place(p, j))
         return 0;
@@ -178,7 +178,7 @@ static int on_end_map(void *opaque)
         keys[i] = j->items[i].key;
     qsort(keys, j->len, sizeof(*keys), by_key);
     for (i = 1; i < j->len && go; i++) {
-        if (strcmp(keys[i - 1], keys[i]))
+        if (strcmp(keys[i - 1], keys[i]) != 0)
             continue;
         what = snap_excerpt(keys[i], strlen(keys[i]), 80);
         go = stop(p, snap_printf("key \"%s\" twice in one object", what));
@@ -312,7 +312,9 @@ int snap_json_parse(const char *text, size_t len, struct snap_json **out_r,
                     struct snap_err *err)
 {
     yajl_alloc_funcs afs = {
-        .malloc = yalloc, .realloc = yrealloc, .free = yfree,
+        .malloc = yalloc,
+        .realloc = yrealloc,
+        .free = yfree,
     };
     const unsigned char *input = (const unsigned char *)text;
     unsigned char *said = NULL;

@@ -38,7 +38,7 @@ int snap_json_parse(const char *text, size_t len, struct snap_json **out_r,
                     struct snap_err *err);
 /* Compact or indented text, always valid UTF-8 JSON; caller frees. */
 char *snap_json_text(const struct snap_json *j, bool pretty);
-void snap_json_free(struct snap_json *j);          /* NULL is fine */
+void snap_json_free(struct snap_json *j); /* NULL is fine */
 struct snap_json *snap_json_copy(const struct snap_json *j);
 
 enum snap_json_type snap_json_type(const struct snap_json *j);
@@ -47,15 +47,15 @@ enum snap_json_type snap_json_type(const struct snap_json *j);
 struct snap_json *snap_json_null(void);
 struct snap_json *snap_json_bool(bool v);
 struct snap_json *snap_json_int(int64_t v);
-struct snap_json *snap_json_double(double v);      /* up to 3 decimals;
-                                                    * null if not finite */
-struct snap_json *snap_json_str(const char *s);    /* NULL gives null; what
-                                                    * is not UTF-8, U+FFFD */
+/* Up to 3 decimals; null if not finite. */
+struct snap_json *snap_json_double(double v);
+/* NULL gives null; a byte that is not UTF-8 becomes U+FFFD. */
+struct snap_json *snap_json_str(const char *s);
 struct snap_json *snap_json_array(void);
 struct snap_json *snap_json_object(void);
 
 /* Arrays: child is owned by the array afterwards. */
-size_t snap_json_len(const struct snap_json *j);   /* array or object */
+size_t snap_json_len(const struct snap_json *j); /* array or object */
 struct snap_json *snap_json_at(const struct snap_json *j, size_t i);
 void snap_json_push(struct snap_json *arr, struct snap_json *child);
 

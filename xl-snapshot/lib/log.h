@@ -8,9 +8,9 @@
 #define SNAP_LIB_LOG_H
 
 enum snap_level {
-    SNAP_LOG_DEBUG,          /* -v only: every step and every tool's argv */
-    SNAP_LOG_NOTE,           /* the user should know: "xvdc: left out" */
-    SNAP_LOG_WARN,           /* something is not as it should be */
+    SNAP_LOG_DEBUG, /* -v only: every step and every tool's argv */
+    SNAP_LOG_NOTE, /* the user should know: "xvdc: left out" */
+    SNAP_LOG_WARN, /* something is not as it should be */
 };
 
 struct snap_log {

@@ -89,7 +89,7 @@ static void buf_reserve(struct snap_buf *b, size_t extra)
     if (__builtin_add_overflow(b->len, extra, &need) ||
         __builtin_add_overflow(need, 1, &need))
         abort();
-    if (need <= b->cap)
+    if (b->data && need <= b->cap)
         return;
     cap = b->cap ? b->cap : 64;
     while (cap < need)
@@ -220,8 +220,8 @@ void snap_clean(char *s)
 
 char *snap_excerpt(const char *s, size_t len, size_t max)
 {
-    struct snap_buf b = { 0 };
     size_t keep = 0, seq;
+    char *text;
 
     len = strnlen(s, len);
     while (keep < len) {
@@ -231,11 +231,9 @@ char *snap_excerpt(const char *s, size_t len, size_t max)
             break;
         keep += seq;
     }
-    snap_buf_add(&b, s, keep);
-    snap_clean(b.data);
-    if (keep < len)
-        snap_buf_adds(&b, "...");
-    return b.data;
+    text = snap_printf("%.*s%s", (int)keep, s, keep < len ? "..." : "");
+    snap_clean(text);
+    return text;
 }
 
 double snap_now_ms(void)
@@ -263,9 +261,9 @@ char *snap_time_iso(int64_t epoch)
 
     if (!gmtime_r(&t, &tm))
         return snap_printf("@%" PRId64, epoch);
-    return snap_printf("%04lld-%02d-%02dT%02d:%02d:%02dZ",
-                       tm.tm_year + 1900LL, tm.tm_mon + 1, tm.tm_mday,
-                       tm.tm_hour, tm.tm_min, tm.tm_sec);
+    return snap_printf("%04lld-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900LL,
+                       tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+                       tm.tm_sec);
 }
 
 char *snap_size_human(uint64_t bytes)

@@ -13,7 +13,7 @@
 
 void *snap_zalloc(size_t size);
 void *snap_realloc(void *p, size_t nmemb, size_t size); /* overflow checked */
-char *snap_strdup(const char *s);          /* NULL stays NULL */
+char *snap_strdup(const char *s); /* NULL stays NULL */
 char *snap_strndup(const char *s, size_t n);
 char *snap_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* free(*p) and set it to NULL; a NULL in *p is fine. */
@@ -33,7 +33,7 @@ void snap_buf_addf(struct snap_buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void snap_buf_dispose(struct snap_buf *b);
 
-bool snap_streq(const char *a, const char *b);  /* NULL equals only NULL */
+bool snap_streq(const char *a, const char *b); /* NULL equals only NULL */
 bool snap_has_prefix(const char *s, const char *prefix);
 bool snap_has_suffix(const char *s, const char *suffix);
 

@@ -32,14 +32,14 @@
 #include "lib/mem.h"
 #include "lib/qmp.h"
 
-#define CHUNK 65536
-#define QUOTE_MAX 300              /* bytes of QEMU's text in a message */
-#define EVENT_BYTES_MAX (1u << 20) /* text of all kept events together */
+#define CHUNK            65536
+#define QUOTE_MAX        300 /* bytes of QEMU's text in a message */
+#define EVENT_BYTES_MAX  (1u << 20) /* text of all kept events together */
 #define CONNECT_RETRY_MS 20
 
 struct event {
     struct snap_json *json;
-    size_t bytes;                  /* length of its text */
+    size_t bytes; /* length of its text */
 };
 
 struct snap_qmp {
@@ -48,10 +48,10 @@ struct snap_qmp {
     char *why;
     const struct snap_log *log;
     int64_t last_id;
-    struct snap_buf in;            /* received */
-    size_t taken;                  /* bytes of it already handed out */
-    size_t scanned;                /* bytes of it known to end no line */
-    struct event events[SNAP_QMP_EVENTS_MAX];  /* oldest first */
+    struct snap_buf in; /* received */
+    size_t taken; /* bytes of it already handed out */
+    size_t scanned; /* bytes of it known to end no line */
+    struct event events[SNAP_QMP_EVENTS_MAX]; /* oldest first */
     size_t nr_events, event_bytes;
 };
 
@@ -111,8 +111,9 @@ static int check(struct snap_qmp *q, const char *fault, const char *doing,
 
     e = snap_fault("qmp", fault);
     if (q->fd < 0)
-        return snap_fail(err, SNAP_IO, "%s: the connection was lost earlier "
-                         "(%s)", doing, q->why);
+        return snap_fail(err, SNAP_IO,
+                         "%s: the connection was lost earlier (%s)", doing,
+                         q->why);
     if (e == EPIPE || e == ECONNRESET || e == ETIMEDOUT)
         return broken(q, e == ETIMEDOUT ? SNAP_TIMEOUT : SNAP_IO, err,
                       "%s: %s", doing, strerror(e));
@@ -164,9 +165,9 @@ static int fill(struct snap_qmp *q, const char *doing, double deadline,
         if (n < 0)
             return broken(q, SNAP_IO, err, "%s: %s", doing, strerror(errno));
         if (n == 0)
-            return broken(q, SNAP_IO, err, "%s: QEMU closed the connection%s",
-                          doing, q->in.len > q->taken ?
-                          " in the middle of a message" : "");
+            return broken(
+                q, SNAP_IO, err, "%s: QEMU closed the connection%s", doing,
+                q->in.len > q->taken ? " in the middle of a message" : "");
         break;
     }
     /* Forget what was handed out, then append. */
@@ -228,8 +229,9 @@ static int receive(struct snap_qmp *q, const char *doing, double deadline,
             return rc;
     }
     if (len > SNAP_QMP_LINE_MAX)
-        return broken(q, SNAP_PROTO, err, "%s: a message of more than %u "
-                      "bytes", doing, SNAP_QMP_LINE_MAX);
+        return broken(q, SNAP_PROTO, err,
+                      "%s: a message of more than %u bytes", doing,
+                      SNAP_QMP_LINE_MAX);
 
     quote = snap_excerpt(line, len, QUOTE_MAX);
     snap_say(q->log, SNAP_LOG_DEBUG, "%s: < %s", q->name, quote);
@@ -237,8 +239,8 @@ static int receive(struct snap_qmp *q, const char *doing, double deadline,
     if (rc)
         rc = broken(q, SNAP_PROTO, err, "%s: %s: %s", doing, bad.msg, quote);
     else if (snap_json_type(*msg_r) != SNAP_JSON_OBJECT)
-        rc = broken(q, SNAP_PROTO, err, "%s: a message that is not an "
-                    "object: %s", doing, quote);
+        rc = broken(q, SNAP_PROTO, err,
+                    "%s: a message that is not an object: %s", doing, quote);
     if (rc) {
         snap_json_free(*msg_r);
         *msg_r = NULL;
@@ -262,8 +264,7 @@ static struct snap_json *take_event(struct snap_qmp *q, size_t i)
 
     q->nr_events--;
     q->event_bytes -= e.bytes;
-    memmove(&q->events[i], &q->events[i + 1],
-            (q->nr_events - i) * sizeof(e));
+    memmove(&q->events[i], &q->events[i + 1], (q->nr_events - i) * sizeof(e));
     return e.json;
 }
 
@@ -278,8 +279,7 @@ static void drop_oldest(struct snap_qmp *q)
 }
 
 /* Owns msg from now on. */
-static void keep_event(struct snap_qmp *q, struct snap_json *msg,
-                       size_t bytes)
+static void keep_event(struct snap_qmp *q, struct snap_json *msg, size_t bytes)
 {
     if (q->nr_events == SNAP_QMP_EVENTS_MAX)
         drop_oldest(q);
@@ -360,7 +360,7 @@ static int transmit(struct snap_qmp *q, const char *command,
     text = snap_json_text(msg, false);
     snap_say(q->log, SNAP_LOG_DEBUG, "%s: > %s", q->name, text);
     len = strlen(text);
-    text[len++] = '\n';                        /* in place of the NUL */
+    text[len++] = '\n'; /* in place of the NUL */
 
     while (done < len) {
         n = send(q->fd, text + done, len - done, MSG_NOSIGNAL);
@@ -424,7 +424,7 @@ static int execute(struct snap_qmp *q, const char *command,
                    struct snap_json **reply_r, struct snap_err *err)
 {
     struct snap_json *msg = NULL;
-    size_t bytes;
+    size_t bytes = 0;
     int rc;
 
     rc = check(q, command, command, err);
@@ -475,9 +475,9 @@ static int greet(struct snap_qmp *q, double deadline, int timeout_ms,
     rc = receive(q, "greeting", deadline, &msg, &bytes, err);
     if (rc == SNAP_TIMEOUT) {
         rc = q->in.len ? SNAP_TIMEOUT : silent_rc;
-        rc = snap_fail(err, rc, "%s: no greeting within %d ms%s", q->name,
-                       timeout_ms, q->in.len ? "" :
-                       "; is another program connected to it?");
+        rc = snap_fail(
+            err, rc, "%s: no greeting within %d ms%s", q->name, timeout_ms,
+            q->in.len ? "" : "; is another program connected to it?");
     }
     if (rc)
         goto out;
@@ -485,8 +485,7 @@ static int greet(struct snap_qmp *q, double deadline, int timeout_ms,
         rc = broken_by(q, err, "greeting", "not that of QEMU", msg);
         goto out;
     }
-    rc = execute(q, "qmp_capabilities", NULL, deadline, timeout_ms, NULL,
-                 err);
+    rc = execute(q, "qmp_capabilities", NULL, deadline, timeout_ms, NULL, err);
 
 out:
     snap_json_free(msg);
@@ -560,13 +559,14 @@ int snap_qmp_connect(const char *path, int timeout_ms,
             e = errno;
         /* EAGAIN: others already wait for QEMU to accept them. */
         if (e != EAGAIN && e != EINTR) {
-            rc = snap_fail_errno(err, e == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
-                                 e, "cannot connect to %s", path);
+            rc = snap_fail_errno(err, e == ENOENT ? SNAP_NOTFOUND : SNAP_IO, e,
+                                 "cannot connect to %s", path);
             goto out;
         }
         if (!left_ms(deadline)) {
-            rc = snap_fail(err, SNAP_BUSY, "%s: others have been waiting for "
-                           "it for %d ms", path, timeout_ms);
+            rc = snap_fail(err, SNAP_BUSY,
+                           "%s: others have been waiting for it for %d ms",
+                           path, timeout_ms);
             goto out;
         }
         poll(NULL, 0, CONNECT_RETRY_MS);

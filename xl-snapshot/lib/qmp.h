@@ -16,8 +16,8 @@
 #include "lib/log.h"
 #include "lib/rc.h"
 
-#define SNAP_QMP_LINE_MAX (8u << 20)   /* bytes in one reply */
-#define SNAP_QMP_EVENTS_MAX 256        /* kept; the oldest is dropped */
+#define SNAP_QMP_LINE_MAX   (8u << 20) /* bytes in one reply */
+#define SNAP_QMP_EVENTS_MAX 256 /* kept; the oldest is dropped */
 
 struct snap_qmp;
 
@@ -45,7 +45,7 @@ int snap_qmp_command(struct snap_qmp *q, const char *command,
  * object. */
 int snap_qmp_wait_event(struct snap_qmp *q, const char *name, int timeout_ms,
                         struct snap_json **out_r, struct snap_err *err);
-void snap_qmp_close(struct snap_qmp *q);           /* NULL is fine */
+void snap_qmp_close(struct snap_qmp *q); /* NULL is fine */
 bool snap_qmp_alive(const struct snap_qmp *q);
 
 #endif /* SNAP_LIB_QMP_H */

@@ -98,8 +98,8 @@ int snap_fail(struct snap_err *err, int rc, const char *fmt, ...)
     return rc;
 }
 
-int snap_fail_errno(struct snap_err *err, int rc, int errnum,
-                    const char *fmt, ...)
+int snap_fail_errno(struct snap_err *err, int rc, int errnum, const char *fmt,
+                    ...)
 {
     char text[SNAP_ERR_MAX / 4], reason[256];
     int saved = errno;

@@ -16,30 +16,33 @@
 
 enum snap_rc {
     SNAP_OK = 0,
-    SNAP_FAIL = -1,          /* something outside failed; see the message */
-    SNAP_INVAL = -2,         /* the user's input is wrong: exit 2 */
+    SNAP_FAIL = -1, /* something outside failed; see the message */
+    SNAP_INVAL = -2, /* the user's input is wrong: exit 2 */
     SNAP_NOTFOUND = -3,
     SNAP_EXISTS = -4,
-    SNAP_BUSY = -5,          /* held by another command or domain */
+    SNAP_BUSY = -5, /* held by another command or domain */
     SNAP_IO = -6,
     SNAP_NOSPACE = -7,
     SNAP_TIMEOUT = -8,
-    SNAP_UNSUPPORTED = -9,   /* this Xen, QEMU or storage cannot do it */
-    SNAP_REFUSED = -10,      /* it could be done, and would do harm */
-    SNAP_PROTO = -11,        /* a peer (QEMU, a tool) broke its protocol */
-    SNAP_INTR = -12,         /* the user asked us to stop */
-    SNAP_CORRUPT = -13,      /* a file of ours is damaged or not ours */
-    SNAP_RECOVER = -14,      /* half done: snapshot-recover is needed */
+    SNAP_UNSUPPORTED = -9, /* this Xen, QEMU or storage cannot do it */
+    SNAP_REFUSED = -10, /* it could be done, and would do harm */
+    SNAP_PROTO = -11, /* a peer (QEMU, a tool) broke its protocol */
+    SNAP_INTR = -12, /* the user asked us to stop */
+    SNAP_CORRUPT = -13, /* a file of ours is damaged or not ours */
+    SNAP_RECOVER = -14, /* half done: snapshot-recover is needed */
 };
 
 #define SNAP_ERR_MAX 2048
 
 struct snap_err {
-    int rc;                  /* 0 while nothing has failed */
-    char msg[SNAP_ERR_MAX];  /* one sentence, no newline at its end */
+    int rc; /* 0 while nothing has failed */
+    char msg[SNAP_ERR_MAX]; /* one sentence, no newline at its end */
 };
 
-#define SNAP_ERR_INIT { .rc = 0, .msg = "" }
+#define SNAP_ERR_INIT      \
+    {                      \
+        .rc = 0, .msg = "" \
+    }
 
 /* Short name of a code, for logs and --json ("not-found"); never NULL. */
 const char *snap_rc_name(int rc);
@@ -52,9 +55,8 @@ int snap_fail(struct snap_err *err, int rc, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same, with ": strerror(errnum)" appended; ENOSPC/EDQUOT turn an rc of
  * SNAP_IO into SNAP_NOSPACE, ENOENT into SNAP_NOTFOUND stays the caller's. */
-int snap_fail_errno(struct snap_err *err, int rc, int errnum,
-                    const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+int snap_fail_errno(struct snap_err *err, int rc, int errnum, const char *fmt,
+                    ...) __attribute__((format(printf, 4, 5)));
 /* Put "prefix: " in front of the recorded message, if there is one. */
 void snap_err_prefix(struct snap_err *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -29,11 +29,11 @@
 #include "lib/run.h"
 
 #define TIMEOUT_MS 60000
-#define GRACE_MS 2000            /* between SIGTERM and SIGKILL */
-#define KILLED_MS 5000           /* for a killed process to be gone */
-#define SLICE_MS 20              /* without pidfd: how often to look */
-#define QUOTE_MAX 300            /* bytes of stderr in a message */
-#define SANE_PATH "/usr/sbin:/usr/bin:/sbin:/bin"
+#define GRACE_MS   2000 /* between SIGTERM and SIGKILL */
+#define KILLED_MS  5000 /* for a killed process to be gone */
+#define SLICE_MS   20 /* without pidfd: how often to look */
+#define QUOTE_MAX  300 /* bytes of stderr in a message */
+#define SANE_PATH  "/usr/sbin:/usr/bin:/sbin:/bin"
 
 extern char **environ;
 
@@ -43,10 +43,10 @@ enum { STDOUT, STDERR, EXEC, STREAMS };
 
 struct child {
     pid_t pid;
-    int pidfd;                   /* readable once it has ended; or -1 */
-    int fd[STREAMS];             /* our ends; -1 once at end of file */
+    int pidfd; /* readable once it has ended; or -1 */
+    int fd[STREAMS]; /* our ends; -1 once at end of file */
     struct snap_buf text[STREAMS];
-    bool flooded;                /* more than SNAP_RUN_OUT_MAX */
+    bool flooded; /* more than SNAP_RUN_OUT_MAX */
     bool ended;
     int wstatus;
 };
@@ -54,7 +54,7 @@ struct child {
 /* --- before the fork --------------------------------------------------- */
 
 static const struct {
-    const char *tool;            /* a prefix if it ends in '*' */
+    const char *tool; /* a prefix if it ends in '*' */
     const char *package;
 } packages[] = {
     { "qemu-img", "qemu-utils" },
@@ -220,8 +220,8 @@ static void say_start(const struct snap_run *r)
         return;
     for (i = 0; r->argv[i]; i++) {
         a = r->argv[i];
-        snap_buf_addf(&b, !*a || strpbrk(a, " '\"\\$*?;&|<>()") ?
-                      " '%s'" : " %s", a);
+        snap_buf_addf(
+            &b, !*a || strpbrk(a, " '\"\\$*?;&|<>()") ? " '%s'" : " %s", a);
     }
     snap_say(r->log, SNAP_LOG_DEBUG, "run:%s", b.data);
     snap_buf_dispose(&b);
@@ -259,8 +259,7 @@ become(const char *file, const char *const *argv, char **env, int in,
 
     /* in first: the caller may have passed us its 1 or 2. */
     if ((in == STDIN_FILENO && fcntl(in, F_SETFD, 0)) ||
-        dup2(in, STDIN_FILENO) < 0 ||
-        dup2(fd[STDOUT], STDOUT_FILENO) < 0 ||
+        dup2(in, STDIN_FILENO) < 0 || dup2(fd[STDOUT], STDOUT_FILENO) < 0 ||
         dup2(fd[STDERR], STDERR_FILENO) < 0)
         goto fail;
     if (say != STDERR_FILENO + 1) {
@@ -432,12 +431,14 @@ static int judge(const struct snap_run *r, const struct child *c,
         return fail_start(r, e, err);
     }
     if (c->flooded)
-        return snap_fail(err, SNAP_PROTO, "%s: printed more than %u bytes "
-                         "and was stopped", tool, SNAP_RUN_OUT_MAX);
+        return snap_fail(err, SNAP_PROTO,
+                         "%s: printed more than %u bytes and was stopped",
+                         tool, SNAP_RUN_OUT_MAX);
     if (timeout_ms)
         return snap_fail(err, SNAP_TIMEOUT, "%s: not done after %d ms; %s",
-                         tool, timeout_ms, c->ended ? "it was stopped" :
-                         "it could not be killed and may go on");
+                         tool, timeout_ms,
+                         c->ended ? "it was stopped"
+                                  : "it could not be killed and may go on");
     if (r->status == 0)
         return 0;
 
@@ -495,7 +496,7 @@ static int start(const struct snap_run *r, struct child *c,
         rc = fail_start(r, i, err);
         goto out;
     }
-    setpgid(c->pid, c->pid);     /* whoever comes first, it or we */
+    setpgid(c->pid, c->pid); /* whoever comes first, it or we */
     c->pidfd = syscall(SYS_pidfd_open, c->pid, 0);
     rc = 0;
 
@@ -512,12 +513,12 @@ out:
 /* Hand over what it printed. */
 static void deliver(struct snap_run *r, struct child *c)
 {
-    int wstatus = c->ended ? c->wstatus : SIGKILL;     /* as it will be */
+    int wstatus = c->ended ? c->wstatus : SIGKILL; /* as it will be */
 
-    r->status = WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) :
-                WEXITSTATUS(wstatus);
+    r->status = WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus)
+                                     : WEXITSTATUS(wstatus);
     if (c->text[EXEC].len)
-        return;                                        /* it never ran */
+        return; /* it never ran */
     r->out = c->text[STDOUT].data;
     r->out_len = c->text[STDOUT].len;
     r->err_text = c->text[STDERR].data;
@@ -545,7 +546,7 @@ int snap_run(struct snap_run *r, struct snap_err *err)
         goto out;
     if (attend(&c, begun + timeout_ms)) {
         e = errno;
-        if (e != ECHILD)         /* its pid may be another's by now */
+        if (e != ECHILD) /* its pid may be another's by now */
             put_down(&c);
         rc = snap_fail_errno(err, SNAP_FAIL, e, "%s: lost sight of it",
                              tool_name(r));
@@ -558,8 +559,8 @@ int snap_run(struct snap_run *r, struct snap_err *err)
     }
     deliver(r, &c);
     rc = judge(r, &c, late, err);
-    snap_say(r->log, SNAP_LOG_DEBUG, "%s: exit %d after %.0f ms",
-             tool_name(r), r->status, snap_now_ms() - begun);
+    snap_say(r->log, SNAP_LOG_DEBUG, "%s: exit %d after %.0f ms", tool_name(r),
+             r->status, snap_now_ms() - begun);
 
 out:
     for (i = 0; i < STREAMS; i++) {

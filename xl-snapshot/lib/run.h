@@ -14,21 +14,24 @@
 #include "lib/log.h"
 #include "lib/rc.h"
 
-#define SNAP_RUN_OUT_MAX (4u << 20)  /* bytes of stdout or stderr kept */
+#define SNAP_RUN_OUT_MAX (4u << 20) /* bytes of stdout or stderr kept */
 
 struct snap_run {
-    const char *const *argv;   /* NULL-terminated; argv[0] looked up in PATH */
-    int timeout_ms;            /* 0: 60 000 */
-    int stdin_fd;              /* -1: /dev/null */
+    const char *const *argv; /* NULL-terminated; argv[0] looked up in PATH */
+    int timeout_ms; /* 0: 60 000 */
+    int stdin_fd; /* -1: /dev/null */
     const struct snap_log *log;
     /* out */
-    int status;                /* exit status, or 128+signal */
-    char *out;                 /* stdout, NUL-terminated; NULL if not run */
+    int status; /* exit status, or 128+signal */
+    char *out; /* stdout, NUL-terminated; NULL if not run */
     size_t out_len;
-    char *err_text;            /* stderr, likewise */
+    char *err_text; /* stderr, likewise */
 };
 
-#define SNAP_RUN_INIT { .stdin_fd = -1 }
+#define SNAP_RUN_INIT  \
+    {                  \
+        .stdin_fd = -1 \
+    }
 
 /*
  * Run it and wait.  0 only if it exited with 0.  Otherwise SNAP_FAIL with
