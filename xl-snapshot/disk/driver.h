@@ -103,7 +103,7 @@ struct snap_disk_ctx {
 };
 
 struct snap_disk_driver {
-    const char *name;               /* "qcow2-internal", "overlay"; in records */
+    const char *name;               /* "overlay"; also in records */
     const char *doc;                /* one line for --help and docs */
 
     /* capabilities */
@@ -165,7 +165,8 @@ struct snap_disk_driver {
      * changed by nobody else).  Drops what served undo, and drop_path. */
     int (*revert_finish)(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err);
-    /* Back to before revert_prepare().  Idempotent.  Domain gone if switched. */
+    /* Back to before revert_prepare().  Idempotent.  Domain gone if it was
+     * switched. */
     int (*revert_undo)(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err);
     /* Remove the snapshot's data for good; core has proved that nobody needs
