@@ -185,7 +185,14 @@ static int window(struct run *r, struct snap_err *err)
 
     rc = snap_parts_take(&r->ctx, rec->parts, rec->n_parts, err);
     if (rc) {
-        untake(r, err);
+        size_t i;
+
+        /* A reply that got lost: undo must look at every disk.  If it can,
+         * the doubt is gone. */
+        for (i = 0; rc == SNAP_RECOVER && i < rec->n_parts; i++)
+            rec->parts[i].taken = true;
+        if (!untake(r, err) && rc == SNAP_RECOVER)
+            err->rc = rc = SNAP_FAIL;
         goto out;
     }
     rc = snap_parts_set_active(r->env, &p->dom, rec->parts, rec->n_parts, err);

@@ -256,8 +256,9 @@ static int check_frozen_by_others(const struct snap_revert_plan *p,
 }
 
 /* The leaf that the domain has now goes away if we made it and no snapshot
- * needs it. */
-static void plan_drop(const struct snap_revert_plan *p, struct snap_part *part)
+ * needs it.  While a record cannot be read, nobody knows what it needs. */
+static void plan_drop(struct snap_revert_plan *p, struct snap_part *part,
+                      bool damaged)
 {
     const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
 
@@ -268,6 +269,12 @@ static void plan_drop(const struct snap_revert_plan *p, struct snap_part *part)
         snap_streq(leaf->path, part->leaf_path) ||
         snap_records_need(p->all, p->n_all, leaf->path))
         return;
+    if (damaged) {
+        snap_note_add(&p->notes, &p->n_notes, "%s: the image of before, %s, "
+                      "is kept, since a record that cannot be read may need "
+                      "it", part->vdev, leaf->path);
+        return;
+    }
     snap_set(&part->drop_path, leaf->path);
 }
 
@@ -275,9 +282,12 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
                         struct snap_err *err)
 {
     int rc;
-    size_t i;
+    size_t i, damaged = 0;
     struct snap_disk_ctx ctx;
 
+    rc = snap_store_damaged(&p->store, env->drivers, &damaged, err);
+    if (rc)
+        return rc;
     snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, NULL,
                   p->op_id);
     for (i = 0; i < p->rec.n_parts; i++) {
@@ -293,7 +303,7 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
             snap_err_prefix(err, "%s", part->vdev);
             return rc;
         }
-        plan_drop(p, part);
+        plan_drop(p, part, damaged > 0);
     }
     return 0;
 }

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See fake_host.h. */
+#include "fakes/fake_host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/create.h"
+#include "core/recover.h"
+#include "core/revert.h"
+#include "lib/fault.h"
+#include "lib/mem.h"
+
+#define DEATH_STATUS 77
+
+static void on_log(void *opaque, enum snap_level level, const char *msg)
+{
+    struct fake_host *h = opaque;
+    size_t len = strlen(h->said);
+
+    if (level != SNAP_LOG_DEBUG)
+        snprintf(h->said + len, sizeof(h->said) - len, "%s\n", msg);
+}
+
+static void on_started(void *opaque, const struct fake_domain *d,
+                       const char *vdev, const char *path, const char *format)
+{
+    struct fake_host *h = opaque;
+
+    fake_store_open(h->disks, d->domid, vdev, path, format);
+}
+
+static void on_stopped(void *opaque, const struct fake_domain *d)
+{
+    struct fake_host *h = opaque;
+
+    fake_store_close(h->disks, d->domid);
+}
+
+void fake_host_init(struct fake_host *h)
+{
+    static const char *const disks[] = { "xvda:qcow2:/img/a.qcow2",
+                                         "xvdb:raw:/img/b.img", NULL };
+
+    memset(h, 0, sizeof(*h));
+    h->world = fake_world_new();
+    h->disks = fake_store_new();
+    h->disks->free_bytes = (uint64_t)10 << 30;
+    fake_world_current = h->world;
+    fake_store_current = h->disks;
+    h->world->started = on_started;
+    h->world->stopped = on_stopped;
+    h->world->opaque = h;
+    snprintf(h->root, sizeof(h->root), "%s/snap-host-XXXXXX",
+             access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    if (!mkdtemp(h->root))
+        abort();
+
+    h->log.fn = on_log;
+    h->log.opaque = h;
+    h->env.ops = &fake_hyp_ops;
+    h->env.drivers = fake_disk_drivers;
+    h->env.log = &h->log;
+    h->env.store_root = h->root;
+
+    fake_store_add(h->disks, "/img/a.qcow2", "qcow2", 1 << 30);
+    fake_store_add(h->disks, "/img/b.img", "raw", 1 << 30);
+    fake_domain_add(h->world, "vm1", FAKE_UUID, disks);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+                      struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void fake_host_dispose(struct fake_host *h)
+{
+    nftw(h->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    fake_world_free(h->world);
+    fake_store_free(h->disks);
+}
+
+int fake_host_attach(struct fake_host *h, struct snap_err *err)
+{
+    return h->env.ops->open(h->env.log, &h->env.hyp, err);
+}
+
+void fake_host_detach(struct fake_host *h)
+{
+    if (h->env.hyp)
+        h->env.ops->close(h->env.hyp);
+    h->env.hyp = NULL;
+}
+
+/* ---- one doomed run ---- */
+
+static struct fake_outcome *shared;
+static enum fake_doom the_doom;
+static unsigned the_call;
+static int the_errno;
+
+static int hook(const char *layer, const char *what)
+{
+    if (++shared->calls != the_call)
+        return 0;
+    snprintf(shared->doomed, sizeof(shared->doomed), "%s: %s", layer, what);
+    if (the_doom == DOOM_DEATH)
+        _exit(DEATH_STATUS);
+    return the_doom == DOOM_ERRNO ? the_errno : 0;
+}
+
+bool fake_host_run(struct fake_host *h, int (*fn)(struct fake_host *h,
+                                                  void *arg,
+                                                  struct snap_err *err),
+                   void *arg, enum fake_doom doom, unsigned n, int errnum,
+                   struct fake_outcome *out)
+{
+    int status = 0;
+    pid_t pid;
+
+    if (!shared)
+        shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    memset(shared, 0, sizeof(*shared));
+    the_doom = doom;
+    the_call = n;
+    the_errno = errnum;
+    fflush(NULL);
+    pid = fork();
+    if (!pid) {
+        struct snap_err err = SNAP_ERR_INIT;
+
+        snap_fault_hook = hook;
+        shared->rc = fake_host_attach(h, &err);
+        if (!shared->rc)
+            shared->rc = fn(h, arg, &err);
+        fake_host_detach(h);
+        snprintf(shared->msg, sizeof(shared->msg), "%s", err.msg);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    *out = *shared;
+    out->died = WIFEXITED(status) && WEXITSTATUS(status) == DEATH_STATUS;
+    if (!out->died && (!WIFEXITED(status) || WEXITSTATUS(status))) {
+        fprintf(stderr, "the operation crashed (status %#x) at %s\n", status,
+                out->doomed);
+        abort();
+    }
+    return out->doomed[0] != '\0';
+}
+
+int fake_host_create(struct fake_host *h, void *arg, struct snap_err *err)
+{
+    int rc;
+    struct snap_create_plan p;
+    struct snap_create_result r;
+
+    rc = snap_create_plan_make(&h->env, arg, false, &p, err);
+    if (rc)
+        return rc;
+    rc = snap_create_run(&h->env, arg, &p, &r, err);
+    snap_create_result_dispose(&r);
+    snap_create_plan_dispose(&p);
+    return rc;
+}
+
+int fake_host_revert(struct fake_host *h, void *arg, struct snap_err *err)
+{
+    int rc;
+    struct snap_revert_plan p;
+    struct snap_revert_result r;
+
+    rc = snap_revert_plan_make(&h->env, arg, false, &p, err);
+    if (rc)
+        return rc;
+    rc = snap_revert_run(&h->env, arg, &p, &r, err);
+    snap_revert_result_dispose(&r);
+    snap_revert_plan_dispose(&p);
+    return rc;
+}
+
+int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err)
+{
+    int rc;
+    char *what = NULL;
+    struct snap_store s = SNAP_STORE_INIT;
+
+    rc = snap_store_open(&s, h->root, FAKE_UUID, true, err);
+    if (!rc)
+        rc = snap_store_lock(&s, false, "recover", NULL, err);
+    if (!rc)
+        rc = snap_recover(&h->env, &s, false, &what, err);
+    if (did)
+        *(int *)did = what != NULL;
+    free(what);
+    snap_store_close(&s);
+    return rc;
+}
+
+/* ---- what is in the store ---- */
+
+static struct snap_buf *listing;
+static size_t root_len;
+
+static int list_one(const char *path, const struct stat *st, int type,
+                    struct FTW *ftw)
+{
+    const char *base = path + ftw->base;
+
+    (void)st;
+    if (type == FTW_F && strcmp(base, "lock") && strcmp(base, "state.json"))
+        snap_buf_addf(listing, "%s%s", listing->len ? " " : "",
+                      path + root_len + 38);
+    return 0;
+}
+
+char *fake_host_files(const struct fake_host *h)
+{
+    struct snap_buf b = { 0 };
+
+    listing = &b;
+    root_len = strlen(h->root);
+    nftw(h->root, list_one, 16, FTW_PHYS);
+    return b.data ? b.data : snap_strdup("");
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A whole host made of fakes: hypervisor, images, a store in a folder of its
+ * own, and what the crash tier does with it: run an operation in a process
+ * that fails, or dies, at its n-th call to the outside, and look at what is
+ * left.
+ */
+#ifndef TESTS_FAKES_FAKE_HOST_H
+#define TESTS_FAKES_FAKE_HOST_H
+
+#include "core/env.h"
+#include "core/request.h"
+#include "fakes/fake_disk.h"
+#include "fakes/fake_hyp.h"
+
+#define FAKE_UUID "11111111-2222-3333-4444-555555555555"
+
+enum fake_doom { DOOM_NONE, DOOM_ERRNO, DOOM_DEATH };
+
+struct fake_host {
+    struct fake_world *world;
+    struct fake_store *disks;
+    char root[64];                  /* of the store; on a memory file system
+                                     * where there is one */
+    struct snap_env env;
+    char said[4096];                /* notes and warnings, a line each */
+    struct snap_log log;
+};
+
+/* vm1 with xvda (qcow2 /img/a.qcow2) and xvdb (raw /img/b.img), running. */
+void fake_host_init(struct fake_host *h);
+void fake_host_dispose(struct fake_host *h);
+/* Open and close the hypervisor for one operation. */
+int fake_host_attach(struct fake_host *h, struct snap_err *err);
+void fake_host_detach(struct fake_host *h);
+
+struct fake_outcome {
+    bool died;
+    int rc;
+    unsigned calls;                 /* to the outside, until the end */
+    char msg[SNAP_ERR_MAX];
+    char doomed[160];               /* the call that was hit */
+};
+
+/* Run fn in a child.  At its n-th call to the outside (1-based; 0: never) it
+ * gets errnum or ends.  True if that call was reached. */
+bool fake_host_run(struct fake_host *h, int (*fn)(struct fake_host *h,
+                                                  void *arg,
+                                                  struct snap_err *err),
+                   void *arg, enum fake_doom doom, unsigned n, int errnum,
+                   struct fake_outcome *out);
+
+/* Operations for fake_host_run(); arg: struct snap_create_req *, struct
+ * snap_revert_req *, and int * for recover (set to 1 if there was anything to
+ * do). */
+int fake_host_create(struct fake_host *h, void *req, struct snap_err *err);
+int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
+int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err);
+
+/* Files of the store but its lock and state: a list with a space between;
+ * caller frees. */
+char *fake_host_files(const struct fake_host *h);
+
+#endif /* TESTS_FAKES_FAKE_HOST_H */
