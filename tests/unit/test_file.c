@@ -3,11 +3,12 @@
  * Files survive: every call is made to fail in turn, and each time what was
  * there before is whole and nothing else is left over.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <dirent.h>
 #include <errno.h>

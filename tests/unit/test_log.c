@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* What reaches the sink: one safe line, at its level, of any length. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <errno.h>
 #include <string.h>
@@ -61,8 +62,8 @@ static void it_is_safe_to_print(void **state)
     struct snap_log log = { listen_to, &h };
 
     (void)state;
-    snap_say(&log, SNAP_LOG_NOTE, "%s", "a\rb\033]0;x\a\xc2\x9bc\xfe ü\n");
-    assert_string_equal(h.msg, "a?b?]0;x???c? ü");
+    snap_say(&log, SNAP_LOG_NOTE, "%s", "a\rb\033]0;x\a\xc2\x9bq\xfe ü\n");
+    assert_string_equal(h.msg, "a?b?]0;x???q? ü");
     snap_free(&h.msg);
 }
 

@@ -4,11 +4,12 @@
  * wrong turn must end in its own error code, with a message that names the
  * peer or the command, in time, and with a connection that is known dead.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,11 +3,12 @@
  * Tools that succeed, fail, talk too much, hang, and leave things behind.
  * The test program is its own tool: run with a first argument it plays it.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <dirent.h>
 #include <errno.h>
