@@ -83,12 +83,20 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          bool no_metadata, const char *op_id,
                          struct snap_err *err)
 {
+    int rc;
     size_t i;
     struct snap_disk_ctx ctx;
+    struct snap_domain dom = { 0 };
+    struct snap_qmp *qmp = NULL;
+    struct snap_err ignored = SNAP_ERR_INIT;
 
+    /* What is in an image that QEMU has open, only QEMU may change.  Without
+     * it (the domain may be gone again) the drivers say what they leave. */
+    if (!env->ops->find_uuid(env->hyp, rec->domain_uuid, &dom, &ignored))
+        env->ops->qmp_open(env->hyp, &dom, &qmp, &ignored);
     /* Not the new domain's id: its own use of a leaf must count, too, when
      * it is asked who has a file that is about to go. */
-    snap_ctx_init(&ctx, env, UINT32_MAX, NULL, op_id);
+    snap_ctx_init(&ctx, env, UINT32_MAX, qmp, op_id);
     for (i = 0; i < rec->n_parts; i++) {
         struct snap_part *part = &rec->parts[i];
         struct snap_err e = SNAP_ERR_INIT;
@@ -101,7 +109,10 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
     }
     snap_set(&state->current, no_metadata ? NULL : rec->name);
     snap_set(&state->domain_name, rec->domain_name);
-    return snap_state_save(s, state, err);
+    rc = snap_state_save(s, state, err);
+    snap_qmp_close(qmp);
+    snap_domain_dispose(&dom);
+    return rc;
 }
 
 int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
