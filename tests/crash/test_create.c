@@ -24,7 +24,7 @@ struct kind {
     const char *name;
     enum snap_disk_type type;
     bool memory;
-    bool paused;                    /* --paused */
+    bool paused; /* --paused */
 };
 
 static const struct kind kinds[] = {
@@ -71,15 +71,14 @@ static void check_after(struct fake_host *h, const struct kind *k,
         fail_msg("%s, %s %u: %s", k->name, when, n, w);
     fake_host_run(h, fake_host_recover, &did, DOOM_NONE, 0, 0, &out);
     if (out.rc || did)
-        fail_msg("%s, %s %u: a second recover: %s", k->name, when, n,
-                 out.msg);
+        fail_msg("%s, %s %u: a second recover: %s", k->name, when, n, out.msg);
 
     before_take(&b2, h);
     if (there) {
         w = check_record(h, "s1", k->memory, b, &there);
         if (w)
-            fail_msg("%s, %s %u, after the guest wrote: %s", k->name, when,
-                     n, w);
+            fail_msg("%s, %s %u, after the guest wrote: %s", k->name, when, n,
+                     w);
     }
     ask(&req, k);
     req.name = (char *)"s2";
@@ -157,8 +156,8 @@ static void test_errno_everywhere(void **state)
                 if (out.rc == SNAP_RECOVER) {
                     struct fake_outcome again;
 
-                    fake_host_run(&h, fake_host_recover, NULL, DOOM_NONE, 0,
-                                  0, &again);
+                    fake_host_run(&h, fake_host_recover, NULL, DOOM_NONE, 0, 0,
+                                  &again);
                     if (again.rc)
                         fail_msg("%s, %s: recover: %s", kinds[i].name, when,
                                  again.msg);

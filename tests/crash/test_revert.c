@@ -24,7 +24,7 @@ struct kind {
     const char *name;
     enum snap_disk_type type;
     bool memory;
-    bool off;                       /* the domain is gone before */
+    bool off; /* the domain is gone before */
 };
 
 static const struct kind kinds[] = {
@@ -36,9 +36,9 @@ static const struct kind kinds[] = {
 struct scene {
     struct fake_host h;
     const struct kind *k;
-    struct before at;               /* the snapshot's instant */
-    struct before last;             /* what the guest had last */
-    char *path_a, *path_b;          /* its images then */
+    struct before at; /* the snapshot's instant */
+    struct before last; /* what the guest had last */
+    char *path_a, *path_b; /* its images then */
 };
 
 static void scene_init(struct scene *s, const struct kind *k)
@@ -86,8 +86,7 @@ static void revert_req(struct snap_revert_req *req)
     req->no_wait = true;
 }
 
-static void check_end(struct scene *s, bool must_be_reverted,
-                      const char *when)
+static void check_end(struct scene *s, bool must_be_reverted, const char *when)
 {
     struct fake_host *h = &s->h;
     struct fake_domain *d = fake_domain_find(h->world, "vm1");
@@ -106,7 +105,8 @@ static void check_end(struct scene *s, bool must_be_reverted,
         if (fake_store_content(h->disks, s->path_a) != s->last.a ||
             fake_store_content(h->disks, s->path_b) != s->last.b)
             fail_msg("%s, %s: not reverted, and the disks are not what they "
-                     "were", s->k->name, when);
+                     "were",
+                     s->k->name, when);
     } else {
         reverted = fake_store_read(h->disks, d->domid, "xvda") == s->at.a;
         w = check_guest(h, reverted ? &s->at : &s->last);

@@ -16,10 +16,10 @@
 
 static char why[512];
 
-#define WRONG(...)                                                       \
-    do {                                                                 \
-        snprintf(why, sizeof(why), __VA_ARGS__);                         \
-        return why;                                                      \
+#define WRONG(...)                               \
+    do {                                         \
+        snprintf(why, sizeof(why), __VA_ARGS__); \
+        return why;                              \
     } while (0)
 
 void before_take(struct before *b, struct fake_host *h)
@@ -31,9 +31,8 @@ void before_take(struct before *b, struct fake_host *h)
     b->tick = d->tick;
 }
 
-static const char *check_disk(struct fake_host *h,
-                              const struct fake_domain *d, const char *vdev,
-                              uint64_t content)
+static const char *check_disk(struct fake_host *h, const struct fake_domain *d,
+                              const char *vdev, uint64_t content)
 {
     const char *active = fake_store_active(h->disks, d->domid, vdev);
     char *named = fake_domain_path(d, vdev);
@@ -84,8 +83,8 @@ static const char *check_part(struct fake_host *h, const struct snap_part *p,
 {
     uint64_t want = snap_streq(p->vdev, "xvda") ? b->a : b->b;
     uint64_t have = p->type == SNAP_DISK_EXTERNAL
-        ? fake_store_content(h->disks, p->frozen_path)
-        : fake_store_snap(h->disks, p->frozen_path, p->tag);
+                        ? fake_store_content(h->disks, p->frozen_path)
+                        : fake_store_snap(h->disks, p->frozen_path, p->tag);
 
     if (have != want)
         WRONG("%s: the snapshot holds %llu, the guest had %llu", p->vdev,
@@ -159,9 +158,8 @@ const char *check_record(struct fake_host *h, const char *name, bool memory,
             w = check_part(h, &r.parts[i], b);
             keep[k++] = r.parts[i].frozen_path;
             if (r.parts[i].type == SNAP_DISK_INTERNAL)
-                tags[t++] = made[m++] = snap_printf("%s@%s",
-                                                    r.parts[i].frozen_path,
-                                                    r.parts[i].tag);
+                tags[t++] = made[m++] = snap_printf(
+                    "%s@%s", r.parts[i].frozen_path, r.parts[i].tag);
         }
         if (!w && memory && r.has_memory)
             w = check_memory(h, &r);

@@ -10,7 +10,7 @@
 
 /* What the guest had before the operation. */
 struct before {
-    uint64_t a, b;                  /* content of xvda and xvdb */
+    uint64_t a, b; /* content of xvda and xvdb */
     uint64_t tick;
 };
 

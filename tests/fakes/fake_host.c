@@ -121,9 +121,9 @@ static int hook(const char *layer, const char *what)
     return the_doom == DOOM_ERRNO ? the_errno : 0;
 }
 
-bool fake_host_run(struct fake_host *h, int (*fn)(struct fake_host *h,
-                                                  void *arg,
-                                                  struct snap_err *err),
+bool fake_host_run(struct fake_host *h,
+                   int (*fn)(struct fake_host *h, void *arg,
+                             struct snap_err *err),
                    void *arg, enum fake_doom doom, unsigned n, int errnum,
                    struct fake_outcome *out)
 {

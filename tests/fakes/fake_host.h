@@ -20,10 +20,10 @@ enum fake_doom { DOOM_NONE, DOOM_ERRNO, DOOM_DEATH };
 struct fake_host {
     struct fake_world *world;
     struct fake_store *disks;
-    char root[64];                  /* of the store; on a memory file system
+    char root[64]; /* of the store; on a memory file system
                                      * where there is one */
     struct snap_env env;
-    char said[4096];                /* notes and warnings, a line each */
+    char said[4096]; /* notes and warnings, a line each */
     struct snap_log log;
 };
 
@@ -37,16 +37,16 @@ void fake_host_detach(struct fake_host *h);
 struct fake_outcome {
     bool died;
     int rc;
-    unsigned calls;                 /* to the outside, until the end */
+    unsigned calls; /* to the outside, until the end */
     char msg[SNAP_ERR_MAX];
-    char doomed[160];               /* the call that was hit */
+    char doomed[160]; /* the call that was hit */
 };
 
 /* Run fn in a child.  At its n-th call to the outside (1-based; 0: never) it
  * gets errnum or ends.  True if that call was reached. */
-bool fake_host_run(struct fake_host *h, int (*fn)(struct fake_host *h,
-                                                  void *arg,
-                                                  struct snap_err *err),
+bool fake_host_run(struct fake_host *h,
+                   int (*fn)(struct fake_host *h, void *arg,
+                             struct snap_err *err),
                    void *arg, enum fake_doom doom, unsigned n, int errnum,
                    struct fake_outcome *out);
 

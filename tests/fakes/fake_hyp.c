@@ -100,8 +100,7 @@ static void add_disk(struct snap_json *disks, const char *spec)
 }
 
 struct fake_domain *fake_domain_add(struct fake_world *w, const char *name,
-                                    const char *uuid,
-                                    const char *const *disks)
+                                    const char *uuid, const char *const *disks)
 {
     struct fake_domain *d = slot(w);
     struct snap_json *j = snap_json_object(), *c = snap_json_object();
@@ -283,10 +282,10 @@ static struct fake_domain *mine(struct snap_hyp *h,
     return NULL;
 }
 
-#define MINE(f)                                                          \
-    struct fake_domain *f = mine(h, dom);                                \
-    if (!f)                                                              \
-        return snap_fail(err, SNAP_NOTFOUND, "domain %u is gone", dom->domid)
+#define MINE(f)                           \
+    struct fake_domain *f = mine(h, dom); \
+    if (!f)                               \
+    return snap_fail(err, SNAP_NOTFOUND, "domain %u is gone", dom->domid)
 
 static int f_config(struct snap_hyp *h, const struct snap_domain *dom,
                     char **json_r, struct snap_err *err)
@@ -317,8 +316,8 @@ static int f_disks(struct snap_hyp *h, const struct snap_domain *dom,
     return rc;
 }
 
-static int f_image_user(struct snap_hyp *h, const char *path,
-                        uint32_t except, char **who_r, struct snap_err *err)
+static int f_image_user(struct snap_hyp *h, const char *path, uint32_t except,
+                        char **who_r, struct snap_err *err)
 {
     int rc;
     size_t i, k;
@@ -343,8 +342,7 @@ static int f_image_user(struct snap_hyp *h, const char *path,
     return 0;
 }
 
-static int f_free_mem(struct snap_hyp *h, uint64_t *kb_r,
-                      struct snap_err *err)
+static int f_free_mem(struct snap_hyp *h, uint64_t *kb_r, struct snap_err *err)
 {
     int rc;
 

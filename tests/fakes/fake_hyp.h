@@ -12,7 +12,7 @@
 #include "core/hyp_ops.h"
 
 #define FAKE_DOMAINS 8
-#define FAKE_CONFIG 8192
+#define FAKE_CONFIG  8192
 
 struct fake_domain {
     bool exists;
@@ -22,19 +22,19 @@ struct fake_domain {
     enum snap_guest_type type;
     bool paused, suspended, shutdown, dying;
     bool no_suspend, no_live, passthrough, stubdom;
-    bool monitor_held;              /* stopped over the window */
+    bool monitor_held; /* stopped over the window */
     pid_t monitor_pid;
     uint64_t mem_kb;
-    uint64_t tick;                  /* what its memory holds */
-    char config[FAKE_CONFIG];       /* libxl's JSON */
+    uint64_t tick; /* what its memory holds */
+    char config[FAKE_CONFIG]; /* libxl's JSON */
 };
 
 struct fake_world {
     struct fake_domain dom[FAKE_DOMAINS];
     uint32_t next_domid;
     uint64_t free_kb;
-    unsigned resumes;               /* of guests that were not suspended */
-    bool bad;                       /* an op was called in a wrong state */
+    unsigned resumes; /* of guests that were not suspended */
+    bool bad; /* an op was called in a wrong state */
     char why_bad[128];
     /* What QEMU does when a domain comes and goes; set by the test. */
     void (*started)(void *opaque, const struct fake_domain *d,

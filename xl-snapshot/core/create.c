@@ -52,25 +52,25 @@ struct run {
     struct snap_guardian guardian;
     struct snap_memfile mem;
     double stopped_ms;
-    bool taken;                     /* the disks are switched */
+    bool taken; /* the disks are switched */
 };
 
 static int interrupted(const struct run *r, struct snap_err *err)
 {
     if (r->env->interrupted && r->env->interrupted())
-        return snap_fail(err, SNAP_INTR, "interrupted; %s runs as before and "
-                         "nothing was changed", r->p->dom.name);
+        return snap_fail(err, SNAP_INTR,
+                         "interrupted; %s runs as before and "
+                         "nothing was changed",
+                         r->p->dom.name);
     return 0;
 }
 
 static int begin(struct run *r, struct snap_err *err)
 {
     int rc;
-    struct snap_json *plan = snap_commit_plan_json(&r->p->rec, &r->p->dom,
-                                                   r->p->op_id,
-                                                   r->req->no_metadata
-                                                   ? r->req->output : NULL,
-                                                   r->req->paused);
+    struct snap_json *plan = snap_commit_plan_json(
+        &r->p->rec, &r->p->dom, r->p->op_id,
+        r->req->no_metadata ? r->req->output : NULL, r->req->paused);
     char *path = snap_store_journal_path(&r->p->store);
 
     rc = snap_journal_begin(&r->journal, path, "create", plan, err);
@@ -124,13 +124,14 @@ static int stop_guest(struct run *r, struct snap_err *err)
 
     if (!p->rec.has_memory) {
         r->stopped_ms = snap_now_ms();
-        return p->paused_before ? 0 : r->env->ops->pause(r->env->hyp, &p->dom,
-                                                         err);
+        return p->paused_before
+                   ? 0
+                   : r->env->ops->pause(r->env->hyp, &p->dom, err);
     }
     snap_watch_start(&watch, r->env->progress, "saving memory", r->mem.fd,
                      p->dom.mem_kb * 1024);
-    rc = r->env->ops->save(r->env->hyp, &p->dom, p->rec.config_json,
-                           r->mem.fd, p->rec.live, &res, err);
+    rc = r->env->ops->save(r->env->hyp, &p->dom, p->rec.config_json, r->mem.fd,
+                           p->rec.live, &res, err);
     snap_watch_stop(&watch);
     r->stopped_ms = res.stopped_ms;
     if (!rc)
@@ -243,15 +244,18 @@ static char *stale_hint(const struct snap_record *rec)
         if (!snap_part_moves(p))
             continue;
         if (snap_streq(p->path, p->active_path))
-            snap_buf_addf(&b, "%s%s: in %s's xl.cfg, change the format of %s "
-                          "to %s", b.len ? "\n" : "", p->vdev,
-                          rec->domain_name, p->path, p->active_format);
+            snap_buf_addf(&b,
+                          "%s%s: in %s's xl.cfg, change the format of %s "
+                          "to %s",
+                          b.len ? "\n" : "", p->vdev, rec->domain_name,
+                          p->path, p->active_format);
         else
-            snap_buf_addf(&b, "%s%s: %s is frozen now; in %s's xl.cfg, "
+            snap_buf_addf(&b,
+                          "%s%s: %s is frozen now; in %s's xl.cfg, "
                           "change this disk to format=%s, target=%s "
-                          "(--keep-path avoids this)", b.len ? "\n" : "",
-                          p->vdev, p->path, rec->domain_name,
-                          p->active_format, p->active_path);
+                          "(--keep-path avoids this)",
+                          b.len ? "\n" : "", p->vdev, p->path,
+                          rec->domain_name, p->active_format, p->active_path);
     }
     return b.data;
 }
@@ -274,9 +278,10 @@ static int abandon(struct run *r, struct snap_err *err)
         rc = snap_journal_end(&r->journal, &e);
     if (rc) {
         snap_journal_dispose(&r->journal);
-        snap_err_append(err, "tidying up also failed: %s; it is done by the "
-                        "next snapshot command for %s", e.msg,
-                        r->p->dom.name);
+        snap_err_append(err,
+                        "tidying up also failed: %s; it is done by the "
+                        "next snapshot command for %s",
+                        e.msg, r->p->dom.name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
     }
@@ -290,7 +295,9 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
     int rc;
     double started = snap_now_ms();
     struct run r = {
-        .env = env, .req = req, .p = p,
+        .env = env,
+        .req = req,
+        .p = p,
         .journal = SNAP_JOURNAL_INIT,
         .guardian = SNAP_GUARDIAN_INIT,
         .mem = SNAP_MEMFILE_INIT,
@@ -315,9 +322,11 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
         rc = snap_commit(env, &p->store, &p->rec, &r.mem,
                          req->no_metadata ? req->output : NULL, err);
     if (rc) {
-        snap_err_append(err, "the disks of %s are snapshotted and it runs on "
+        snap_err_append(err,
+                        "the disks of %s are snapshotted and it runs on "
                         "the new images; the next snapshot command for it "
-                        "completes or repairs the record", p->dom.name);
+                        "completes or repairs the record",
+                        p->dom.name);
         err->rc = rc = SNAP_RECOVER;
         snap_journal_dispose(&r.journal);
         goto out;
@@ -341,7 +350,8 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
         res->monitor_note = snap_printf("%s has no xl daemon watching it "
                                         "(and had none before): a reboot or "
                                         "poweroff in the guest is not acted "
-                                        "on", p->dom.name);
+                                        "on",
+                                        p->dom.name);
     if (req->no_metadata)
         res->output = snap_strdup(req->output);
     res->total_ms = snap_now_ms() - started;

@@ -14,14 +14,14 @@
 /* Everything decided, nothing done. */
 struct snap_create_plan {
     struct snap_domain dom;
-    struct snap_store store;        /* locked */
-    struct snap_record rec;         /* parts probed; outcome planned */
-    char **notes;                   /* "xvdc: CD-ROM, left out"; for people */
+    struct snap_store store; /* locked */
+    struct snap_record rec; /* parts probed; outcome planned */
+    char **notes; /* "xvdc: CD-ROM, left out"; for people */
     size_t n_notes;
-    uint64_t space_needed;          /* bytes for the memory image */
+    uint64_t space_needed; /* bytes for the memory image */
     uint64_t space_free;
     bool paused_before;
-    struct snap_qmp *qmp;           /* held open over the window, or NULL */
+    struct snap_qmp *qmp; /* held open over the window, or NULL */
     char op_id[17];
     struct snap_state state;
 };
@@ -34,11 +34,11 @@ int snap_create_plan_make(struct snap_env *env,
                           struct snap_create_plan *p, struct snap_err *err);
 
 struct snap_create_result {
-    double window_ms;               /* guest's standstill */
+    double window_ms; /* guest's standstill */
     double total_ms;
-    char *stale_path_hint;          /* which lines of xl.cfg go stale; NULL */
-    char *monitor_note;             /* no daemon watches this domain; NULL */
-    char *output;                   /* file of --output that was written */
+    char *stale_path_hint; /* which lines of xl.cfg go stale; NULL */
+    char *monitor_note; /* no daemon watches this domain; NULL */
+    char *output; /* file of --output that was written */
 };
 void snap_create_result_dispose(struct snap_create_result *r);
 

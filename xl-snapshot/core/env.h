@@ -21,13 +21,13 @@ struct snap_progress {
 
 struct snap_env {
     const struct snap_hyp_ops *ops;
-    struct snap_hyp *hyp;           /* opened by the command */
+    struct snap_hyp *hyp; /* opened by the command */
     const struct snap_disk_driver *const *drivers;
     snap_cfg_parse_fn *cfg_parse;
     const struct snap_log *log;
-    const struct snap_progress *progress;   /* or NULL */
+    const struct snap_progress *progress; /* or NULL */
     const char *store_root;
-    const char *self_exe;           /* for the guardian; NULL: none started */
+    const char *self_exe; /* for the guardian; NULL: none started */
     /* non-zero once the user asked us to stop (Ctrl-C); looked at between
      * steps, before the commit point only.  May be NULL. */
     int (*interrupted)(void);

@@ -20,10 +20,10 @@
 #include "lib/fault.h"
 #include "lib/mem.h"
 
-#define READY 'r'
-#define DONE 'd'
-#define READY_WAIT_MS 5000
-#define RESCUE_TRIES 20
+#define READY           'r'
+#define DONE            'd'
+#define READY_WAIT_MS   5000
+#define RESCUE_TRIES    20
 #define RESCUE_PAUSE_MS 250
 
 /* Runs between fork and exec: async-signal-safe calls only. */
@@ -46,8 +46,12 @@ int snap_guardian_start(struct snap_env *env, const struct snap_domain *dom,
     int rc, fault;
     int down[2] = { -1, -1 }, up[2] = { -1, -1 };
     char monitor[16], uuid[37];
-    char *argv[] = { (char *)"xl-snapshot", (char *)"--guardian", uuid,
-                     monitor, (char *)(dom->paused ? "1" : "0"), NULL };
+    char *argv[] = { (char *)"xl-snapshot",
+                     (char *)"--guardian",
+                     uuid,
+                     monitor,
+                     (char *)(dom->paused ? "1" : "0"),
+                     NULL };
     struct pollfd p;
     pid_t pid;
     char c = 0;
@@ -84,7 +88,8 @@ int snap_guardian_start(struct snap_env *env, const struct snap_domain *dom,
         waitpid(pid, NULL, 0);
         rc = snap_fail(err, SNAP_FAIL,
                        "the guardian of the guest (%s --guardian) did not "
-                       "start", env->self_exe);
+                       "start",
+                       env->self_exe);
         goto out;
     }
     g->pid = pid;

@@ -13,10 +13,13 @@
 #include "core/env.h"
 
 struct snap_guardian {
-    pid_t pid;                      /* 0: none */
-    int fd;                         /* write end; -1 */
+    pid_t pid; /* 0: none */
+    int fd; /* write end; -1 */
 };
-#define SNAP_GUARDIAN_INIT { .fd = -1 }
+#define SNAP_GUARDIAN_INIT \
+    {                      \
+        .fd = -1           \
+    }
 
 /* Start it and wait (5 s at most) until it is ready.  Guest running.
  * env->self_exe NULL: nothing is started, and that is success. */

@@ -20,7 +20,7 @@
 #include "lib/qmp.h"
 #include "lib/rc.h"
 
-struct snap_hyp;                    /* a connection to the hypervisor */
+struct snap_hyp; /* a connection to the hypervisor */
 
 enum snap_guest_type { SNAP_GUEST_PV, SNAP_GUEST_PVH, SNAP_GUEST_HVM };
 const char *snap_guest_type_name(enum snap_guest_type t); /* core/model.c */
@@ -29,52 +29,52 @@ const char *snap_guest_type_name(enum snap_guest_type t); /* core/model.c */
 struct snap_domain {
     uint32_t domid;
     char *name;
-    char uuid[37];                  /* lower case, with dashes */
+    char uuid[37]; /* lower case, with dashes */
     enum snap_guest_type type;
-    bool paused;                    /* by the toolstack */
-    bool suspended;                 /* shut down with reason suspend */
-    bool shutdown;                  /* shut down for any other reason */
+    bool paused; /* by the toolstack */
+    bool suspended; /* shut down with reason suspend */
+    bool shutdown; /* shut down for any other reason */
     bool dying;
-    uint64_t mem_kb;                /* memory it holds now: size of a save */
-    bool can_suspend;               /* else why_no_suspend says why */
+    uint64_t mem_kb; /* memory it holds now: size of a save */
+    bool can_suspend; /* else why_no_suspend says why */
     char *why_no_suspend;
-    bool can_live;                  /* else why_no_live says why */
+    bool can_live; /* else why_no_live says why */
     char *why_no_live;
-    bool passthrough;               /* has PCI devices assigned */
-    bool stubdom;                   /* its device model is a stub domain */
-    pid_t qemu_pid;                 /* 0: none known */
-    pid_t monitor_pid;              /* the xl daemon watching it; 0: none */
+    bool passthrough; /* has PCI devices assigned */
+    bool stubdom; /* its device model is a stub domain */
+    pid_t qemu_pid; /* 0: none known */
+    pid_t monitor_pid; /* the xl daemon watching it; 0: none */
 };
-void snap_domain_dispose(struct snap_domain *d);          /* core/model.c */
+void snap_domain_dispose(struct snap_domain *d); /* core/model.c */
 
 /* One virtual disk as its backend has it now. */
 struct snap_vbd {
-    char *vdev;                     /* "xvda", "hda" */
-    char *path;                     /* image the backend has; "" if empty */
-    char *format;                   /* libxl's word: raw qcow2 vhd qcow qed empty */
-    char *backend;                  /* qdisk phy tap standalone */
-    char *script;                   /* block script, or NULL */
+    char *vdev; /* "xvda", "hda" */
+    char *path; /* image the backend has; "" if empty */
+    char *format; /* libxl's word: raw qcow2 vhd qcow qed empty */
+    char *backend; /* qdisk phy tap standalone */
+    char *script; /* block script, or NULL */
     uint32_t backend_domid;
-    int frontend_state;             /* XenbusState; 4 is connected */
+    int frontend_state; /* XenbusState; 4 is connected */
     bool readonly;
     bool cdrom;
     bool virtio;
 };
-void snap_vbd_dispose(struct snap_vbd *v);                /* core/model.c */
+void snap_vbd_dispose(struct snap_vbd *v); /* core/model.c */
 
-struct snap_active {                /* a disk's new active image */
+struct snap_active { /* a disk's new active image */
     const char *vdev;
     const char *path;
-    const char *format;             /* libxl's word */
+    const char *format; /* libxl's word */
 };
 
 struct snap_save_result {
-    double stopped_ms;              /* snap_now_ms() when the guest stopped */
-    uint64_t bytes;                 /* file size afterwards */
+    double stopped_ms; /* snap_now_ms() when the guest stopped */
+    uint64_t bytes; /* file size afterwards */
 };
 
 struct snap_hyp_ops {
-    const char *name;               /* "libxl 4.17", "fake" */
+    const char *name; /* "libxl 4.17", "fake" */
 
     int (*open)(const struct snap_log *log, struct snap_hyp **h_r,
                 struct snap_err *err);

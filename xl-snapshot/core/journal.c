@@ -45,8 +45,7 @@ static int append(struct snap_journal *j, const char *step,
     if (data)
         snap_json_set(line, "data", snap_json_copy(data));
     text = snap_json_text(line, false);
-    full = snap_printf("%016" PRIx64 " %s\n", fnv1a(text, strlen(text)),
-                       text);
+    full = snap_printf("%016" PRIx64 " %s\n", fnv1a(text, strlen(text)), text);
 
     rc = snap_write_all(j->fd, full, strlen(full), j->path, err);
     if (rc)
@@ -156,7 +155,8 @@ static bool parse_line(const char *line, size_t len,
         e->op = snap_strdup(op);
         e->step = snap_strdup(step);
         e->data = snap_json_get(j, "data")
-                  ? snap_json_copy(snap_json_get(j, "data")) : NULL;
+                      ? snap_json_copy(snap_json_get(j, "data"))
+                      : NULL;
         ok = true;
     }
     snap_json_free(j);
@@ -179,14 +179,14 @@ int snap_journal_read(const char *path, struct snap_journal_entry **e_r,
     for (p = text; p < end; p = nl + 1) {
         nl = memchr(p, '\n', end - p);
         if (!nl)
-            break;                  /* torn last line */
+            break; /* torn last line */
         e = snap_realloc(e, n + 1, sizeof(*e));
         memset(&e[n], 0, sizeof(*e));
         if (!parse_line(p, nl - p, &e[n])) {
             if (nl + 1 == end)
                 break;
-            rc = snap_fail(err, SNAP_CORRUPT,
-                           "%s: line %zu is damaged", path, n + 1);
+            rc = snap_fail(err, SNAP_CORRUPT, "%s: line %zu is damaged", path,
+                           n + 1);
             goto out;
         }
         n++;
@@ -215,9 +215,8 @@ void snap_journal_entries_free(struct snap_journal_entry *e, size_t n)
     free(e);
 }
 
-const struct snap_journal_entry *
-snap_journal_find(const struct snap_journal_entry *e, size_t n,
-                  const char *step)
+const struct snap_journal_entry *snap_journal_find(
+    const struct snap_journal_entry *e, size_t n, const char *step)
 {
     size_t i;
 

@@ -14,15 +14,18 @@
 #include "lib/json.h"
 #include "lib/rc.h"
 
-#define SNAP_JOURNAL_MAX (32u << 20)    /* bytes */
+#define SNAP_JOURNAL_MAX (32u << 20) /* bytes */
 
 struct snap_journal {
-    int fd;                         /* -1: none */
+    int fd; /* -1: none */
     char *path;
-    const char *op;                 /* static */
+    const char *op; /* static */
     unsigned seq;
 };
-#define SNAP_JOURNAL_INIT { .fd = -1 }
+#define SNAP_JOURNAL_INIT \
+    {                     \
+        .fd = -1          \
+    }
 
 /* Begin: the file must not exist (SNAP_RECOVER if it does).  plan is written
  * as step "plan", durably, before this returns.  plan stays the caller's. */
@@ -43,15 +46,14 @@ void snap_journal_dispose(struct snap_journal *j);
 struct snap_journal_entry {
     char *op;
     char *step;
-    struct snap_json *data;         /* or NULL */
+    struct snap_json *data; /* or NULL */
 };
 /* SNAP_NOTFOUND if there is none.  An empty or wholly torn one gives zero
  * entries: its operation had not begun to act. */
 int snap_journal_read(const char *path, struct snap_journal_entry **e_r,
                       size_t *n_r, struct snap_err *err);
 void snap_journal_entries_free(struct snap_journal_entry *e, size_t n);
-const struct snap_journal_entry *
-snap_journal_find(const struct snap_journal_entry *e, size_t n,
-                  const char *step);
+const struct snap_journal_entry *snap_journal_find(
+    const struct snap_journal_entry *e, size_t n, const char *step);
 
 #endif /* SNAP_CORE_JOURNAL_H */

@@ -37,8 +37,10 @@ int snap_memfile_create(struct snap_memfile *m, const char *path,
     m->part = snap_printf("%s.part", path);
 
     if (snap_file_exists(path)) {
-        rc = snap_fail(err, SNAP_EXISTS, "memory image %s exists already; "
-                       "choose another name or remove it", path);
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "memory image %s exists already; "
+                       "choose another name or remove it",
+                       path);
         goto out;
     }
     snap_file_remove(m->part, &ignored);
@@ -49,9 +51,10 @@ int snap_memfile_create(struct snap_memfile *m, const char *path,
     if (!fault && fallocate(m->fd, FALLOC_FL_KEEP_SIZE, 0, need))
         fault = errno;
     if (fault && fault != EOPNOTSUPP && fault != ENOSYS) {
-        rc = snap_fail_errno(err, SNAP_IO, fault, "%s: setting aside %llu MB "
-                             "for the memory image", m->part,
-                             (unsigned long long)need >> 20);
+        rc = snap_fail_errno(err, SNAP_IO, fault,
+                             "%s: setting aside %llu MB "
+                             "for the memory image",
+                             m->part, (unsigned long long)need >> 20);
         goto out;
     }
     rc = 0;
@@ -86,7 +89,9 @@ int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
                       uint64_t size, char hash_r[33], struct snap_err *err)
 {
     struct tick t = {
-        .env = env, .what = "checking the memory image", .total = size,
+        .env = env,
+        .what = "checking the memory image",
+        .total = size,
         .next = snap_now_ms() + 1000,
     };
 

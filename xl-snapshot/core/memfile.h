@@ -10,11 +10,14 @@
 #include "core/env.h"
 
 struct snap_memfile {
-    int fd;                         /* -1 */
-    char *path;                     /* final */
-    char *part;                     /* while being written */
+    int fd; /* -1 */
+    char *path; /* final */
+    char *part; /* while being written */
 };
-#define SNAP_MEMFILE_INIT { .fd = -1 }
+#define SNAP_MEMFILE_INIT \
+    {                     \
+        .fd = -1          \
+    }
 
 /* Bytes that saving mem_kb of guest memory takes at most, with live's pages
  * sent again. */

@@ -149,8 +149,8 @@ static int each_backwards(struct snap_disk_ctx *c, struct snap_part *parts,
     return rc;
 }
 
-int snap_parts_undo(struct snap_disk_ctx *c, struct snap_part *parts,
-                    size_t n, struct snap_err *err)
+int snap_parts_undo(struct snap_disk_ctx *c, struct snap_part *parts, size_t n,
+                    struct snap_err *err)
 {
     return each_backwards(c, parts, n, false, err);
 }
@@ -161,8 +161,8 @@ int snap_parts_revert_undo(struct snap_disk_ctx *c, struct snap_part *parts,
     return each_backwards(c, parts, n, true, err);
 }
 
-int snap_parts_take(struct snap_disk_ctx *c, struct snap_part *parts,
-                    size_t n, struct snap_err *err)
+int snap_parts_take(struct snap_disk_ctx *c, struct snap_part *parts, size_t n,
+                    struct snap_err *err)
 {
     int rc;
     size_t i, k, m;
@@ -175,7 +175,7 @@ int snap_parts_take(struct snap_disk_ctx *c, struct snap_part *parts,
             if (snap_streq(parts[k].drv->group_key(&parts[k]), key))
                 break;
         if (k < i)
-            continue;               /* taken with an earlier one */
+            continue; /* taken with an earlier one */
         for (m = 0, k = i; k < n; k++)
             if (snap_streq(parts[k].drv->group_key(&parts[k]), key))
                 group[m++] = &parts[k];

@@ -28,14 +28,14 @@ void snap_records_free(struct snap_record **rs, size_t *n);
 
 /* undo() of every part, last first; the first failure is kept, all are
  * tried. */
-int snap_parts_undo(struct snap_disk_ctx *c, struct snap_part *parts,
-                    size_t n, struct snap_err *err);
+int snap_parts_undo(struct snap_disk_ctx *c, struct snap_part *parts, size_t n,
+                    struct snap_err *err);
 int snap_parts_revert_undo(struct snap_disk_ctx *c, struct snap_part *parts,
                            size_t n, struct snap_err *err);
 /* take() group by group.  If one group fails the groups before it are
  * undone. */
-int snap_parts_take(struct snap_disk_ctx *c, struct snap_part *parts,
-                    size_t n, struct snap_err *err);
+int snap_parts_take(struct snap_disk_ctx *c, struct snap_part *parts, size_t n,
+                    struct snap_err *err);
 /* set_active() for the parts whose active image is not their image. */
 int snap_parts_set_active(struct snap_env *env, const struct snap_domain *dom,
                           const struct snap_part *parts, size_t n,

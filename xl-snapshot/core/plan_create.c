@@ -39,45 +39,59 @@ static int check_domain(const struct snap_create_req *req,
     const char *n = d->name;
 
     if (d->dying)
-        return snap_fail(err, SNAP_REFUSED, "%s is being destroyed; "
-                         "there is nothing left to snapshot", n);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is being destroyed; "
+                         "there is nothing left to snapshot",
+                         n);
     if (d->suspended)
-        return snap_fail(err, SNAP_REFUSED, "%s is suspended; resume it "
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is suspended; resume it "
                          "first (another save or snapshot may be under way)",
                          n);
     if (d->shutdown)
-        return snap_fail(err, SNAP_REFUSED, "%s has shut down or crashed and "
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s has shut down or crashed and "
                          "is only kept by its on_poweroff/on_crash setting; "
-                         "destroy it first", n);
+                         "destroy it first",
+                         n);
     if (d->stubdom)
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s has its device model in "
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s has its device model in "
                          "a stub domain, whose QEMU cannot be reached from "
-                         "here", n);
+                         "here",
+                         n);
     if (!memory)
         return 0;
     if (d->paused)
-        return snap_fail(err, SNAP_REFUSED, "%s is paused, and a paused "
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is paused, and a paused "
                          "guest cannot save its memory; unpause it, or use "
-                         "--disk-only", n);
+                         "--disk-only",
+                         n);
     if (d->passthrough)
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s has PCI devices passed "
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s has PCI devices passed "
                          "through, whose state cannot be saved; use "
-                         "--disk-only", n);
+                         "--disk-only",
+                         n);
     if (!d->can_suspend)
-        return snap_fail(err, SNAP_REFUSED, "%s cannot be suspended: %s; try "
-                         "again later, or use --disk-only", n,
-                         d->why_no_suspend ? d->why_no_suspend
-                                           : "it does not say why");
+        return snap_fail(
+            err, SNAP_REFUSED,
+            "%s cannot be suspended: %s; try "
+            "again later, or use --disk-only",
+            n, d->why_no_suspend ? d->why_no_suspend : "it does not say why");
     if (req->live == 1 && !d->can_live)
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s cannot be saved live: "
-                         "%s; leave --live out", n,
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s cannot be saved live: "
+                         "%s; leave --live out",
+                         n,
                          d->why_no_live ? d->why_no_live
                                         : "this hypervisor cannot do it");
     return 0;
 }
 
-static const struct snap_disk_choice *
-choice_for(const struct snap_create_req *req, const char *vdev)
+static const struct snap_disk_choice *choice_for(
+    const struct snap_create_req *req, const char *vdev)
 {
     size_t i;
 
@@ -104,15 +118,21 @@ static int check_choices(const struct snap_create_req *req,
         if (!v) {
             for (k = 0; k < n; k++)
                 snap_buf_addf(&have, "%s%s", k ? " " : "", vbds[k].vdev);
-            rc = snap_fail(err, SNAP_INVAL, "%s: %s has no disk %s; it has: "
-                           "%s", c->origin, dom->name, c->vdev,
+            rc = snap_fail(err, SNAP_INVAL,
+                           "%s: %s has no disk %s; it has: "
+                           "%s",
+                           c->origin, dom->name, c->vdev,
                            have.len ? have.data : "none");
         } else if (!c->skip && v->cdrom) {
-            rc = snap_fail(err, SNAP_INVAL, "%s: %s is a CD-ROM and cannot "
-                           "be snapshotted", c->origin, c->vdev);
+            rc = snap_fail(err, SNAP_INVAL,
+                           "%s: %s is a CD-ROM and cannot "
+                           "be snapshotted",
+                           c->origin, c->vdev);
         } else if (!c->skip && v->readonly) {
-            rc = snap_fail(err, SNAP_INVAL, "%s: %s is read-only and needs "
-                           "no snapshot", c->origin, c->vdev);
+            rc = snap_fail(err, SNAP_INVAL,
+                           "%s: %s is read-only and needs "
+                           "no snapshot",
+                           c->origin, c->vdev);
         }
         snap_buf_dispose(&have);
         if (rc)
@@ -136,22 +156,27 @@ static void leave_out(struct snap_create_plan *p, const char *vdev,
 static int check_vbd(const struct snap_vbd *v, struct snap_err *err)
 {
     if (v->backend_domid)
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s: its backend is in "
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: its backend is in "
                          "driver domain %u, whose QEMU cannot be reached "
-                         "from here; use --no-disk %s", v->vdev,
-                         v->backend_domid, v->vdev);
+                         "from here; use --no-disk %s",
+                         v->vdev, v->backend_domid, v->vdev);
     if (v->virtio)
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s: a virtio disk is not "
-                         "supported; use --no-disk %s", v->vdev, v->vdev);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: a virtio disk is not "
+                         "supported; use --no-disk %s",
+                         v->vdev, v->vdev);
     if (v->script && v->script[0])
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s: made by block script "
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: made by block script "
                          "%s, which has no driver here; use --no-disk %s",
                          v->vdev, v->script, v->vdev);
     if (!snap_streq(v->backend, "qdisk"))
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s: no driver for backend "
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: no driver for backend "
                          "%s (%s); use --no-disk %s, or give the disk "
-                         "backendtype=qdisk", v->vdev, v->backend, v->path,
-                         v->vdev);
+                         "backendtype=qdisk",
+                         v->vdev, v->backend, v->path, v->vdev);
     return 0;
 }
 
@@ -161,12 +186,13 @@ static int probe_as(struct snap_env *env, struct snap_disk_ctx *ctx,
 {
     part->drv = snap_disk_match(env->drivers, part, want);
     if (!part->drv) {
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s: no driver for %s%s"
-                         "snapshots of a %s image (%s)", part->vdev,
-                         want == SNAP_DISK_AUTO ? ""
-                             : snap_disk_type_name(want),
-                         want == SNAP_DISK_AUTO ? "" : " ", part->format,
-                         part->path);
+        return snap_fail(
+            err, SNAP_UNSUPPORTED,
+            "%s: no driver for %s%s"
+            "snapshots of a %s image (%s)",
+            part->vdev,
+            want == SNAP_DISK_AUTO ? "" : snap_disk_type_name(want),
+            want == SNAP_DISK_AUTO ? "" : " ", part->format, part->path);
     }
     return part->drv->probe(ctx, part, err);
 }
@@ -213,17 +239,21 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
     if (rc)
         goto out;
     if (!snap_path_ok(v->path)) {
-        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s: image \"%s\" is not an "
-                       "absolute path", v->vdev, v->path);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s: image \"%s\" is not an "
+                       "absolute path",
+                       v->vdev, v->path);
         goto out;
     }
     rc = env->ops->image_user(env->hyp, v->path, p->dom.domid, &who, err);
     if (rc)
         goto out;
     if (who) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s: %s is also used by %s; a "
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s: %s is also used by %s; a "
                        "shared image cannot be snapshotted, use --no-disk "
-                       "%s", v->vdev, v->path, who, v->vdev);
+                       "%s",
+                       v->vdev, v->path, who, v->vdev);
         goto out;
     }
 
@@ -238,16 +268,17 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
         snap_part_dispose(&part);
         ask_part(&part, req, c, p, v);
         if (!probe_as(env, ctx, &part, SNAP_DISK_EXTERNAL, &why2)) {
-            snap_note_add(&p->notes, &p->n_notes, "%s: taken externally, "
-                          "since %s", v->vdev, why.msg);
+            snap_note_add(&p->notes, &p->n_notes,
+                          "%s: taken externally, "
+                          "since %s",
+                          v->vdev, why.msg);
             rc = 0;
         }
     }
     if (rc) {
         rc = snap_fail(err, rc, "%s%s%s",
                        snap_has_prefix(why.msg, v->vdev) ? "" : v->vdev,
-                       snap_has_prefix(why.msg, v->vdev) ? "" : ": ",
-                       why.msg);
+                       snap_has_prefix(why.msg, v->vdev) ? "" : ": ", why.msg);
         goto out;
     }
 
@@ -276,11 +307,12 @@ static int check_collisions(const struct snap_record *r, struct snap_err *err)
                 snap_streq(a->active_path, b->active_path) ||
                 snap_streq(a->active_path, b->path) ||
                 snap_streq(a->path, b->active_path))
-                return snap_fail(err, SNAP_REFUSED, "%s and %s would both "
-                                 "use %s; give each its own target", a->vdev,
-                                 b->vdev,
-                                 snap_streq(a->path, b->path) ? a->path
-                                                        : b->active_path);
+                return snap_fail(
+                    err, SNAP_REFUSED,
+                    "%s and %s would both "
+                    "use %s; give each its own target",
+                    a->vdev, b->vdev,
+                    snap_streq(a->path, b->path) ? a->path : b->active_path);
         }
     return 0;
 }
@@ -360,21 +392,27 @@ static int plan_memory(const struct snap_create_req *req,
     else
         r->mem_path = snap_store_memory_path(&p->store, r->name);
     if (!snap_path_ok(r->mem_path))
-        return snap_fail(err, SNAP_INVAL, "memory image \"%s\": not an "
-                         "absolute path without . and ..", r->mem_path);
+        return snap_fail(err, SNAP_INVAL,
+                         "memory image \"%s\": not an "
+                         "absolute path without . and ..",
+                         r->mem_path);
     if (snap_file_exists(r->mem_path))
-        return snap_fail(err, SNAP_EXISTS, "memory image %s exists already; "
-                         "remove it or name another file", r->mem_path);
+        return snap_fail(err, SNAP_EXISTS,
+                         "memory image %s exists already; "
+                         "remove it or name another file",
+                         r->mem_path);
     p->space_needed = snap_memfile_need(p->dom.mem_kb, r->live,
                                         strlen(r->config_json));
     rc = snap_free_bytes(r->mem_path, &p->space_free, err);
     if (rc)
         return rc;
     if (p->space_free < p->space_needed)
-        return snap_fail(err, SNAP_NOSPACE, "%s: the memory image may take "
+        return snap_fail(err, SNAP_NOSPACE,
+                         "%s: the memory image may take "
                          "%llu MB and %llu MB are free; free some space, use "
                          "--memory FILE on another file system, or "
-                         "--disk-only", r->mem_path,
+                         "--disk-only",
+                         r->mem_path,
                          (unsigned long long)p->space_needed >> 20,
                          (unsigned long long)p->space_free >> 20);
     return 0;
@@ -450,8 +488,10 @@ int snap_create_plan_make(struct snap_env *env,
         if (rc)
             goto out;
         if (!snap_streq(p->dom.uuid, p->store.uuid)) {
-            rc = snap_fail(err, SNAP_BUSY, "%s was replaced by another "
-                           "domain while we waited", req->domain);
+            rc = snap_fail(err, SNAP_BUSY,
+                           "%s was replaced by another "
+                           "domain while we waited",
+                           req->domain);
             goto out;
         }
         p->paused_before = p->dom.paused;
@@ -466,14 +506,17 @@ int snap_create_plan_make(struct snap_env *env,
     if (rc)
         goto out;
     if (!req->no_metadata && snap_store_has(&p->store, p->rec.name)) {
-        rc = snap_fail(err, SNAP_EXISTS, "%s has a snapshot named %s "
-                       "already; choose another name", p->dom.name,
-                       p->rec.name);
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "%s has a snapshot named %s "
+                       "already; choose another name",
+                       p->dom.name, p->rec.name);
         goto out;
     }
     if (req->output && snap_file_exists(req->output)) {
-        rc = snap_fail(err, SNAP_EXISTS, "%s exists already; choose another "
-                       "file for --output", req->output);
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "%s exists already; choose another "
+                       "file for --output",
+                       req->output);
         goto out;
     }
     rc = plan_memory(req, p, err);

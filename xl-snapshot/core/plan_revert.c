@@ -77,13 +77,16 @@ static int open_memory(struct snap_env *env, struct snap_revert_plan *p,
         return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
                                errno, "memory image %s", r->mem_path);
     if (fstat(p->mem_fd, &st) || !S_ISREG(st.st_mode))
-        return snap_fail(err, SNAP_REFUSED, "memory image %s is not a "
-                         "regular file", r->mem_path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "memory image %s is not a "
+                         "regular file",
+                         r->mem_path);
     if (r->mem_size && (uint64_t)st.st_size != r->mem_size)
-        return snap_fail(err, SNAP_CORRUPT, "memory image %s has %llu bytes "
+        return snap_fail(err, SNAP_CORRUPT,
+                         "memory image %s has %llu bytes "
                          "and was recorded with %llu; it is damaged, and "
-                         "nothing was changed", r->mem_path,
-                         (unsigned long long)st.st_size,
+                         "nothing was changed",
+                         r->mem_path, (unsigned long long)st.st_size,
                          (unsigned long long)r->mem_size);
     r->mem_size = st.st_size;
     return env->ops->image_check(env->hyp, p->mem_fd, header_r, err);
@@ -115,9 +118,11 @@ static int complete_parts(struct snap_record *r, struct snap_err *err)
             snap_set(&part->active_path, v->path);
             snap_set(&part->active_format, v->format);
         } else {
-            rc = snap_fail(err, SNAP_INVAL, "%s: the file does not say which "
+            rc = snap_fail(err, SNAP_INVAL,
+                           "%s: the file does not say which "
                            "image holds its snapshot, and the domain has no "
-                           "such disk; add image=PATH", part->vdev);
+                           "such disk; add image=PATH",
+                           part->vdev);
             goto out;
         }
         snap_set(&part->path, part->frozen_path);
@@ -142,19 +147,21 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
     if (rc)
         goto out;
     if (r->domain_uuid[0] && !snap_streq(uuid, r->domain_uuid)) {
-        rc = snap_fail(err, SNAP_CORRUPT, "the configuration in snapshot %s "
-                       "is of domain %s, not of %s", r->name, uuid,
-                       r->domain_uuid);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the configuration in snapshot %s "
+                       "is of domain %s, not of %s",
+                       r->name, uuid, r->domain_uuid);
         goto out;
     }
     memcpy(r->domain_uuid, uuid, sizeof(uuid));
     if (!r->domain_name)
         snap_set(&r->domain_name, name);
     if (p->running && !snap_streq(p->dom.uuid, uuid)) {
-        rc = snap_fail(err, SNAP_REFUSED, "snapshot %s is of domain %s "
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "snapshot %s is of domain %s "
                        "(UUID %s), but the running %s has UUID %s; destroy "
-                       "or rename it first", r->name, name, uuid,
-                       p->dom.name, p->dom.uuid);
+                       "or rename it first",
+                       r->name, name, uuid, p->dom.name, p->dom.uuid);
         goto out;
     }
     /* The name that the new domain will have must be free, but for us. */
@@ -164,9 +171,10 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
         rc = 0;
     } else if (!rc && !snap_streq(other.uuid, uuid) &&
                snap_streq(other.name, name)) {
-        rc = snap_fail(err, SNAP_REFUSED, "another domain (UUID %s) is named "
-                       "%s now; rename or destroy it first", other.uuid,
-                       name);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "another domain (UUID %s) is named "
+                       "%s now; rename or destroy it first",
+                       other.uuid, name);
     }
 
 out:
@@ -212,11 +220,14 @@ static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
             a[m].path = path = v ? v->path : leaf->path;
             a[m].format = v ? v->format : leaf->format;
             m++;
-            snap_note_add(&p->notes, &p->n_notes, "%s: not in the snapshot, "
-                          "keeps what it has now", cfg[i].vdev);
+            snap_note_add(&p->notes, &p->n_notes,
+                          "%s: not in the snapshot, "
+                          "keeps what it has now",
+                          cfg[i].vdev);
         }
         if (path && path[0] == '/' && access(path, F_OK)) {
-            rc = snap_fail_errno(err, SNAP_NOTFOUND, errno, "%s: %s, which "
+            rc = snap_fail_errno(err, SNAP_NOTFOUND, errno,
+                                 "%s: %s, which "
                                  "the domain's configuration names",
                                  cfg[i].vdev, path);
             goto out;
@@ -246,11 +257,11 @@ static int check_frozen_by_others(const struct snap_revert_plan *p,
 
             if (o->type == SNAP_DISK_EXTERNAL &&
                 snap_streq(o->frozen_path, part->frozen_path))
-                return snap_fail(err, SNAP_REFUSED, "%s is the frozen base "
+                return snap_fail(err, SNAP_REFUSED,
+                                 "%s is the frozen base "
                                  "of snapshot %s; going back to the internal "
                                  "snapshot %s inside it would destroy that",
-                                 part->frozen_path, p->all[i].name,
-                                 part->tag);
+                                 part->frozen_path, p->all[i].name, part->tag);
         }
     return 0;
 }
@@ -270,9 +281,11 @@ static void plan_drop(struct snap_revert_plan *p, struct snap_part *part,
         snap_records_need(p->all, p->n_all, leaf->path))
         return;
     if (damaged) {
-        snap_note_add(&p->notes, &p->n_notes, "%s: the image of before, %s, "
+        snap_note_add(&p->notes, &p->n_notes,
+                      "%s: the image of before, %s, "
                       "is kept, since a record that cannot be read may need "
-                      "it", part->vdev, leaf->path);
+                      "it",
+                      part->vdev, leaf->path);
         return;
     }
     snap_set(&part->drop_path, leaf->path);
@@ -322,9 +335,10 @@ static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
         return rc;
     have = free_kb + (p->running ? p->dom.mem_kb : 0);
     if (need > have + (p->running ? MEM_SLACK_KB + p->dom.mem_kb / 100 : 0))
-        return snap_fail(err, SNAP_NOSPACE, "%s needs %llu MB of memory and "
-                         "the host has %llu MB free%s", r->domain_name,
-                         (unsigned long long)need >> 10,
+        return snap_fail(err, SNAP_NOSPACE,
+                         "%s needs %llu MB of memory and "
+                         "the host has %llu MB free%s",
+                         r->domain_name, (unsigned long long)need >> 10,
                          (unsigned long long)have >> 10,
                          p->running ? " once it is destroyed" : "");
     if (!r->has_memory || !r->mem_hash[0])
@@ -334,10 +348,11 @@ static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
     if (rc)
         return rc;
     if (strcmp(hash, r->mem_hash))
-        return snap_fail(err, SNAP_CORRUPT, "memory image %s does not have "
+        return snap_fail(err, SNAP_CORRUPT,
+                         "memory image %s does not have "
                          "the checksum it was recorded with (%s, now %s); it "
-                         "is damaged, and nothing was changed", r->mem_path,
-                         r->mem_hash, hash);
+                         "is damaged, and nothing was changed",
+                         r->mem_path, r->mem_hash, hash);
     return 0;
 }
 
@@ -393,7 +408,8 @@ static int load_record(struct snap_env *env, const struct snap_revert_req *req,
             goto out;
     }
     if (!r->config_json) {
-        rc = snap_fail(err, SNAP_INVAL, "%s says nothing about the domain's "
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s says nothing about the domain's "
                        "configuration, and %s does not run; use the file "
                        "that snapshot-create --output wrote",
                        req->config_file, req->domain);
@@ -455,13 +471,17 @@ int snap_revert_plan_make(struct snap_env *env,
         goto out;
     }
     if (p->running && p->dom.dying) {
-        rc = snap_fail(err, SNAP_BUSY, "%s is being destroyed; try again "
-                       "when it is gone", p->dom.name);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s is being destroyed; try again "
+                       "when it is gone",
+                       p->dom.name);
         goto out;
     }
     if (p->running && p->dom.stubdom) {
-        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s has its device model in a "
-                       "stub domain", p->dom.name);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s has its device model in a "
+                       "stub domain",
+                       p->dom.name);
         goto out;
     }
 

@@ -6,10 +6,10 @@
  */
 #include "core/recover.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "core/boot.h"
@@ -31,7 +31,7 @@ struct rec {
     const char *op_id;
     struct snap_record record;
     struct snap_state state;
-    struct snap_domain dom;         /* if there */
+    struct snap_domain dom; /* if there */
     bool there;
     struct snap_qmp *qmp;
     char *what;
@@ -65,15 +65,20 @@ static int load_plan(struct rec *r, struct snap_err *err)
 
     r->plan = r->e[0].data;
     if (!snap_streq(r->e[0].step, "plan") || !r->plan)
-        return snap_fail(err, SNAP_CORRUPT, "journal of %s does not begin "
-                         "with a plan", r->s->dir);
+        return snap_fail(err, SNAP_CORRUPT,
+                         "journal of %s does not begin "
+                         "with a plan",
+                         r->s->dir);
     uuid = snap_json_get_str(r->plan, "uuid");
     r->op_id = snap_json_get_str(r->plan, "op_id");
     if (!snap_streq(uuid, r->s->uuid) || !r->op_id ||
         strspn(r->op_id, "abcdefghijklmnopqrstuvwxyz0123456789") !=
-            strlen(r->op_id) || strlen(r->op_id) > 16)
-        return snap_fail(err, SNAP_CORRUPT, "journal of %s is not of this "
-                         "domain", r->s->dir);
+            strlen(r->op_id) ||
+        strlen(r->op_id) > 16)
+        return snap_fail(err, SNAP_CORRUPT,
+                         "journal of %s is not of this "
+                         "domain",
+                         r->s->dir);
     r->uuid = uuid;
     rc = snap_record_from_json(snap_json_get(r->plan, "record"),
                                "journal's plan", r->env->drivers, &r->record,
@@ -104,10 +109,11 @@ static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,
             present++;
     }
     if (present && present < r->record.n_parts)
-        return snap_fail(err, SNAP_RECOVER, "only %zu of %zu disks of %s are "
+        return snap_fail(err, SNAP_RECOVER,
+                         "only %zu of %zu disks of %s are "
                          "snapshotted; look at the images before anything "
-                         "else", present, r->record.n_parts,
-                         r->record.domain_name);
+                         "else",
+                         present, r->record.n_parts, r->record.domain_name);
     *taken_r = present > 0;
     return 0;
 }
@@ -170,11 +176,14 @@ static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
         rc = snap_commit(r->env, r->s, &r->record, &mem, output, err);
         if (rc)
             goto out;
-        r->what = wanted_memory && !r->record.has_memory
-            ? snap_printf("snapshot %s was finished without its memory image, "
-                          "which was not whole: it is a disk-only one, crash "
-                          "consistent", r->record.name)
-            : snap_printf("snapshot %s was finished", r->record.name);
+        r->what =
+            wanted_memory && !r->record.has_memory
+                ? snap_printf(
+                      "snapshot %s was finished without its memory image, "
+                      "which was not whole: it is a disk-only one, crash "
+                      "consistent",
+                      r->record.name)
+                : snap_printf("snapshot %s was finished", r->record.name);
     }
     snap_parts_finish(r->env, ctx, r->record.parts, r->record.n_parts);
     snap_state_after_create(&r->state, &r->record);
@@ -206,8 +215,7 @@ static int create_back(struct rec *r, struct snap_disk_ctx *ctx,
         snap_file_remove(mem.part, &ignored);
         snap_memfile_dispose(&mem);
     }
-    r->what = snap_printf("unfinished snapshot %s was undone",
-                          r->record.name);
+    r->what = snap_printf("unfinished snapshot %s was undone", r->record.name);
     return 0;
 }
 
@@ -218,11 +226,10 @@ static int recover_create(struct rec *r, struct snap_err *err)
     bool taken = false;
     struct snap_disk_ctx ctx;
 
-    rc = r->env->ops->rescue(r->env->hyp, r->uuid,
-                             (pid_t)snap_json_get_int(r->plan, "monitor_pid",
-                                                      0),
-                             snap_json_get_bool(r->plan, "was_paused", false),
-                             err);
+    rc = r->env->ops->rescue(
+        r->env->hyp, r->uuid,
+        (pid_t)snap_json_get_int(r->plan, "monitor_pid", 0),
+        snap_json_get_bool(r->plan, "was_paused", false), err);
     if (rc)
         return rc;
     rc = look_for_domain(r, err);
@@ -270,10 +277,10 @@ static int recover_revert(struct rec *r, struct snap_err *err)
                 return rc;
         }
         r->what = snap_printf("revert to %s was finished", r->record.name);
-        return snap_reverted_finish(r->env, r->s, &r->record, &r->state,
-                                    snap_json_get_bool(r->plan, "no_metadata",
-                                                       false),
-                                    r->op_id, err);
+        return snap_reverted_finish(
+            r->env, r->s, &r->record, &r->state,
+            snap_json_get_bool(r->plan, "no_metadata", false), true, r->op_id,
+            err);
     }
     /* A domain that was built but not committed has never run. */
     if (has_step(r, "destroy") && r->there &&
@@ -285,13 +292,12 @@ static int recover_revert(struct rec *r, struct snap_err *err)
     r->what = snap_printf("unfinished revert to %s was undone%s",
                           r->record.name,
                           was_running && has_step(r, "destroy")
-                          ? "; the domain was started again from its disks"
-                          : "");
-    return snap_reverted_undo(r->env, r->record.parts, r->record.n_parts,
-                              was_running ? snap_json_get_str(r->plan,
-                                                              "old_config")
-                                          : NULL,
-                              r->uuid, r->op_id, err);
+                              ? "; the domain was started again from its disks"
+                              : "");
+    return snap_reverted_undo(
+        r->env, r->record.parts, r->record.n_parts,
+        was_running ? snap_json_get_str(r->plan, "old_config") : NULL, r->uuid,
+        r->op_id, err);
 }
 
 int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
@@ -319,7 +325,8 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     }
     if (dry_run) {
         r.what = snap_printf("an interrupted snapshot-%s waits to be "
-                             "recovered", e[0].op);
+                             "recovered",
+                             e[0].op);
         rc = 0;
         goto out;
     }
@@ -340,8 +347,10 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
 
 out:
     if (rc) {
-        snap_err_prefix(err, "recovering what an interrupted command left "
-                        "(%s)", path);
+        snap_err_prefix(err,
+                        "recovering what an interrupted command left "
+                        "(%s)",
+                        path);
         if (err)
             err->rc = SNAP_RECOVER;
         rc = SNAP_RECOVER;

@@ -45,15 +45,19 @@ int snap_store_resolve(const char *root, const char *who, char uuid_r[37],
         if (strcasecmp(uuids[i], who) && !was_named(root, uuids[i], who))
             continue;
         if (found) {
-            rc = snap_fail(err, SNAP_INVAL, "two domains were called %s; use "
-                           "the UUID: %s or %s", who, found, uuids[i]);
+            rc = snap_fail(err, SNAP_INVAL,
+                           "two domains were called %s; use "
+                           "the UUID: %s or %s",
+                           who, found, uuids[i]);
             goto out;
         }
         found = uuids[i];
     }
     if (!found) {
-        rc = snap_fail(err, SNAP_NOTFOUND, "no domain named %s runs, and the "
-                       "store %s has no snapshot of one", who, root);
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "no domain named %s runs, and the "
+                       "store %s has no snapshot of one",
+                       who, root);
         goto out;
     }
     snprintf(uuid_r, 37, "%s", found);

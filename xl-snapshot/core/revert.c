@@ -36,8 +36,8 @@ struct run {
     const struct snap_revert_req *req;
     struct snap_revert_plan *p;
     struct snap_revert_result *res;
-    struct snap_disk_ctx ctx;       /* of the domain as it runs before */
-    struct snap_disk_ctx off;       /* of no domain */
+    struct snap_disk_ctx ctx; /* of the domain as it runs before */
+    struct snap_disk_ctx off; /* of no domain */
     struct snap_journal journal;
     bool destroyed;
     bool restored;
@@ -157,21 +157,24 @@ static int go_back(struct run *r, struct snap_err *err)
     }
     if (snap_reverted_undo(r->env, r->p->rec.parts, r->p->rec.n_parts,
                            r->destroyed ? r->p->old_config : NULL,
-                           r->p->running ? r->p->dom.uuid : NULL,
-                           r->p->op_id, &e))
+                           r->p->running ? r->p->dom.uuid : NULL, r->p->op_id,
+                           &e))
         goto recover;
     if (snap_journal_end(&r->journal, &e))
         goto recover;
     if (r->destroyed)
-        snap_err_append(err, "%s was started again from the disks it had; "
-                        "what was in its memory is lost", r->p->dom.name);
+        snap_err_append(err,
+                        "%s was started again from the disks it had; "
+                        "what was in its memory is lost",
+                        r->p->dom.name);
     return err->rc;
 
 recover:
     snap_journal_dispose(&r->journal);
-    snap_err_append(err, "going back also failed: %s; the next snapshot "
-                    "command for %s tries again", e.msg,
-                    r->p->rec.domain_name);
+    snap_err_append(err,
+                    "going back also failed: %s; the next snapshot "
+                    "command for %s tries again",
+                    e.msg, r->p->rec.domain_name);
     err->rc = SNAP_RECOVER;
     return SNAP_RECOVER;
 }
@@ -184,7 +187,10 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
     double started = snap_now_ms(), down;
     char *config = NULL;
     struct run r = {
-        .env = env, .req = req, .p = p, .res = res,
+        .env = env,
+        .req = req,
+        .p = p,
+        .res = res,
         .journal = SNAP_JOURNAL_INIT,
     };
 
@@ -211,18 +217,23 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
     if (!req->paused) {
         rc = env->ops->unpause(env->hyp, &res->dom, err);
         if (rc)
-            snap_err_append(err, "the domain is reverted and still paused; "
-                            "try xl unpause %s", p->rec.domain_name);
+            snap_err_append(err,
+                            "the domain is reverted and still paused; "
+                            "try xl unpause %s",
+                            p->rec.domain_name);
     }
     res->down_ms = snap_now_ms() - down;
     if (!rc)
         rc = snap_reverted_finish(env, &p->store, &p->rec, &p->state,
-                                  req->config_file != NULL, p->op_id, err);
+                                  req->config_file != NULL, false, p->op_id,
+                                  err);
     if (!rc)
         rc = snap_journal_end(&r.journal, err);
     if (rc) {
-        snap_err_append(err, "%s is reverted; the next snapshot command for "
-                        "it tidies up", p->rec.domain_name);
+        snap_err_append(err,
+                        "%s is reverted; the next snapshot command for "
+                        "it tidies up",
+                        p->rec.domain_name);
         err->rc = rc = SNAP_RECOVER;
         snap_journal_dispose(&r.journal);
     }

@@ -12,17 +12,17 @@
 #include "core/store.h"
 
 struct snap_revert_plan {
-    bool running;                   /* the domain exists and will be destroyed */
-    struct snap_domain dom;         /* if running */
-    struct snap_store store;        /* locked; dir NULL without metadata */
+    bool running; /* the domain exists and will be destroyed */
+    struct snap_domain dom; /* if running */
+    struct snap_store store; /* locked; dir NULL without metadata */
     struct snap_record rec;
-    struct snap_record *all;        /* every record of the domain */
+    struct snap_record *all; /* every record of the domain */
     size_t n_all;
     struct snap_state state;
-    char *config_json;              /* what the new domain is built from, with
+    char *config_json; /* what the new domain is built from, with
                                      * the leaves not yet in it */
-    char *old_config;               /* of the running domain, to go back */
-    int mem_fd;                     /* -1 without memory */
+    char *old_config; /* of the running domain, to go back */
+    int mem_fd; /* -1 without memory */
     char **notes;
     size_t n_notes;
     char op_id[17];
@@ -35,8 +35,8 @@ int snap_revert_plan_make(struct snap_env *env,
                           struct snap_revert_plan *p, struct snap_err *err);
 
 struct snap_revert_result {
-    struct snap_domain dom;         /* the new domain */
-    double down_ms;                 /* from destroy to running */
+    struct snap_domain dom; /* the new domain */
+    double down_ms; /* from destroy to running */
     double total_ms;
     bool running_before;
 };

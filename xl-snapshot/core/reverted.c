@@ -58,14 +58,16 @@ int snap_reverted_plan_parts(const struct snap_json *plan,
     const struct snap_json *leaves = snap_json_get(plan, "leaves");
 
     if (snap_json_len(leaves) != rec->n_parts)
-        return snap_fail(err, SNAP_CORRUPT, "journal: leaves do not match "
+        return snap_fail(err, SNAP_CORRUPT,
+                         "journal: leaves do not match "
                          "the record");
     for (i = 0; i < rec->n_parts; i++) {
         struct snap_part *part = &rec->parts[i];
         const struct snap_json *l = snap_json_at(leaves, i);
 
         if (!snap_streq(snap_json_get_str(l, "vdev"), part->vdev))
-            return snap_fail(err, SNAP_CORRUPT, "journal: leaves do not "
+            return snap_fail(err, SNAP_CORRUPT,
+                             "journal: leaves do not "
                              "match the record");
         rc = get_path(l, "leaf_path", &part->leaf_path, err);
         if (!rc)
@@ -80,10 +82,10 @@ int snap_reverted_plan_parts(const struct snap_json *plan,
 
 int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          struct snap_record *rec, struct snap_state *state,
-                         bool no_metadata, const char *op_id,
+                         bool no_metadata, bool last_try, const char *op_id,
                          struct snap_err *err)
 {
-    int rc;
+    int rc = 0, r;
     size_t i;
     struct snap_disk_ctx ctx;
     struct snap_domain dom = { 0 };
@@ -101,18 +103,21 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
         struct snap_part *part = &rec->parts[i];
         struct snap_err e = SNAP_ERR_INIT;
 
-        if (part->drv->revert_finish(&ctx, part, &e))
+        r = part->drv->revert_finish(&ctx, part, &e);
+        if (r && last_try)
             snap_say(env->log, SNAP_LOG_WARN, "%s: %s", part->vdev, e.msg);
+        else if (r && !rc)
+            rc = snap_fail(err, r, "%s: %s", part->vdev, e.msg);
         snap_state_set_leaf(state, part->vdev, part->leaf_path,
                             part->leaf_format, part->stem,
                             part->type == SNAP_DISK_EXTERNAL);
     }
     snap_set(&state->current, no_metadata ? NULL : rec->name);
     snap_set(&state->domain_name, rec->domain_name);
-    rc = snap_state_save(s, state, err);
+    r = snap_state_save(s, state, err);
     snap_qmp_close(qmp);
     snap_domain_dispose(&dom);
-    return rc;
+    return rc ? rc : r;
 }
 
 int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,

@@ -10,17 +10,17 @@
 
 /* What recover needs to know of a revert. */
 struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
-                                          bool paused_after,
-                                          bool no_metadata);
+                                          bool paused_after, bool no_metadata);
 /* Put the planned leaves of such a plan back into the parts of its record. */
 int snap_reverted_plan_parts(const struct snap_json *plan,
                              struct snap_record *rec, struct snap_err *err);
 
 /* The new domain is there.  Drops what served undo and leaves that nobody
- * needs, moves the state.  Idempotent. */
+ * needs, moves the state.  Idempotent.  What cannot be dropped is an error, so
+ * that the journal stays and recover tries again; with last_try, a warning. */
 int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          struct snap_record *rec, struct snap_state *state,
-                         bool no_metadata, const char *op_id,
+                         bool no_metadata, bool last_try, const char *op_id,
                          struct snap_err *err);
 
 /*

@@ -16,9 +16,9 @@ static void report(struct snap_watch *w, bool last)
     uint64_t total = w->total;
 
     if (last || done > total)
-        total = done;               /* the estimate was too low */
+        total = done; /* the estimate was too low */
     if (!last && done == total)
-        total++;                    /* only the last one ends the line */
+        total++; /* only the last one ends the line */
     w->progress->fn(w->progress->opaque, w->what, done, total);
 }
 
