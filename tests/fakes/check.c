@@ -167,7 +167,7 @@ const char *check_record(struct fake_host *h, const char *name, bool memory,
             snprintf(why, sizeof(why), "a memory image nobody wanted");
             w = why;
         }
-        if (!w && strstr(files, ".part")) {
+        if (!w && (strstr(files, ".part") || strstr(files, ".tmp-"))) {
             snprintf(why, sizeof(why), "left over: %s", files);
             w = why;
         }

@@ -18,6 +18,7 @@
 #include "core/memfile.h"
 #include "core/parts.h"
 #include "core/reverted.h"
+#include "core/sweep.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -310,6 +311,8 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     struct rec r = { .env = env, .s = s };
 
     *what_r = NULL;
+    if (!dry_run)
+        snap_store_sweep(s);
     if (!snap_file_exists(path)) {
         rc = 0;
         goto out;
