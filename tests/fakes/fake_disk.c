@@ -89,8 +89,7 @@ static void drop_entry(struct fake_store *s, int i)
             violate(s, "removed while a QEMU writes to it", s->image[i].path);
     for (k = 0; k < FAKE_IMAGES; k++)
         if (s->image[k].exists && s->image[k].backing == i)
-            violate(s, "removed while an overlay needs it",
-                    s->image[i].path);
+            violate(s, "removed while an overlay needs it", s->image[i].path);
     if (s->image[i].immutable)
         violate(s, "removed though it is immutable", s->image[i].path);
     s->image[i].exists = false;
@@ -316,8 +315,8 @@ const char *fake_store_check(struct fake_store *s, const char *const *keep,
     if (s->violation[0])
         return s->violation;
     for (i = 0; i < FAKE_IMAGES; i++) {
-        if (!s->image[i].exists || !s->image[i].ours ||
-            is_open(s, i) || needed(s, i, keep))
+        if (!s->image[i].exists || !s->image[i].ours || is_open(s, i) ||
+            needed(s, i, keep))
             continue;
         snprintf(why, sizeof(why), "orphan image %s", s->image[i].path);
         return why;
@@ -325,8 +324,8 @@ const char *fake_store_check(struct fake_store *s, const char *const *keep,
     for (i = 0; i < FAKE_SNAPS; i++) {
         if (!s->snap[i].used || tag_needed(s, &s->snap[i], keep_tags))
             continue;
-        snprintf(why, sizeof(why), "orphan snapshot %s in %s",
-                 s->snap[i].tag, s->image[s->snap[i].image].path);
+        snprintf(why, sizeof(why), "orphan snapshot %s in %s", s->snap[i].tag,
+                 s->image[s->snap[i].image].path);
         return why;
     }
     return NULL;
@@ -399,8 +398,9 @@ static int probe_image(struct snap_disk_ctx *c, struct snap_part *p,
         return snap_fail(err, SNAP_REFUSED, "%s is not a sound %s image",
                          p->path, p->format);
     if (c->domid != UINT32_MAX && (!o || o->image != i))
-        return snap_fail(err, SNAP_REFUSED, "%s: the domain does not write "
-                         "to %s", p->vdev, p->path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s: the domain does not write to %s", p->vdev,
+                         p->path);
     if (c->domid == UINT32_MAX && is_open(S, i))
         return snap_fail(err, SNAP_BUSY, "%s is open", p->path);
     p->size = S->image[i].size;
@@ -419,8 +419,8 @@ static int verify_image(const struct snap_part *p, const char *path,
     if (!content_of(S, i) || strcmp(S->image[i].format, format))
         return snap_fail(err, SNAP_CORRUPT, "%s is damaged", path);
     if (p->size && p->size != S->image[i].size)
-        return snap_fail(err, SNAP_CORRUPT, "%s has another size than it "
-                         "had", path);
+        return snap_fail(err, SNAP_CORRUPT, "%s has another size than it had",
+                         path);
     return 0;
 }
 
@@ -461,8 +461,8 @@ static int f_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
         if (rc)
             return rc;
         if (img < 0 || (p->type == SNAP_DISK_EXTERNAL
-                        ? lookup(S, p->target) < 0
-                        : find_snap(S, img, p->tag) != NULL))
+                            ? lookup(S, p->target) < 0
+                            : find_snap(S, img, p->tag) != NULL))
             return snap_fail(err, SNAP_FAIL, "%s cannot be taken", p->vdev);
     }
     for (i = 0; i < n; i++) {
@@ -732,8 +732,8 @@ static int e_probe(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         return rc;
     if (p->keep_path && !snap_streq(p->format, "qcow2"))
-        return snap_fail(err, SNAP_REFUSED, "%s: keeping the path needs a "
-                         "qcow2 image", p->path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s: keeping the path needs a qcow2 image", p->path);
     if (!p->stem)
         p->stem = stem_of(p, p->path);
     if (!p->target)
@@ -966,8 +966,9 @@ static int e_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc || i < 0)
         return rc;
     if (S->image[i].backing < 0 || has_child(i))
-        return snap_fail(err, SNAP_REFUSED, "%s is no overlay, or one that "
-                         "is needed", p->drop_path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is no overlay, or one that is needed",
+                         p->drop_path);
     rc = check_unused(c, p->drop_path, err);
     if (rc)
         return rc;
@@ -1081,5 +1082,8 @@ const struct snap_disk_driver fake_volume = {
 };
 
 const struct snap_disk_driver *const fake_disk_drivers[] = {
-    &fake_internal, &fake_external, &fake_volume, NULL,
+    &fake_internal,
+    &fake_external,
+    &fake_volume,
+    NULL,
 };

@@ -23,23 +23,23 @@
 #include "disk/driver.h"
 
 #define FAKE_IMAGES 96
-#define FAKE_SNAPS 96
-#define FAKE_OPEN 24
-#define FAKE_PATH 256
+#define FAKE_SNAPS  96
+#define FAKE_OPEN   24
+#define FAKE_PATH   256
 
 struct fake_image {
     bool exists;
-    bool whole;                     /* false: its maker died half way */
-    bool damaged;                   /* set by tests */
-    bool frozen;                    /* QEMU dropped its right to write */
+    bool whole; /* false: its maker died half way */
+    bool damaged; /* set by tests */
+    bool frozen; /* QEMU dropped its right to write */
     bool immutable;
-    bool ours;                      /* made by a driver */
-    bool taken;                     /* has been somebody's active image */
-    bool own;                       /* content is its own */
+    bool ours; /* made by a driver */
+    bool taken; /* has been somebody's active image */
+    bool own; /* content is its own */
     uint64_t content;
     uint64_t size;
-    int backing;                    /* index, or -1 */
-    int alias;                      /* the path is a link to it, or -1 */
+    int backing; /* index, or -1 */
+    int alias; /* the path is a link to it, or -1 */
     char path[FAKE_PATH];
     char format[8];
 };
@@ -47,12 +47,12 @@ struct fake_image {
 struct fake_snap {
     bool used;
     int image;
-    uint64_t made;                  /* version when it was made */
+    uint64_t made; /* version when it was made */
     uint64_t content;
     char tag[FAKE_PATH];
 };
 
-struct fake_open {                  /* a disk of a running QEMU */
+struct fake_open { /* a disk of a running QEMU */
     bool used;
     uint32_t domid;
     int image;
@@ -63,15 +63,15 @@ struct fake_store {
     struct fake_image image[FAKE_IMAGES];
     struct fake_snap snap[FAKE_SNAPS];
     struct fake_open open[FAKE_OPEN];
-    uint64_t version;               /* last content handed out */
-    uint64_t free_bytes;            /* what prepare may still fill */
-    char violation[512];            /* the first thing that must not happen */
+    uint64_t version; /* last content handed out */
+    uint64_t free_bytes; /* what prepare may still fill */
+    char violation[512]; /* the first thing that must not happen */
 };
 
 /* The store that the drivers work on; tests set it. */
 extern struct fake_store *fake_store_current;
 
-struct fake_store *fake_store_new(void);            /* shared, zeroed */
+struct fake_store *fake_store_new(void); /* shared, zeroed */
 void fake_store_free(struct fake_store *s);
 
 /* An image of the user's with some new content; returns that content. */

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "tools/conformance.h"
@@ -25,9 +26,9 @@
 
 struct disk {
     char vdev[8];
-    char *path;                     /* what the domain has now */
+    char *path; /* what the domain has now */
     char *format;
-    struct content now;             /* what its guest has written */
+    struct content now; /* what its guest has written */
 };
 
 struct fixture {
@@ -35,7 +36,7 @@ struct fixture {
     struct world *w;
     struct disk disk[DISKS];
     unsigned n;
-    unsigned ops;                   /* operations begun, for their ids */
+    unsigned ops; /* operations begun, for their ids */
     char op_id[17];
     bool running;
 };
@@ -193,10 +194,10 @@ static void ok(int rc, const struct snap_err *err, const char *what)
         fail_msg("%s: %s", what, err->msg);
 }
 
-#define DO(slot)                                                        \
-    do {                                                                \
-        struct snap_err e_ = SNAP_ERR_INIT;                             \
-        ok(p->drv->slot(&c, p, &e_), &e_, #slot);                       \
+#define DO(slot)                                  \
+    do {                                          \
+        struct snap_err e_ = SNAP_ERR_INIT;       \
+        ok(p->drv->slot(&c, p, &e_), &e_, #slot); \
     } while (0)
 
 static enum snap_part_state inspect(struct fixture *f, struct snap_part *p)
@@ -234,7 +235,7 @@ static void snapshot(struct fixture *f, struct disk *d, const char *tag,
     DO(prepare);
     ok(take(f, &p, 1, &e), &e, "take");
     assert_true(p->taken);
-    p->drv->finish(&c, p, &e);      /* a warning at worst */
+    p->drv->finish(&c, p, &e); /* a warning at worst */
     snap_set(&d->path, p->active_path);
     snap_set(&d->format, p->active_format);
     reload(p);
@@ -320,12 +321,12 @@ static void prepare_is_undone(void **state)
         ask(f, &f->disk[0], tag_of(f), p);
         DO(probe);
         if (round == 2)
-            DO(undo);               /* nothing was prepared: nothing to do */
+            DO(undo); /* nothing was prepared: nothing to do */
         DO(prepare);
         st = inspect(f, p);
         assert_true(st == SNAP_PART_PARTIAL || st == SNAP_PART_ABSENT);
         if (round)
-            reload(p);              /* in another process */
+            reload(p); /* in another process */
         DO(undo);
         assert_int_equal(inspect(f, p), SNAP_PART_ABSENT);
         after = ops_of(f)->digest(f->w);
@@ -403,8 +404,8 @@ static void frozen_stays(void **state)
         guest_writes(f, d);
     stop(f);
     if (p.type == SNAP_DISK_EXTERNAL)
-        assert_true(ops_of(f)->image_has(f->w, p.frozen_path,
-                                         p.frozen_format, &then));
+        assert_true(
+            ops_of(f)->image_has(f->w, p.frozen_path, p.frozen_format, &then));
     assert_true(guest_has(f, d, &d->now));
     snap_part_dispose(&p);
 }
@@ -582,8 +583,8 @@ static void verify_refuses(struct fixture *f, struct snap_part *p)
     assert_true(strlen(e.msg) > 10);
 }
 
-static void verify_sees(void **state, void (*harm)(struct fixture *f,
-                                                   struct snap_part *p))
+static void verify_sees(void **state,
+                        void (*harm)(struct fixture *f, struct snap_part *p))
 {
     struct fixture *f = *state;
     struct disk *d = &f->disk[0];
@@ -661,7 +662,7 @@ static void revert_is_undone(void **state)
         context(f, &c);
         DO(verify);
         if (round == 3)
-            DO(revert_undo);        /* nothing to do yet */
+            DO(revert_undo); /* nothing to do yet */
         DO(revert_prepare);
         if (round)
             DO(revert_switch);
@@ -807,9 +808,9 @@ static void group(void **state, bool second_fails)
     if (second_fails) {
         /* What take() needs is gone, or its name is taken, by then. */
         if (part[1].type == SNAP_DISK_EXTERNAL) {
-            ops_of(f)->remove(f->w, f->v->keep_path
-                              ? snap_json_get_str(part[1].data, "file")
-                              : part[1].active_path);
+            ops_of(f)->remove(
+                f->w, f->v->keep_path ? snap_json_get_str(part[1].data, "file")
+                                      : part[1].active_path);
         } else {
             struct snap_part q = { 0 };
 

@@ -54,17 +54,17 @@ struct world_ops {
 
 /* One way of snapshotting that a driver is asked for. */
 struct variant {
-    const char *name;               /* "overlay over raw, domain off" */
+    const char *name; /* "overlay over raw, domain off" */
     const struct world_ops *ops;
     const struct snap_disk_driver *const *drivers;
-    const char *driver;             /* that must be chosen */
+    const char *driver; /* that must be chosen */
     enum snap_disk_type want;
     const char *format;
     bool live;
     bool keep_path;
-    const char *file;               /* "a.qcow2", or something awkward */
-    const char *tag;                /* NULL: "s1" */
-    bool no_damage;                 /* damage is not to be seen (raw) */
+    const char *file; /* "a.qcow2", or something awkward */
+    const char *tag; /* NULL: "s1" */
+    bool no_damage; /* damage is not to be seen (raw) */
 };
 
 /* Run all over all variants; the number of failed tests. */

@@ -5,7 +5,7 @@
 #ifndef TESTS_TOOLS_REAL_DIR_H
 #define TESTS_TOOLS_REAL_DIR_H
 
-char *real_dir_make(void);                  /* caller frees the name */
+char *real_dir_make(void); /* caller frees the name */
 /* With all that is in it, immutable files too. */
 void real_dir_remove(const char *dir);
 /* Name, kind, size and checksum of each file, sorted; sockets left out. */

@@ -15,7 +15,7 @@
 #include "lib/mem.h"
 #include "lib/run.h"
 
-#define XEN_QEMU "/usr/libexec/xen-qemu-system-i386"
+#define XEN_QEMU    "/usr/libexec/xen-qemu-system-i386"
 #define PATIENCE_MS 30000
 
 struct real_qemu {
@@ -88,7 +88,8 @@ struct real_qemu *real_qemu_start(const char *dir)
         usleep(20000);
     }
     args = snap_printf("{\"addr\":{\"type\":\"unix\",\"data\":{\"path\":"
-                       "\"%s\"}}}", q->nbd_path);
+                       "\"%s\"}}}",
+                       q->nbd_path);
     if (real_qemu_command(q, "nbd-server-start", args))
         give_up("no NBD server");
     free(args);
@@ -115,7 +116,7 @@ void real_qemu_stop(struct real_qemu *q)
 {
     if (!q)
         return;
-    kill(q->pid, SIGHUP);           /* what libxl sends */
+    kill(q->pid, SIGHUP); /* what libxl sends */
     wait_gone(q->pid);
     dispose(q);
 }
@@ -146,8 +147,8 @@ int real_qemu_command(struct real_qemu *q, const char *command,
     struct snap_json *args = NULL;
     int rc;
 
-    if (args_json && snap_json_parse(args_json, strlen(args_json), &args,
-                                     &err))
+    if (args_json &&
+        snap_json_parse(args_json, strlen(args_json), &args, &err))
         give_up("%s: %s", args_json, err.msg);
     rc = snap_qmp_command(q->qmp, command, args, PATIENCE_MS, NULL, &err);
     if (rc)

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -116,8 +117,7 @@ static char *w_digest(struct world *w)
     }
     for (i = 0; i < FAKE_SNAPS; i++)
         if (w->s->snap[i].used)
-            snap_buf_addf(&b, "%s@%s\n",
-                          w->s->image[w->s->snap[i].image].path,
+            snap_buf_addf(&b, "%s@%s\n", w->s->image[w->s->snap[i].image].path,
                           w->s->snap[i].tag);
     snap_buf_addf(&b, ".");
     return b.data;
@@ -149,32 +149,33 @@ static void w_foreign(struct world *w, const char *path)
     fake_store_add(w->s, path, "iso", 4711);
 }
 
-#define OPS(dir_fn)                                                     \
-    {                                                                   \
-        .open = w_open, .close = w_close, .dir = dir_fn,                \
-        .image = w_image, .start = w_start, .add = w_add,               \
-        .stop = w_stop, .ctx = w_ctx, .write = w_write, .has = w_has,   \
-        .image_has = w_image_has, .digest = w_digest,                   \
-        .exists = w_exists, .damage = w_damage, .resize = w_resize,     \
-        .remove = w_remove, .foreign = w_foreign,                       \
+#define OPS(dir_fn)                                                        \
+    {                                                                      \
+        .open = w_open, .close = w_close, .dir = dir_fn, .image = w_image, \
+        .start = w_start, .add = w_add, .stop = w_stop, .ctx = w_ctx,      \
+        .write = w_write, .has = w_has, .image_has = w_image_has,          \
+        .digest = w_digest, .exists = w_exists, .damage = w_damage,        \
+        .resize = w_resize, .remove = w_remove, .foreign = w_foreign,      \
     }
 
 static const struct world_ops in_files = OPS(w_dir);
 static const struct world_ops in_volumes = OPS(w_vol_dir);
 
-#define FAKE(n, d, t, f, l)                                             \
-    .name = n, .drivers = fake_disk_drivers, .driver = d, .want = t,    \
+#define FAKE(n, d, t, f, l)                                          \
+    .name = n, .drivers = fake_disk_drivers, .driver = d, .want = t, \
     .format = f, .live = l
 
 static const struct variant variants[] = {
     { FAKE("internal, live", "fake-internal", SNAP_DISK_INTERNAL, "qcow2",
-           true), .ops = &in_files, .file = "a.qcow2" },
+           true),
+      .ops = &in_files, .file = "a.qcow2" },
     { FAKE("internal, off", "fake-internal", SNAP_DISK_INTERNAL, "qcow2",
-           false), .ops = &in_files, .file = "a.qcow2" },
-    { FAKE("external, live", "fake-external", SNAP_DISK_EXTERNAL, "raw",
-           true), .ops = &in_files, .file = "a.raw" },
-    { FAKE("external, off", "fake-external", SNAP_DISK_EXTERNAL, "raw",
-           false), .ops = &in_files, .file = "a.raw" },
+           false),
+      .ops = &in_files, .file = "a.qcow2" },
+    { FAKE("external, live", "fake-external", SNAP_DISK_EXTERNAL, "raw", true),
+      .ops = &in_files, .file = "a.raw" },
+    { FAKE("external, off", "fake-external", SNAP_DISK_EXTERNAL, "raw", false),
+      .ops = &in_files, .file = "a.raw" },
     { FAKE("external, path kept, live", "fake-external", SNAP_DISK_EXTERNAL,
            "qcow2", true),
       .ops = &in_files, .file = "a.qcow2", .keep_path = true },

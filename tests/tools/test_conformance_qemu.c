@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <dirent.h>
@@ -25,13 +26,13 @@
 #include "tools/real_dir.h"
 #include "tools/real_qemu.h"
 
-#define DOMID 7
+#define DOMID     7
 #define NAMES_MAX 64
 
 struct world {
     char *dir;
     struct real_qemu *q;
-    unsigned char last;             /* byte written last */
+    unsigned char last; /* byte written last */
 };
 
 static struct world *w_open(void)
@@ -76,10 +77,12 @@ static void w_image(struct world *w, const char *path, const char *format,
     /* force_size: a VHD's size is otherwise rounded to cylinders. */
     if (!strcmp(f, "vpc"))
         assert_int_equal(real_run("qemu-img", "create", "-q", "-f", f, "-o",
-                                  "force_size=on", path, "2M", NULL), 0);
+                                  "force_size=on", path, "2M", NULL),
+                         0);
     else
-        assert_int_equal(real_run("qemu-img", "create", "-q", "-f", f, path,
-                                  "2M", NULL), 0);
+        assert_int_equal(
+            real_run("qemu-img", "create", "-q", "-f", f, path, "2M", NULL),
+            0);
     real_image_write(path, f, 3, byte);
     c_r->block[3] = byte;
 }
@@ -140,8 +143,7 @@ static bool w_image_has(struct world *w, const char *path, const char *format,
                         const struct content *c)
 {
     (void)w;
-    return real_image_has(path, qemu_format(format), c->block,
-                          CONTENT_BLOCKS);
+    return real_image_has(path, qemu_format(format), c->block, CONTENT_BLOCKS);
 }
 
 static char *w_digest(struct world *w)
@@ -180,7 +182,8 @@ static void w_resize(struct world *w, const char *path, const char *format)
                          0);
     else
         assert_int_equal(real_run("qemu-img", "resize", "-q", "-f", format,
-                                  path, "4M", NULL), 0);
+                                  path, "4M", NULL),
+                         0);
 }
 
 static void w_remove(struct world *w, const char *path)
@@ -201,26 +204,42 @@ static void w_foreign(struct world *w, const char *path)
 }
 
 static const struct world_ops ops = {
-    .open = w_open, .close = w_close, .dir = w_dir, .image = w_image,
-    .start = w_start, .add = w_add, .stop = w_stop, .ctx = w_ctx,
-    .write = w_write, .has = w_has, .image_has = w_image_has,
-    .digest = w_digest, .exists = w_exists, .damage = w_damage,
-    .resize = w_resize, .remove = w_remove, .foreign = w_foreign,
+    .open = w_open,
+    .close = w_close,
+    .dir = w_dir,
+    .image = w_image,
+    .start = w_start,
+    .add = w_add,
+    .stop = w_stop,
+    .ctx = w_ctx,
+    .write = w_write,
+    .has = w_has,
+    .image_has = w_image_has,
+    .digest = w_digest,
+    .exists = w_exists,
+    .damage = w_damage,
+    .resize = w_resize,
+    .remove = w_remove,
+    .foreign = w_foreign,
 };
 
-#define REAL(n, d, t, f, l)                                             \
-    .name = n, .ops = &ops, .drivers = snap_disk_drivers, .driver = d,  \
+#define REAL(n, d, t, f, l)                                            \
+    .name = n, .ops = &ops, .drivers = snap_disk_drivers, .driver = d, \
     .want = t, .format = f, .live = l
 
 static const struct variant variants[] = {
     { REAL("internal, live", "qcow2-internal", SNAP_DISK_INTERNAL, "qcow2",
-           true), .file = "a b'c\"d,e%s$(f)\\.qcow2", .tag = "1795259390" },
+           true),
+      .file = "a b'c\"d,e%s$(f)\\.qcow2", .tag = "1795259390" },
     { REAL("internal, off", "qcow2-internal", SNAP_DISK_INTERNAL, "qcow2",
-           false), .file = "a:b,,c=d.qcow2", .tag = "2" },
+           false),
+      .file = "a:b,,c=d.qcow2", .tag = "2" },
     { REAL("overlay over qcow2, live", "overlay", SNAP_DISK_EXTERNAL, "qcow2",
-           true), .file = "a b'c\"d,e%s$(f)\\.qcow2" },
+           true),
+      .file = "a b'c\"d,e%s$(f)\\.qcow2" },
     { REAL("overlay over qcow2, off", "overlay", SNAP_DISK_EXTERNAL, "qcow2",
-           false), .file = "json:{a,b}.qcow2" },
+           false),
+      .file = "json:{a,b}.qcow2" },
     { REAL("overlay over raw, live", "overlay", SNAP_DISK_AUTO, "raw", true),
       .file = "a:b,,c=d;e&.img", .no_damage = true },
     { REAL("overlay over raw, off", "overlay", SNAP_DISK_AUTO, "raw", false),
@@ -228,9 +247,11 @@ static const struct variant variants[] = {
     { REAL("overlay over vhd, live", "overlay", SNAP_DISK_AUTO, "vhd", true),
       .file = "a.vhd" },
     { REAL("overlay, path kept, live", "overlay", SNAP_DISK_AUTO, "qcow2",
-           true), .file = "a b,c.qcow2", .keep_path = true },
+           true),
+      .file = "a b,c.qcow2", .keep_path = true },
     { REAL("overlay, path kept, off", "overlay", SNAP_DISK_AUTO, "qcow2",
-           false), .file = "a.qcow2", .keep_path = true },
+           false),
+      .file = "a.qcow2", .keep_path = true },
 };
 
 int main(void)

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <errno.h>
@@ -33,8 +34,8 @@ struct fix {
     char *dir;
     struct real_qemu *q;
     struct snap_disk_ctx c;
-    char who[64];                   /* what image_user says */
-    char who_path[512];             /* of this path */
+    char who[64]; /* what image_user says */
+    char who_path[512]; /* of this path */
     char warned[1024];
 };
 
@@ -109,8 +110,9 @@ static char *image(struct fix *f, const char *name, const char *format)
 {
     char *path = in_dir(f, name);
 
-    assert_int_equal(real_run("qemu-img", "create", "-q", "-f", format, path,
-                              "1M", NULL), 0);
+    assert_int_equal(
+        real_run("qemu-img", "create", "-q", "-f", format, path, "1M", NULL),
+        0);
     return path;
 }
 
@@ -146,10 +148,10 @@ static void ok(int rc, const struct snap_err *e)
         fail_msg("%d %s", rc, e->msg);
 }
 
-#define DO(slot, p)                                                     \
-    do {                                                                \
-        struct snap_err e_ = SNAP_ERR_INIT;                             \
-        ok((p)->drv->slot(&f->c, (p), &e_), &e_);                       \
+#define DO(slot, p)                               \
+    do {                                          \
+        struct snap_err e_ = SNAP_ERR_INIT;       \
+        ok((p)->drv->slot(&f->c, (p), &e_), &e_); \
     } while (0)
 
 static void take(struct fix *f, struct snap_part *p)
@@ -185,11 +187,12 @@ static void qemu_opens_a_base_again_by_name(void **state)
                      0);
     assert_int_equal(rename(tmp, over), 0);
     assert_true(real_qemu_has(f->q, "xvda", want, 2));
-    assert_int_equal(renameat2(AT_FDCWD, path, AT_FDCWD, over,
-                               RENAME_EXCHANGE), 0);
+    assert_int_equal(
+        renameat2(AT_FDCWD, path, AT_FDCWD, over, RENAME_EXCHANGE), 0);
     args = snap_printf("{\"node-name\":\"xvda-qcow2\",\"snapshot-file\":"
                        "\"%s\",\"snapshot-node-name\":\"top\",\"format\":"
-                       "\"qcow2\",\"mode\":\"existing\"}", path);
+                       "\"qcow2\",\"mode\":\"existing\"}",
+                       path);
     real_qemu_command(f->q, "blockdev-snapshot-sync", args);
     assert_false(real_qemu_has(f->q, "xvda", want, 2));
     free(args);
@@ -254,8 +257,8 @@ static void internal_refusals(void **state)
     unsigned char flag;
 
     path = image(f, "bitmap.qcow2", "qcow2");
-    assert_int_equal(real_run("qemu-img", "bitmap", "--add", path, "b0",
-                              NULL), 0);
+    assert_int_equal(real_run("qemu-img", "bitmap", "--add", path, "b0", NULL),
+                     0);
     ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
     refuses(f, &p, SNAP_REFUSED, "use type=external");
     start(f);
@@ -267,8 +270,9 @@ static void internal_refusals(void **state)
 
     path = in_dir(f, "datafile.qcow2");
     opt = snap_printf("data_file=%s", data);
-    assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2",
-                              "-o", opt, path, "1M", NULL), 0);
+    assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-o",
+                              opt, path, "1M", NULL),
+                     0);
     ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
     refuses(f, &p, SNAP_UNSUPPORTED, "another file");
     free(opt);
@@ -288,7 +292,9 @@ static void internal_refusals(void **state)
     assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2",
                               "--object", "secret,id=s,data=pw", "-o",
                               "encrypt.format=luks,encrypt.key-secret=s,"
-                              "encrypt.iter-time=10", path, "1M", NULL), 0);
+                              "encrypt.iter-time=10",
+                              path, "1M", NULL),
+                     0);
     ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
     refuses(f, &p, SNAP_UNSUPPORTED, "encrypted");
     ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
@@ -311,8 +317,9 @@ static void a_tag_of_digits_is_not_an_id(void **state)
     unsigned char first[1] = { 1 }, now[1] = { 3 };
 
     real_image_write(path, "qcow2", 0, 2);
-    assert_int_equal(real_run("qemu-img", "snapshot", "-c", "user", path,
-                              NULL), 0);            /* ID 1 */
+    assert_int_equal(
+        real_run("qemu-img", "snapshot", "-c", "user", path, NULL),
+        0); /* ID 1 */
     real_image_write(path, "qcow2", 0, 1);
     ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
     snap_set(&p.tag, "1");
@@ -327,8 +334,8 @@ static void a_tag_of_digits_is_not_an_id(void **state)
     assert_true(real_image_has(path, "qcow2", now, 1));
     DO(remove, &p);
     /* The user's own is still there. */
-    assert_int_equal(real_run("qemu-img", "snapshot", "-a", "user", path,
-                              NULL), 0);
+    assert_int_equal(
+        real_run("qemu-img", "snapshot", "-a", "user", path, NULL), 0);
     snap_part_dispose(&p);
     free(path);
 }
@@ -371,8 +378,11 @@ static void target_refusals(void **state)
     char *path = image(f, "a.img", "raw"), *other = image(f, "b", "raw");
     char *s;
 
-#define ASK(t) do { ask(&p, "xvda", path, "raw", SNAP_DISK_EXTERNAL);   \
-                    snap_set(&p.target, t); } while (0)
+#define ASK(t)                                            \
+    do {                                                  \
+        ask(&p, "xvda", path, "raw", SNAP_DISK_EXTERNAL); \
+        snap_set(&p.target, t);                           \
+    } while (0)
     ASK(other);
     refuses(f, &p, SNAP_EXISTS, "exists already");
     ASK("relative.qcow2");
@@ -409,7 +419,8 @@ static void target_refusals(void **state)
 
     s = in_dir(f, "r.qcow2");
     assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-b",
-                              path, "-F", "raw", s, "2M", NULL), 0);
+                              path, "-F", "raw", s, "2M", NULL),
+                     0);
     ASK(s);
     p.reuse_target = true;
     refuses(f, &p, SNAP_REFUSED, "bytes");
@@ -435,7 +446,8 @@ static void a_target_of_the_users(void **state)
 
     real_image_write(path, "raw", 0, 1);
     assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-b",
-                              path, "-F", "raw", target, NULL), 0);
+                              path, "-F", "raw", target, NULL),
+                     0);
     start(f);
     real_qemu_add(f->q, "xvda", path, "raw");
     ask(&p, "xvda", path, "raw", SNAP_DISK_EXTERNAL);
@@ -464,7 +476,8 @@ static void depth_is_warned_of_and_bounded(void **state)
         next = snap_printf("%s/%d.qcow2", f->dir, i);
         assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2",
                                   "-u", "-b", base, "-F", "qcow2", next, "1M",
-                                  NULL), 0);
+                                  NULL),
+                         0);
         free(base);
         base = next;
     }
@@ -490,8 +503,8 @@ static void a_link_of_the_users(void **state)
 {
     struct fix *f = *state;
     struct snap_part p, q;
-    char *path = in_dir(f, "vm.qcow2"), *real = image(f, "real.qcow2",
-                                                      "qcow2");
+    char *path = in_dir(f, "vm.qcow2"),
+         *real = image(f, "real.qcow2", "qcow2");
     char link[256] = "";
     unsigned char one[1] = { 1 }, two[1] = { 2 }, three[1] = { 3 };
 
@@ -550,8 +563,8 @@ static void recover_makes_the_link(void **state)
     DO(prepare, &p);
     args = snap_printf("{\"node-name\":\"%s\",\"snapshot-file\":\"%s\","
                        "\"snapshot-node-name\":\"%s\",\"format\":\"qcow2\","
-                       "\"mode\":\"existing\"}", p.node,
-                       snap_overlay_file(&p), snap_overlay_node(&p));
+                       "\"mode\":\"existing\"}",
+                       p.node, snap_overlay_file(&p), snap_overlay_node(&p));
     assert_int_equal(real_qemu_command(f->q, "blockdev-snapshot-sync", args),
                      0);
     free(args);
@@ -635,17 +648,20 @@ static void hvm_double_open(void **state)
     free(args);
     ask(&p, "hda", path, "qcow2", SNAP_DISK_INTERNAL);
     p.hvm = true;
-    refuses(f, &p, SNAP_REFUSED, "emulated disk ide0-hd0 and as the PV disk "
-            "hda, and both are live");
+    refuses(f, &p, SNAP_REFUSED,
+            "emulated disk ide0-hd0 and as the PV disk hda, and both are "
+            "live");
     ask(&p, "hda", path, "qcow2", SNAP_DISK_EXTERNAL);
     p.hvm = true;
     p.frontend_state = 1;
-    refuses(f, &p, SNAP_REFUSED, "still uses the emulated disk ide0-hd0: it "
-            "is booting, or has no PV drivers");
+    refuses(f, &p, SNAP_REFUSED,
+            "still uses the emulated disk ide0-hd0: it is booting, or has no "
+            "PV drivers");
     /* Unplugged. */
     assert_int_equal(real_qemu_command(f->q, "human-monitor-command",
                                        "{\"command-line\":\"drive_del "
-                                       "ide0-hd0\"}"), 0);
+                                       "ide0-hd0\"}"),
+                     0);
     ask(&p, "hda", path, "qcow2", SNAP_DISK_INTERNAL);
     p.hvm = true;
     p.frontend_state = 1;
@@ -762,7 +778,7 @@ static void undo_does_not_choose(void **state)
     assert_int_equal(p.drv->undo(&f->c, &p, &e), SNAP_RECOVER);
     assert_non_null(strstr(e.msg, "by hand"));
     assert_true(real_image_has(path, "raw", base, 2));
-    over[0] = 3;                    /* through the changed base */
+    over[0] = 3; /* through the changed base */
     assert_true(real_image_has(p.active_path, "qcow2", over, 2));
     snap_part_dispose(&p);
     free(path);
@@ -815,7 +831,7 @@ static void what_is_frozen_is_protected(void **state)
     }
     fd = open(path, O_RDWR);
     assert_int_equal(fd, -1);
-    DO(finish, &p);                 /* again: fine */
+    DO(finish, &p); /* again: fine */
     DO(verify, &p);
     /* Asked to remove it while an overlay needs it: no.  Without one: yes. */
     assert_int_equal(p.drv->remove(&f->c, &p, &e), SNAP_REFUSED);
@@ -886,8 +902,7 @@ static void a_qemu_that_dies(void **state)
     start(f);
     for (i = 0; i < 2; i++) {
         path[i] = image(f, i ? "b.img" : "a.qcow2", i ? "raw" : "qcow2");
-        real_qemu_add(f->q, i ? "xvdb" : "xvda", path[i],
-                      i ? "raw" : "qcow2");
+        real_qemu_add(f->q, i ? "xvdb" : "xvda", path[i], i ? "raw" : "qcow2");
         ask(pp[i], i ? "xvdb" : "xvda", path[i], i ? "raw" : "qcow2",
             SNAP_DISK_AUTO);
         DO(probe, pp[i]);
@@ -902,7 +917,7 @@ static void a_qemu_that_dies(void **state)
     f->c.qmp = NULL;
     f->c.domid = UINT32_MAX;
     for (i = 1; i >= 0; i--) {
-        p[i].prepared = p[i].taken = false;     /* in another process */
+        p[i].prepared = p[i].taken = false; /* in another process */
         DO(undo, pp[i]);
         assert_true(real_image_has(path[i], i ? "raw" : "qcow2", want, 2));
         snap_part_dispose(pp[i]);
@@ -922,18 +937,17 @@ static void a_group_that_qemu_refuses(void **state)
     path[0] = image(f, "a.img", "raw");
     path[1] = image(f, "b.qcow2", "qcow2");
     for (i = 0; i < 2; i++)
-        real_qemu_add(f->q, i ? "xvdb" : "xvda", path[i],
-                      i ? "qcow2" : "raw");
+        real_qemu_add(f->q, i ? "xvdb" : "xvda", path[i], i ? "qcow2" : "raw");
     for (i = 0; i < 2; i++) {
         ask(pp[i], i ? "xvdb" : "xvda", path[i], i ? "qcow2" : "raw",
             SNAP_DISK_AUTO);
         DO(probe, pp[i]);
         DO(prepare, pp[i]);
     }
-    assert_int_equal(real_qemu_command(f->q,
-                                       "blockdev-snapshot-internal-sync",
+    assert_int_equal(real_qemu_command(f->q, "blockdev-snapshot-internal-sync",
                                        "{\"device\":\"xvdb-qcow2\",\"name\":"
-                                       "\"s1\"}"), 0);
+                                       "\"s1\"}"),
+                     0);
     before = real_dir_digest(f->dir);
     assert_int_equal(p[0].drv->take(&f->c, pp, 2, &e), SNAP_FAIL);
     after = real_dir_digest(f->dir);
@@ -943,9 +957,11 @@ static void a_group_that_qemu_refuses(void **state)
         DO(undo, pp[i]);
     real_qemu_write(f->q, "xvda", 0, 4);
     /* The other one's snapshot of that name is still there. */
-    assert_int_equal(real_qemu_command(f->q, "blockdev-snapshot-delete-"
-                                       "internal-sync", "{\"device\":\"xvdb-"
-                                       "qcow2\",\"name\":\"s1\"}"), 0);
+    assert_int_equal(
+        real_qemu_command(f->q, "blockdev-snapshot-delete-internal-sync",
+                          "{\"device\":\"xvdb-"
+                          "qcow2\",\"name\":\"s1\"}"),
+        0);
     for (i = 0; i < 2; i++) {
         snap_part_dispose(pp[i]);
         free(path[i]);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <endian.h>
@@ -75,7 +76,8 @@ static void fake_qemu_img(const char *answer, int status)
 {
     char *script = snap_printf("#!/bin/sh\nfor a in \"$@\"; do printf "
                                "'<%%s>\\n' \"$a\"; done >%s/argv\n"
-                               "cat %s/answer\nexit %d\n", dir, dir, status);
+                               "cat %s/answer\nexit %d\n",
+                               dir, dir, status);
 
     put("qemu-img", script, strlen(script), 0755);
     put("answer", answer, strlen(answer), 0600);
@@ -102,8 +104,7 @@ static void argv_of_each_call(void **state)
 
     (void)state;
     fake_qemu_img("{\"virtual-size\": 5}", 0);
-    assert_int_equal(snap_qemu_img_info(NULL, ODD, "raw", false, &j, NULL),
-                     0);
+    assert_int_equal(snap_qemu_img_info(NULL, ODD, "raw", false, &j, NULL), 0);
     assert_int_equal(snap_image_size(j), 5);
     snap_json_free(j);
     argv_is("<info>\n<-U>\n<--output=json>\n<-f>\n<raw>\n<" ODD ">\n");
@@ -113,7 +114,8 @@ static void argv_of_each_call(void **state)
     argv_is("<info>\n<-U>\n<--output=json>\n<--backing-chain>\n<-f>\n<vpc>\n"
             "<" ODD ">\n");
     assert_int_equal(snap_qemu_img_create(NULL, ODD, "/b,b", "raw",
-                                          (uint64_t)1 << 63, NULL), 0);
+                                          (uint64_t)1 << 63, NULL),
+                     0);
     argv_is("<create>\n<-q>\n<-f>\n<qcow2>\n<-u>\n<-b>\n</b,b>\n<-F>\n<raw>\n"
             "<" ODD ">\n<9223372036854775808>\n");
     assert_int_equal(snap_qemu_img_snapshot(NULL, "-a", "-l", ODD, NULL), 0);
@@ -129,12 +131,9 @@ static void answers_are_not_trusted(void **state)
         bool chain;
         int status, rc;
     } bad[] = {
-        { "", false, 0, SNAP_CORRUPT },
-        { "{", false, 0, SNAP_CORRUPT },
-        { "[]", false, 0, SNAP_PROTO },
-        { "{}", true, 0, SNAP_PROTO },
-        { "[]", true, 0, SNAP_PROTO },
-        { "{}", false, 1, SNAP_FAIL },
+        { "", false, 0, SNAP_CORRUPT }, { "{", false, 0, SNAP_CORRUPT },
+        { "[]", false, 0, SNAP_PROTO }, { "{}", true, 0, SNAP_PROTO },
+        { "[]", true, 0, SNAP_PROTO },  { "{}", false, 1, SNAP_FAIL },
     };
     struct snap_buf b = { 0 };
     struct snap_json *j;
@@ -145,8 +144,9 @@ static void answers_are_not_trusted(void **state)
         struct snap_err e = SNAP_ERR_INIT;
 
         fake_qemu_img(bad[i].answer, bad[i].status);
-        assert_int_equal(snap_qemu_img_info(NULL, "/x", "raw", bad[i].chain,
-                                            &j, &e), bad[i].rc);
+        assert_int_equal(
+            snap_qemu_img_info(NULL, "/x", "raw", bad[i].chain, &j, &e),
+            bad[i].rc);
         assert_null(j);
         assert_true(e.msg[0]);
     }
@@ -207,8 +207,12 @@ static void tags(void **state)
 static void tag_in_the_image(void **state)
 {
     static const char *const names[][2] = {
-        { "1795259390", "snap-1795259390" }, { "0", "snap-0" },
-        { "a", "a" }, { "1a", "1a" }, { "1.0", "1.0" }, { "-1", "-1" },
+        { "1795259390", "snap-1795259390" },
+        { "0", "snap-0" },
+        { "a", "a" },
+        { "1a", "1a" },
+        { "1.0", "1.0" },
+        { "-1", "-1" },
     };
     size_t i;
 
@@ -245,11 +249,11 @@ static void good(unsigned char *b)
     memset(b, 0, LEN);
     memcpy(b, "QFI\xfb", 4);
     be32(b, 4, 3);
-    be64(b, 8, 512);                /* backing file's name */
+    be64(b, 8, 512); /* backing file's name */
     be32(b, 16, 6);
     be32(b, 20, 16);
     be64(b, 24, 1 << 20);
-    be32(b, 36, 1);                 /* L1 entries */
+    be32(b, 36, 1); /* L1 entries */
     be64(b, 40, 1024);
     be32(b, 100, 104);
     be32(b, 104, 0xe2792aca);
@@ -295,7 +299,7 @@ static void a_good_header(void **state)
     assert_true(h.unwritten);
     assert_false(h.dirty || h.corrupt || h.data_file || h.encrypted);
     snap_qcow2_dispose(&h);
-    b[1024 + 7] = 1;                /* a second-level table */
+    b[1024 + 7] = 1; /* a second-level table */
     b[79] = 7;
     be32(b, 32, 2);
     be32(b, 60, 3);
@@ -304,7 +308,7 @@ static void a_good_header(void **state)
     assert_true(h.encrypted && h.snapshots == 3);
     snap_qcow2_dispose(&h);
     good(b);
-    be32(b, 4, 2);                  /* no feature bits, no header length */
+    be32(b, 4, 2); /* no feature bits, no header length */
     be64(b, 8, 0);
     memset(b + 72, 0, 100);
     assert_int_equal(read_header(b, LEN, &h), 0);
@@ -322,12 +326,25 @@ static void bad_headers(void **state)
         size_t at;
         uint64_t v;
     } bad[] = {
-        { 4, 0, 0 }, { 4, 4, 1 }, { 4, 4, 4 }, { 8, 8, 1 }, { 8, 8, 71 },
-        { 8, 8, LEN - 3 }, { 8, 8, 1ull << 63 }, { 8, 8, UINT64_MAX },
-        { 4, 16, 0 }, { 4, 16, 1024 }, { 4, 16, UINT32_MAX },
-        { 4, 100, 0 }, { 4, 100, 103 }, { 4, 100, LEN + 1 },
-        { 4, 100, UINT32_MAX }, { 4, 108, UINT32_MAX }, { 4, 108, 500 },
-        { 4, 124, UINT32_MAX }, { 4, 112, 0x72000077 },
+        { 4, 0, 0 },
+        { 4, 4, 1 },
+        { 4, 4, 4 },
+        { 8, 8, 1 },
+        { 8, 8, 71 },
+        { 8, 8, LEN - 3 },
+        { 8, 8, 1ull << 63 },
+        { 8, 8, UINT64_MAX },
+        { 4, 16, 0 },
+        { 4, 16, 1024 },
+        { 4, 16, UINT32_MAX },
+        { 4, 100, 0 },
+        { 4, 100, 103 },
+        { 4, 100, LEN + 1 },
+        { 4, 100, UINT32_MAX },
+        { 4, 108, UINT32_MAX },
+        { 4, 108, 500 },
+        { 4, 124, UINT32_MAX },
+        { 4, 112, 0x72000077 },
     };
 
     (void)state;
@@ -410,9 +427,13 @@ static void not_files(void **state)
 static void stems(void **state)
 {
     static const char *const names[][2] = {
-        { "/vm/a.qcow2", "a" }, { "/vm/a.img", "a" },
-        { "/vm/a.s1.qcow2", "a.s1" }, { "/vm/a.raw.img", "a" },
-        { "/vm/a", "a" }, { "/vm/.qcow2", ".qcow2" }, { "/vm/a.iso", "a.iso" },
+        { "/vm/a.qcow2", "a" },
+        { "/vm/a.img", "a" },
+        { "/vm/a.s1.qcow2", "a.s1" },
+        { "/vm/a.raw.img", "a" },
+        { "/vm/a", "a" },
+        { "/vm/.qcow2", ".qcow2" },
+        { "/vm/a.iso", "a.iso" },
         { "/vm/x.vhd", "x" },
     };
     size_t i;
@@ -439,8 +460,8 @@ static void names_of_overlays(void **state)
     assert_int_equal(snap_overlay_name(&p, p.path, ".qcow2", &path, NULL), 0);
     assert_string_equal(path, "/vm/a b.s1.qcow2");
     snap_set(&p.stem, "c");
-    assert_int_equal(snap_overlay_name(&p, "/other/x", "-r7.qcow2", &path,
-                                       NULL), 0);
+    assert_int_equal(
+        snap_overlay_name(&p, "/other/x", "-r7.qcow2", &path, NULL), 0);
     assert_string_equal(path, "/other/c.s1-r7.qcow2");
     assert_int_equal(snap_overlay_name(&p, "/x", ".q", &path, NULL), 0);
     assert_string_equal(path, "/c.s1.q");
@@ -463,8 +484,11 @@ static const struct snap_disk_driver *choose(const char *format,
                                              const char *stem)
 {
     struct snap_part p = {
-        .path = (char *)"/vm/a", .format = (char *)format,
-        .target = (char *)target, .keep_path = keep, .stem = (char *)stem,
+        .path = (char *)"/vm/a",
+        .format = (char *)format,
+        .target = (char *)target,
+        .keep_path = keep,
+        .stem = (char *)stem,
     };
 
     return snap_disk_match(snap_disk_drivers, &p, want);
@@ -481,8 +505,7 @@ static void choosing(void **state)
     assert_ptr_equal(choose("vhd", SNAP_DISK_AUTO, NULL, false, NULL), over);
     assert_ptr_equal(choose("qcow2", SNAP_DISK_EXTERNAL, NULL, false, NULL),
                      over);
-    assert_ptr_equal(choose("qcow2", SNAP_DISK_AUTO, "/t", false, NULL),
-                     over);
+    assert_ptr_equal(choose("qcow2", SNAP_DISK_AUTO, "/t", false, NULL), over);
     assert_ptr_equal(choose("qcow2", SNAP_DISK_AUTO, NULL, true, NULL), over);
     /* On an overlay of ours: again an overlay, unless asked otherwise. */
     assert_ptr_equal(choose("qcow2", SNAP_DISK_AUTO, NULL, false, "a"), over);
@@ -527,18 +550,12 @@ static void no_slot_is_empty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(argv_of_each_call),
-        T(answers_are_not_trusted),
-        T(formats),
-        T(tags),
-        T(tag_in_the_image),
-        T(a_good_header),
-        T(bad_headers),
-        T(every_bit),
-        T(not_files),
-        T(stems),
-        T(names_of_overlays),
-        T(choosing),
+        T(argv_of_each_call), T(answers_are_not_trusted),
+        T(formats),           T(tags),
+        T(tag_in_the_image),  T(a_good_header),
+        T(bad_headers),       T(every_bit),
+        T(not_files),         T(stems),
+        T(names_of_overlays), T(choosing),
         T(no_slot_is_empty),
     };
 

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -20,21 +21,21 @@
 #define MS 20000
 
 /* One node as query-named-block-nodes has it. */
-#define NODE(name, drv, file, ro)                                       \
-    "{\"node-name\":\"" name "\",\"drv\":\"" drv "\",\"file\":\"" file  \
-    "\",\"ro\":" ro ",\"image\":{\"filename\":\"" file                  \
-    "\",\"format\":\"" drv "\",\"virtual-size\":1048576}}"
-#define V(id, type, name)                                               \
+#define NODE(name, drv, file, ro)                                             \
+    "{\"node-name\":\"" name "\",\"drv\":\"" drv "\",\"file\":\"" file        \
+    "\",\"ro\":" ro ",\"image\":{\"filename\":\"" file "\",\"format\":\"" drv \
+    "\",\"virtual-size\":1048576}}"
+#define V(id, type, name) \
     "{\"id\":" id ",\"type\":\"" type "\",\"name\":\"" name "\"}"
-#define E(name, parent, child)                                          \
-    "{\"name\":\"" name "\",\"parent\":" parent ",\"child\":" child     \
+#define E(name, parent, child)                                      \
+    "{\"name\":\"" name "\",\"parent\":" parent ",\"child\":" child \
     ",\"perm\":[],\"shared-perm\":[]}"
 #define GRAPH(nodes, edges) "{\"nodes\":[" nodes "],\"edges\":[" edges "]}"
-#define DRV "block-driver"
-#define BB "block-backend"
+#define DRV                 "block-driver"
+#define BB                  "block-backend"
 
 struct says {
-    const char *nodes, *devices, *graph;    /* graph NULL: no such command */
+    const char *nodes, *devices, *graph; /* graph NULL: no such command */
 };
 
 /* Ask a peer that says this, through slot fn of the caller. */
@@ -46,16 +47,15 @@ static int look(const struct says *q, struct snap_qemu_view *v,
     struct peer *p;
     const char *bad;
 
-    p = PEER_START(&fd, { PEER_GREET },
-                   { PEER_EXPECT, "qmp_capabilities" }, { PEER_RETURN },
-                   { PEER_EXPECT, "query-named-block-nodes",
-                     "{\"flat\":true}" },
-                   { PEER_RETURN, q->nodes },
-                   { PEER_EXPECT, "query-block" },
-                   { PEER_RETURN, q->devices ? q->devices : "[]" },
-                   { PEER_EXPECT, "x-debug-query-block-graph" },
-                   { q->graph ? PEER_RETURN : PEER_ERROR,
-                     q->graph ? q->graph : "no such command" });
+    p = PEER_START(
+        &fd, { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" },
+        { PEER_RETURN },
+        { PEER_EXPECT, "query-named-block-nodes", "{\"flat\":true}" },
+        { PEER_RETURN, q->nodes }, { PEER_EXPECT, "query-block" },
+        { PEER_RETURN, q->devices ? q->devices : "[]" },
+        { PEER_EXPECT, "x-debug-query-block-graph" },
+        { q->graph ? PEER_RETURN : PEER_ERROR,
+          q->graph ? q->graph : "no such command" });
     assert_int_equal(snap_qmp_start(fd, "QEMU", MS, NULL, &qmp, NULL), 0);
     rc = snap_qemu_look(qmp, MS, v, err);
     snap_qmp_close(qmp);
@@ -73,11 +73,9 @@ static int find(const struct says *q, struct snap_part *part,
     struct peer *p;
     struct snap_disk_ctx c = { .domid = 1, .op_id = "op" };
 
-    p = PEER_START(&fd, { PEER_GREET },
-                   { PEER_EXPECT, "qmp_capabilities" }, { PEER_RETURN },
-                   { PEER_EXPECT, "query-named-block-nodes" },
-                   { PEER_RETURN, q->nodes },
-                   { PEER_EXPECT, "query-block" },
+    p = PEER_START(&fd, { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" },
+                   { PEER_RETURN }, { PEER_EXPECT, "query-named-block-nodes" },
+                   { PEER_RETURN, q->nodes }, { PEER_EXPECT, "query-block" },
                    { PEER_RETURN, q->devices ? q->devices : "[]" },
                    { PEER_EXPECT, "x-debug-query-block-graph" },
                    { q->graph ? PEER_RETURN : PEER_ERROR,
@@ -131,28 +129,30 @@ static void refuses_hvm(const struct says *q, const char *path,
     snap_part_dispose(&p);
 }
 
-#define REFUSES(q, path, format, rc, words)                             \
+#define REFUSES(q, path, format, rc, words) \
     refuses_hvm(q, path, format, -1, rc, words)
 
 /* ---- shapes of a PV guest ---- */
 
-#define PV_NODES                                                        \
-    NODE("xvda-qcow2", "qcow2", "/vm/a.qcow2", "false") ","             \
-    NODE("#block1", "file", "/vm/a.qcow2", "false") ","                 \
-    NODE("xvdb-raw", "raw", "/vm/b.img", "false") ","                   \
-    NODE("#block2", "file", "/vm/b.img", "false")
-#define PV_VERTICES                                                     \
-    V("1", BB, "") "," V("2", DRV, "xvda-qcow2") ","                    \
-    V("3", DRV, "#block1") "," V("4", BB, "") ","                       \
-    V("5", DRV, "xvdb-raw") "," V("6", DRV, "#block2")
-#define PV_EDGES                                                        \
-    E("root", "1", "2") "," E("file", "2", "3") ","                     \
-    E("root", "4", "5") "," E("file", "5", "6")
+#define PV_NODES                                                  \
+    NODE("xvda-qcow2", "qcow2", "/vm/a.qcow2", "false")           \
+    "," NODE("#block1", "file", "/vm/a.qcow2", "false") "," NODE( \
+        "xvdb-raw", "raw", "/vm/b.img",                           \
+        "false") "," NODE("#block2", "file", "/vm/b.img", "false")
+#define PV_VERTICES                                                 \
+    V("1", BB, "")                                                  \
+    "," V("2", DRV, "xvda-qcow2") "," V("3", DRV, "#block1") "," V( \
+        "4", BB, "") "," V("5", DRV, "xvdb-raw") "," V("6", DRV, "#block2")
+#define PV_EDGES        \
+    E("root", "1", "2") \
+    "," E("file", "2", "3") "," E("root", "4", "5") "," E("file", "5", "6")
 
 static void pv_disks(void **state)
 {
     const struct says q = {
-        "[" PV_NODES "]", NULL, GRAPH(PV_VERTICES, PV_EDGES),
+        "[" PV_NODES "]",
+        NULL,
+        GRAPH(PV_VERTICES, PV_EDGES),
     };
 
     (void)state;
@@ -172,29 +172,33 @@ static void no_graph(void **state)
     finds(&q, "/vm/b.img", "raw", "xvdb-raw");
 }
 
-#define OVER_NODES                                                      \
+#define OVER_NODES                                                          \
     "{\"node-name\":\"xlsn-1\",\"drv\":\"qcow2\",\"file\":\"/vm/o.qcow2\"," \
-    "\"ro\":false,\"image\":{\"virtual-size\":1048576,"                 \
-    "\"full-backing-filename\":\"/vm/b.img\"}},"                        \
-    NODE("#block3", "file", "/vm/o.qcow2", "false") ","                 \
-    NODE("xvdb-raw", "raw", "/vm/b.img", "true") ","                    \
-    NODE("#block2", "file", "/vm/b.img", "true")
+    "\"ro\":false,\"image\":{\"virtual-size\":1048576,"                     \
+    "\"full-backing-filename\":\"/vm/b.img\"}}," NODE(                      \
+        "#block3", "file", "/vm/o.qcow2",                                   \
+        "false") "," NODE("xvdb-raw", "raw", "/vm/b.img",                   \
+                          "true") "," NODE("#block2", "file", "/vm/b.img",  \
+                                           "true")
 
 static void after_an_overlay(void **state)
 {
     const struct says q = {
-        "[" OVER_NODES "]", NULL,
-        GRAPH(V("1", BB, "") "," V("2", DRV, "xlsn-1") ","
-              V("3", DRV, "#block3") "," V("4", DRV, "xvdb-raw") ","
-              V("5", DRV, "#block2"),
-              E("root", "1", "2") "," E("file", "2", "3") ","
-              E("backing", "2", "4") "," E("file", "4", "5")),
+        "[" OVER_NODES "]",
+        NULL,
+        GRAPH(V("1", BB, "") "," V("2", DRV, "xlsn-1") "," V(
+                  "3", DRV, "#block3") "," V("4", DRV,
+                                             "xvdb-raw") "," V("5", DRV,
+                                                               "#block2"),
+              E("root", "1", "2") "," E("file", "2", "3") "," E(
+                  "backing", "2", "4") "," E("file", "4", "5")),
     };
     const struct says bare = { "[" OVER_NODES "]", NULL, NULL };
 
     (void)state;
     finds(&q, "/vm/o.qcow2", "qcow2", "xlsn-1");
-    REFUSES(&q, "/vm/b.img", "raw", SNAP_REFUSED, "QEMU writes to "
+    REFUSES(&q, "/vm/b.img", "raw", SNAP_REFUSED,
+            "QEMU writes to "
             "/vm/o.qcow2, not to /vm/b.img");
     finds(&bare, "/vm/o.qcow2", "qcow2", "xlsn-1");
     REFUSES(&bare, "/vm/b.img", "raw", SNAP_REFUSED, "snapshot-recover");
@@ -208,12 +212,13 @@ static void a_json_name(void **state)
         "\\\"backing\\\": {\\\"driver\\\": \\\"qcow2\\\"}, \\\"driver\\\": "
         "\\\"qcow2\\\", \\\"file\\\": {\\\"driver\\\": \\\"file\\\", "
         "\\\"filename\\\": \\\"/vm/o.qcow2\\\"}}\",\"ro\":false,"
-        "\"image\":{\"virtual-size\":1048576}},"
-        NODE("#block1", "file", "/vm/o.qcow2", "false") "]";
+        "\"image\":{\"virtual-size\":1048576}}," NODE(
+            "#block1", "file", "/vm/o.qcow2", "false") "]";
     const struct says q = {
-        nodes, NULL,
-        GRAPH(V("1", BB, "") "," V("2", DRV, "xlsn-1") ","
-              V("3", DRV, "#block1"),
+        nodes,
+        NULL,
+        GRAPH(V("1", BB, "") "," V("2", DRV, "xlsn-1") "," V("3", DRV,
+                                                             "#block1"),
               E("root", "1", "2") "," E("file", "2", "3")),
     };
 
@@ -224,11 +229,13 @@ static void a_json_name(void **state)
 static void nobody_or_a_job_on_top(void **state)
 {
     const struct says idle = {
-        "[" PV_NODES "]", NULL,
+        "[" PV_NODES "]",
+        NULL,
         GRAPH(PV_VERTICES, E("file", "2", "3")),
     };
     const struct says job = {
-        "[" PV_NODES "]", NULL,
+        "[" PV_NODES "]",
+        NULL,
         GRAPH(PV_VERTICES "," V("9", "block-job", "commit"),
               PV_EDGES "," E("main node", "9", "2")),
     };
@@ -241,26 +248,30 @@ static void nobody_or_a_job_on_top(void **state)
 
 /* ---- HVM ---- */
 
-#define HVM_NODES                                                       \
-    NODE("#block9", "qcow2", "/vm/a.qcow2", "false") ","                \
-    NODE("#block8", "file", "/vm/a.qcow2", "false") "," PV_NODES
-#define HVM_GRAPH                                                       \
-    GRAPH(PV_VERTICES "," V("7", BB, "ide0-hd0") ","                    \
-          V("8", DRV, "#block9") "," V("9", DRV, "#block8"),            \
+#define HVM_NODES                                    \
+    NODE("#block9", "qcow2", "/vm/a.qcow2", "false") \
+    "," NODE("#block8", "file", "/vm/a.qcow2", "false") "," PV_NODES
+#define HVM_GRAPH                                              \
+    GRAPH(PV_VERTICES "," V("7", BB, "ide0-hd0") "," V(        \
+              "8", DRV, "#block9") "," V("9", DRV, "#block8"), \
           PV_EDGES "," E("root", "7", "8") "," E("file", "8", "9"))
-#define EMULATED(device)                                                \
-    "[{\"device\":\"ide1-cd0\",\"locked\":false,\"removable\":true},"   \
-    "{\"device\":\"\",\"inserted\":{\"file\":\"/vm/a.qcow2\"}},"        \
-    "{\"device\":\"" device "\",\"inserted\":{\"drv\":\"qcow2\","       \
+#define EMULATED(device)                                              \
+    "[{\"device\":\"ide1-cd0\",\"locked\":false,\"removable\":true}," \
+    "{\"device\":\"\",\"inserted\":{\"file\":\"/vm/a.qcow2\"}},"      \
+    "{\"device\":\"" device "\",\"inserted\":{\"drv\":\"qcow2\","     \
     "\"file\":\"/vm/a.qcow2\",\"node-name\":\"#block9\"}}]"
 
 static void hvm_both_live(void **state)
 {
     static const char *const devices[] = {
-        EMULATED("ide0-hd0"), EMULATED("ahcidisk-0"), EMULATED("scsi0-hd0"),
+        EMULATED("ide0-hd0"),
+        EMULATED("ahcidisk-0"),
+        EMULATED("scsi0-hd0"),
     };
     static const char *const names[] = {
-        "ide0-hd0", "ahcidisk-0", "scsi0-hd0",
+        "ide0-hd0",
+        "ahcidisk-0",
+        "scsi0-hd0",
     };
     size_t i;
 
@@ -279,7 +290,8 @@ static void hvm_both_live(void **state)
 static void hvm_unplugged(void **state)
 {
     const struct says q = {
-        "[" PV_NODES "]", "[{\"device\":\"ide0-hd0\",\"removable\":false}]",
+        "[" PV_NODES "]",
+        "[{\"device\":\"ide0-hd0\",\"removable\":false}]",
         GRAPH(PV_VERTICES, PV_EDGES),
     };
     struct snap_part p;
@@ -327,14 +339,17 @@ static void wrong_shapes(void **state)
             "[{\"device\":\"d\",\"inserted\":[]}]", GRAPH("", "") },
           SNAP_NOTFOUND },
         { { "[{\"node-name\":\"n\",\"drv\":\"qcow2\",\"file\":\"json:[]\"}]",
-            "[]", GRAPH("", "") }, SNAP_NOTFOUND },
+            "[]", GRAPH("", "") },
+          SNAP_NOTFOUND },
         /* No size, no "ro": not believed to be writable. */
         { { "[{\"node-name\":\"n\",\"drv\":\"qcow2\",\"file\":"
-            "\"/vm/a.qcow2\"}]", "[]",
+            "\"/vm/a.qcow2\"}]",
+            "[]",
             GRAPH(V("1", BB, "") "," V("2", DRV, "n"), E("root", "1", "2")) },
           SNAP_REFUSED },
         { { "[{\"node-name\":\"n\",\"drv\":\"qcow2\",\"ro\":false,\"file\":"
-            "\"/vm/a.qcow2\",\"image\":{\"virtual-size\":-1}}]", "[]",
+            "\"/vm/a.qcow2\",\"image\":{\"virtual-size\":-1}}]",
+            "[]",
             GRAPH(V("1", BB, "") "," V("2", DRV, "n"), E("root", "1", "2")) },
           SNAP_PROTO },
     };
@@ -357,9 +372,11 @@ static void wrong_shapes(void **state)
 static void cycles(void **state)
 {
     const struct says q = {
-        "[" PV_NODES "]", NULL,
-        GRAPH(PV_VERTICES, PV_EDGES "," E("backing", "3", "2") ","
-              E("backing", "2", "2") "," E("backing", "5", "5")),
+        "[" PV_NODES "]",
+        NULL,
+        GRAPH(PV_VERTICES,
+              PV_EDGES "," E("backing", "3", "2") "," E(
+                  "backing", "2", "2") "," E("backing", "5", "5")),
     };
     const struct says by_name = {
         "[{\"node-name\":\"x\",\"drv\":\"qcow2\",\"file\":\"/vm/a.qcow2\","
@@ -367,7 +384,9 @@ static void cycles(void **state)
         "\"full-backing-filename\":\"/vm/b.qcow2\"}},"
         "{\"node-name\":\"y\",\"drv\":\"qcow2\",\"file\":\"/vm/b.qcow2\","
         "\"ro\":false,\"image\":{\"virtual-size\":1048576,"
-        "\"full-backing-filename\":\"/vm/a.qcow2\"}}]", NULL, NULL,
+        "\"full-backing-filename\":\"/vm/a.qcow2\"}}]",
+        NULL,
+        NULL,
     };
 
     (void)state;
@@ -383,10 +402,11 @@ static char *chain_nodes(unsigned n)
     unsigned i;
 
     for (i = 0; i < n; i++)
-        snap_buf_addf(&b, "%c{\"node-name\":\"n%u\",\"drv\":\"qcow2\","
+        snap_buf_addf(&b,
+                      "%c{\"node-name\":\"n%u\",\"drv\":\"qcow2\","
                       "\"file\":\"/vm/%u\",\"ro\":%s,\"image\":{"
-                      "\"virtual-size\":1048576}}", i ? ',' : '[', i, i,
-                      i ? "true" : "false");
+                      "\"virtual-size\":1048576}}",
+                      i ? ',' : '[', i, i, i ? "true" : "false");
     snap_buf_adds(&b, "]");
     return b.data;
 }
@@ -397,14 +417,18 @@ static char *chain_graph(unsigned n)
     unsigned i;
 
     snap_buf_adds(&b, "{\"nodes\":[{\"id\":0,\"type\":\"block-backend\","
-                  "\"name\":\"\"}");
+                      "\"name\":\"\"}");
     for (i = 0; i < n; i++)
-        snap_buf_addf(&b, ",{\"id\":%u,\"type\":\"block-driver\",\"name\":"
-                      "\"n%u\"}", i + 1, i);
+        snap_buf_addf(&b,
+                      ",{\"id\":%u,\"type\":\"block-driver\",\"name\":"
+                      "\"n%u\"}",
+                      i + 1, i);
     snap_buf_adds(&b, "],\"edges\":[" E("root", "0", "1"));
     for (i = 1; i < n; i++)
-        snap_buf_addf(&b, ",{\"name\":\"backing\",\"parent\":%u,\"child\":"
-                      "%u}", i, i + 1);
+        snap_buf_addf(&b,
+                      ",{\"name\":\"backing\",\"parent\":%u,\"child\":"
+                      "%u}",
+                      i, i + 1);
     snap_buf_adds(&b, "]}");
     return b.data;
 }
@@ -437,7 +461,8 @@ static void what_a_view_tells(void **state)
         "\"dirty-bitmaps\":[{\"name\":\"t\"},{\"name\":\"b\","
         "\"persistent\":true}]},"
         "{\"node-name\":\"m\",\"drv\":\"qcow2\",\"file\":\"/vm/b\","
-        "\"dirty-bitmaps\":[{\"name\":\"t\"}]}]", NULL,
+        "\"dirty-bitmaps\":[{\"name\":\"t\"}]}]",
+        NULL,
         GRAPH(V("1", DRV, "n") "," V("2", DRV, "m"), E("backing", "1", "2")),
     };
     struct snap_qemu_view v;

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -21,39 +22,50 @@
 
 #define MS 20000
 
-#define ACTIONS                                                         \
-    "{\"actions\":[{\"type\":\"blockdev-snapshot-internal-sync\","      \
-    "\"data\":{\"device\":\"xvda-qcow2\",\"name\":\"snap-17\"}},"       \
-    "{\"type\":\"blockdev-snapshot-sync\",\"data\":{\"node-name\":"     \
-    "\"xvdb-raw\",\"snapshot-file\":\"/vm/b, \\\"c\\\".17.qcow2\","     \
-    "\"snapshot-node-name\":\"xlsn-op-xvdb\",\"format\":\"qcow2\","     \
+#define ACTIONS                                                     \
+    "{\"actions\":[{\"type\":\"blockdev-snapshot-internal-sync\","  \
+    "\"data\":{\"device\":\"xvda-qcow2\",\"name\":\"snap-17\"}},"   \
+    "{\"type\":\"blockdev-snapshot-sync\",\"data\":{\"node-name\":" \
+    "\"xvdb-raw\",\"snapshot-file\":\"/vm/b, \\\"c\\\".17.qcow2\"," \
+    "\"snapshot-node-name\":\"xlsn-op-xvdb\",\"format\":\"qcow2\"," \
     "\"mode\":\"existing\"}}]}"
 
-#define NODE_A(snapshots)                                               \
-    "{\"node-name\":\"xvda-qcow2\",\"drv\":\"qcow2\",\"ro\":false,"     \
-    "\"file\":\"/vm/a.qcow2\",\"image\":{\"virtual-size\":512,"         \
+#define NODE_A(snapshots)                                           \
+    "{\"node-name\":\"xvda-qcow2\",\"drv\":\"qcow2\",\"ro\":false," \
+    "\"file\":\"/vm/a.qcow2\",\"image\":{\"virtual-size\":512,"     \
     "\"snapshots\":[" snapshots "]}}"
 #define TAG(name) "{\"id\":\"1\",\"name\":\"" name "\"}"
-#define NODE_B(name, file, ro)                                          \
-    "{\"node-name\":\"" name "\",\"drv\":\"qcow2\",\"ro\":" ro ","      \
+#define NODE_B(name, file, ro)                                     \
+    "{\"node-name\":\"" name "\",\"drv\":\"qcow2\",\"ro\":" ro "," \
     "\"file\":\"" file "\",\"image\":{\"virtual-size\":512}}"
 #define OVER "/vm/b, \\\"c\\\".17.qcow2"
-#define GRAPH(edges)                                                    \
-    "{\"nodes\":[{\"id\":1,\"type\":\"block-backend\",\"name\":\"\"},"  \
-    "{\"id\":2,\"type\":\"block-driver\",\"name\":\"xvda-qcow2\"},"     \
-    "{\"id\":3,\"type\":\"block-driver\",\"name\":\"xlsn-op-xvdb\"},"   \
-    "{\"id\":4,\"type\":\"block-driver\",\"name\":\"other\"}],"         \
+#define GRAPH(edges)                                                   \
+    "{\"nodes\":[{\"id\":1,\"type\":\"block-backend\",\"name\":\"\"}," \
+    "{\"id\":2,\"type\":\"block-driver\",\"name\":\"xvda-qcow2\"},"    \
+    "{\"id\":3,\"type\":\"block-driver\",\"name\":\"xlsn-op-xvdb\"},"  \
+    "{\"id\":4,\"type\":\"block-driver\",\"name\":\"other\"}],"        \
     "\"edges\":[" edges "]}"
-#define USED "{\"name\":\"root\",\"parent\":1,\"child\":2},"            \
-             "{\"name\":\"root\",\"parent\":1,\"child\":3}"
+#define USED                                        \
+    "{\"name\":\"root\",\"parent\":1,\"child\":2}," \
+    "{\"name\":\"root\",\"parent\":1,\"child\":3}"
 
-#define HELLO                                                           \
-    { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" }, { PEER_RETURN }
-#define ASKED HELLO, { PEER_EXPECT, "transaction", ACTIONS }
+#define HELLO                                            \
+    { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" }, \
+    {                                                    \
+        PEER_RETURN                                      \
+    }
+#define ASKED                               \
+    HELLO,                                  \
+    {                                       \
+        PEER_EXPECT, "transaction", ACTIONS \
+    }
 #define LOOKED(nodes, graph)                                            \
     { PEER_EXPECT, "query-named-block-nodes" }, { PEER_RETURN, nodes }, \
-    { PEER_EXPECT, "query-block" }, { PEER_RETURN, "[]" },              \
-    { PEER_EXPECT, "x-debug-query-block-graph" }, { PEER_RETURN, graph }
+        { PEER_EXPECT, "query-block" }, { PEER_RETURN, "[]" },          \
+        { PEER_EXPECT, "x-debug-query-block-graph" },                   \
+    {                                                                   \
+        PEER_RETURN, graph                                              \
+    }
 
 static void parts(struct snap_part p[2])
 {
@@ -109,10 +121,10 @@ static void takes(struct peer *peer, int fd, int rc, const char *words,
 static void sent_and_believed_after_a_look(void **state)
 {
     int fd;
-    struct peer *p = PEER_START(
-        &fd, ASKED, { PEER_RETURN },
-        LOOKED("[" NODE_A(TAG("snap-17")) ","
-               NODE_B("xlsn-op-xvdb", OVER, "false") "]", GRAPH(USED)));
+    struct peer *p = PEER_START(&fd, ASKED, { PEER_RETURN },
+                                LOOKED("[" NODE_A(TAG("snap-17")) "," NODE_B(
+                                           "xlsn-op-xvdb", OVER, "false") "]",
+                                       GRAPH(USED)));
 
     (void)state;
     takes(p, fd, 0, NULL, true);
@@ -136,20 +148,23 @@ static void success_that_is_none(void **state)
     } lies[] = {
         { "[" NODE_A("") "," NODE_B("xlsn-op-xvdb", OVER, "false") "]",
           GRAPH(USED), "xvda: QEMU reported success, but snapshot snap-17" },
-        { "[" NODE_A(TAG("snap-17") "," TAG("snap-17")) ","
-          NODE_B("xlsn-op-xvdb", OVER, "false") "]", GRAPH(USED), "xvda" },
+        { "[" NODE_A(TAG("snap-17") "," TAG("snap-17")) "," NODE_B(
+              "xlsn-op-xvdb", OVER, "false") "]",
+          GRAPH(USED), "xvda" },
         { "[" NODE_A(TAG("snap-17")) "]", GRAPH(USED),
           "xvdb: QEMU reported success, but does not write to" },
-        { "[" NODE_A(TAG("snap-17")) ","
-          NODE_B("xlsn-op-xvdb", "/vm/x.qcow2", "false") "]", GRAPH(USED),
-          "xvdb" },
-        { "[" NODE_A(TAG("snap-17")) ","
-          NODE_B("xlsn-op-xvdb", OVER, "true") "]", GRAPH(USED), "xvdb" },
-        { "[" NODE_A(TAG("snap-17")) ","
-          NODE_B("xlsn-op-xvdb", OVER, "false") "]", GRAPH(""), "xvdb" },
-        { "[" NODE_A(TAG("snap-17")) ","
-          NODE_B("xlsn-op-xvdb", OVER, "false") ","
-          NODE_B("other", "/vm/y", "false") "]",
+        { "[" NODE_A(TAG("snap-17")) "," NODE_B("xlsn-op-xvdb", "/vm/x.qcow2",
+                                                "false") "]",
+          GRAPH(USED), "xvdb" },
+        { "[" NODE_A(TAG("snap-17")) "," NODE_B("xlsn-op-xvdb", OVER,
+                                                "true") "]",
+          GRAPH(USED), "xvdb" },
+        { "[" NODE_A(TAG("snap-17")) "," NODE_B("xlsn-op-xvdb", OVER,
+                                                "false") "]",
+          GRAPH(""), "xvdb" },
+        { "[" NODE_A(TAG("snap-17")) "," NODE_B(
+              "xlsn-op-xvdb", OVER, "false") "," NODE_B("other", "/vm/y",
+                                                        "false") "]",
           GRAPH(USED ",{\"name\":\"backing\",\"parent\":4,\"child\":3}"),
           "xvdb" },
     };
@@ -173,8 +188,10 @@ static void no_answer_is_not_a_failure(void **state)
     (void)state;
     /* Hung up: it may have been done. */
     p = PEER_START(&fd, ASKED);
-    takes(p, fd, SNAP_RECOVER, "is not known: xvdb: not switched yet; run "
-          "snapshot-recover", false);
+    takes(p, fd, SNAP_RECOVER,
+          "is not known: xvdb: not switched yet; run "
+          "snapshot-recover",
+          false);
     p = PEER_START(&fd, ASKED, { PEER_RAW, "{\"return\":\n" });
     takes(p, fd, SNAP_RECOVER, "is not known", false);
     p = PEER_START(&fd, ASKED, { PEER_RAW, "{\"return\":{},\"id\":\"x\"}\n" });
@@ -213,18 +230,23 @@ static void faults(void **state)
 
 /* ---- merging back ---- */
 
-#define VIEW_OVER                                                       \
-    LOOKED("[" NODE_B("xlsn-op-xvdb", "/vm/o.qcow2", "false") ","       \
-           NODE_B("other", "/vm/b.img", "true") "]",                    \
+#define VIEW_OVER                                                            \
+    LOOKED("[" NODE_B("xlsn-op-xvdb", "/vm/o.qcow2",                         \
+                      "false") "," NODE_B("other", "/vm/b.img", "true") "]", \
            GRAPH(USED ",{\"name\":\"backing\",\"parent\":3,\"child\":4}"))
-#define COMMIT                                                          \
-    { PEER_EXPECT, "block-commit", "{\"job-id\":\"xlsnap-back-op\","    \
-      "\"device\":\"xlsn-op-xvdb\",\"base-node\":\"other\","            \
-      "\"auto-dismiss\":false}" }
-#define JOB(status, more)                                               \
-    { PEER_EXPECT, "query-jobs" },                                      \
-    { PEER_RETURN, "[{\"id\":\"else\",\"status\":\"ready\"},{\"id\":"   \
-      "\"xlsnap-back-op\",\"status\":\"" status "\"" more "}]" }
+#define COMMIT                                                     \
+    {                                                              \
+        PEER_EXPECT, "block-commit",                               \
+            "{\"job-id\":\"xlsnap-back-op\","                      \
+            "\"device\":\"xlsn-op-xvdb\",\"base-node\":\"other\"," \
+            "\"auto-dismiss\":false}"                              \
+    }
+#define JOB(status, more)                                                     \
+    { PEER_EXPECT, "query-jobs" },                                            \
+    {                                                                         \
+        PEER_RETURN, "[{\"id\":\"else\",\"status\":\"ready\"},{\"id\":"       \
+                     "\"xlsnap-back-op\",\"status\":\"" status "\"" more "}]" \
+    }
 #define ID "{\"id\":\"xlsnap-back-op\"}"
 
 static void merges(struct peer *peer, int fd, int rc, const char *words)
@@ -270,11 +292,12 @@ static void merged_back(void **state)
     p = PEER_START(&fd, HELLO, LOOKED("[" NODE_A("") "]", GRAPH(USED)));
     merges(p, fd, 0, NULL);
     /* Another overlay stands on it by now. */
-    p = PEER_START(&fd, HELLO,
-                   LOOKED("[" NODE_B("xlsn-op-xvdb", "/vm/o2", "false") ","
-                          NODE_B("other", "/vm/o.qcow2", "true") "]",
-                          GRAPH(USED ",{\"name\":\"backing\",\"parent\":3,"
-                                "\"child\":4}")));
+    p = PEER_START(
+        &fd, HELLO,
+        LOOKED("[" NODE_B("xlsn-op-xvdb", "/vm/o2", "false") "," NODE_B(
+                   "other", "/vm/o.qcow2", "true") "]",
+               GRAPH(USED ",{\"name\":\"backing\",\"parent\":3,"
+                          "\"child\":4}")));
     merges(p, fd, SNAP_RECOVER, "no longer the top");
 }
 

@@ -41,9 +41,9 @@ void snap_part_dispose(struct snap_part *p)
     p->data = NULL;
 }
 
-const struct snap_disk_driver *
-snap_disk_match(const struct snap_disk_driver *const *drivers,
-                const struct snap_part *p, enum snap_disk_type want)
+const struct snap_disk_driver *snap_disk_match(
+    const struct snap_disk_driver *const *drivers, const struct snap_part *p,
+    enum snap_disk_type want)
 {
     const struct snap_disk_driver *best = NULL;
     int score, best_score = 0;
@@ -58,9 +58,8 @@ snap_disk_match(const struct snap_disk_driver *const *drivers,
     return best;
 }
 
-const struct snap_disk_driver *
-snap_disk_by_name(const struct snap_disk_driver *const *drivers,
-                  const char *name)
+const struct snap_disk_driver *snap_disk_by_name(
+    const struct snap_disk_driver *const *drivers, const char *name)
 {
     for (; *drivers; drivers++)
         if (snap_streq((*drivers)->name, name))

@@ -27,16 +27,16 @@
 
 enum snap_disk_type {
     SNAP_DISK_AUTO,
-    SNAP_DISK_INTERNAL,             /* inside the image */
-    SNAP_DISK_EXTERNAL,             /* a new active image over a frozen one */
+    SNAP_DISK_INTERNAL, /* inside the image */
+    SNAP_DISK_EXTERNAL, /* a new active image over a frozen one */
 };
 const char *snap_disk_type_name(enum snap_disk_type t); /* disk/driver.c */
 
 enum snap_part_state {
-    SNAP_PART_ABSENT,               /* nothing of this part exists */
-    SNAP_PART_PARTIAL,              /* begun: undo() removes it */
-    SNAP_PART_PRESENT,              /* complete */
-    SNAP_PART_FOREIGN,              /* something is there that is not ours */
+    SNAP_PART_ABSENT, /* nothing of this part exists */
+    SNAP_PART_PARTIAL, /* begun: undo() removes it */
+    SNAP_PART_PRESENT, /* complete */
+    SNAP_PART_FOREIGN, /* something is there that is not ours */
 };
 
 struct snap_disk_driver;
@@ -46,71 +46,74 @@ struct snap_disk_driver;
 struct snap_part {
     /* what is asked (core, before probe) */
     char *vdev;
-    char *path;                     /* the image to be snapshotted */
-    char *format;                   /* libxl's word: "qcow2", "raw", "vhd" */
-    char *tag;                      /* snapshot's name as the user knows it */
-    char *target;                   /* new active image asked for, or NULL */
-    char *stem;                     /* for a default target: "a" of a.s1.qcow2;
-                                     * NULL: probe() makes it from path.  Set
-                                     * before: path is an overlay of ours */
-    bool reuse_target;              /* --reuse-external: target exists */
-    bool keep_path;                 /* --keep-path */
-    int frontend_state;             /* of the PV frontend; 0 offline */
+    char *path; /* the image to be snapshotted */
+    char *format; /* libxl's word: "qcow2", "raw", "vhd" */
+    char *tag; /* snapshot's name as the user knows it */
+    char *target; /* new active image asked for, or NULL */
+    /* For a default target: "a" of a.s1.qcow2.  NULL: probe() makes it from
+     * path.  Set before: path is an overlay of ours. */
+    char *stem;
+    bool reuse_target; /* --reuse-external: target exists */
+    bool keep_path; /* --keep-path */
+    int frontend_state; /* of the PV frontend; 0 offline */
     bool hvm;
 
     /* found by probe() */
     const struct snap_disk_driver *drv;
     enum snap_disk_type type;
-    uint64_t size;                  /* guest-visible bytes */
-    char *node;                     /* QEMU's root node for this disk */
+    uint64_t size; /* guest-visible bytes */
+    char *node; /* QEMU's root node for this disk */
 
     /* the outcome, planned by probe(), true after take() */
-    char *frozen_path;              /* where the snapshot's data is; differs
-                                     * from path with keep_path, and where
-                                     * path is a symbolic link */
+    /* Where the snapshot's data is; differs from path with keep_path, and
+     * where path is a symbolic link. */
+    char *frozen_path;
     char *frozen_format;
-    char *active_path;              /* what the guest writes to afterwards */
-    char *active_format;            /* libxl's word */
-    struct snap_json *data;         /* the driver's own; kept in the record */
+    char *active_path; /* what the guest writes to afterwards */
+    char *active_format; /* libxl's word */
+    struct snap_json *data; /* the driver's own; kept in the record */
 
     /* progress in this process, so that undo does what was done, not more */
     bool prepared;
     bool taken;
 
     /* revert only: planned by verify(), made by revert_prepare() */
-    char *leaf_path;                /* what the restored guest will write to */
+    char *leaf_path; /* what the restored guest will write to */
     char *leaf_format;
-    char *drop_path;                /* old leaf that nobody needs, or NULL;
-                                     * set by core after reference checks */
+    /* Old leaf that nobody needs, or NULL; set by core after reference
+     * checks. */
+    char *drop_path;
     bool switched;
 };
-void snap_part_dispose(struct snap_part *p);       /* disk/driver.c */
+void snap_part_dispose(struct snap_part *p); /* disk/driver.c */
 
 /* What a driver may use besides lib/. */
 struct snap_disk_ctx {
-    struct snap_qmp *qmp;           /* QEMU of the running domain; NULL: the
-                                     * domain is off and tools are used */
-    uint32_t domid;                 /* UINT32_MAX: off */
+    /* QEMU of the running domain; NULL: the domain is off and tools are
+     * used. */
+    struct snap_qmp *qmp;
+    uint32_t domid; /* UINT32_MAX: off */
     const struct snap_log *log;
-    const char *op_id;              /* [a-z0-9]{1,16}, unique to this run: for
-                                     * node names and temporary names */
+    /* [a-z0-9]{1,16}, unique to this run: for node names and temporary
+     * names. */
+    const char *op_id;
     /* Does any domain other than domid have this image?  *who_r NULL: no.
      * Every driver asks before it lets a tool write to an image. */
     int (*image_user)(void *opaque, const char *path, char **who_r,
                       struct snap_err *err);
-    void *opaque;                   /* for image_user */
-    void *opaque2;                  /* the core's; drivers leave it alone */
+    void *opaque; /* for image_user */
+    void *opaque2; /* the core's; drivers leave it alone */
 };
 
 struct snap_disk_driver {
-    const char *name;               /* "overlay"; also in records */
-    const char *doc;                /* one line for --help and docs */
+    const char *name; /* "overlay"; also in records */
+    const char *doc; /* one line for --help and docs */
 
     /* capabilities */
-    bool live;                      /* can take while the domain exists */
-    bool offline;                   /* can take while it does not */
-    bool moves_active;              /* active_path != path afterwards */
-    bool can_fill_up;               /* needs space as the guest writes */
+    bool live; /* can take while the domain exists */
+    bool offline; /* can take while it does not */
+    bool moves_active; /* active_path != path afterwards */
+    bool can_fill_up; /* needs space as the guest writes */
 
     /* Is this disk mine?  0: no; larger wins.  Looks at the fields asked
      * only: no file is opened.  want is never met by another type. */
@@ -179,11 +182,10 @@ struct snap_disk_driver {
 extern const struct snap_disk_driver *const snap_disk_drivers[];
 
 /* The best match among drivers, or NULL.  (disk/driver.c) */
-const struct snap_disk_driver *
-snap_disk_match(const struct snap_disk_driver *const *drivers,
-                const struct snap_part *p, enum snap_disk_type want);
-const struct snap_disk_driver *
-snap_disk_by_name(const struct snap_disk_driver *const *drivers,
-                  const char *name);
+const struct snap_disk_driver *snap_disk_match(
+    const struct snap_disk_driver *const *drivers, const struct snap_part *p,
+    enum snap_disk_type want);
+const struct snap_disk_driver *snap_disk_by_name(
+    const struct snap_disk_driver *const *drivers, const char *name);
 
 #endif /* SNAP_DISK_DRIVER_H */

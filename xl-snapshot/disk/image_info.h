@@ -12,9 +12,9 @@
 #include "lib/json.h"
 
 struct snap_image_tag {
-    unsigned count;                 /* snapshots of this name */
-    bool id_clash;                  /* another one has the name as its ID */
-    int64_t date;                   /* epoch seconds of the (last) one */
+    unsigned count; /* snapshots of this name */
+    bool id_clash; /* another one has the name as its ID */
+    int64_t date; /* epoch seconds of the (last) one */
 };
 
 uint64_t snap_image_size(const struct snap_json *image);

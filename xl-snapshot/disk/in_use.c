@@ -141,7 +141,7 @@ static char *writing_loop(const struct stat *want)
     if (!d)
         return NULL;
     while (!who && (e = readdir(d))) {
-        if (strncmp(e->d_name, "loop", 4))
+        if (!snap_has_prefix(e->d_name, "loop"))
             continue;
         snprintf(name, sizeof(name), "%s/loop/backing_file", e->d_name);
         if (!read_line(dirfd(d), name, file, sizeof(file)) ||

@@ -109,8 +109,8 @@ static bool has_leftovers(const struct snap_disk_ctx *c,
 {
     char *tmp = snap_printf("%s.xlsnap-%s", snap_overlay_file(p), c->op_id);
     bool yes = snap_file_exists(tmp) ||
-        (snap_json_get_bool(p->data, "link_base", false) &&
-         snap_file_exists(snap_overlay_base(p)));
+               (snap_json_get_bool(p->data, "link_base", false) &&
+                snap_file_exists(snap_overlay_base(p)));
 
     free(tmp);
     return yes;
@@ -141,7 +141,8 @@ static int inspect(struct snap_disk_ctx *c, const struct snap_part *p,
         return rc;
     /* With QEMU gone its writes tell; the mark, if there were none. */
     *state_r = open || (!c->qmp && (written || !snap_overlay_is_new(file)))
-        ? SNAP_PART_PRESENT : SNAP_PART_PARTIAL;
+                   ? SNAP_PART_PRESENT
+                   : SNAP_PART_PARTIAL;
     return 0;
 }
 
@@ -160,9 +161,11 @@ static int merge_offline(struct snap_disk_ctx *c, const struct snap_part *p,
         (base.st_mtim.tv_sec > over.st_mtim.tv_sec ||
          (base.st_mtim.tv_sec == over.st_mtim.tv_sec &&
           base.st_mtim.tv_nsec > over.st_mtim.tv_nsec)))
-        return snap_fail(err, SNAP_RECOVER, "%s holds writes of the guest, "
-                         "and %s below it was changed later; which of the two "
-                         "is right must be decided by hand", file, path);
+        return snap_fail(err, SNAP_RECOVER,
+                         "%s holds writes of the guest, and %s below it was "
+                         "changed later; which of the two is right must be "
+                         "decided by hand",
+                         file, path);
     rc = snap_image_check_unused(c, path, err);
     if (rc)
         return rc;
@@ -214,13 +217,12 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
                 struct snap_err *err)
 {
     int rc;
-    enum snap_part_state state;
+    enum snap_part_state state = SNAP_PART_FOREIGN;
 
     rc = inspect(c, p, &state, err);
     if (rc)
         return rc;
-    if (state != SNAP_PART_FOREIGN &&
-        snap_file_exists(snap_overlay_file(p))) {
+    if (state != SNAP_PART_FOREIGN && snap_file_exists(snap_overlay_file(p))) {
         rc = undo_overlay(c, p, err);
         if (rc)
             return rc;

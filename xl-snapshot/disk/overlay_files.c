@@ -59,7 +59,10 @@ static bool keeps_path(const struct snap_part *p)
 char *snap_overlay_stem(const char *path)
 {
     static const char *const known[] = {
-        ".qcow2", ".img", ".raw", ".vhd",
+        ".qcow2",
+        ".img",
+        ".raw",
+        ".vhd",
     };
     char *s = snap_strdup(snap_basename(path));
     size_t i = 0;
@@ -83,16 +86,17 @@ int snap_overlay_name(const struct snap_part *p, const char *beside,
     int rc;
     char *dir = snap_dirname(beside);
     char *stem = p->stem && p->stem[0]
-        ? snap_strdup(p->stem)
-        : snap_overlay_stem(p->path ? p->path : beside);
+                     ? snap_strdup(p->stem)
+                     : snap_overlay_stem(p->path ? p->path : beside);
     char *path = snap_printf("%s/%s.%s%s", strcmp(dir, "/") ? dir : "", stem,
                              p->tag, suffix);
 
     /* Room for a temporary name beside it. */
-    if (strlen(snap_basename(path)) > NAME_MAX - 26 ||
-        !snap_path_ok(path)) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s: a name like %s is too long; "
-                       "give another with target=", p->vdev, path);
+    if (strlen(snap_basename(path)) > NAME_MAX - 26 || !snap_path_ok(path)) {
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s: a name like %s is too long; give another with "
+                       "target=",
+                       p->vdev, path);
         goto out;
     }
     free(*path_r);
@@ -159,7 +163,8 @@ static int rename_new(const char *from, const char *to)
 int snap_overlay_mark_new(const char *path, struct snap_err *err)
 {
     const struct timespec t[2] = {
-        { .tv_sec = NEW_STAMP }, { .tv_sec = NEW_STAMP },
+        { .tv_sec = NEW_STAMP },
+        { .tv_sec = NEW_STAMP },
     };
 
     if (utimensat(AT_FDCWD, path, t, 0))
@@ -191,8 +196,8 @@ static int own_like(int fd, const char *path, const char *base,
 }
 
 int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
-                      const char *base, const char *base_format,
-                      uint64_t size, struct snap_err *err)
+                      const char *base, const char *base_format, uint64_t size,
+                      struct snap_err *err)
 {
     int rc, fd = -1, e;
     bool made = false;
@@ -216,8 +221,8 @@ int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
         goto out;
     e = rename_new(tmp, path);
     if (e) {
-        rc = snap_fail_errno(err, e == EEXIST ? SNAP_EXISTS : SNAP_IO, e,
-                             "%s", path);
+        rc = snap_fail_errno(err, e == EEXIST ? SNAP_EXISTS : SNAP_IO, e, "%s",
+                             path);
         goto out;
     }
     made = false;
@@ -261,7 +266,7 @@ int snap_overlay_is_over(const char *path, const char *base, bool *ours_r,
         return 0;
     rc = snap_qcow2_read(path, &h, &why);
     if (rc == SNAP_CORRUPT)
-        return 0;                   /* something, but not ours */
+        return 0; /* something, but not ours */
     if (rc)
         return snap_fail(err, rc, "%s", why.msg);
     *ours_r = h.backing && snap_streq(h.backing, base);
@@ -353,9 +358,10 @@ int snap_overlay_link_base(const struct snap_part *p, struct snap_err *err)
         return 0;
     e = do_link(p->path, base);
     if (e == EPERM || e == EOPNOTSUPP || e == ENOSYS)
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s: the file system has no "
-                         "hard links, so the path cannot be kept; use "
-                         "target= without --keep-path", p->path);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: the file system has no hard links, so the path "
+                         "cannot be kept; use target= without --keep-path",
+                         p->path);
     if (e)
         return snap_fail_errno(err, e == EEXIST ? SNAP_EXISTS : SNAP_IO, e,
                                "naming %s also %s", p->path, base);
@@ -383,8 +389,9 @@ int snap_overlay_link_active(struct snap_disk_ctx *c,
     if (!keeps_path(p) || snap_same_file(p->path, file))
         return 0;
     if (!snap_same_file(p->path, snap_overlay_base(p)))
-        return snap_fail(err, SNAP_REFUSED, "%s is another image now; it was "
-                         "left alone, and does not name the active image %s",
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is another image now; it was left alone, and "
+                         "does not name the active image %s",
                          p->path, file);
     tmp = temp_name(c, p->path);
     dir = snap_dirname(p->path);
@@ -408,8 +415,7 @@ out:
 }
 
 int snap_overlay_unlink_active(struct snap_disk_ctx *c,
-                               const struct snap_part *p,
-                               struct snap_err *err)
+                               const struct snap_part *p, struct snap_err *err)
 {
     int rc, e;
     struct stat st;
@@ -444,8 +450,7 @@ int snap_overlay_unlink_base(const struct snap_part *p, struct snap_err *err)
 
     if (!keeps_path(p) || !snap_json_get_bool(p->data, "link_base", false) ||
         lstat(p->path, &a) || lstat(base, &b) || !S_ISREG(a.st_mode) ||
-        a.st_dev != b.st_dev || a.st_ino != b.st_ino ||
-        !strcmp(p->path, base))
+        a.st_dev != b.st_dev || a.st_ino != b.st_ino || !strcmp(p->path, base))
         return 0;
     return snap_file_remove(base, err);
 }
@@ -464,9 +469,10 @@ static int change_flags(const char *path, int set, int clear,
     wanted = (flags | set) & ~clear;
     if (!e && wanted != flags && ioctl(fd, FS_IOC_SETFLAGS, &wanted))
         e = errno;
-    rc = e ? snap_fail_errno(err, e == ENOTTY || e == EOPNOTSUPP
-                                      ? SNAP_UNSUPPORTED : SNAP_IO, e,
-                             "immutable attribute of %s", path)
+    rc = e ? snap_fail_errno(err,
+                             e == ENOTTY || e == EOPNOTSUPP ? SNAP_UNSUPPORTED
+                                                            : SNAP_IO,
+                             e, "immutable attribute of %s", path)
            : 0;
     if (fd >= 0)
         close(fd);
@@ -480,13 +486,16 @@ int snap_image_protect(const char *path, struct snap_err *err)
     struct snap_err why = SNAP_ERR_INIT;
 
     if (!stat(path, &st) && S_ISBLK(st.st_mode))
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s is a device and cannot be "
-                         "made immutable; do not start a configuration that "
-                         "names it", path);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s is a device and cannot be made immutable; do not "
+                         "start a configuration that names it",
+                         path);
     rc = change_flags(path, FS_IMMUTABLE_FL, 0, &why);
     if (rc)
-        snap_fail(err, rc, "%s could not be made immutable (%s); do not start "
-                  "a configuration that names it", path, why.msg);
+        snap_fail(err, rc,
+                  "%s could not be made immutable (%s); do not start a "
+                  "configuration that names it",
+                  path, why.msg);
     return rc;
 }
 

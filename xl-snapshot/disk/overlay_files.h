@@ -27,14 +27,13 @@ char *snap_overlay_stem(const char *path);
 /* "<dir>/<stem>.<tag><suffix>"; stem from p->stem or the image's name.
  * SNAP_REFUSED if that is too long. */
 int snap_overlay_name(const struct snap_part *p, const char *beside,
-                      const char *suffix, char **path_r,
-                      struct snap_err *err);
+                      const char *suffix, char **path_r, struct snap_err *err);
 
 /* A whole, empty, durable overlay at path, which must not exist; owner like
  * the base's, mode 0600, marked as new. */
 int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
-                      const char *base, const char *base_format,
-                      uint64_t size, struct snap_err *err);
+                      const char *base, const char *base_format, uint64_t size,
+                      struct snap_err *err);
 /* Remove what a snap_overlay_make() that died may have left. */
 int snap_overlay_make_undo(struct snap_disk_ctx *c, const char *path,
                            struct snap_err *err);

@@ -22,10 +22,10 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-#define SPACE_MIN (64ull << 20)
+#define SPACE_MIN  (64ull << 20)
 #define SPACE_WARN (1024ull << 20)
 #define DEPTH_WARN 30
-#define DEPTH_MAX 200
+#define DEPTH_MAX  200
 
 int snap_overlay_depth(const char *path, unsigned *depth_r,
                        struct snap_err *err)
@@ -40,23 +40,25 @@ int snap_overlay_depth(const char *path, unsigned *depth_r,
         char *dir;
 
         if (++*depth_r > DEPTH_MAX) {
-            rc = snap_fail(err, SNAP_REFUSED, "the chain of backing files "
-                           "below %s is longer than %d, or goes in a circle",
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "the chain of backing files below %s is longer "
+                           "than %d, or goes in a circle",
                            path, DEPTH_MAX);
             break;
         }
         if (snap_qcow2_read(at, &h, &why)) {
-            rc = why.rc == SNAP_CORRUPT ? 0 /* raw: the bottom */
-                 : snap_fail(err, why.rc, "a backing file of %s: %s", path,
-                             why.msg);
+            rc = why.rc == SNAP_CORRUPT
+                     ? 0 /* raw: the bottom */
+                     : snap_fail(err, why.rc, "a backing file of %s: %s", path,
+                                 why.msg);
             break;
         }
         dir = snap_dirname(at);
         free(at);
-        at = !h.backing ? NULL
-             : h.backing[0] == '/' ? snap_strdup(h.backing)
+        at = !h.backing               ? NULL
+             : h.backing[0] == '/'    ? snap_strdup(h.backing)
              : strchr(h.backing, ':') ? NULL
-             : snap_printf("%s/%s", dir, h.backing);
+                                      : snap_printf("%s/%s", dir, h.backing);
         free(dir);
         snap_qcow2_dispose(&h);
     }
@@ -77,11 +79,12 @@ int snap_overlay_check_space(struct snap_disk_ctx *c,
         return rc;
     human = snap_size_human(bytes);
     if (bytes < SPACE_MIN)
-        rc = snap_fail(err, SNAP_NOSPACE, "only %s are free where %s would "
-                       "grow", human, path);
+        rc = snap_fail(err, SNAP_NOSPACE,
+                       "only %s are free where %s would grow", human, path);
     else if (bytes < SPACE_WARN && bytes < p->size)
-        snap_say(c->log, SNAP_LOG_WARN, "%s: only %s are free where %s will "
-                 "grow", p->vdev, human, path);
+        snap_say(c->log, SNAP_LOG_WARN,
+                 "%s: only %s are free where %s will grow", p->vdev, human,
+                 path);
     free(human);
     return rc;
 }
@@ -109,8 +112,8 @@ static int check_source(struct snap_disk_ctx *c, const struct snap_part *p,
     struct snap_qcow2 h = { 0 };
 
     if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
-        return snap_fail(err, SNAP_UNSUPPORTED, "%s is neither a file nor a "
-                         "block device", p->path);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s is neither a file nor a block device", p->path);
     if (snap_streq(p->format, "vhd"))
         return snap_vhd_check(p->path, err);
     if (!snap_streq(p->format, "qcow2"))
@@ -119,18 +122,22 @@ static int check_source(struct snap_disk_ctx *c, const struct snap_part *p,
     if (rc)
         return rc;
     if (h.corrupt)
-        rc = snap_fail(err, SNAP_REFUSED, "%s is marked corrupt; repair it "
-                       "first (qemu-img check -r all)", p->path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is marked corrupt; repair it first (qemu-img check "
+                       "-r all)",
+                       p->path);
     else if (h.encrypted)
-        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s is encrypted; an overlay "
-                       "over it would not be", p->path);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s is encrypted; an overlay over it would not be",
+                       p->path);
     snap_qcow2_dispose(&h);
     if (!rc)
         rc = snap_overlay_depth(p->path, &depth, err);
     if (!rc && depth >= DEPTH_WARN)
-        snap_say(c->log, SNAP_LOG_WARN, "%s: reads go through %u images by "
-                 "now; delete snapshots that are not needed", p->vdev,
-                 depth + 1);
+        snap_say(c->log, SNAP_LOG_WARN,
+                 "%s: reads go through %u images by now; delete snapshots "
+                 "that are not needed",
+                 p->vdev, depth + 1);
     return rc;
 }
 
@@ -173,13 +180,13 @@ static int plan_names(struct snap_disk_ctx *c, struct snap_part *p,
         p->stem = snap_overlay_stem(p->path);
     /* A device keeps its stable link: /dev/dm-3 is another one tomorrow. */
     is_link = S_ISLNK(lst.st_mode) && S_ISREG(st->st_mode);
-    if (p->keep_path && (!S_ISREG(st->st_mode) ||
-                         !snap_streq(p->format, "qcow2"))) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s: after --keep-path the path "
-                       "would name a qcow2 image while configurations call it "
-                       "%s; use target= and change the configuration",
-                       p->path, S_ISREG(st->st_mode) ? p->format
-                                                     : "a device");
+    if (p->keep_path &&
+        (!S_ISREG(st->st_mode) || !snap_streq(p->format, "qcow2"))) {
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s: after --keep-path the path would name a qcow2 "
+                       "image while configurations call it %s; use target= "
+                       "and change the configuration",
+                       p->path, S_ISREG(st->st_mode) ? p->format : "a device");
         goto out;
     }
     if (is_link) {
@@ -193,23 +200,26 @@ static int plan_names(struct snap_disk_ctx *c, struct snap_part *p,
         if (rc)
             goto out;
         if (snap_file_exists(base)) {
-            rc = snap_fail(err, SNAP_EXISTS, "%s exists already; choose "
-                           "another name for the snapshot", base);
+            rc = snap_fail(err, SNAP_EXISTS,
+                           "%s exists already; choose another name for the "
+                           "snapshot",
+                           base);
             goto out;
         }
     } else {
         base = snap_strdup(p->path);
     }
     if (strlen(base) > SNAP_QCOW2_BACKING_MAX) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s is too long for the header of "
-                       "an overlay", base);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is too long for the header of an overlay", base);
         goto out;
     }
     if (!p->target) {
         if (S_ISBLK(st->st_mode)) {
-            rc = snap_fail(err, SNAP_REFUSED, "%s is a device, beside which "
-                           "there is no place for an overlay; say where with "
-                           "target=", p->path);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s is a device, beside which there is no place "
+                           "for an overlay; say where with target=",
+                           p->path);
             goto out;
         }
         rc = snap_overlay_name(p, p->path, ".qcow2", &p->target, err);
@@ -260,10 +270,10 @@ static int check_reused(const struct snap_part *p, struct snap_err *err)
     if (rc)
         return rc;
     if (!over)
-        rc = snap_fail(err, SNAP_REFUSED, "%s is not over %s (its backing "
-                       "file is %s); make it with qemu-img create -f qcow2 -b "
-                       "%s -F %s", p->target, base,
-                       h.backing ? h.backing : "none", base,
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is not over %s (its backing file is %s); make it "
+                       "with qemu-img create -f qcow2 -b %s -F %s",
+                       p->target, base, h.backing ? h.backing : "none", base,
                        snap_qemu_format(p->format));
     else if (written || h.snapshots || h.dirty || h.corrupt || h.data_file)
         rc = snap_fail(err, SNAP_REFUSED, "%s is not empty", p->target);
@@ -284,15 +294,16 @@ static int check_target(struct snap_disk_ctx *c, const struct snap_part *p,
     bool there;
 
     if (!snap_path_ok(p->target)) {
-        rc = snap_fail(err, SNAP_INVAL, "target \"%s\" is not an absolute "
-                       "path", p->target);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "target \"%s\" is not an absolute path", p->target);
         goto out;
     }
     there = snap_file_exists(p->target);
     if (there && !p->reuse_target) {
-        rc = snap_fail(err, SNAP_EXISTS, "%s exists already; choose another "
-                       "name or target, or use --reuse-external if it was "
-                       "made for this", p->target);
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "%s exists already; choose another name or target, or "
+                       "use --reuse-external if it was made for this",
+                       p->target);
         goto out;
     }
     if (there && (snap_same_file(p->target, p->path) ||
@@ -302,8 +313,8 @@ static int check_target(struct snap_disk_ctx *c, const struct snap_part *p,
         goto out;
     }
     if (!there && p->reuse_target) {
-        rc = snap_fail(err, SNAP_NOTFOUND, "%s, which is to be reused, does "
-                       "not exist", p->target);
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "%s, which is to be reused, does not exist", p->target);
         goto out;
     }
     dir = snap_dirname(p->target);
@@ -356,8 +367,8 @@ int snap_overlay_probe(struct snap_disk_ctx *c, struct snap_part *p,
 
     p->type = SNAP_DISK_EXTERNAL;
     if (!snap_path_ok(p->path))
-        return snap_fail(err, SNAP_UNSUPPORTED, "image \"%s\" is not an "
-                         "absolute path", p->path);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "image \"%s\" is not an absolute path", p->path);
     if (stat(p->path, &st))
         return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
                                errno, "%s", p->path);
@@ -366,8 +377,9 @@ int snap_overlay_probe(struct snap_disk_ctx *c, struct snap_part *p,
         rc = c->qmp ? snap_qemu_find_disk(c, p, NULL, err)
                     : probe_offline(c, p, err);
     if (!rc && p->size % 512)
-        rc = snap_fail(err, SNAP_REFUSED, "%s has %llu bytes, which are not "
-                       "whole sectors", p->path, (unsigned long long)p->size);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s has %llu bytes, which are not whole sectors",
+                       p->path, (unsigned long long)p->size);
     if (!rc)
         rc = plan_names(c, p, &st, err);
     if (!rc)

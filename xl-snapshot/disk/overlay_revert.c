@@ -28,16 +28,19 @@ static int find_base(struct snap_part *p, struct snap_err *err)
     const char *format;
 
     if (!p->active_path)
-        return snap_fail(err, SNAP_INVAL, "neither the frozen image nor the "
-                         "overlay over it is named");
+        return snap_fail(err, SNAP_INVAL,
+                         "neither the frozen image nor the overlay over it is "
+                         "named");
     rc = snap_qcow2_read(p->active_path, &h, err);
     if (rc)
         return rc;
     format = snap_libxl_format(h.backing_format);
     if (!h.backing || h.backing[0] != '/' || !snap_path_ok(h.backing) ||
         !format) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s does not say which image it is "
-                       "over, by absolute path and format", p->active_path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s does not say which image it is over, by absolute "
+                       "path and format",
+                       p->active_path);
         goto out;
     }
     snap_set(&p->frozen_path, h.backing);
@@ -65,16 +68,19 @@ static int check_unchanged(const struct snap_part *p, struct snap_err *err)
     if (bytes < 0 || mtime < 0 || !S_ISREG(st.st_mode))
         return 0;
     if (st.st_size != bytes)
-        return snap_fail(err, SNAP_CORRUPT, "%s has %lld bytes on disk and "
-                         "had %lld when snapshot %s froze it", p->frozen_path,
-                         (long long)st.st_size, (long long)bytes, p->tag);
+        return snap_fail(err, SNAP_CORRUPT,
+                         "%s has %lld bytes on disk and had %lld when "
+                         "snapshot %s froze it",
+                         p->frozen_path, (long long)st.st_size,
+                         (long long)bytes, p->tag);
     if (st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec != mtime) {
         char *then = snap_time_iso(mtime / 1000000000);
         char *now = snap_time_iso(st.st_mtim.tv_sec);
-        int rc = snap_fail(err, SNAP_CORRUPT, "%s was written to at %s, "
-                           "though snapshot %s froze it at %s.  If its "
-                           "content is known to be the same: touch -d "
-                           "@%lld.%09lld", p->frozen_path, now, p->tag, then,
+        int rc = snap_fail(err, SNAP_CORRUPT,
+                           "%s was written to at %s, though snapshot %s froze "
+                           "it at %s.  If its content is known to be the "
+                           "same: touch -d @%lld.%09lld",
+                           p->frozen_path, now, p->tag, then,
                            (long long)(mtime / 1000000000),
                            (long long)(mtime % 1000000000));
 
@@ -115,13 +121,16 @@ static int check_chain(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     size = snap_image_size(snap_json_at(chain, 0));
     if (snap_image_corrupt(snap_json_at(chain, 0))) {
-        rc = snap_fail(err, SNAP_CORRUPT, "%s is marked corrupt; repair it "
-                       "first (qemu-img check -r all)", p->frozen_path);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s is marked corrupt; repair it first (qemu-img check "
+                       "-r all)",
+                       p->frozen_path);
         goto out;
     }
     if (!size || (p->size && p->size != size)) {
-        rc = snap_fail(err, SNAP_CORRUPT, "%s is a disk of %llu bytes now and "
-                       "was one of %llu when snapshot %s was taken",
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s is a disk of %llu bytes now and was one of %llu "
+                       "when snapshot %s was taken",
                        p->frozen_path, (unsigned long long)size,
                        (unsigned long long)p->size, p->tag);
         goto out;
@@ -166,9 +175,10 @@ int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
         if (rc)
             goto out;
     }
-    if (!snap_path_ok(p->frozen_path) || !snap_qemu_format(p->frozen_format)) {
-        rc = snap_fail(err, SNAP_CORRUPT, "the frozen image's path or format "
-                       "is not sound");
+    if (!p->frozen_path || !snap_path_ok(p->frozen_path) ||
+        !snap_qemu_format(p->frozen_format)) {
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the frozen image's path or format is not sound");
         goto out;
     }
     rc = check_unchanged(p, err);
@@ -180,8 +190,9 @@ int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         goto out;
     if (who) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s is frozen, and %s has it open "
-                       "for writing; what it writes destroys snapshot %s",
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is frozen, and %s has it open for writing; what it "
+                       "writes destroys snapshot %s",
                        p->frozen_path, who, p->tag);
         goto out;
     }
@@ -209,11 +220,11 @@ int snap_overlay_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         return rc;
     if (strlen(p->frozen_path) > SNAP_QCOW2_BACKING_MAX)
-        return snap_fail(err, SNAP_REFUSED, "%s is too long for the header of "
-                         "an overlay", p->frozen_path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is too long for the header of an overlay",
+                         p->frozen_path);
     return snap_overlay_make(c, p->leaf_path, p->frozen_path,
-                             snap_qemu_format(p->frozen_format), p->size,
-                             err);
+                             snap_qemu_format(p->frozen_format), p->size, err);
 }
 
 int snap_overlay_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
@@ -227,8 +238,9 @@ int snap_overlay_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         return rc;
     if (!ours || written)
-        return snap_fail(err, SNAP_REFUSED, "%s is not the empty overlay that "
-                         "was made", p->leaf_path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is not the empty overlay that was made",
+                         p->leaf_path);
     rc = snap_image_check_unused(c, p->leaf_path, err);
     if (!rc)
         rc = snap_image_check_unused(c, p->frozen_path, err);
@@ -248,18 +260,19 @@ static int drop_file(struct snap_disk_ctx *c, const char *path,
     struct snap_qcow2 h = { 0 };
 
     if (lstat(path, &st))
-        return errno == ENOENT ? 0
-            : snap_fail_errno(err, SNAP_IO, errno, "%s", path);
+        return errno == ENOENT
+                   ? 0
+                   : snap_fail_errno(err, SNAP_IO, errno, "%s", path);
     if (!S_ISREG(st.st_mode))
-        return snap_fail(err, SNAP_REFUSED, "%s is a link or a device; it was "
-                         "kept", path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is a link or a device; it was kept", path);
     if (overlay_only) {
         rc = snap_qcow2_read(path, &h, err);
         if (rc)
             goto out;
         if (!h.backing) {
-            rc = snap_fail(err, SNAP_REFUSED, "%s is not an overlay; it was "
-                           "kept", path);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s is not an overlay; it was kept", path);
             goto out;
         }
     }
@@ -331,7 +344,8 @@ int snap_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
     struct stat st;
 
     if (!stat(p->frozen_path, &st) && S_ISBLK(st.st_mode))
-        return snap_fail(err, SNAP_REFUSED, "%s is a device; it is for its "
-                         "owner to remove", p->frozen_path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is a device; it is for its owner to remove",
+                         p->frozen_path);
     return drop_file(c, p->frozen_path, false, err);
 }

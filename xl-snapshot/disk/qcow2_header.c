@@ -18,14 +18,14 @@
 #include "lib/mem.h"
 
 #define QCOW2_MAGIC 0x514649fbu
-#define HEADER_V2 72
-#define HEADER_V3 104
-#define HEADER_MAX (64u * 1024)         /* extensions end before this */
-#define L1_MAX (32u << 20)              /* bytes; QEMU's own limit */
+#define HEADER_V2   72
+#define HEADER_V3   104
+#define HEADER_MAX  (64u * 1024) /* extensions end before this */
+#define L1_MAX      (32u << 20) /* bytes; QEMU's own limit */
 
-#define EXT_END 0u
+#define EXT_END            0u
 #define EXT_BACKING_FORMAT 0xe2792acau
-#define EXT_BITMAPS 0x23852875u
+#define EXT_BITMAPS        0x23852875u
 
 enum {
     INCOMPAT_DIRTY = 1,
@@ -138,8 +138,9 @@ static int parse(int fd, const unsigned char *b, size_t len, const char *path,
         return snap_fail(err, SNAP_CORRUPT, "%s is not a qcow2 image", path);
     h->version = get32(b, 4);
     if (h->version != 2 && h->version != 3)
-        return snap_fail(err, SNAP_CORRUPT, "%s is of qcow version %u, which "
-                         "is not supported", path, h->version);
+        return snap_fail(err, SNAP_CORRUPT,
+                         "%s is of qcow version %u, which is not supported",
+                         path, h->version);
     backing_off = get64(b, 8);
     backing_len = get32(b, 16);
     h->size = get64(b, 24);
@@ -170,7 +171,7 @@ static int parse(int fd, const unsigned char *b, size_t len, const char *path,
     if (parse_extensions(b, header_len, end, h))
         goto damaged;
     h->unwritten = !h->snapshots &&
-        l1_is_empty(fd, get64(b, 40), (uint64_t)get32(b, 36) * 8);
+                   l1_is_empty(fd, get64(b, 40), (uint64_t)get32(b, 36) * 8);
     return 0;
 
 damaged:
@@ -196,8 +197,8 @@ int snap_qcow2_read(const char *path, struct snap_qcow2 *h_r,
         goto out;
     }
     if (fstat(fd, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
-        rc = snap_fail(err, SNAP_CORRUPT, "%s is neither a file nor a block "
-                       "device", path);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s is neither a file nor a block device", path);
         goto out;
     }
     buf = snap_zalloc(HEADER_MAX);

@@ -11,19 +11,20 @@
 
 #include "lib/rc.h"
 
-#define SNAP_QCOW2_BACKING_MAX 1023     /* bytes, by the format */
+#define SNAP_QCOW2_BACKING_MAX 1023 /* bytes, by the format */
 
 struct snap_qcow2 {
     uint32_t version;
-    uint64_t size;                  /* guest-visible bytes */
+    uint64_t size; /* guest-visible bytes */
     uint32_t snapshots;
     bool dirty, corrupt, data_file; /* incompatible features */
     bool encrypted;
     bool bitmaps;
-    bool unwritten;                 /* no cluster of data was ever allocated;
-                                     * true only of an image nobody has open */
-    char *backing;                  /* as it stands in the header, or NULL */
-    char *backing_format;           /* QEMU's word, or NULL */
+    /* No cluster of data was ever allocated.  To be relied on only if nobody
+     * has the image open. */
+    bool unwritten;
+    char *backing; /* as it stands in the header, or NULL */
+    char *backing_format; /* QEMU's word, or NULL */
 };
 
 /* h_r must be zeroed.  SNAP_NOTFOUND; SNAP_CORRUPT if it is no qcow2 image of

@@ -69,16 +69,20 @@ static int check_header(const struct snap_part *p, struct snap_err *err)
     if (rc)
         return rc;
     if (h.corrupt)
-        rc = snap_fail(err, SNAP_REFUSED, "%s is marked corrupt; repair it "
-                       "first (qemu-img check -r all)", p->path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is marked corrupt; repair it first (qemu-img check "
+                       "-r all)",
+                       p->path);
     else if (h.encrypted)
-        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s is encrypted, and the tools "
-                       "that bring a snapshot back have no key for it",
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s is encrypted, and the tools that bring a snapshot "
+                       "back have no key for it",
                        p->path);
     else if (h.data_file)
-        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s keeps its data in another "
-                       "file, so a snapshot inside it cannot hold it; use "
-                       "type=external", p->path);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s keeps its data in another file, so a snapshot "
+                       "inside it cannot hold it; use type=external",
+                       p->path);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -91,20 +95,26 @@ static int check_image(const struct snap_part *p,
     struct snap_image_tag t;
 
     if (snap_image_corrupt(image))
-        return snap_fail(err, SNAP_REFUSED, "%s is marked corrupt; repair it "
-                         "first (qemu-img check -r all)", p->path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is marked corrupt; repair it first (qemu-img "
+                         "check -r all)",
+                         p->path);
     if (bitmaps || snap_image_has_bitmaps(image))
-        return snap_fail(err, SNAP_REFUSED, "%s holds dirty bitmaps, with "
-                         "which a snapshot inside it could not be brought "
-                         "back; use type=external", p->path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s holds dirty bitmaps, with which a snapshot "
+                         "inside it could not be brought back; use "
+                         "type=external",
+                         p->path);
     snap_image_find_tag(image, snap_qcow2_tag(p), &t);
     if (t.count)
-        return snap_fail(err, SNAP_EXISTS, "%s has a snapshot %s already; "
-                         "choose another name", p->path, snap_qcow2_tag(p));
+        return snap_fail(err, SNAP_EXISTS,
+                         "%s has a snapshot %s already; choose another name",
+                         p->path, snap_qcow2_tag(p));
     if (t.id_clash)
-        return snap_fail(err, SNAP_EXISTS, "%s has another snapshot whose ID "
-                         "is %s; choose another name", p->path,
-                         snap_qcow2_tag(p));
+        return snap_fail(err, SNAP_EXISTS,
+                         "%s has another snapshot whose ID is %s; choose "
+                         "another name",
+                         p->path, snap_qcow2_tag(p));
     return 0;
 }
 
@@ -145,14 +155,16 @@ static int probe_offline(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         goto out;
     if (snap_json_get_bool(info, "dirty-flag", false)) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s was not closed cleanly; repair "
-                       "it first (qemu-img check -r all)", p->path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s was not closed cleanly; repair it first (qemu-img "
+                       "check -r all)",
+                       p->path);
         goto out;
     }
     p->size = snap_image_size(info);
     if (!p->size) {
-        rc = snap_fail(err, SNAP_PROTO, "qemu-img does not say how large %s "
-                       "is", p->path);
+        rc = snap_fail(err, SNAP_PROTO,
+                       "qemu-img does not say how large %s is", p->path);
         goto out;
     }
     rc = 0;
@@ -169,8 +181,8 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
 
     p->type = SNAP_DISK_INTERNAL;
     if (!snap_path_ok(p->path))
-        return snap_fail(err, SNAP_UNSUPPORTED, "image \"%s\" is not an "
-                         "absolute path", p->path);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "image \"%s\" is not an absolute path", p->path);
     rc = check_header(p, err);
     if (rc)
         return rc;
@@ -213,8 +225,7 @@ static int look(struct snap_disk_ctx *c, const char *path,
     if (rc)
         return rc;
     rc = snap_qemu_root_of(&v, path, &root, &why);
-    if (rc == SNAP_NOTFOUND ||
-        (!rc && !snap_same_file(root->file, path)))
+    if (rc == SNAP_NOTFOUND || (!rc && !snap_same_file(root->file, path)))
         rc = snap_qemu_img_info(c->log, path, "qcow2", false, info_r, err);
     else if (rc)
         snap_fail(err, rc, "%s", why.msg);
@@ -274,9 +285,10 @@ static int drop(struct snap_disk_ctx *c, const char *path, const char *tag,
         goto out;
     }
     if (t.count > 1 || t.id_clash) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s: snapshot %s is not the only "
-                       "one of that name or ID; nothing was deleted", path,
-                       tag);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s: snapshot %s is not the only one of that name or "
+                       "ID; nothing was deleted",
+                       path, tag);
         goto out;
     }
     rc = snap_image_check_unused(c, path, err);
@@ -296,7 +308,7 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
                 struct snap_err *err)
 {
     int rc;
-    enum snap_part_state state;
+    enum snap_part_state state = SNAP_PART_FOREIGN;
 
     rc = inspect(c, p, &state, err);
     if (rc)
@@ -337,8 +349,10 @@ static int verify(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     }
     if (snap_image_corrupt(info)) {
-        rc = snap_fail(err, SNAP_CORRUPT, "%s is marked corrupt; repair it "
-                       "first (qemu-img check -r all)", path);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s is marked corrupt; repair it first (qemu-img check "
+                       "-r all)",
+                       path);
         goto out;
     }
     /* A record that a user wrote by hand says neither. */
@@ -349,9 +363,10 @@ static int verify(struct snap_disk_ctx *c, struct snap_part *p,
         tag = snap_qcow2_tag(p);
     }
     if (p->size && p->size != snap_image_size(info)) {
-        rc = snap_fail(err, SNAP_CORRUPT, "%s has %llu bytes now and had %llu "
-                       "when snapshot %s was taken", path,
-                       (unsigned long long)snap_image_size(info),
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s has %llu bytes now and had %llu when snapshot %s "
+                       "was taken",
+                       path, (unsigned long long)snap_image_size(info),
                        (unsigned long long)p->size, p->tag);
         goto out;
     }
@@ -362,15 +377,18 @@ static int verify(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     }
     if (t.count > 1 || t.id_clash) {
-        rc = snap_fail(err, SNAP_CORRUPT, "%s has more than one snapshot of "
-                       "name or ID %s; which one is meant cannot be told",
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s has more than one snapshot of name or ID %s; which "
+                       "one is meant cannot be told",
                        path, tag);
         goto out;
     }
     if (snap_image_has_bitmaps(info)) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s holds dirty bitmaps, with which "
-                       "qemu-img does not bring a snapshot back; remove them "
-                       "first (qemu-img bitmap --remove)", path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s holds dirty bitmaps, with which qemu-img does not "
+                       "bring a snapshot back; remove them first (qemu-img "
+                       "bitmap --remove)",
+                       path);
         goto out;
     }
     p->size = snap_image_size(info);
@@ -409,8 +427,9 @@ static int only_one(const struct snap_json *info, const char *path,
         return snap_fail(err, SNAP_NOTFOUND, "%s has no snapshot %s inside",
                          path, tag);
     if (t.count > 1 || t.id_clash)
-        return snap_fail(err, SNAP_CORRUPT, "%s has more than one snapshot of "
-                         "name or ID %s", path, tag);
+        return snap_fail(err, SNAP_CORRUPT,
+                         "%s has more than one snapshot of name or ID %s",
+                         path, tag);
     return 0;
 }
 

@@ -13,7 +13,7 @@
 
 #define READ_MS 60000
 /* Merging and the reference counts of a large image take their time. */
-#define WRITE_MS (60 * 60 * 1000)
+#define WRITE_MS  (60 * 60 * 1000)
 #define CHAIN_MAX 256
 
 static const struct {
@@ -92,8 +92,9 @@ int snap_qemu_img_info(const struct snap_log *log, const char *path,
     }
     if (snap_json_type(j) != (chain ? SNAP_JSON_ARRAY : SNAP_JSON_OBJECT) ||
         (chain && (!snap_json_len(j) || snap_json_len(j) > CHAIN_MAX))) {
-        rc = snap_fail(err, SNAP_PROTO, "qemu-img info %s: not the answer "
-                       "that it should give", path);
+        rc = snap_fail(err, SNAP_PROTO,
+                       "qemu-img info %s: not the answer that it should give",
+                       path);
         goto out;
     }
     *info_r = j;
@@ -112,8 +113,8 @@ int snap_qemu_img_create(const struct snap_log *log, const char *target,
 {
     char bytes[24];
     const char *const argv[] = {
-        "qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", base,
-        "-F", base_format, target, bytes, NULL,
+        "qemu-img", "create", "-q",        "-f",   "qcow2", "-u", "-b",
+        base,       "-F",     base_format, target, bytes,   NULL,
     };
 
     snprintf(bytes, sizeof(bytes), "%" PRIu64, size);

@@ -70,13 +70,14 @@ static int parse_nodes(struct snap_qemu_view *v, struct snap_err *err)
     size_t i, len;
 
     if (snap_json_type(v->nodes) != SNAP_JSON_ARRAY)
-        return snap_fail(err, SNAP_PROTO, "QEMU's list of block nodes is no "
-                         "list");
+        return snap_fail(err, SNAP_PROTO,
+                         "QEMU's list of block nodes is no list");
     len = snap_json_len(v->nodes);
     if (len > SNAP_QEMU_NODES_MAX)
-        return snap_fail(err, SNAP_PROTO, "QEMU lists %zu block nodes; more "
-                         "than %d are not believed", len,
-                         SNAP_QEMU_NODES_MAX);
+        return snap_fail(err, SNAP_PROTO,
+                         "QEMU lists %zu block nodes; more than %d are not "
+                         "believed",
+                         len, SNAP_QEMU_NODES_MAX);
     v->node = snap_realloc(NULL, len + 1, sizeof(*v->node));
     for (i = 0; i < len; i++) {
         const struct snap_json *j = snap_json_at(v->nodes, i);
@@ -112,7 +113,7 @@ static int node_index(const struct snap_qemu_view *v, const char *name)
 /* What the graph says of one of its ids. */
 struct vertex {
     int64_t id;
-    int node;                       /* index, or -1 */
+    int node; /* index, or -1 */
     bool backend, job;
 };
 
@@ -141,8 +142,8 @@ static int parse_graph(struct snap_qemu_view *v, const struct snap_json *g,
     const struct snap_json *edges = snap_json_get(g, "edges");
     struct vertex *vertex = NULL;
 
-    if (!nodes || snap_json_type(nodes) != SNAP_JSON_ARRAY ||
-        !edges || snap_json_type(edges) != SNAP_JSON_ARRAY ||
+    if (!nodes || snap_json_type(nodes) != SNAP_JSON_ARRAY || !edges ||
+        snap_json_type(edges) != SNAP_JSON_ARRAY ||
         snap_json_len(nodes) > 2 * SNAP_QEMU_NODES_MAX ||
         snap_json_len(edges) > SNAP_QEMU_EDGES_MAX) {
         rc = snap_fail(err, SNAP_PROTO, "QEMU's block graph is not one");
@@ -159,7 +160,8 @@ static int parse_graph(struct snap_qemu_view *v, const struct snap_json *g,
         vertex[i].backend = snap_streq(type, "block-backend");
         vertex[i].job = snap_streq(type, "block-job");
         vertex[i].node = snap_streq(type, "block-driver")
-            ? node_index(v, snap_json_get_str(j, "name")) : -1;
+                             ? node_index(v, snap_json_get_str(j, "name"))
+                             : -1;
     }
     qsort(vertex, n_vertices, sizeof(*vertex), by_id);
     v->edge = snap_realloc(NULL, n_edges + 1, sizeof(*v->edge));
@@ -244,8 +246,8 @@ int snap_qemu_look(struct snap_qmp *q, int timeout_ms,
                           &v_r->devices, err);
     if (rc)
         goto out;
-    rc = snap_qmp_command(q, "x-debug-query-block-graph", NULL,
-                          left(deadline), &graph, &why);
+    rc = snap_qmp_command(q, "x-debug-query-block-graph", NULL, left(deadline),
+                          &graph, &why);
     if (rc == SNAP_FAIL && snap_qmp_alive(q)) {
         guess_graph(v_r);
         rc = 0;
@@ -290,9 +292,8 @@ const struct snap_qemu_node *snap_qemu_named(const struct snap_qemu_view *v,
     return i < 0 ? NULL : &v->node[i];
 }
 
-const struct snap_qemu_node *
-snap_qemu_backing(const struct snap_qemu_view *v,
-                  const struct snap_qemu_node *node)
+const struct snap_qemu_node *snap_qemu_backing(
+    const struct snap_qemu_view *v, const struct snap_qemu_node *node)
 {
     size_t i;
 
@@ -347,8 +348,8 @@ int snap_qemu_root_of(const struct snap_qemu_view *v, const char *path,
             marked++;
         }
     if (!marked) {
-        rc = snap_fail(err, SNAP_NOTFOUND, "QEMU of the domain does not have "
-                       "%s", path);
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "QEMU of the domain does not have %s", path);
         goto out;
     }
     mark_upwards(v, mark);
@@ -358,19 +359,22 @@ int snap_qemu_root_of(const struct snap_qemu_view *v, const char *path,
         if (!v->node[i].used) {
             idle++;
         } else if (root) {
-            rc = snap_fail(err, SNAP_REFUSED, "QEMU of the domain has %s open "
-                           "twice, as %s and as %s", path, root->name,
-                           v->node[i].name);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "QEMU of the domain has %s open twice, as %s and "
+                           "as %s",
+                           path, root->name, v->node[i].name);
             goto out;
         } else {
             root = &v->node[i];
         }
     }
     if (!root) {
-        rc = snap_fail(err, SNAP_REFUSED, idle
-                       ? "QEMU of the domain has %s open, but no device uses "
-                         "it"
-                       : "QEMU's block graph has no top above %s", path);
+        rc = snap_fail(
+            err, SNAP_REFUSED,
+            idle ? "QEMU of the domain has %s open, but no device uses "
+                   "it"
+                 : "QEMU's block graph has no top above %s",
+            path);
         goto out;
     }
     *root_r = root;
@@ -408,29 +412,32 @@ const char *snap_qemu_emulated(const struct snap_qemu_view *v,
 }
 
 /* An HVM guest's disk is an emulated one until its drivers take over. */
-static int check_hvm(const struct snap_qemu_view *v,
-                     const struct snap_part *p, struct snap_err *err)
+static int check_hvm(const struct snap_qemu_view *v, const struct snap_part *p,
+                     struct snap_err *err)
 {
     const char *device = snap_qemu_emulated(v, p->path);
 
     if (device && p->frontend_state == 4)
-        return snap_fail(err, SNAP_REFUSED, "%s: %s is open twice in QEMU, as "
-                         "the emulated disk %s and as the PV disk %s, and "
-                         "both are live; a snapshot through one would destroy "
-                         "what the other wrote.  Give it to the guest as a PV "
-                         "disk only (vdev=xvd…), or shut the guest down and "
-                         "snapshot it then", p->vdev, p->path, device,
-                         p->vdev);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s: %s is open twice in QEMU, as the emulated disk "
+                         "%s and as the PV disk %s, and both are live; a "
+                         "snapshot through one would destroy what the other "
+                         "wrote.  Give it to the guest as a PV disk only "
+                         "(vdev=xvda), or shut the guest down and snapshot it "
+                         "then",
+                         p->vdev, p->path, device, p->vdev);
     if (device)
-        return snap_fail(err, SNAP_REFUSED, "%s: the guest still uses the "
-                         "emulated disk %s: it is booting, or has no PV "
-                         "drivers.  Try again when it is up, or shut it down "
-                         "and snapshot it then", p->vdev, device);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s: the guest still uses the emulated disk %s: it "
+                         "is booting, or has no PV drivers.  Try again when "
+                         "it is up, or shut it down and snapshot it then",
+                         p->vdev, device);
     if (p->frontend_state != 4)
-        return snap_fail(err, SNAP_REFUSED, "%s: the guest's PV driver is not "
-                         "connected (state %d): it is booting, or has given "
-                         "the disk up.  Try again when it is up, or use "
-                         "--no-disk %s", p->vdev, p->frontend_state, p->vdev);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s: the guest's PV driver is not connected (state "
+                         "%d): it is booting, or has given the disk up.  Try "
+                         "again when it is up, or use --no-disk %s",
+                         p->vdev, p->frontend_state, p->vdev);
     return 0;
 }
 
@@ -440,22 +447,27 @@ static int check_root(const struct snap_qemu_node *root,
     const char *format = snap_qemu_format(p->format);
 
     if (!snap_same_file(root->file, p->path))
-        return snap_fail(err, SNAP_REFUSED, "%s: QEMU writes to %s, not to "
-                         "%s; an earlier command did not end, run "
-                         "snapshot-recover", p->vdev,
-                         root->file[0] ? root->file : root->name, p->path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s: QEMU writes to %s, not to %s; an earlier "
+                         "command did not end, run snapshot-recover",
+                         p->vdev, root->file[0] ? root->file : root->name,
+                         p->path);
     if (root->job)
-        return snap_fail(err, SNAP_BUSY, "%s: a block job of QEMU works on "
-                         "%s; wait until it has ended", p->vdev, p->path);
+        return snap_fail(err, SNAP_BUSY,
+                         "%s: a block job of QEMU works on %s; wait until it "
+                         "has ended",
+                         p->vdev, p->path);
     if (!snap_streq(root->driver, format))
-        return snap_fail(err, SNAP_REFUSED, "%s: QEMU has %s open as %s, not "
-                         "as %s", p->vdev, p->path, root->driver, p->format);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s: QEMU has %s open as %s, not as %s", p->vdev,
+                         p->path, root->driver, p->format);
     if (root->ro)
         return snap_fail(err, SNAP_REFUSED, "%s: QEMU has %s open read-only",
                          p->vdev, p->path);
     if (!snap_image_size(root->image))
-        return snap_fail(err, SNAP_PROTO, "%s: QEMU does not say how large "
-                         "%s is", p->vdev, p->path);
+        return snap_fail(err, SNAP_PROTO,
+                         "%s: QEMU does not say how large %s is", p->vdev,
+                         p->path);
     return 0;
 }
 
@@ -464,7 +476,7 @@ int snap_qemu_find_disk(struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc;
     struct snap_qemu_view v;
-    const struct snap_qemu_node *root;
+    const struct snap_qemu_node *root = NULL;
 
     rc = snap_qemu_look(c->qmp, LOOK_MS, &v, err);
     if (rc)
@@ -475,7 +487,7 @@ int snap_qemu_find_disk(struct snap_disk_ctx *c, struct snap_part *p,
             goto out;
     }
     rc = snap_qemu_root_of(&v, p->path, &root, err);
-    if (rc)
+    if (rc || !root)
         goto out;
     rc = check_root(root, p, err);
     if (rc)

@@ -20,19 +20,18 @@
 #define SNAP_QEMU_EDGES_MAX 8192
 
 struct snap_qemu_node {
-    const char *name;               /* borrowed from the view */
-    const char *driver;             /* QEMU's: "qcow2", "raw", "vpc", "file" */
-    char *file;                     /* the file below it, as QEMU opened it;
-                                     * "" if it has no single one */
+    const char *name; /* borrowed from the view */
+    const char *driver; /* QEMU's: "qcow2", "raw", "vpc", "file" */
+    char *file; /* below it, as QEMU opened it; "" if not a single one */
     bool ro;
-    bool bitmaps;                   /* has persistent dirty bitmaps */
-    bool used;                      /* a device (or export) is on top of it */
-    bool job;                       /* a block job works on it */
-    const struct snap_json *image;  /* ImageInfo, borrowed */
+    bool bitmaps; /* has persistent dirty bitmaps */
+    bool used; /* a device (or export) is on top of it */
+    bool job; /* a block job works on it */
+    const struct snap_json *image; /* ImageInfo, borrowed */
 };
 
 struct snap_qemu_edge {
-    int parent, child;              /* indices into node */
+    int parent, child; /* indices into node */
     bool backing;
 };
 
@@ -52,9 +51,8 @@ void snap_qemu_view_dispose(struct snap_qemu_view *v);
 const struct snap_qemu_node *snap_qemu_named(const struct snap_qemu_view *v,
                                              const char *name);
 /* The node that node has as backing, or NULL. */
-const struct snap_qemu_node *
-snap_qemu_backing(const struct snap_qemu_view *v,
-                  const struct snap_qemu_node *node);
+const struct snap_qemu_node *snap_qemu_backing(
+    const struct snap_qemu_view *v, const struct snap_qemu_node *node);
 /* True if no other node stands on this one. */
 bool snap_qemu_is_root(const struct snap_qemu_view *v,
                        const struct snap_qemu_node *node);

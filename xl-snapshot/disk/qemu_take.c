@@ -24,10 +24,10 @@
 #include "disk/qemu_node.h"
 #include "lib/mem.h"
 
-#define LOOK_AFTER_MS 2000              /* of SNAP_TAKE_MS */
-#define COMMAND_MS 10000
-#define MERGE_MS (10 * 60 * 1000)
-#define POLL_MS 20
+#define LOOK_AFTER_MS 2000 /* of SNAP_TAKE_MS */
+#define COMMAND_MS    10000
+#define MERGE_MS      (10 * 60 * 1000)
+#define POLL_MS       20
 
 void snap_qemu_preflush(struct snap_disk_ctx *c, const char *path)
 {
@@ -73,17 +73,19 @@ static int check_taken(const struct snap_qemu_view *v,
         node = snap_qemu_named(v, snap_overlay_node(p));
         if (!node || !snap_qemu_is_root(v, node) || !node->used || node->ro ||
             !snap_same_file(node->file, snap_overlay_file(p)))
-            return snap_fail(err, SNAP_RECOVER, "%s: QEMU reported success, "
-                             "but does not write to %s", p->vdev,
-                             snap_overlay_file(p));
+            return snap_fail(err, SNAP_RECOVER,
+                             "%s: QEMU reported success, but does not write "
+                             "to %s",
+                             p->vdev, snap_overlay_file(p));
         return 0;
     }
     node = snap_qemu_named(v, p->node);
     snap_image_find_tag(node ? node->image : NULL, snap_qcow2_tag(p), &tag);
     if (tag.count != 1)
-        return snap_fail(err, SNAP_RECOVER, "%s: QEMU reported success, but "
-                         "snapshot %s is not in %s", p->vdev,
-                         snap_qcow2_tag(p), p->path);
+        return snap_fail(err, SNAP_RECOVER,
+                         "%s: QEMU reported success, but snapshot %s is not "
+                         "in %s",
+                         p->vdev, snap_qcow2_tag(p), p->path);
     return 0;
 }
 
@@ -105,9 +107,10 @@ static int unknown(struct snap_part *const *parts, size_t n,
                       who ? "switched" : "not switched yet");
         free(who);
     }
-    snap_err_append(err, "whether the disks were taken is not known%s%s; run "
-                    "snapshot-recover", b.len ? ": " : "",
-                    b.len ? b.data : "");
+    snap_err_append(err,
+                    "whether the disks were taken is not known%s%s; run "
+                    "snapshot-recover",
+                    b.len ? ": " : "", b.len ? b.data : "");
     snap_buf_dispose(&b);
     if (err)
         err->rc = SNAP_RECOVER;
@@ -171,8 +174,9 @@ static int check_offline(struct snap_disk_ctx *c, const struct snap_part *p,
         rc = snap_overlay_is_over(snap_overlay_file(p), snap_overlay_base(p),
                                   &ours, &written, err);
         if (!rc && (!ours || written))
-            rc = snap_fail(err, SNAP_REFUSED, "%s is not the empty overlay "
-                           "that was made", snap_overlay_file(p));
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s is not the empty overlay that was made",
+                           snap_overlay_file(p));
         return rc;
     }
     rc = snap_qemu_img_info(c->log, p->path, "qcow2", false, &info, err);
@@ -216,8 +220,7 @@ int snap_qemu_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
     size_t i;
     struct snap_err why = SNAP_ERR_INIT;
 
-    rc = c->qmp ? take_live(c, parts, n, err)
-                : take_offline(c, parts, n, err);
+    rc = c->qmp ? take_live(c, parts, n, err) : take_offline(c, parts, n, err);
     for (i = 0; !rc && i < n; i++)
         if (parts[i]->type == SNAP_DISK_EXTERNAL) {
             rc = snap_overlay_taken(c, parts[i], err);
@@ -230,8 +233,10 @@ int snap_qemu_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
     /* All or none. */
     for (i = n; i-- > 0;)
         if (parts[i]->taken && parts[i]->drv->undo(c, parts[i], &why)) {
-            snap_err_append(err, "and %s could not be switched back: %s; run "
-                            "snapshot-recover", parts[i]->vdev, why.msg);
+            snap_err_append(err,
+                            "and %s could not be switched back: %s; run "
+                            "snapshot-recover",
+                            parts[i]->vdev, why.msg);
             rc = SNAP_RECOVER;
             if (err)
                 err->rc = rc;
@@ -258,8 +263,9 @@ int snap_qemu_drop_tag(struct snap_disk_ctx *c, const char *path,
     if (rc)
         goto out;
     if (!snap_same_file(root->file, path)) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s has been frozen since; snapshot "
-                       "%s inside it stays", path, tag);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s has been frozen since; snapshot %s inside it stays",
+                       path, tag);
         goto out;
     }
     snap_image_find_tag(root->image, tag, &t);
@@ -385,8 +391,10 @@ int snap_qemu_merge_back(struct snap_disk_ctx *c, const char *overlay,
     }
     base = snap_qemu_backing(&v, root);
     if (!snap_same_file(root->file, overlay) || !base) {
-        rc = snap_fail(err, SNAP_RECOVER, "%s is no longer the top of its "
-                       "disk; it cannot be taken back", overlay);
+        rc = snap_fail(err, SNAP_RECOVER,
+                       "%s is no longer the top of its disk; it cannot be "
+                       "taken back",
+                       overlay);
         goto out;
     }
     id = snap_printf("xlsnap-back-%s", c->op_id);

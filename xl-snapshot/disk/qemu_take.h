@@ -9,7 +9,7 @@
 
 #include "disk/driver.h"
 
-#define SNAP_TAKE_MS 10000              /* for all of it */
+#define SNAP_TAKE_MS 10000 /* for all of it */
 
 /* The slot take() of both drivers.  SNAP_RECOVER: QEMU did not answer, and
  * what it did is not known; any other failure: nothing is active that was

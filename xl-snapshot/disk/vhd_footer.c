@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOOTER 512
-#define TYPE_AT 60
-#define TYPE_FIXED 2
-#define TYPE_DYNAMIC 3
+#define FOOTER            512
+#define TYPE_AT           60
+#define TYPE_FIXED        2
+#define TYPE_DYNAMIC      3
 #define TYPE_DIFFERENCING 4
 
 /* The disk type at this offset, 0 if no footer is there. */
@@ -24,7 +24,7 @@ static unsigned type_at(int fd, off_t off)
     unsigned char b[FOOTER];
 
     if (off < 0 || pread(fd, b, sizeof(b), off) != (ssize_t)sizeof(b) ||
-        memcmp(b, "conectix", 8))
+        memcmp(b, "conectix", 8) != 0)
         return 0;
     return (unsigned)b[TYPE_AT] << 24 | (unsigned)b[TYPE_AT + 1] << 16 |
            (unsigned)b[TYPE_AT + 2] << 8 | b[TYPE_AT + 3];
@@ -44,9 +44,11 @@ int snap_vhd_check(const char *path, struct snap_err *err)
     head = type_at(fd, 0);
     foot = type_at(fd, end - FOOTER);
     if (head == TYPE_DIFFERENCING || foot == TYPE_DIFFERENCING)
-        rc = snap_fail(err, SNAP_REFUSED, "%s is a differencing VHD; QEMU "
-                       "would read its parent's data as zeros.  Merge it with "
-                       "its parent first", path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is a differencing VHD; QEMU would read its "
+                       "parent's data as zeros.  Merge it with its parent "
+                       "first",
+                       path);
     else if (head != TYPE_DYNAMIC && foot != TYPE_DYNAMIC &&
              foot != TYPE_FIXED)
         rc = snap_fail(err, SNAP_CORRUPT, "%s is not a fixed or dynamic VHD",
