@@ -67,8 +67,6 @@ machine_up() { # DISK MEM TIMEOUT
         >"$LAB_RUN/qemu.log" 2>&1 </dev/null 9>&- &
     local child=$!
     disown
-    # With a group for each session, only that of the group counts.
-    sh -c "echo -10 >/proc/$child/autogroup" 2>/dev/null
 
     local end=$((SECONDS + timeout))
     while ! [ -s "$LAB_RUN/qemu.pid" ]; do
@@ -79,6 +77,9 @@ machine_up() { # DISK MEM TIMEOUT
         sleep 0.05
     done
     LAB_QEMU=$child
+    # Where each session has its share of the processor, only the session's
+    # own "nice" counts; it has one by now.
+    sh -c "echo -10 >/proc/$child/autogroup" 2>/dev/null
     # Each try waits for the answer: dom0 reads the bell when it is up.
     while ! grep -qs 'lab: dom0 is up' "$LAB_RUN/serial.log"; do
         if ! kill -0 "$child" 2>/dev/null; then
