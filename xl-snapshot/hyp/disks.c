@@ -98,11 +98,15 @@ int hyp_disks(struct snap_hyp *h, const struct snap_domain *dom,
 {
     libxl_device_disk *list = NULL;
     struct snap_vbd *vbds;
+    enum hyp_state state;
     int rc, n = 0, i;
 
     *vbds_r = NULL;
     *n_r = 0;
     rc = hyp_enter(h, "disks", err);
+    if (rc)
+        goto out;
+    rc = hyp_state(h, dom, &state, err);
     if (rc)
         goto out;
     list = libxl_device_disk_list(h->ctx, dom->domid, &n);

@@ -155,6 +155,23 @@ static void find_processes(struct snap_hyp *h, struct snap_domain *d)
     d->monitor_pid = hyp_monitor_find(d->domid, d->name);
 }
 
+/* To the hypervisor a PVH guest is HVM, and so it is to libxl_domain_info();
+ * libxl keeps the difference in xenstore (libxl_dom.c: libxl__domain_type()). */
+static enum snap_guest_type guest_type(struct snap_hyp *h,
+                                       const libxl_dominfo *info)
+{
+    enum snap_guest_type type = SNAP_GUEST_HVM;
+    char *text;
+
+    if (info->domain_type == LIBXL_DOMAIN_TYPE_PV)
+        return SNAP_GUEST_PV;
+    text = hyp_xs_read(h, "/libxl/%u/type", info->domid);
+    if (snap_streq(text, "pvh"))
+        type = SNAP_GUEST_PVH;
+    free(text);
+    return type;
+}
+
 static int describe(struct snap_hyp *h, const libxl_dominfo *info,
                     struct snap_domain *d, struct snap_err *err)
 {
@@ -172,18 +189,7 @@ static int describe(struct snap_hyp *h, const libxl_dominfo *info,
     name = libxl_domid_to_name(h->ctx, info->domid);
     d->name = name ? snap_strdup(name) : snap_printf("%u", info->domid);
     free(name);
-    switch (info->domain_type) {
-    case LIBXL_DOMAIN_TYPE_PV: d->type = SNAP_GUEST_PV; break;
-    case LIBXL_DOMAIN_TYPE_PVH: d->type = SNAP_GUEST_PVH; break;
-    case LIBXL_DOMAIN_TYPE_HVM: d->type = SNAP_GUEST_HVM; break;
-    default:
-        if (state == HYP_DYING)         /* its type is forgotten by then */
-            break;
-        rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s: libxl does not say what type of guest it is",
-                       d->name);
-        goto out;
-    }
+    d->type = guest_type(h, info);
     d->paused = info->paused;
     d->dying = state == HYP_DYING;
     d->suspended = state == HYP_SUSPENDED;
@@ -298,12 +304,16 @@ int hyp_config(struct snap_hyp *h, const struct snap_domain *dom,
 {
     struct snap_json *root = NULL, *c_info;
     libxl_domain_config cfg;
+    enum hyp_state state;
     char *json = NULL;
     int rc, xl;
 
     *json_r = NULL;
     libxl_domain_config_init(&cfg);
     rc = hyp_enter(h, "config", err);
+    if (rc)
+        goto out;
+    rc = hyp_state(h, dom, &state, err);
     if (rc)
         goto out;
     xl = libxl_retrieve_domain_configuration(h->ctx, dom->domid, &cfg, NULL);

@@ -146,27 +146,41 @@ static char *read_tail(const char *path)
     return text;
 }
 
-/* The domain that pid's last "Waiting" line names; -1 if it wrote none. */
-static long watched_domid(const char *text, pid_t pid)
+/* "Waiting for domain NAME (domid N) to die [pid P]"; a name may hold
+ * anything, so it is read from the end. */
+static bool parse_waiting(const char *line, size_t len, long *domid_r,
+                          long *pid_r)
 {
-    char end[48];
-    const char *p, *line, *at;
-    long domid = -1;
+    const char *p, *at = NULL;
+    char end[8] = "";
+
+    if (strncmp(line, "Waiting for domain ", 19))
+        return false;
+    for (p = line; p < line + len; p++)
+        if (!strncmp(p, "(domid ", 7))
+            at = p;
+    return at && sscanf(at, "(domid %9ld) to die [pid %9ld%1[]]", domid_r,
+                        pid_r, end) == 3;
+}
+
+/*
+ * The last such line of one process (pid given) or of one domain (pid 0):
+ * returns the domain, or the process; -1 if there is none.
+ */
+static long last_waiting(const char *text, pid_t pid, uint32_t domid)
+{
+    long found = -1, line_domid, line_pid;
+    const char *line;
     size_t len;
 
-    snprintf(end, sizeof(end), ") to die [pid %d]", (int)pid);
     for (line = text; *line; line += len + (line[len] == '\n')) {
         len = strcspn(line, "\n");
-        if (strncmp(line, "Waiting for domain ", 19))
+        if (!parse_waiting(line, len, &line_domid, &line_pid))
             continue;
-        /* A name may hold anything: the last "(domid " of the line counts. */
-        for (at = NULL, p = line; p < line + len; p++)
-            if (!strncmp(p, "(domid ", 7))
-                at = p + 7;
-        if (at && !strncmp(at + strspn(at, "0123456789"), end, strlen(end)))
-            domid = strtol(at, NULL, 10);
+        if (pid ? line_pid == pid : line_domid == (long)domid)
+            found = pid ? line_domid : line_pid;
     }
-    return domid;
+    return found;
 }
 
 /*
@@ -181,7 +195,7 @@ static int watches(pid_t pid, uint32_t domid, const char *name_log)
     if (!monitor_output(pid, log, sizeof(log)))
         return 0;
     text = read_tail(log);
-    watched = text ? watched_domid(text, pid) : -1;
+    watched = text ? last_waiting(text, pid, 0) : -1;
     free(text);
     if (watched == (long)domid)
         return 2;
@@ -190,14 +204,24 @@ static int watches(pid_t pid, uint32_t domid, const char *name_log)
 
 pid_t hyp_monitor_find(uint32_t domid, const char *name)
 {
-    char *log = hyp_monitor_log(name), *end;
+    char *log = hyp_monitor_log(name), *text, *end;
     struct dirent *e;
     pid_t found = 0;
     int sure = 0, how;
+    DIR *dir = NULL;
     long pid;
-    DIR *dir;
 
-    dir = opendir("/proc");
+    /* Nearly always the log tells.  After `xl rename` it has the old name,
+     * and then all processes are looked at. */
+    text = read_tail(log);
+    pid = text ? last_waiting(text, 0, domid) : -1;
+    if (pid > 1 && watches(pid, domid, log) == 2) {
+        found = pid;
+        sure = 2;
+    }
+    free(text);
+    if (sure < 2)
+        dir = opendir("/proc");
     while (dir && sure < 2 && (e = readdir(dir))) {
         pid = strtol(e->d_name, &end, 10);
         if (*end || pid <= 1)

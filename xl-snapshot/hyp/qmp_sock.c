@@ -18,8 +18,15 @@
 #define COMMAND_MS  20000
 #define LOCK_MS     15000
 
-static int need_qemu(const struct snap_domain *dom, struct snap_err *err)
+static int need_qemu(struct snap_hyp *h, const struct snap_domain *dom,
+                     struct snap_err *err)
 {
+    enum hyp_state state;
+    int rc;
+
+    rc = hyp_state(h, dom, &state, err);
+    if (rc)
+        return rc;
     if (dom->stubdom)
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "%s: its device model runs in a stub domain, out of "
@@ -42,7 +49,7 @@ int hyp_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
     rc = hyp_enter(h, "qmp_open", err);
     if (rc)
         goto out;
-    rc = need_qemu(dom, err);
+    rc = need_qemu(h, dom, err);
     if (rc)
         goto out;
     snprintf(path, sizeof(path), HYP_RUN_DIR "/qmp-libxenstat-%u",
@@ -77,7 +84,7 @@ int hyp_qmp_brief(struct snap_hyp *h, const struct snap_domain *dom,
     char path[64];
     int rc, lock = -1;
 
-    rc = need_qemu(dom, err);
+    rc = need_qemu(h, dom, err);
     if (rc)
         goto out;
     rc = hyp_lock_userdata(dom, "qmp-socket-lock", LOCK_MS, &lock, err);

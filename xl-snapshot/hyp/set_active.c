@@ -191,11 +191,15 @@ int hyp_set_active(struct snap_hyp *h, const struct snap_domain *dom,
                    struct snap_err *err)
 {
     struct nodes *nodes = NULL;
+    enum hyp_state state;
     int rc, lock = -1;
     size_t i;
 
     rc = hyp_enter(h, "set_active", err);
     if (rc || !n)
+        goto out;
+    rc = hyp_state(h, dom, &state, err);
+    if (rc)
         goto out;
     rc = hyp_lock_userdata(dom, "libxl-device-changes-lock", LOCK_MS, &lock,
                            err);
