@@ -545,27 +545,40 @@ struct findings {
     unsigned int blocks, torn, lost;
 };
 
-static void check_block(struct region *r, unsigned int number, uint64_t want,
-                        uint64_t session, struct block *b,
-                        struct findings *f)
+/* What a block says of itself; session 0: it is not whole. */
+struct found {
+    uint64_t session, seq;
+};
+
+static struct found read_block(struct region *r, unsigned int number,
+                               struct block *b)
+{
+    struct found f = {0, 0};
+
+    if (read_at(r->fd, b, BLOCK, r->start + number * BLOCK, r->path) &&
+        good_block(b, LOAD_MAGIC) && b->number == number &&
+        b->region == (uint64_t)r->name) {
+        f.session = b->session;
+        f.seq = b->seq;
+    }
+    return f;
+}
+
+static void judge(struct region *r, unsigned int number, struct found is,
+                  uint64_t want, uint64_t session, struct findings *f)
 {
     if (want == 0)
         return;
     f->blocks++;
-    if (!read_at(r->fd, b, BLOCK, r->start + number * BLOCK, r->path)) {
-        f->lost++;
-        return;
-    }
-    if (!good_block(b, LOAD_MAGIC)) {
+    if (is.session == 0) {
         if (f->torn++ < 5)
             say("guest: TORN %s block %u, expected seq %llu", r->path, number,
                 (unsigned long long)want);
-    } else if (b->session != session || b->seq != want ||
-               b->number != number || b->region != (uint64_t)r->name) {
+    } else if (is.session != session || is.seq != want) {
         if (f->lost++ < 5)
             say("guest: LOST %s block %u holds seq %llu%s, expected %llu",
-                r->path, number, (unsigned long long)b->seq,
-                b->session == session ? "" : " of another session",
+                r->path, number, (unsigned long long)is.seq,
+                is.session == session ? "" : " of another session",
                 (unsigned long long)want);
     }
 }
@@ -589,7 +602,9 @@ static void load_verify(char *out, size_t size)
 
         for (unsigned int n = 0; r->fd >= 0 && n < r->blocks; n++) {
             pthread_mutex_lock(&load_lock);
-            check_block(r, n, r->acked[n], load_session, b, &f);
+            if (r->acked[n])
+                judge(r, n, read_block(r, n, b), r->acked[n], load_session,
+                      &f);
             pthread_mutex_unlock(&load_lock);
         }
     }
@@ -599,10 +614,11 @@ static void load_verify(char *out, size_t size)
 
 static void load_scan(char *out, size_t size)
 {
+    static struct found found[2][B_LOAD_BLOCKS];
     struct region *const regions[] = {&load_a, &load_b};
     struct block *b = direct_buffer(BLOCK);
     struct findings f = {0};
-    uint64_t session = 0, last = 0;
+    uint64_t session, last = 0;
     struct region *first;
     unsigned int number;
 
@@ -615,28 +631,24 @@ static void load_scan(char *out, size_t size)
     }
     /* The block written first belongs to the session written last. */
     first = place(1, &number);
-    if (!read_at(first->fd, b, BLOCK, first->start + number * BLOCK,
-                 first->path) ||
-        !good_block(b, LOAD_MAGIC)) {
+    session = read_block(first, number, b).session;
+    if (session == 0) {
         snprintf(out, size, "err nothing was written, or it is damaged");
         goto out;
     }
-    session = b->session;
     for (int i = 0; i < 2; i++) {
-        struct region *r = regions[i];
-
-        for (unsigned int n = 0; r->fd >= 0 && n < r->blocks; n++)
-            if (read_at(r->fd, b, BLOCK, r->start + n * BLOCK, r->path) &&
-                good_block(b, LOAD_MAGIC) && b->session == session &&
-                b->seq > last)
-                last = b->seq;
+        for (unsigned int n = 0;
+             regions[i]->fd >= 0 && n < regions[i]->blocks; n++) {
+            found[i][n] = read_block(regions[i], n, b);
+            if (found[i][n].session == session && found[i][n].seq > last)
+                last = found[i][n].seq;
+        }
     }
-    for (int i = 0; i < 2; i++) {
-        struct region *r = regions[i];
-
-        for (unsigned int n = 0; r->fd >= 0 && n < r->blocks; n++)
-            check_block(r, n, newest_in(r, n, last), session, b, &f);
-    }
+    for (int i = 0; i < 2; i++)
+        for (unsigned int n = 0;
+             regions[i]->fd >= 0 && n < regions[i]->blocks; n++)
+            judge(regions[i], n, found[i][n],
+                  newest_in(regions[i], n, last), session, &f);
     report(out, size, &f, last);
 out:
     pthread_mutex_unlock(&load_lock);
