@@ -126,6 +126,8 @@ static void cli_init(struct snap_cli *cli, const char *argv0,
         cli->env.log = &cli->log;
     if (!cli->env.interrupted)
         cli->env.interrupted = snap_signals_interrupted;
+    if (!cli->env.before_change)
+        cli->env.before_change = snap_signals_arm;
 }
 
 static void cli_dispose(struct snap_cli *cli)

@@ -31,6 +31,9 @@ struct snap_env {
     /* non-zero once the user asked us to stop (Ctrl-C); looked at between
      * steps, before the commit point only.  May be NULL. */
     int (*interrupted)(void);
+    /* Called before the first thing that must not be cut short, which may be
+     * a recovery before the plan.  May be called twice.  May be NULL. */
+    void (*before_change)(void);
 };
 
 #endif /* SNAP_CORE_ENV_H */

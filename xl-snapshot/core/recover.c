@@ -333,6 +333,8 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
         rc = 0;
         goto out;
     }
+    if (env->before_change)
+        env->before_change();
     r.e = e;
     r.n = n;
     rc = load_plan(&r, err);
@@ -378,7 +380,8 @@ int snap_recover_before(struct snap_env *env, struct snap_store *s,
 
     rc = snap_recover(env, s, dry_run, &what, err);
     if (!rc && what)
-        snap_say(env->log, SNAP_LOG_NOTE, "%s: %s", s->uuid, what);
+        snap_say(env->log, SNAP_LOG_NOTE,
+                 "an earlier command was interrupted: %s", what);
     free(what);
     return rc;
 }
