@@ -156,7 +156,8 @@ static void find_processes(struct snap_hyp *h, struct snap_domain *d)
 }
 
 /* To the hypervisor a PVH guest is HVM, and so it is to libxl_domain_info();
- * libxl keeps the difference in xenstore (libxl_dom.c: libxl__domain_type()). */
+ * libxl keeps the difference in xenstore (libxl_dom.c:
+ * libxl__domain_type()). */
 static enum snap_guest_type guest_type(struct snap_hyp *h,
                                        const libxl_dominfo *info)
 {
