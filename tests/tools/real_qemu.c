@@ -219,15 +219,17 @@ static int io(const char *target, const char *format, bool write, char **cmds,
     return (int)i;
 }
 
-static int write_block(const char *target, const char *format, unsigned block,
-                       unsigned char byte)
+static int write_blocks(const char *target, const char *format,
+                        const unsigned *block, unsigned n, unsigned char byte)
 {
-    char *cmds[2];
+    char *cmds[3];
+    unsigned i;
 
-    cmds[0] = snap_printf("write -q -P %u %u %u", byte, block * REAL_BLOCK,
-                          REAL_BLOCK);
-    cmds[1] = snap_strdup("flush");
-    return io(target, format, true, cmds, 2);
+    for (i = 0; i < n && i < 2; i++)
+        cmds[i] = snap_printf("write -q -P %u %u %u", byte,
+                              block[i] * REAL_BLOCK, REAL_BLOCK);
+    cmds[i] = snap_strdup("flush");
+    return io(target, format, true, cmds, i + 1);
 }
 
 static bool blocks_are(const char *target, const char *format,
@@ -250,14 +252,26 @@ static char *nbd_url(const struct real_qemu *q, const char *vdev)
     return snap_printf("nbd+unix:///%s?socket=%s", vdev, q->nbd_path);
 }
 
-void real_qemu_write(struct real_qemu *q, const char *vdev, unsigned block,
-                     unsigned char byte)
+static void guest_write(struct real_qemu *q, const char *vdev,
+                        const unsigned *block, unsigned n, unsigned char byte)
 {
     char *url = nbd_url(q, vdev);
 
-    if (write_block(url, "raw", block, byte))
+    if (write_blocks(url, "raw", block, n, byte))
         give_up("the guest could not write to %s", vdev);
     free(url);
+}
+
+void real_qemu_write(struct real_qemu *q, const char *vdev, unsigned block,
+                     unsigned char byte)
+{
+    guest_write(q, vdev, &block, 1, byte);
+}
+
+void real_qemu_write_two(struct real_qemu *q, const char *vdev,
+                         const unsigned block[2], unsigned char byte)
+{
+    guest_write(q, vdev, block, 2, byte);
 }
 
 bool real_qemu_has(struct real_qemu *q, const char *vdev,
@@ -279,7 +293,7 @@ bool real_image_has(const char *path, const char *format,
 void real_image_write(const char *path, const char *format, unsigned block,
                       unsigned char byte)
 {
-    if (write_block(path, format, block, byte))
+    if (write_blocks(path, format, &block, 1, byte))
         give_up("cannot write to %s", path);
 }
 

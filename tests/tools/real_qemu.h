@@ -38,6 +38,8 @@ int real_qemu_command(struct real_qemu *q, const char *command,
 #define REAL_BLOCK 65536
 void real_qemu_write(struct real_qemu *q, const char *vdev, unsigned block,
                      unsigned char byte);
+void real_qemu_write_two(struct real_qemu *q, const char *vdev,
+                         const unsigned block[2], unsigned char byte);
 bool real_qemu_has(struct real_qemu *q, const char *vdev,
                    const unsigned char *want, unsigned n);
 /* The same of an image that nobody serves. */

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/*
- * The product's drivers under the suite, on real images and with Xen's own
- * QEMU in place of a domain.  Names of images have everything in them that
- * has ever broken a shell, an option string or a file: prefix.
- */
+/* See real_world.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,9 +21,9 @@
 #include "tools/conformance.h"
 #include "tools/real_dir.h"
 #include "tools/real_qemu.h"
+#include "tools/real_world.h"
 
-#define DOMID     7
-#define NAMES_MAX 64
+#define DOMID 7
 
 struct world {
     char *dir;
@@ -127,11 +123,13 @@ static void w_ctx(struct world *w, const char *op_id, struct snap_disk_ctx *c)
 static void w_write(struct world *w, const char *vdev, struct content *c)
 {
     unsigned char byte = next_byte(w);
-    unsigned block = byte % (CONTENT_BLOCKS - 1);
+    const unsigned block[2] = {
+        byte % (CONTENT_BLOCKS - 1),
+        CONTENT_BLOCKS - 1,
+    };
 
-    real_qemu_write(w->q, vdev, block, byte);
-    real_qemu_write(w->q, vdev, CONTENT_BLOCKS - 1, byte);
-    c->block[block] = c->block[CONTENT_BLOCKS - 1] = byte;
+    real_qemu_write_two(w->q, vdev, block, byte);
+    c->block[block[0]] = c->block[block[1]] = byte;
 }
 
 static bool w_has(struct world *w, const char *vdev, const struct content *c)
@@ -203,7 +201,7 @@ static void w_foreign(struct world *w, const char *path)
     close(fd);
 }
 
-static const struct world_ops ops = {
+const struct world_ops real_world = {
     .open = w_open,
     .close = w_close,
     .dir = w_dir,
@@ -223,45 +221,13 @@ static const struct world_ops ops = {
     .foreign = w_foreign,
 };
 
-#define REAL(n, d, t, f, l)                                            \
-    .name = n, .ops = &ops, .drivers = snap_disk_drivers, .driver = d, \
-    .want = t, .format = f, .live = l
-
-static const struct variant variants[] = {
-    { REAL("internal, live", "qcow2-internal", SNAP_DISK_INTERNAL, "qcow2",
-           true),
-      .file = "a b'c\"d,e%s$(f)\\.qcow2", .tag = "1795259390" },
-    { REAL("internal, off", "qcow2-internal", SNAP_DISK_INTERNAL, "qcow2",
-           false),
-      .file = "a:b,,c=d.qcow2", .tag = "2" },
-    { REAL("overlay over qcow2, live", "overlay", SNAP_DISK_EXTERNAL, "qcow2",
-           true),
-      .file = "a b'c\"d,e%s$(f)\\.qcow2" },
-    { REAL("overlay over qcow2, off", "overlay", SNAP_DISK_EXTERNAL, "qcow2",
-           false),
-      .file = "json:{a,b}.qcow2" },
-    { REAL("overlay over raw, live", "overlay", SNAP_DISK_AUTO, "raw", true),
-      .file = "a:b,,c=d;e&.img", .no_damage = true },
-    { REAL("overlay over raw, off", "overlay", SNAP_DISK_AUTO, "raw", false),
-      .file = "a.raw", .no_damage = true },
-    { REAL("overlay over vhd, live", "overlay", SNAP_DISK_AUTO, "vhd", true),
-      .file = "a.vhd" },
-    { REAL("overlay, path kept, live", "overlay", SNAP_DISK_AUTO, "qcow2",
-           true),
-      .file = "a b,c.qcow2", .keep_path = true },
-    { REAL("overlay, path kept, off", "overlay", SNAP_DISK_AUTO, "qcow2",
-           false),
-      .file = "a.qcow2", .keep_path = true },
-};
-
-int main(void)
+int real_world_run(const char *name, const struct variant *v, size_t n)
 {
     const char *missing = real_qemu_missing();
 
     if (missing) {
-        printf("skip - the drivers on a real QEMU: %s\n", missing);
+        printf("skip - %s: %s\n", name, missing);
         return 0;
     }
-    return conformance_run("drivers on a real QEMU", variants,
-                           sizeof(variants) / sizeof(variants[0]));
+    return conformance_run(name, v, n);
 }
