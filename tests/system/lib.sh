@@ -11,14 +11,17 @@
 set -u
 PASSED=0
 FAILED=0
+LAST=1
 STORE=/var/lib/xen/snapshots
 WORK=$(mktemp -d /root/test.XXXXXX) || exit 1
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/lab/bin
 
 # t NAME [-s SECONDS] COMMAND...
-#   Runs one test, prints its one line; false if it failed.
+#   Runs one test, prints its one line.  Never call it where the shell looks at
+#   its status ("t … &&", "if t"): "set -e" would then be off inside the test.
+#   passed() says how it went.
 t() {
-    local what=$1 limit=240 pid status end started=$SECONDS
+    local what=$1 limit=400 pid status end started=$SECONDS
     shift
     if [ "$1" = -s ]; then
         limit=$2
@@ -55,7 +58,11 @@ t() {
         FAILED=$((FAILED + 1)) ;;
     esac
     cp "$WORK/out" "/root/lab-logs/${what//[^A-Za-z0-9]/_}.log" 2>/dev/null
-    return $status
+    LAST=$status
+}
+
+passed() { # did the last test pass?
+    [ "$LAST" -eq 0 ]
 }
 
 # The last line of a script.
@@ -122,7 +129,7 @@ field() {
 
 ask() { # NAME COMMAND... ; shows the answer on stderr, gives it on stdout
     local a status=0
-    a=$(GUEST_TIMEOUT=${GUEST_TIMEOUT:-40} guest ask "$@") || status=$?
+    a=$(GUEST_TIMEOUT=${GUEST_TIMEOUT:-90} guest ask "$@") || status=$?
     echo "$1 $2 ${3:-}: $a" >&2
     echo "$a"
     return $status

@@ -208,9 +208,11 @@ no_daemon() {
     wipe $g
 }
 
-t "guest with three disks starts" fresh $g pvh "${three[@]}" || { verdict; exit; }
+t "guest with three disks starts" fresh $g pvh "${three[@]}"
+passed || { verdict; exit; }
 t "external snapshot: xl list -l, xenstore and QEMU name the new images" \
-    first_snapshot || { verdict; exit; }
+    first_snapshot
+passed || { verdict; exit; }
 t "store 0700, memory image 0600 with size and checksum in the record" guarded
 t "the memory image is refused by a plain xl restore" not_restorable
 t "the daemon of before acts on a reboot in the guest" inside

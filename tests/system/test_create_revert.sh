@@ -176,13 +176,14 @@ ends_well() { # NAME
 
 one_type() { # TYPE
     local type=$1 g=cr-$1
-    t "$type: guest starts" fresh "$g" "$type" || return
+    t "$type: guest starts" fresh "$g" "$type"
+    passed || return
     t "$type: mixed: create, ruin, revert: one instant" \
-        story "$g" mixed1 "internal external" 11 &&
-        t "$type: mixed: reboot afterwards" survives_reboot "$g"
+        story "$g" mixed1 "internal external" 11
+    passed && t "$type: mixed: reboot afterwards" survives_reboot "$g"
     t "$type: internal: create, ruin, revert: one instant" \
-        story "$g" int1 "internal internal" 12 --type internal &&
-        t "$type: internal: reboot afterwards" survives_reboot "$g"
+        story "$g" int1 "internal internal" 12 --type internal
+    passed && t "$type: internal: reboot afterwards" survives_reboot "$g"
     if [ "$type" = pv ]; then
         t "$type: --live is refused in one sentence, guest untouched" \
             live_refused "$g"
@@ -190,8 +191,8 @@ one_type() { # TYPE
         t "$type: --live: create, ruin, revert: one instant" live "$g"
     fi
     t "$type: external: create, ruin, revert: one instant" \
-        story "$g" ext1 "external external" 13 --type external &&
-        t "$type: external: reboot afterwards" survives_reboot "$g"
+        story "$g" ext1 "external external" 13 --type external
+    passed && t "$type: external: reboot afterwards" survives_reboot "$g"
     t "$type: reverted a second time" again "$g" ext1 13
     t "$type: reverted when the domain is gone" from_nothing "$g" ext1 13
     t "$type: disk-only under load: crash consistent after revert" disk_only "$g"
