@@ -7,7 +7,7 @@
 #include "fakes/fake_cfg.h"
 #include "lib/mem.h"
 
-#define FIRST "abcdefghijklmnopqrstuvwxyz"
+#define FIRST  "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 
 struct scan {
@@ -185,8 +185,9 @@ static int entry(struct scan *s, struct snap_cfg *cfg)
 int fake_cfg_parse(const char *file, const char *text, size_t len,
                    struct snap_cfg *cfg_r, struct snap_err *err)
 {
-    struct scan s = { .file = file, .p = text, .end = text + len, .line = 1,
-                      .err = err };
+    struct scan s = {
+        .file = file, .p = text, .end = text + len, .line = 1, .err = err
+    };
     int rc;
 
     cfg_r->file = snap_strdup(file);

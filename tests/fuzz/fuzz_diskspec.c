@@ -32,9 +32,9 @@ static void try(const char *spec, bool from_file)
         return;
     }
     must(!snap_vdev_check(c.vdev, NULL));
-    must(!c.target || (snap_path_ok(c.target) &&
-                       c.type == SNAP_DISK_EXTERNAL &&
-                       !strchr(c.target, ',')));
+    must(!c.target ||
+         (snap_path_ok(c.target) && c.type == SNAP_DISK_EXTERNAL &&
+          !strchr(c.target, ',')));
     must(!c.image || (from_file && snap_path_ok(c.image)));
     must(!c.format || snap_format_known(c.format));
     must(!c.image_format || (c.image && snap_format_known(c.image_format)));

@@ -16,7 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct snap_disk_driver internal = { .name = "s-int" };
 static const struct snap_disk_driver external = { .name = "s-ext" };
 static const struct snap_disk_driver *const drivers[] = {
-    &internal, &external, NULL,
+    &internal,
+    &external,
+    NULL,
 };
 
 static void must(bool yes)

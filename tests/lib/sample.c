@@ -16,12 +16,14 @@
 static const struct snap_disk_driver internal = { .name = "s-int" };
 static const struct snap_disk_driver external = { .name = "s-ext" };
 const struct snap_disk_driver *const sample_drivers[] = {
-    &internal, &external, NULL,
+    &internal,
+    &external,
+    NULL,
 };
 
 static void sample_part(struct snap_part *p, const char *vdev,
-                        const struct snap_disk_driver *drv,
-                        const char *frozen, const char *active)
+                        const struct snap_disk_driver *drv, const char *frozen,
+                        const char *active)
 {
     p->vdev = snap_strdup(vdev);
     p->drv = drv;
@@ -45,8 +47,9 @@ void sample_record(struct snap_record *r, const char *name)
     memset(r, 0, sizeof(*r));
     r->id = snap_strdup("0123456789abcdef0123456789abcdef");
     r->name = snap_strdup(name);
-    r->description = snap_strdup("before the \"big\" upgrade, l'\xc3\xa9t\xc3\xa9"
-                                 " #1 \\ 2");
+    r->description = snap_strdup(
+        "before the \"big\" upgrade, l'\xc3\xa9t\xc3\xa9"
+        " #1 \\ 2");
     r->parent = snap_strdup("s0");
     r->created = 1795257220;
     r->domain_name = snap_strdup("web'1");
@@ -54,8 +57,8 @@ void sample_record(struct snap_record *r, const char *name)
     r->guest_type = SNAP_GUEST_PVH;
     r->consistency = snap_strdup("memory");
     r->config_json = snap_strdup(
-        "{\"c_info\":{\"type\":\"pvh\",\"name\":\"web'1\",\"uuid\":\""
-        SAMPLE_UUID "\"},\"b_info\":{\"max_memkb\":18446744073709551615,"
+        "{\"c_info\":{\"type\":\"pvh\",\"name\":\"web'1\",\"uuid\":\"" SAMPLE_UUID
+        "\"},\"b_info\":{\"max_memkb\":18446744073709551615,"
         "\"cmdline\":\"a=\\\"b\\\" c\\\\d 'e' \\n\"},\"disks\":[]}");
     r->has_memory = true;
     r->live = true;

@@ -59,7 +59,7 @@ static void bad(const char *spec, bool from_file, const char *words)
     struct snap_disk_choice c = { .vdev = NULL };
 
     if (snap_disk_choice_parse(spec, from_file, "s1.cfg:4", &c, &err) !=
-            SNAP_INVAL)
+        SNAP_INVAL)
         fail_msg("'%s' was not refused", spec);
     assert_int_equal(err.rc, SNAP_INVAL);
     if (strncmp(err.msg, "s1.cfg:4: ", 10) || !strstr(err.msg, words))
@@ -99,10 +99,11 @@ static const struct want file_only[] = {
     { ",,hda", "hda", I, NULL, NULL, NULL, NULL },
     { " , , hda", "hda", I, NULL, NULL, NULL, NULL },
     /* ours */
-    { "vdev=xvda,type=internal,image=/a.q,imageformat=qcow2", "xvda", I,
-      NULL, NULL, "/a.q", "qcow2" },
+    { "vdev=xvda,type=internal,image=/a.q,imageformat=qcow2", "xvda", I, NULL,
+      NULL, "/a.q", "qcow2" },
     { "vdev=xvdb,type=external,target=/b.q,format=qcow2,image=/b.raw,"
-      "imageformat=raw", "xvdb", X, "/b.q", "qcow2", "/b.raw", "raw" },
+      "imageformat=raw",
+      "xvdb", X, "/b.q", "qcow2", "/b.raw", "raw" },
     { "vdev=xvdb,type=external,target=/b,format=raw,image=/c,imageformat=vhd",
       "xvdb", X, "/b", "raw", "/c", "vhd" },
     { "xvda,image=/a", "xvda", A, NULL, NULL, "/a", NULL },
@@ -127,11 +128,12 @@ static void test_bad_everywhere(void **state)
         const char *spec, *words;
     } t[] = {
         { "xvda,type=qcow2", "the type is internal or external; an image's "
-          "format is given as format=" },
+                             "format is given as format=" },
         { "xvda,type=fast", "type=fast: the type is internal or external" },
         { "xvda,type=", "the type is internal or external" },
         { "xvda,type=internal,type=external", "type is given twice" },
-        { "xvda,type=internal,target=/n", "an internal snapshot has no "
+        { "xvda,type=internal,target=/n",
+          "an internal snapshot has no "
           "target (/n); leave it out or use type=external" },
         { "xvda,type=internal,format=qcow2", "leave it out" },
         { "xvda,format=raw", "can only be qcow2" },
@@ -151,7 +153,8 @@ static void test_bad_everywhere(void **state)
         { "", "cannot be empty" },
         { "../../etc", "no virtual device" },
         { "xvda,a=1,a=1,a=1,a=1,a=1,a=1,a=1,a=1,a=1,a=1,a=1,a=1,a=1,a=1,a=1,"
-          "a=1", "more than 16 fields" },
+          "a=1",
+          "more than 16 fields" },
     };
     size_t i;
 
@@ -187,9 +190,11 @@ static void test_bad_in_file(void **state)
 static void test_bad_in_option(void **state)
 {
     (void)state;
-    bad("type=external", false, "begin with the disk's name, as in "
+    bad("type=external", false,
+        "begin with the disk's name, as in "
         "xvda,type=external");
-    bad("xvda,image=/a", false, "image= is for the configuration files that "
+    bad("xvda,image=/a", false,
+        "image= is for the configuration files that "
         "snapshot-revert takes");
     bad("xvda,imageformat=raw", false, "snapshot-revert");
     bad("hda=/new.qcow2", false, "unknown key \"hda\"");

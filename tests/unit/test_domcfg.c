@@ -20,59 +20,59 @@
 
 /* As Xen 4.17 writes it, with keys of a later version put in. */
 static const char config[] =
-"{\n"
-"    \"c_info\": {\n"
-"        \"type\": \"pvh\",\n"
-"        \"name\": \"web\",\n"
-"        \"uuid\": \"" UUID "\",\n"
-"        \"run_hotplug_scripts\": \"True\",\n"
-"        \"later\": {\"a\": [1, 2.50, null]}\n"
-"    },\n"
-"    \"b_info\": {\n"
-"        \"max_vcpus\": 2,\n"
-"        \"max_memkb\": 524288,\n"
-"        \"target_memkb\": 393216,\n"
-"        \"shadow_memkb\": 18446744073709551615,\n"
-"        \"type.pvh\": {\n"
-"        }\n"
-"    },\n"
-"    \"disks\": [\n"
-"        {\n"
-"            \"pdev_path\": \"/img/a.qcow2\",\n"
-"            \"vdev\": \"xvda\",\n"
-"            \"backend\": \"qdisk\",\n"
-"            \"format\": \"qcow2\",\n"
-"            \"removable\": 1,\n"
-"            \"readwrite\": 1,\n"
-"            \"direct_io_safe\": true,\n"
-"            \"discard_enable\": \"<default>\",\n"
-"            \"grant_usage\": \"default\"\n"
-"        },\n"
-"        {\n"
-"            \"backend_domid\": 3,\n"
-"            \"pdev_path\": \"/dev/vg/b\",\n"
-"            \"vdev\": \"xvdb\",\n"
-"            \"backend\": \"PHY\",\n"
-"            \"format\": \"raw\",\n"
-"            \"script\": \"block-drbd\",\n"
-"            \"specification\": \"virtio\",\n"
-"            \"readwrite\": 1\n"
-"        },\n"
-"        {\n"
-"            \"vdev\": \"hdc\",\n"
-"            \"backend\": \"qdisk\",\n"
-"            \"format\": \"empty\",\n"
-"            \"removable\": 1,\n"
-"            \"is_cdrom\": 1\n"
-"        },\n"
-"        {\n"
-"            \"pdev_path\": \"/img/d\",\n"
-"            \"vdev\": \"xvdd\"\n"
-"        }\n"
-"    ],\n"
-"    \"on_reboot\": \"restart\",\n"
-"    \"later_too\": \"x\"\n"
-"}\n";
+    "{\n"
+    "    \"c_info\": {\n"
+    "        \"type\": \"pvh\",\n"
+    "        \"name\": \"web\",\n"
+    "        \"uuid\": \"" UUID "\",\n"
+    "        \"run_hotplug_scripts\": \"True\",\n"
+    "        \"later\": {\"a\": [1, 2.50, null]}\n"
+    "    },\n"
+    "    \"b_info\": {\n"
+    "        \"max_vcpus\": 2,\n"
+    "        \"max_memkb\": 524288,\n"
+    "        \"target_memkb\": 393216,\n"
+    "        \"shadow_memkb\": 18446744073709551615,\n"
+    "        \"type.pvh\": {\n"
+    "        }\n"
+    "    },\n"
+    "    \"disks\": [\n"
+    "        {\n"
+    "            \"pdev_path\": \"/img/a.qcow2\",\n"
+    "            \"vdev\": \"xvda\",\n"
+    "            \"backend\": \"qdisk\",\n"
+    "            \"format\": \"qcow2\",\n"
+    "            \"removable\": 1,\n"
+    "            \"readwrite\": 1,\n"
+    "            \"direct_io_safe\": true,\n"
+    "            \"discard_enable\": \"<default>\",\n"
+    "            \"grant_usage\": \"default\"\n"
+    "        },\n"
+    "        {\n"
+    "            \"backend_domid\": 3,\n"
+    "            \"pdev_path\": \"/dev/vg/b\",\n"
+    "            \"vdev\": \"xvdb\",\n"
+    "            \"backend\": \"PHY\",\n"
+    "            \"format\": \"raw\",\n"
+    "            \"script\": \"block-drbd\",\n"
+    "            \"specification\": \"virtio\",\n"
+    "            \"readwrite\": 1\n"
+    "        },\n"
+    "        {\n"
+    "            \"vdev\": \"hdc\",\n"
+    "            \"backend\": \"qdisk\",\n"
+    "            \"format\": \"empty\",\n"
+    "            \"removable\": 1,\n"
+    "            \"is_cdrom\": 1\n"
+    "        },\n"
+    "        {\n"
+    "            \"pdev_path\": \"/img/d\",\n"
+    "            \"vdev\": \"xvdd\"\n"
+    "        }\n"
+    "    ],\n"
+    "    \"on_reboot\": \"restart\",\n"
+    "    \"later_too\": \"x\"\n"
+    "}\n";
 
 static void test_identity(void **state)
 {
@@ -89,17 +89,18 @@ static void test_identity(void **state)
     assert_int_equal(type, SNAP_GUEST_PVH);
     assert_int_equal(kb, 393216);
     free(name);
-    assert_int_equal(snap_domcfg_identity("{}", NULL, NULL, NULL, NULL,
-                                          &err), 0);
+    assert_int_equal(snap_domcfg_identity("{}", NULL, NULL, NULL, NULL, &err),
+                     0);
 }
 
-static void types(const char *json, enum snap_guest_type want, uint64_t want_kb)
+static void types(const char *json, enum snap_guest_type want,
+                  uint64_t want_kb)
 {
     enum snap_guest_type type = 77;
     uint64_t kb = 77;
 
-    assert_int_equal(snap_domcfg_identity(json, NULL, NULL, &type, &kb,
-                                          NULL), 0);
+    assert_int_equal(snap_domcfg_identity(json, NULL, NULL, &type, &kb, NULL),
+                     0);
     assert_int_equal(type, want);
     assert_int_equal(kb, want_kb);
 }
@@ -113,13 +114,16 @@ static void test_types(void **state)
     types("{\"b_info\":{\"type.hvm\":{},\"max_memkb\":-1}}", SNAP_GUEST_HVM,
           0);
     types("{\"b_info\":{\"type.pv\":{},\"target_memkb\":"
-          "18446744073709551615}}", SNAP_GUEST_PV, UINT64_MAX);
+          "18446744073709551615}}",
+          SNAP_GUEST_PV, UINT64_MAX);
     /* In capitals it is still the same UUID. */
     char uuid[37] = "";
 
-    assert_int_equal(snap_domcfg_identity(
-        "{\"c_info\":{\"uuid\":\"6B1F9A3C-2D4E-4F60-8A7B-0C1D2E3F4A5B\"}}",
-        NULL, uuid, NULL, NULL, NULL), 0);
+    assert_int_equal(
+        snap_domcfg_identity(
+            "{\"c_info\":{\"uuid\":\"6B1F9A3C-2D4E-4F60-8A7B-0C1D2E3F4A5B\"}}",
+            NULL, uuid, NULL, NULL, NULL),
+        0);
     assert_string_equal(uuid, UUID);
 }
 
@@ -149,11 +153,13 @@ static void test_no_identity(void **state)
     no_identity("{\"c_info\":{\"name\":\"a\",\"uuid\":\"../..\"}}",
                 "no well-formed UUID");
     no_identity("{\"c_info\":{\"name\":\"a\",\"uuid\":\"../.................."
-                "................\"}}", "no well-formed UUID");
+                "................\"}}",
+                "no well-formed UUID");
     no_identity("{\"c_info\":{\"name\":\"a\",\"uuid\":\"" UUID "\"}}",
                 "pv, pvh or hvm");
     no_identity("{\"c_info\":{\"name\":\"a\",\"uuid\":\"" UUID "\","
-                "\"type\":\"invalid\"}}", "pv, pvh or hvm");
+                "\"type\":\"invalid\"}}",
+                "pv, pvh or hvm");
 }
 
 static void free_vbds(struct snap_vbd *v, size_t n)
@@ -304,14 +310,15 @@ static void test_set_no_disks(void **state)
     assert_int_equal(snap_domcfg_set_disks(config, &a, 1, &text, &err),
                      SNAP_NOTFOUND);
     assert_string_equal(err.msg, "the domain's configuration has no disk "
-                        "xvdz");
+                                 "xvdz");
     assert_null(text);
     snap_err_clear(&err);
     assert_int_equal(snap_domcfg_set_disks("{}", &a, 1, &text, &err),
                      SNAP_NOTFOUND);
     snap_err_clear(&err);
-    assert_int_equal(snap_domcfg_set_disks("{\"disks\":[7,{}]}", &a, 1, &text,
-                                           &err), SNAP_NOTFOUND);
+    assert_int_equal(
+        snap_domcfg_set_disks("{\"disks\":[7,{}]}", &a, 1, &text, &err),
+        SNAP_NOTFOUND);
     snap_err_clear(&err);
     assert_int_equal(snap_domcfg_set_disks("null", &a, 1, &text, &err),
                      SNAP_CORRUPT);
@@ -333,8 +340,9 @@ static void test_every_truncation(void **state)
         assert_int_equal(snap_domcfg_disks(cut, &v, &n, NULL), SNAP_CORRUPT);
         assert_int_equal(snap_domcfg_set_disks(cut, NULL, 0, &text, NULL),
                          SNAP_CORRUPT);
-        assert_int_equal(snap_domcfg_identity(cut, NULL, NULL, NULL, NULL,
-                                              NULL), SNAP_CORRUPT);
+        assert_int_equal(
+            snap_domcfg_identity(cut, NULL, NULL, NULL, NULL, NULL),
+            SNAP_CORRUPT);
         free(cut);
     }
 }

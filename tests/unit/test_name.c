@@ -74,9 +74,18 @@ static void test_names(void **state)
     bad(snap_name_check, "a,b", "use letters, digits, '.', '_' and '-'");
     bad(snap_name_check, "a%s%n", "character 2");
     bad(snap_name_check, "\xc3\xa9t\xc3\xa9", "character 1");
-    bad(snap_name_check, "a\xc0\xaf" "b", "character 2");   /* overlong '/' */
-    bad(snap_name_check, "a\xef\xbc\x8f" "b", "character 2"); /* wide '/' */
-    bad(snap_name_check, "a\xe2\x80\xae" "b", "character 2"); /* RTL override */
+    bad(snap_name_check,
+        "a\xc0\xaf"
+        "b",
+        "character 2"); /* overlong '/' */
+    bad(snap_name_check,
+        "a\xef\xbc\x8f"
+        "b",
+        "character 2"); /* wide '/' */
+    bad(snap_name_check,
+        "a\xe2\x80\xae"
+        "b",
+        "character 2"); /* RTL override */
     bad(snap_name_check, "a\xff", "character 2");
 
     memset(longest, 'x', sizeof(longest));
@@ -172,15 +181,16 @@ static void test_texts(void **state)
     bad(text10, NULL, "note cannot be empty");
     bad(text10, "", "note cannot be empty");
     bad(text10, "0123456789a", "note is 11 bytes long; at most 10");
-    bad(text10, "a\nb", "note: control character (such as a newline) at "
+    bad(text10, "a\nb",
+        "note: control character (such as a newline) at "
         "byte 2");
     bad(text10, "a\tb", "control character");
     bad(text10, "\x1b[0m", "byte 1");
-    bad(text10, "a\xc2\x85", "byte 2");                 /* C1 */
+    bad(text10, "a\xc2\x85", "byte 2"); /* C1 */
     bad(text10, "a\x7f", "byte 2");
     bad(text10, "ab\xff", "note: byte 3 is not UTF-8");
     bad(text10, "\xed\xa0\x80", "byte 1 is not UTF-8"); /* surrogate */
-    bad(text10, "\xc0\xaf", "byte 1 is not UTF-8");     /* overlong */
+    bad(text10, "\xc0\xaf", "byte 1 is not UTF-8"); /* overlong */
 }
 
 static void test_formats(void **state)

@@ -16,7 +16,8 @@
 #include "lib/mem.h"
 #include "lib/sample.h"
 
-#define LONG64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LONG64 \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 static struct snap_json *parse(const char *text)
 {
@@ -167,8 +168,7 @@ static void test_part_defaults(void **state)
     struct snap_err err = SNAP_ERR_INIT;
 
     (void)state;
-    assert_int_equal(snap_part_from_json(j, "p", sample_drivers, &p, &err),
-                     0);
+    assert_int_equal(snap_part_from_json(j, "p", sample_drivers, &p, &err), 0);
     assert_string_equal(p.path, "/a");
     assert_string_equal(p.format, "vhd");
     assert_null(p.data);
@@ -224,8 +224,8 @@ static struct snap_json *holder(struct snap_json *j, const char *path,
         char *key = snap_strndup(path, dot - path);
 
         j = snap_json_type(j) == SNAP_JSON_ARRAY
-            ? snap_json_at(j, strtoul(key, NULL, 10))
-            : snap_json_get(j, key);
+                ? snap_json_at(j, strtoul(key, NULL, 10))
+                : snap_json_get(j, key);
         free(key);
         assert_non_null(j);
         path = dot + 1;
@@ -252,13 +252,31 @@ static void tamper(const char *path, const char *value, int want,
 static void test_missing_keys(void **state)
 {
     static const char *const keys[] = {
-        "format", "id", "name", "created", "domain", "domain.name",
-        "domain.uuid", "domain.type", "consistency", "memory",
-        "memory.path", "memory.size", "memory.checksum", "memory_kb",
-        "window_ms", "disks", "domain_config", "disks.0.vdev",
-        "disks.0.driver", "disks.0.type", "disks.0.size",
-        "disks.0.frozen_path", "disks.0.frozen_format",
-        "disks.0.active_path", "disks.0.active_format",
+        "format",
+        "id",
+        "name",
+        "created",
+        "domain",
+        "domain.name",
+        "domain.uuid",
+        "domain.type",
+        "consistency",
+        "memory",
+        "memory.path",
+        "memory.size",
+        "memory.checksum",
+        "memory_kb",
+        "window_ms",
+        "disks",
+        "domain_config",
+        "disks.0.vdev",
+        "disks.0.driver",
+        "disks.0.type",
+        "disks.0.size",
+        "disks.0.frozen_path",
+        "disks.0.frozen_format",
+        "disks.0.active_path",
+        "disks.0.active_format",
     };
     size_t i;
 
@@ -268,7 +286,8 @@ static void test_missing_keys(void **state)
     tamper("format", NULL, SNAP_CORRUPT, "what: format: missing");
     tamper("memory", NULL, SNAP_CORRUPT,
            "is memory, and the snapshot has none");
-    tamper("disks.1.size", NULL, SNAP_CORRUPT, "what: disks[1]: size: "
+    tamper("disks.1.size", NULL, SNAP_CORRUPT,
+           "what: disks[1]: size: "
            "missing");
 }
 
@@ -294,9 +313,9 @@ static void wrong_types(const char *prefix, const struct snap_json *obj)
             if (!strcmp(path, "domain_config") && k == 5)
                 continue;
             /* Texts for people may say anything. */
-            if (k == 3 && (!strcmp(key, "description") ||
-                           !strcmp(key, "versions") ||
-                           !strcmp(path, "domain.name")))
+            if (k == 3 &&
+                (!strcmp(key, "description") || !strcmp(key, "versions") ||
+                 !strcmp(path, "domain.name")))
                 continue;
             tamper(path, values[k], 0, NULL);
         }
@@ -314,7 +333,8 @@ static void test_wrong_types(void **state)
     wrong_types("memory.", snap_json_get(j, "memory"));
     wrong_types("disks.0.", snap_json_at(snap_json_get(j, "disks"), 0));
     tamper("id", "7", SNAP_CORRUPT, "id: must be a string");
-    tamper("memory.live", "1", SNAP_CORRUPT, "memory: live: must be true or "
+    tamper("memory.live", "1", SNAP_CORRUPT,
+           "memory: live: must be true or "
            "false");
     snap_json_free(j);
 }
@@ -322,14 +342,15 @@ static void test_wrong_types(void **state)
 static void test_paths(void **state)
 {
     static const char *const keys[] = {
-        "memory.path", "disks.0.path", "disks.0.frozen_path",
+        "memory.path",         "disks.0.path", "disks.0.frozen_path",
         "disks.0.active_path", "disks.1.path", "disks.1.frozen_path",
         "disks.1.active_path",
     };
     static const char *const values[] = {
-        "\"\"", "\"/\"", "\"a.raw\"", "\"./a\"", "\"/a/../b\"", "\"/..\"",
-        "\"/a/.\"", "\"/a/..\"", "\"/a\\nb\"", "\"/a\\u0001\"",
-        "\"/a\\u007f\"", "\"/a\\u0085\"", "\"nbd:host:1\"", "\"json:{}\"",
+        "\"\"",           "\"/\"",         "\"a.raw\"",     "\"./a\"",
+        "\"/a/../b\"",    "\"/..\"",       "\"/a/.\"",      "\"/a/..\"",
+        "\"/a\\nb\"",     "\"/a\\u0001\"", "\"/a\\u007f\"", "\"/a\\u0085\"",
+        "\"nbd:host:1\"", "\"json:{}\"",
     };
     char *longest = snap_zalloc(5000);
     size_t i, k;
@@ -383,8 +404,8 @@ static void test_images_mixed_up(void **state)
 static void test_texts(void **state)
 {
     static const char *const names[] = {
-        "\"../x\"", "\"\"", "\".\"", "\"..\"", "\"-n\"", "\"a/b\"",
-        "\"a\\nb\"", "\"\\u00e9\"", "\"" LONG64 "a\"", "\"a.\"",
+        "\"../x\"", "\"\"",      "\".\"",       "\"..\"",          "\"-n\"",
+        "\"a/b\"",  "\"a\\nb\"", "\"\\u00e9\"", "\"" LONG64 "a\"", "\"a.\"",
     };
     size_t i;
 
@@ -419,7 +440,8 @@ static void test_texts(void **state)
     tamper("disks.1.stem", "\"../b\"", SNAP_CORRUPT, "one component");
     tamper("disks.1.stem", "\"..\"", SNAP_CORRUPT, "one component");
     tamper("disks.1.stem", "\"\"", SNAP_CORRUPT, "stem cannot be empty");
-    tamper("disks.0.driver", "\"lvm\"", SNAP_UNSUPPORTED, "what: disks[0]: "
+    tamper("disks.0.driver", "\"lvm\"", SNAP_UNSUPPORTED,
+           "what: disks[0]: "
            "driver \"lvm\" is not in this version");
     tamper("disks.0.driver", "\"\\u001b[2J\"", SNAP_UNSUPPORTED, "\"?[2J\"");
 }
@@ -427,7 +449,7 @@ static void test_texts(void **state)
 static void test_numbers(void **state)
 {
     static const char *const values[] = {
-        "-1", "1.5", "1e3", "18446744073709551616", "9223372036854775808",
+        "-1",    "1.5",  "1e3", "18446744073709551616", "9223372036854775808",
         "1e999", "-0.0",
     };
     static const char *const keys[] = {
@@ -446,7 +468,8 @@ static void test_numbers(void **state)
     tamper("window_ms", "-1", SNAP_CORRUPT, "window_ms");
     tamper("window_ms", "1e10", SNAP_CORRUPT, "window_ms");
     tamper("window_ms", "1e999", SNAP_CORRUPT, "window_ms");
-    tamper("format", "2", SNAP_UNSUPPORTED, "what: format 2 is not known to "
+    tamper("format", "2", SNAP_UNSUPPORTED,
+           "what: format 2 is not known to "
            "this version, which reads format 1");
     tamper("format", "0", SNAP_UNSUPPORTED, "format 0");
 }
@@ -550,7 +573,7 @@ static void test_check_of_a_struct(void **state)
     snap_set(&r.parts[1].active_path, "/img/\xff.q");
     assert_int_equal(snap_record_check(&r, &err), SNAP_CORRUPT);
     assert_string_equal(err.msg, "snapshot s1: disk xvdb: active_path: byte "
-                        "6 is not UTF-8");
+                                 "6 is not UTF-8");
     snap_record_dispose(&r);
 
     sample_record(&r, "s1");
@@ -654,7 +677,8 @@ static void test_cfg_text(void **state)
     (void)state;
     if (strncmp(text, head, strlen(head)))
         fail_msg("%s", text);
-    assert_non_null(strstr(text, "disks=[\n    \"vdev=xvda,type=internal,"
+    assert_non_null(strstr(text,
+                           "disks=[\n    \"vdev=xvda,type=internal,"
                            "image=/img/a b.qcow2,imageformat=qcow2\",\n    "
                            "\"vdev=xvdb,type=external,target=/img/b.s1.qcow2,"
                            "format=qcow2,image=/img/b's.raw,imageformat=raw\""
@@ -674,7 +698,8 @@ static void test_cfg_unfit_paths(void **state)
     snap_set(&r.parts[1].active_path, "/img/a,b");
     assert_int_equal(snap_record_to_cfg(&r, &text, &err), SNAP_INVAL);
     assert_null(text);
-    assert_string_equal(err.msg, "xvdb: /img/a,b: a path with a comma in it, "
+    assert_string_equal(err.msg,
+                        "xvdb: /img/a,b: a path with a comma in it, "
                         "or a blank at its end, cannot stand in a file of "
                         "--output; rename the image or leave out "
                         "--no-metadata");
@@ -721,11 +746,14 @@ static void test_cfg_tampered(void **state)
 {
     (void)state;
     cfg_refused("format=1\n", "format=2\n", "format 2 is not known");
-    cfg_refused("format=1\n", "format=\"one\"\n", "s1.cfg:6: format must be "
+    cfg_refused("format=1\n", "format=\"one\"\n",
+                "s1.cfg:6: format must be "
                 "a number of at most 18 digits");
-    cfg_refused("format=1\n", "", "key \"parent\" belongs to a file of "
+    cfg_refused("format=1\n", "",
+                "key \"parent\" belongs to a file of "
                 "--output, and its line format=1 is missing; put it back");
-    cfg_refused("consistency=", "consistensy=", "unknown key "
+    cfg_refused("consistency=", "consistensy=",
+                "unknown key "
                 "\"consistensy\"; did you mean \"consistency\"?");
     cfg_refused("guest=", "colour=", "unknown key \"colour\"; remove it");
     cfg_refused("name=\"s1\"\n", "", "name: missing");
@@ -740,12 +768,13 @@ static void test_cfg_tampered(void **state)
                 "at most 18 digits");
     cfg_refused("memory_checksum=\"0", "memory_checksum=\"x", "checksum");
     cfg_refused("window_ms=\"41", "window_ms=\"-41", "window_ms");
-    cfg_refused("vdev=xvda,", "vdev=xvde,", "disk xvde is not in "
+    cfg_refused("vdev=xvda,", "vdev=xvde,",
+                "disk xvde is not in "
                 "disk_details, or is here twice");
     cfg_refused("vdev=xvdb,", "vdev=xvda,", "or is here twice");
     cfg_refused("    \"vdev=xvda,type=internal,image=/img/a b.qcow2,"
-                "imageformat=qcow2\",\n", "",
-                "disk_details has a disk that disks has not");
+                "imageformat=qcow2\",\n",
+                "", "disk_details has a disk that disks has not");
     cfg_refused("image=/img/a b.qcow2,imageformat=qcow2", "type=internal",
                 "type is given twice");
     cfg_refused(",image=/img/a b.qcow2,imageformat=qcow2", "",
@@ -759,7 +788,8 @@ static void test_cfg_tampered(void **state)
                 "not valid JSON");
     cfg_refused("domain_config=\"{", "domain_config=\"[",
                 "domain_config: not valid JSON");
-    cfg_refused("domain_config=", "domain_config='[]' #", "not a JSON "
+    cfg_refused("domain_config=", "domain_config='[]' #",
+                "not a JSON "
                 "object");
 }
 
@@ -843,8 +873,7 @@ static void test_plain_disk_only(void **state)
     struct snap_err err = SNAP_ERR_INIT;
 
     (void)state;
-    if (read_cfg("name=\"s1\"\ntype=\"external\"\ndisk=[ 'hda' ]\n", &r,
-                 &err))
+    if (read_cfg("name=\"s1\"\ntype=\"external\"\ndisk=[ 'hda' ]\n", &r, &err))
         fail_msg("%s", err.msg);
     assert_false(r.has_memory);
     assert_string_equal(r.consistency, "crash");
@@ -864,17 +893,21 @@ static void plain_refused(const char *text, const char *msg)
 static void test_plain_refused(void **state)
 {
     (void)state;
-    plain_refused("memory=\"/m\"\n", "s1.cfg: which snapshot? add "
+    plain_refused("memory=\"/m\"\n",
+                  "s1.cfg: which snapshot? add "
                   "name=\"NAME\", as snapshot-create said it");
-    plain_refused("name=\"s1\"\nmemory=\"yes\"\n", "s1.cfg:2: memory=\"yes\" "
+    plain_refused("name=\"s1\"\nmemory=\"yes\"\n",
+                  "s1.cfg:2: memory=\"yes\" "
                   "does not say where it is; write the path of the memory "
                   "image, or give the snapshot's name instead of --config");
     plain_refused("nme=\"s1\"\n", "s1.cfg:1: unknown key \"nme\"; did you "
-                  "mean \"name\"?");
-    plain_refused("name=\"s1\"\nuuid=\"x\"\n", "s1.cfg:2: key \"uuid\" "
+                                  "mean \"name\"?");
+    plain_refused("name=\"s1\"\nuuid=\"x\"\n",
+                  "s1.cfg:2: key \"uuid\" "
                   "belongs to a file of --output, and its line format=1 is "
                   "missing; put it back");
-    plain_refused("name=\"s1\"\ndisks=[ 'xvda', 'xvda' ]\n", "disk xvda: "
+    plain_refused("name=\"s1\"\ndisks=[ 'xvda', 'xvda' ]\n",
+                  "disk xvda: "
                   "both s1.cfg:2 and s1.cfg:2 say what to do with it; remove "
                   "one");
 }

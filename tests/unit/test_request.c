@@ -115,17 +115,16 @@ static void test_everything_in_file(void **state)
 
     (void)state;
     init(&r);
-    good_file(&r,
-              "# what we want\n"
-              "name=\"s1\"\n"
-              "description='before the upgrade'\n"
-              "memory=\"/m/s1.save\"; live=1\n"
-              "type=\"external\"\n"
-              "quiesce=\"none\"\n"
-              "creationtime=\"2015-03-04\"\n"
-              "disks=[ 'vdev=xvda,type=internal',\n"
-              "        '/new.qcow2,qcow2,xvdb',  # V9\n"
-              "        ',,hda', ]\n");
+    good_file(&r, "# what we want\n"
+                  "name=\"s1\"\n"
+                  "description='before the upgrade'\n"
+                  "memory=\"/m/s1.save\"; live=1\n"
+                  "type=\"external\"\n"
+                  "quiesce=\"none\"\n"
+                  "creationtime=\"2015-03-04\"\n"
+                  "disks=[ 'vdev=xvda,type=internal',\n"
+                  "        '/new.qcow2,qcow2,xvdb',  # V9\n"
+                  "        ',,hda', ]\n");
     assert_string_equal(r.name, "s1");
     assert_string_equal(r.origin_name, "s1.cfg:2");
     assert_string_equal(r.description, "before the upgrade");
@@ -201,33 +200,41 @@ static void test_disagreeing(void **state)
     init(&r);
     r.name = snap_strdup("s1");
     r.origin_name = snap_strdup("--name");
-    bad_merge(&r, "name=\"s2\"\n", "name: --name s1 and s1.cfg:1 "
+    bad_merge(&r, "name=\"s2\"\n",
+              "name: --name s1 and s1.cfg:1 "
               "(name=\"s2\") disagree; remove one");
     r.description = snap_strdup("a");
     r.origin_description = snap_strdup("--description");
-    bad_merge(&r, "\ndescription=\"b\"\n", "description: --description a and "
+    bad_merge(&r, "\ndescription=\"b\"\n",
+              "description: --description a and "
               "s1.cfg:2 (description=\"b\") disagree; remove one");
     r.memory = SNAP_MEM_NO;
     r.origin_memory = snap_strdup("--disk-only");
-    bad_merge(&r, "memory=\"yes\"\n", "memory: --disk-only and s1.cfg:1 "
+    bad_merge(&r, "memory=\"yes\"\n",
+              "memory: --disk-only and s1.cfg:1 "
               "(memory=\"yes\") disagree; remove one");
     r.memory = SNAP_MEM_YES;
     r.memory_file = snap_strdup("/a");
     snap_set(&r.origin_memory, "--memory");
-    bad_merge(&r, "memory=\"/b\"\n", "memory: --memory /a and s1.cfg:1 "
+    bad_merge(&r, "memory=\"/b\"\n",
+              "memory: --memory /a and s1.cfg:1 "
               "(memory=\"/b\") disagree; remove one");
-    bad_merge(&r, "memory=\"no\"\n", "memory: --memory /a and s1.cfg:1 "
+    bad_merge(&r, "memory=\"no\"\n",
+              "memory: --memory /a and s1.cfg:1 "
               "(memory=\"no\") disagree; remove one");
     r.live = 1;
     r.origin_live = snap_strdup("--live");
-    bad_merge(&r, "live=0\n", "live: --live and s1.cfg:1 (live=\"0\") "
+    bad_merge(&r, "live=0\n",
+              "live: --live and s1.cfg:1 (live=\"0\") "
               "disagree; remove one");
     r.type = SNAP_DISK_INTERNAL;
     r.origin_type = snap_strdup("--type");
-    bad_merge(&r, "type=\"external\"\n", "type: --type internal and s1.cfg:1 "
+    bad_merge(&r, "type=\"external\"\n",
+              "type: --type internal and s1.cfg:1 "
               "(type=\"external\") disagree; remove one");
     add(&r, "xvda");
-    bad_merge(&r, "disks=[\n'xvda,type=external' ]\n", "disk xvda: both "
+    bad_merge(&r, "disks=[\n'xvda,type=external' ]\n",
+              "disk xvda: both "
               "--disk xvda and s1.cfg:2 say what to do with it; remove one");
     snap_create_req_dispose(&r);
 }
@@ -235,49 +242,58 @@ static void test_disagreeing(void **state)
 static void test_bad_values(void **state)
 {
     (void)state;
-    bad_file("name=\"../x\"\n", "s1.cfg:1: name \"../x\": character 3 is not "
+    bad_file("name=\"../x\"\n",
+             "s1.cfg:1: name \"../x\": character 3 is not "
              "allowed; use letters, digits, '.', '_' and '-'");
-    bad_file("description=\"a\\nb\"\n", "s1.cfg:1: description: control "
+    bad_file("description=\"a\\nb\"\n",
+             "s1.cfg:1: description: control "
              "character (such as a newline) at byte 2; use one line of text");
     bad_file("description=\"\"\n", "s1.cfg:1: description cannot be empty");
-    bad_file("memory=\"maybe\"\n", "s1.cfg:1: memory=\"maybe\" is neither "
+    bad_file("memory=\"maybe\"\n",
+             "s1.cfg:1: memory=\"maybe\" is neither "
              "\"yes\" nor \"no\" nor an absolute path without . and ..");
-    bad_file("memory=\"/a/../b\"\n", "s1.cfg:1: memory=\"/a/../b\" is "
+    bad_file("memory=\"/a/../b\"\n",
+             "s1.cfg:1: memory=\"/a/../b\" is "
              "neither \"yes\" nor \"no\" nor an absolute path without . and "
              "..");
     bad_file("type=\"fast\"\n", "s1.cfg:1: type=\"fast\" is neither "
-             "\"internal\" nor \"external\"");
+                                "\"internal\" nor \"external\"");
     bad_file("live=2\n", "s1.cfg:1: live=\"2\" is neither 0 nor 1");
     bad_file("quiesce=\"agent\"\n", "s1.cfg:1: quiesce=\"agent\" cannot be "
-             "done by this version; only \"none\" can");
+                                    "done by this version; only \"none\" can");
     bad_file("disks=\"xvda\"\n", "s1.cfg:1: disks must be a list, as in "
-             "disks=[ 'vdev=xvda' ]");
+                                 "disks=[ 'vdev=xvda' ]");
     bad_file("name=[ 'a' ]\n", "s1.cfg:1: name must be one value, not a "
-             "list");
-    bad_file("disk=[]\n\ndisks=[]\n", "s1.cfg: disk (line 1) and disks "
+                               "list");
+    bad_file("disk=[]\n\ndisks=[]\n",
+             "s1.cfg: disk (line 1) and disks "
              "(line 3) are the same key; use only disks");
-    bad_file("disks=[ 'xvda',\n 'xvda,type=external' ]\n", "disk xvda: both "
+    bad_file("disks=[ 'xvda',\n 'xvda,type=external' ]\n",
+             "disk xvda: both "
              "s1.cfg:1 and s1.cfg:2 say what to do with it; remove one");
-    bad_file("disks=[ 'xvda',\n\n 'xvdb,typ=external' ]\n", "s1.cfg:3: "
+    bad_file("disks=[ 'xvda',\n\n 'xvdb,typ=external' ]\n",
+             "s1.cfg:3: "
              "unknown key \"typ\"; did you mean \"type\"?");
 }
 
 static void test_unknown_keys(void **state)
 {
     (void)state;
-    bad_file("\n\n\ndescripton=\"a\"\n", "s1.cfg:4: unknown key "
+    bad_file("\n\n\ndescripton=\"a\"\n",
+             "s1.cfg:4: unknown key "
              "\"descripton\"; did you mean \"description\"?");
-    bad_file("colour=\"red\"\n", "s1.cfg:1: unknown key \"colour\"; known "
+    bad_file("colour=\"red\"\n",
+             "s1.cfg:1: unknown key \"colour\"; known "
              "are name, description, memory, type, live and disks");
 }
 
 static void test_keys_of_revert(void **state)
 {
     static const char *const keys[] = {
-        "format", "domain", "uuid", "domain_config", "memory_size",
-        "memory_checksum", "memory_kb", "created", "id", "consistency",
-        "guest", "window_ms", "versions", "parent", "disk_details",
-        "left_out",
+        "format",      "domain",          "uuid",         "domain_config",
+        "memory_size", "memory_checksum", "memory_kb",    "created",
+        "id",          "consistency",     "guest",        "window_ms",
+        "versions",    "parent",          "disk_details", "left_out",
     };
     size_t i;
 
@@ -287,7 +303,8 @@ static void test_keys_of_revert(void **state)
         char *msg = snap_printf("s1.cfg:1: key \"%s\" is in files that "
                                 "describe a snapshot already taken; use it "
                                 "with snapshot-revert --config, or write a "
-                                "new file for snapshot-create", keys[i]);
+                                "new file for snapshot-create",
+                                keys[i]);
 
         bad_file(text, msg);
         free(text);
@@ -313,7 +330,7 @@ static void test_checks_texts(void **state)
     init(&r);
     r.description = snap_strdup("a\tb");
     bad_check(&r, "--description: control character (such as a newline) at "
-              "byte 2; use one line of text");
+                  "byte 2; use one line of text");
 }
 
 static void test_checks_memory(void **state)
@@ -327,18 +344,18 @@ static void test_checks_memory(void **state)
     r.memory = SNAP_MEM_NO;
     r.origin_memory = snap_strdup("s1.cfg:3");
     bad_check(&r, "--live is about saving memory, and s1.cfg:3 leaves memory "
-              "out; remove one");
+                  "out; remove one");
     init(&r);
     r.memory = SNAP_MEM_NO;
     r.memory_file = snap_strdup("/m");
     bad_check(&r, "--memory /m names a file for the memory, and --disk-only "
-              "leaves memory out; remove one");
+                  "leaves memory out; remove one");
     init(&r);
     r.memory = SNAP_MEM_YES;
     r.memory_file = snap_strdup("m.save");
     r.origin_memory = snap_strdup("--memory");
     bad_check(&r, "--memory: \"m.save\" is not an absolute path without . "
-              "and ..");
+                  "and ..");
 }
 
 static void test_checks_output(void **state)
@@ -349,11 +366,11 @@ static void test_checks_output(void **state)
     init(&r);
     r.output = snap_strdup("/o");
     bad_check(&r, "--output /o goes with --no-metadata; add that, or leave "
-              "--output out and the snapshot is kept in the store");
+                  "--output out and the snapshot is kept in the store");
     init(&r);
     r.no_metadata = true;
     bad_check(&r, "--no-metadata needs --output FILE: without that file "
-              "nobody could bring the snapshot back");
+                  "nobody could bring the snapshot back");
     init(&r);
     r.no_metadata = true;
     r.output = snap_strdup("");
@@ -377,12 +394,12 @@ static void test_checks_disks(void **state)
     add(&r, "xvda,target=/n");
     r.keep_path = true;
     bad_check(&r, "--disk xvda: with --keep-path the new image takes the old "
-              "one's path and not /n; remove one");
+                  "one's path and not /n; remove one");
     init(&r);
     add(&r, "xvda,target=/n");
     add(&r, "xvdb,target=/n");
     bad_check(&r, "--disk xvda and --disk xvdb have the same target /n; give "
-              "each disk its own");
+                  "each disk its own");
     init(&r);
     add(&r, "xvda,target=/n");
     r.memory = SNAP_MEM_YES;
@@ -400,18 +417,18 @@ static void test_checks_disks(void **state)
     init(&r);
     assert_int_equal(merge(&r, "disks=[ 'xvda,image=/i' ]\n", &err), 0);
     bad_check(&r, "s1.cfg:1: image=/i is for the files that snapshot-revert "
-              "takes; the new image is named by target=");
+                  "takes; the new image is named by target=");
     init(&r);
     r.keep_path = true;
     r.type = SNAP_DISK_INTERNAL;
     r.origin_type = snap_strdup("--type");
     bad_check(&r, "--keep-path is about external snapshots, and --type asks "
-              "for internal ones; remove one");
+                  "for internal ones; remove one");
     init(&r);
     r.reuse_external = true;
     add(&r, "xvda,type=external");
     bad_check(&r, "--reuse-external: no disk names the image to use; add "
-              "--disk VDEV,target=FILE");
+                  "--disk VDEV,target=FILE");
 }
 
 static void test_good_combinations(void **state)
@@ -455,7 +472,7 @@ static void test_add_disk(void **state)
     c.skip = true;
     assert_int_equal(snap_create_req_add_disk(&r, &c, &err), SNAP_INVAL);
     assert_string_equal(err.msg, "disk xvda: both --disk xvda and --no-disk "
-                        "xvda say what to do with it; remove one");
+                                 "xvda say what to do with it; remove one");
     assert_null(c.vdev);
     assert_int_equal(r.n_disks, 1);
 
@@ -514,9 +531,9 @@ static void test_fake_parser(void **state)
     (void)state;
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         snap_err_clear(&err);
-        assert_int_equal(fake_cfg_parse("t", bad[i].text,
-                                        strlen(bad[i].text), &cfg, &err),
-                         SNAP_INVAL);
+        assert_int_equal(
+            fake_cfg_parse("t", bad[i].text, strlen(bad[i].text), &cfg, &err),
+            SNAP_INVAL);
         assert_string_equal(err.msg, bad[i].msg);
         assert_null(cfg.entries);
     }

@@ -135,8 +135,8 @@ static void test_round_trip(void **state)
     assert_string_equal(snap_state_leaf(&st, "xvdb")->path, "/img/c");
     assert_false(snap_state_leaf(&st, "xvdb")->made);
     /* From itself, as callers do. */
-    snap_state_set_leaf(&st, "xvdb", snap_state_leaf(&st, "xvdb")->path,
-                        "raw", NULL, true);
+    snap_state_set_leaf(&st, "xvdb", snap_state_leaf(&st, "xvdb")->path, "raw",
+                        NULL, true);
     assert_string_equal(snap_state_leaf(&st, "xvdb")->path, "/img/c");
     snap_state_dispose(&st);
     snap_state_dispose(&st);
@@ -155,8 +155,8 @@ static void test_empty_round_trip(void **state)
 
 static void write_text(const char *text)
 {
-    assert_int_equal(snap_file_write(path, text, strlen(text), 0600, false,
-                                     NULL), 0);
+    assert_int_equal(
+        snap_file_write(path, text, strlen(text), 0600, false, NULL), 0);
 }
 
 static void refused(const char *text, int want, const char *words)
@@ -175,8 +175,9 @@ static void refused(const char *text, int want, const char *words)
 }
 
 #define HEAD "{\"format\":1,\"current\":\"s1\",\"domain\":\"web\",\"disks\":["
-#define LEAF(v, p, f, s, m) "{\"vdev\":" v ",\"path\":" p ",\"format\":" f \
-                            ",\"stem\":" s ",\"made\":" m "}"
+#define LEAF(v, p, f, s, m)                                       \
+    "{\"vdev\":" v ",\"path\":" p ",\"format\":" f ",\"stem\":" s \
+    ",\"made\":" m "}"
 #define ONE(v, p, f, s, m) HEAD LEAF(v, p, f, s, m) "]}"
 
 static void test_refused(void **state)
@@ -205,32 +206,33 @@ static void test_refused(void **state)
             "disks[0]: made is neither true nor false");
     refused(ONE("null", "\"/a\"", "\"raw\"", "null", "true"), SNAP_CORRUPT,
             "disk ?: ");
-    refused(ONE("\"../x\"", "\"/a\"", "\"raw\"", "null", "true"),
-            SNAP_CORRUPT, "no virtual device");
+    refused(ONE("\"../x\"", "\"/a\"", "\"raw\"", "null", "true"), SNAP_CORRUPT,
+            "no virtual device");
     refused(ONE("7", "\"/a\"", "\"raw\"", "null", "true"), SNAP_CORRUPT,
             "vdev is not a string");
-    refused(ONE("\"xvda\"", "\"a\"", "\"raw\"", "null", "true"),
-            SNAP_CORRUPT, "disk xvda: path is not an absolute path");
+    refused(ONE("\"xvda\"", "\"a\"", "\"raw\"", "null", "true"), SNAP_CORRUPT,
+            "disk xvda: path is not an absolute path");
     refused(ONE("\"xvda\"", "\"/a/../b\"", "\"raw\"", "null", "true"),
             SNAP_CORRUPT, "not an absolute path");
-    refused(ONE("\"xvda\"", "\"/\"", "\"raw\"", "null", "true"),
-            SNAP_CORRUPT, "not an absolute path");
+    refused(ONE("\"xvda\"", "\"/\"", "\"raw\"", "null", "true"), SNAP_CORRUPT,
+            "not an absolute path");
     refused(ONE("\"xvda\"", "\"/a\\u0001\"", "\"raw\"", "null", "true"),
             SNAP_CORRUPT, "not an absolute path");
-    refused(ONE("\"xvda\"", "null", "\"raw\"", "null", "true"),
-            SNAP_CORRUPT, "not an absolute path");
-    refused(ONE("\"xvda\"", "\"/a\"", "\"zip\"", "null", "true"),
-            SNAP_CORRUPT, "format is unknown");
+    refused(ONE("\"xvda\"", "null", "\"raw\"", "null", "true"), SNAP_CORRUPT,
+            "not an absolute path");
+    refused(ONE("\"xvda\"", "\"/a\"", "\"zip\"", "null", "true"), SNAP_CORRUPT,
+            "format is unknown");
     refused(ONE("\"xvda\"", "\"/a\"", "null", "null", "true"), SNAP_CORRUPT,
             "format is unknown");
     refused(ONE("\"xvda\"", "\"/a\"", "\"raw\"", "\"a/b\"", "true"),
             SNAP_CORRUPT, "one component");
     refused(ONE("\"xvda\"", "\"/a\"", "\"raw\"", "\"..\"", "true"),
             SNAP_CORRUPT, "one component");
-    refused(ONE("\"xvda\"", "\"/a\"", "\"raw\"", "\"\"", "true"),
-            SNAP_CORRUPT, "stem cannot be empty");
-    refused(HEAD LEAF("\"xvda\"", "\"/a\"", "\"raw\"", "null", "true") ","
-            LEAF("\"xvda\"", "\"/b\"", "\"raw\"", "null", "true") "]}",
+    refused(ONE("\"xvda\"", "\"/a\"", "\"raw\"", "\"\"", "true"), SNAP_CORRUPT,
+            "stem cannot be empty");
+    refused(HEAD LEAF("\"xvda\"", "\"/a\"", "\"raw\"", "null",
+                      "true") "," LEAF("\"xvda\"", "\"/b\"", "\"raw\"", "null",
+                                       "true") "]}",
             SNAP_CORRUPT, "disk xvda is there twice");
 }
 
@@ -288,7 +290,7 @@ static void test_save_refuses(void **state)
     snap_state_set_leaf(&st, "xvdb", "relative", "raw", NULL, true);
     assert_int_equal(snap_state_save(&store, &st, &err), SNAP_FAIL);
     assert_non_null(strstr(err.msg, "state.json would be unreadable: disk "
-                           "xvdb: path is not an absolute path"));
+                                    "xvdb: path is not an absolute path"));
     snap_state_set_leaf(&st, "xvdb", "/a\xff", "raw", NULL, true);
     snap_err_clear(&err);
     assert_int_equal(snap_state_save(&store, &st, &err), SNAP_FAIL);
@@ -424,10 +426,16 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_missing), T(test_round_trip), T(test_empty_round_trip),
-        T(test_refused), T(test_many), T(test_every_truncation),
-        T(test_not_a_file), T(test_save_refuses),
-        T(test_save_fails_anywhere), T(test_save_dies_anywhere),
+        T(test_missing),
+        T(test_round_trip),
+        T(test_empty_round_trip),
+        T(test_refused),
+        T(test_many),
+        T(test_every_truncation),
+        T(test_not_a_file),
+        T(test_save_refuses),
+        T(test_save_fails_anywhere),
+        T(test_save_dies_anywhere),
         T(test_load_fails),
     };
 

@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -258,7 +258,8 @@ static void test_refused_folders(void **state)
     open_store(&s, true);
     snap_store_close(&s);
     chmod(dir, 0770);
-    refuses(root, SAMPLE_UUID, SNAP_REFUSED, "can be written to by others "
+    refuses(root, SAMPLE_UUID, SNAP_REFUSED,
+            "can be written to by others "
             "(mode 0770); chmod it to 0700");
     chmod(dir, 0702);
     refuses(root, SAMPLE_UUID, SNAP_REFUSED, "(mode 0702)");
@@ -307,7 +308,7 @@ static void test_put_get(void **state)
     /* Once, and never again. */
     assert_int_equal(snap_store_put(&s, &a, &err), SNAP_EXISTS);
     assert_string_equal(err.msg, "there is a snapshot s1 of this domain "
-                        "already; choose another name");
+                                 "already; choose another name");
     assert_int_equal(count_files("records"), 1);
     snap_record_dispose(&a);
     snap_store_close(&s);
@@ -424,7 +425,8 @@ static void test_damaged(void **state)
     get_fails(&s, "torn", SNAP_CORRUPT, "snapshot torn cannot be used: ");
     get_fails(&s, "empty", SNAP_CORRUPT, "not valid JSON");
     get_fails(&s, "later", SNAP_UNSUPPORTED, "format 2 is not known");
-    get_fails(&s, "renamed", SNAP_CORRUPT, "is the record of a snapshot "
+    get_fails(&s, "renamed", SNAP_CORRUPT,
+              "is the record of a snapshot "
               "named good");
     get_fails(&s, "other", SNAP_CORRUPT, "of domain " OTHER_UUID);
     get_fails(&s, "link", SNAP_REFUSED, "not a regular file");
@@ -462,14 +464,13 @@ static void test_every_truncation(void **state)
     open_store(&s, true);
     must_put(&s, "s1");
     path = snap_store_record_path(&s, "s1");
-    assert_int_equal(snap_file_read(path, SNAP_RECORD_MAX, &text, &len,
-                                    NULL), 0);
+    assert_int_equal(snap_file_read(path, SNAP_RECORD_MAX, &text, &len, NULL),
+                     0);
     /* The last byte is the newline behind the JSON. */
     for (i = len - 1; i-- > 0;) {
         assert_int_equal(truncate(path, i), 0);
         snap_err_clear(&err);
-        if (snap_store_get(&s, "s1", sample_drivers, &r, &err) !=
-                SNAP_CORRUPT)
+        if (snap_store_get(&s, "s1", sample_drivers, &r, &err) != SNAP_CORRUPT)
             fail_msg("cut at %zu: %s", i, err.msg);
     }
     free(text);
@@ -483,7 +484,10 @@ static void test_order(void **state)
         const char *name;
         int64_t created;
     } t[] = {
-        { "late", 300 }, { "b", 200 }, { "early", 100 }, { "a", 200 },
+        { "late", 300 },
+        { "b", 200 },
+        { "early", 100 },
+        { "a", 200 },
     };
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_record r;
@@ -769,7 +773,8 @@ static void test_need(void **state)
 
 /* --- the lock ---------------------------------------------------------- */
 
-/* A process that takes the lock, says so, and holds it until told or killed. */
+/* A process that takes the lock, says so, and holds it until told or
+ * killed. */
 struct holder {
     pid_t pid;
     int ready, go;
@@ -945,9 +950,14 @@ static void test_lock_of_a_dead_owner(void **state)
 static void test_lock_text_of_a_stranger(void **state)
 {
     static const char *const texts[] = {
-        "", "\n", "garbage\n", "1 x 1 init", "-1 x 1 c\n",
+        "",
+        "\n",
+        "garbage\n",
+        "1 x 1 init",
+        "-1 x 1 c\n",
         "1 00000000-0000-0000-0000-000000000000 1 other boot\n",
-        "99999999999999999999 x 1 c\n", "1 2 3\n",
+        "99999999999999999999 x 1 c\n",
+        "1 2 3\n",
     };
     struct snap_store s = SNAP_STORE_INIT;
     char *path, *boot = NULL, *text;
@@ -968,7 +978,8 @@ static void test_lock_text_of_a_stranger(void **state)
     }
     /* This boot and a living pid, which is another process by now. */
     assert_int_equal(snap_file_read("/proc/sys/kernel/random/boot_id", 100,
-                                    &boot, &len, NULL), 0);
+                                    &boot, &len, NULL),
+                     0);
     boot[36] = '\0';
     text = snap_printf("%ld %s 1 reused\n", (long)getpid(), boot);
     assert_int_equal(ftruncate(fd, 0), 0);
@@ -1073,15 +1084,29 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_folders), T(test_not_there), T(test_refused_folders),
-        T(test_put_get), T(test_put_refuses), T(test_names_before_paths),
-        T(test_damaged), T(test_every_truncation), T(test_order),
-        T(test_odd_names), T(test_ten_thousand),
-        T(test_put_fails_anywhere), T(test_put_dies_anywhere),
-        T(test_read_fails_anywhere), T(test_domains), T(test_need),
-        T(test_lock_alone), T(test_lock_busy), T(test_lock_waits),
-        T(test_lock_of_a_dead_owner), T(test_lock_text_of_a_stranger),
-        T(test_lock_file_refused), T(test_lock_file_replaced),
+        T(test_folders),
+        T(test_not_there),
+        T(test_refused_folders),
+        T(test_put_get),
+        T(test_put_refuses),
+        T(test_names_before_paths),
+        T(test_damaged),
+        T(test_every_truncation),
+        T(test_order),
+        T(test_odd_names),
+        T(test_ten_thousand),
+        T(test_put_fails_anywhere),
+        T(test_put_dies_anywhere),
+        T(test_read_fails_anywhere),
+        T(test_domains),
+        T(test_need),
+        T(test_lock_alone),
+        T(test_lock_busy),
+        T(test_lock_waits),
+        T(test_lock_of_a_dead_owner),
+        T(test_lock_text_of_a_stranger),
+        T(test_lock_file_refused),
+        T(test_lock_file_replaced),
         T(test_lock_fails),
     };
 

@@ -15,17 +15,17 @@
 
 struct snap_cfg_entry {
     char *key;
-    int line;                       /* 1-based line of the key */
+    int line; /* 1-based line of the key */
     bool list;
-    char **values;                  /* one, or the list's elements */
-    int *lines;                     /* line of each value */
+    char **values; /* one, or the list's elements */
+    int *lines; /* line of each value */
     size_t n;
 };
 
 struct snap_cfg {
-    char *file;                     /* for messages */
-    struct snap_cfg_entry *entries; /* in file order; a key given twice is
-                                     * an error of the parser */
+    char *file; /* for messages */
+    /* in file order; a key given twice is an error of the parser */
+    struct snap_cfg_entry *entries;
     size_t n;
 };
 
@@ -34,7 +34,7 @@ struct snap_cfg {
 #define SNAP_CFG_MAX (1u << 20)
 typedef int snap_cfg_parse_fn(const char *file, const char *text, size_t len,
                               struct snap_cfg *cfg_r, struct snap_err *err);
-void snap_cfg_dispose(struct snap_cfg *cfg);              /* core/cfg.c */
+void snap_cfg_dispose(struct snap_cfg *cfg); /* core/cfg.c */
 const struct snap_cfg_entry *snap_cfg_find(const struct snap_cfg *cfg,
                                            const char *key);
 /* The one of a NULL-terminated list of words that was probably meant, or

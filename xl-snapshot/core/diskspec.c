@@ -13,20 +13,20 @@
 #include "lib/mem.h"
 
 #define FIELDS_MAX 16
-#define QUOTE_MAX 80
+#define QUOTE_MAX  80
 
 static const char *const keys[] = {
     "vdev", "type", "target", "format", "image", "imageformat", NULL,
 };
-#define N_SPEC_KEYS 4               /* those of --disk: without the image */
+#define N_SPEC_KEYS 4 /* those of --disk: without the image */
 
 struct field {
-    char *key;                      /* NULL: positional */
+    char *key; /* NULL: positional */
     char *value;
 };
 
 struct spec {
-    char *text;                     /* the fields point into this copy */
+    char *text; /* the fields point into this copy */
     struct field f[FIELDS_MAX];
     size_t n;
 };
@@ -67,7 +67,7 @@ static int split(struct spec *s, struct snap_err *err)
 {
     char *next = s->text, *field, *eq;
 
-    while (next) {
+    do {
         field = next;
         next = strchr(field, ',');
         if (next)
@@ -83,7 +83,7 @@ static int split(struct spec *s, struct snap_err *err)
             field = trim(eq);
         }
         s->f[s->n++].value = field;
-    }
+    } while (next);
     return 0;
 }
 
@@ -93,8 +93,8 @@ static int set_once(char **slot, const char *key, const char *value,
     if (*slot)
         return snap_fail(err, SNAP_INVAL, "%s is given twice", key);
     if (!value[0])
-        return snap_fail(err, SNAP_INVAL, "%s= is empty; give it a value or "
-                         "leave it out", key);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s= is empty; give it a value or leave it out", key);
     *slot = snap_strdup(value);
     return 0;
 }
@@ -109,8 +109,8 @@ static int set_path(char **slot, const char *key, const char *value,
     if (rc || snap_path_ok(value))
         return rc;
     q = snap_excerpt(value, strlen(value), QUOTE_MAX);
-    rc = snap_fail(err, SNAP_INVAL, "%s=%s: not an absolute path without . "
-                   "and ..", key, q);
+    rc = snap_fail(err, SNAP_INVAL,
+                   "%s=%s: not an absolute path without . and ..", key, q);
     free(q);
     return rc;
 }
@@ -125,14 +125,15 @@ static int set_format(char **slot, const char *key, const char *value,
     if (rc || snap_format_known(value))
         return rc;
     q = snap_excerpt(value, strlen(value), QUOTE_MAX);
-    rc = snap_fail(err, SNAP_INVAL, "%s=%s: unknown format; it is raw, "
-                   "qcow2, qcow, qed or vhd", key, q);
+    rc = snap_fail(err, SNAP_INVAL,
+                   "%s=%s: unknown format; it is raw, qcow2, qcow, qed or vhd",
+                   key, q);
     free(q);
     return rc;
 }
 
-static int set_type(struct snap_disk_choice *c, const char *value,
-                    bool howto, struct snap_err *err)
+static int set_type(struct snap_disk_choice *c, const char *value, bool howto,
+                    struct snap_err *err)
 {
     enum snap_disk_type t;
     char *q;
@@ -146,9 +147,11 @@ static int set_type(struct snap_disk_choice *c, const char *value,
         return set_format(&c->format, "type", value, err);
     } else {
         q = snap_excerpt(value, strlen(value), QUOTE_MAX);
-        rc = snap_fail(err, SNAP_INVAL, "type=%s: the type is internal or "
-                       "external%s", q, snap_format_known(value)
-                       ? "; an image's format is given as format=" : "");
+        rc = snap_fail(err, SNAP_INVAL,
+                       "type=%s: the type is internal or external%s", q,
+                       snap_format_known(value)
+                           ? "; an image's format is given as format="
+                           : "");
         free(q);
         return rc;
     }
@@ -174,16 +177,20 @@ static int unknown_key(const char *key, bool from_file, struct snap_err *err)
     int rc;
 
     if (!from_file && is_key(key))
-        return snap_fail(err, SNAP_INVAL, "%s= is for the configuration "
-                         "files that snapshot-revert takes", key);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s= is for the configuration files that "
+                         "snapshot-revert takes",
+                         key);
     near = snap_cfg_nearest(key, keys);
     q = snap_excerpt(key, strlen(key), QUOTE_MAX);
     if (near)
-        rc = snap_fail(err, SNAP_INVAL, "unknown key \"%s\"; did you mean "
-                       "\"%s\"?", q, near);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "unknown key \"%s\"; did you mean \"%s\"?", q, near);
     else
-        rc = snap_fail(err, SNAP_INVAL, "unknown key \"%s\"; known are vdev, "
-                       "type, target and format", q);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "unknown key \"%s\"; known are vdev, type, target and "
+                       "format",
+                       q);
     free(q);
     return rc;
 }
@@ -199,17 +206,19 @@ static int positional(const struct spec *s, struct snap_disk_choice *c,
         if (s->f[i].key)
             break;
     if (i < s->n || s->n != 3)
-        return snap_fail(err, SNAP_INVAL, "the form without keys has three "
-                         "fields, target,format,vdev, as in "
-                         "'/new.qcow2,qcow2,xvda' or ',,xvda'");
+        return snap_fail(err, SNAP_INVAL,
+                         "the form without keys has three fields, "
+                         "target,format,vdev, as in '/new.qcow2,qcow2,xvda' "
+                         "or ',,xvda'");
     rc = set_vdev(c, s->f[2].value, err);
     if (rc)
         return rc;
     if (!s->f[0].value[0]) {
         if (s->f[1].value[0])
-            return snap_fail(err, SNAP_INVAL, "format %s without a target; "
-                             "name the new image, or leave both empty for "
-                             "an internal snapshot", s->f[1].value);
+            return snap_fail(err, SNAP_INVAL,
+                             "format %s without a target; name the new image, "
+                             "or leave both empty for an internal snapshot",
+                             s->f[1].value);
         c->type = SNAP_DISK_INTERNAL;
         return 0;
     }
@@ -274,10 +283,10 @@ static int keyed(const struct spec *s, bool from_file,
             return rc;
     }
     if (!c->vdev)
-        return snap_fail(err, SNAP_INVAL, from_file
-                         ? "no disk is named; add vdev=xvda"
-                         : "begin with the disk's name, as in "
-                           "xvda,type=external");
+        return snap_fail(err, SNAP_INVAL,
+                         from_file ? "no disk is named; add vdev=xvda"
+                                   : "begin with the disk's name, as in "
+                                     "xvda,type=external");
     return 0;
 }
 
@@ -285,20 +294,25 @@ static int keyed(const struct spec *s, bool from_file,
 static int consistent(struct snap_disk_choice *c, struct snap_err *err)
 {
     if (c->image_format && !c->image)
-        return snap_fail(err, SNAP_INVAL, "imageformat= without image=; add "
-                         "the image or leave its format out");
+        return snap_fail(err, SNAP_INVAL,
+                         "imageformat= without image=; add the image or leave "
+                         "its format out");
     if (c->type == SNAP_DISK_INTERNAL && c->target)
-        return snap_fail(err, SNAP_INVAL, "an internal snapshot has no "
-                         "target (%s); leave it out or use type=external",
+        return snap_fail(err, SNAP_INVAL,
+                         "an internal snapshot has no target (%s); leave it "
+                         "out or use type=external",
                          c->target);
     if (c->type == SNAP_DISK_INTERNAL && c->format)
-        return snap_fail(err, SNAP_INVAL, "format=%s is the new image's, and "
-                         "an internal snapshot makes none; leave it out",
+        return snap_fail(err, SNAP_INVAL,
+                         "format=%s is the new image's, and an internal "
+                         "snapshot makes none; leave it out",
                          c->format);
     /* What --output wrote may name any image; what is to be made may not. */
-    if (c->format && !c->image && strcmp(c->format, "qcow2"))
-        return snap_fail(err, SNAP_INVAL, "format=%s: the new image of an "
-                         "external snapshot can only be qcow2", c->format);
+    if (c->format && !c->image && !snap_streq(c->format, "qcow2"))
+        return snap_fail(err, SNAP_INVAL,
+                         "format=%s: the new image of an external snapshot "
+                         "can only be qcow2",
+                         c->format);
     if (c->type == SNAP_DISK_AUTO && (c->target || c->format))
         c->type = SNAP_DISK_EXTERNAL;
     if (c->target && snap_streq(c->target, c->image))

@@ -61,11 +61,12 @@ static int disks_of(const struct snap_json *j, struct snap_json **disks_r,
     if (!*disks_r)
         return 0;
     if (snap_json_type(*disks_r) != SNAP_JSON_ARRAY)
-        return snap_fail(err, SNAP_CORRUPT, "the domain's configuration: "
-                         "disks is not an array");
+        return snap_fail(err, SNAP_CORRUPT,
+                         "the domain's configuration: disks is not an array");
     if (snap_json_len(*disks_r) > SNAP_DISKS_MAX)
-        return snap_fail(err, SNAP_CORRUPT, "the domain's configuration: "
-                         "more than %d disks", SNAP_DISKS_MAX);
+        return snap_fail(err, SNAP_CORRUPT,
+                         "the domain's configuration: more than %d disks",
+                         SNAP_DISKS_MAX);
     return 0;
 }
 
@@ -102,8 +103,9 @@ int snap_domcfg_set_disks(const char *json, const struct snap_active *a,
         struct snap_json *d = find_disk(disks, a[i].vdev);
 
         if (!d) {
-            rc = snap_fail(err, SNAP_NOTFOUND, "the domain's configuration "
-                           "has no disk %s", a[i].vdev);
+            rc = snap_fail(err, SNAP_NOTFOUND,
+                           "the domain's configuration has no disk %s",
+                           a[i].vdev);
             goto out;
         }
         snap_json_set_str(d, "pdev_path", a[i].path);
@@ -146,8 +148,8 @@ static int read_uuid(const struct snap_json *j, char uuid_r[37],
         for (i = 0; i < 37; i++)
             uuid[i] = s[i] >= 'A' && s[i] <= 'F' ? s[i] - 'A' + 'a' : s[i];
     if (snap_uuid_check(uuid, NULL))
-        return snap_fail(err, SNAP_CORRUPT, "the domain's configuration has "
-                         "no well-formed UUID");
+        return snap_fail(err, SNAP_CORRUPT,
+                         "the domain's configuration has no well-formed UUID");
     memcpy(uuid_r, uuid, sizeof(uuid));
     return 0;
 }
@@ -156,7 +158,9 @@ static int read_type(const struct snap_json *j, enum snap_guest_type *type_r,
                      struct snap_err *err)
 {
     static const enum snap_guest_type types[] = {
-        SNAP_GUEST_PV, SNAP_GUEST_PVH, SNAP_GUEST_HVM,
+        SNAP_GUEST_PV,
+        SNAP_GUEST_PVH,
+        SNAP_GUEST_HVM,
     };
     const struct snap_json *b_info = snap_json_get(j, "b_info");
     const char *word, *name;
@@ -172,8 +176,9 @@ static int read_type(const struct snap_json *j, enum snap_guest_type *type_r,
             break;
     }
     if (i == 3)
-        return snap_fail(err, SNAP_CORRUPT, "the domain's configuration does "
-                         "not say whether it is pv, pvh or hvm");
+        return snap_fail(err, SNAP_CORRUPT,
+                         "the domain's configuration does not say whether it "
+                         "is pv, pvh or hvm");
     *type_r = types[i];
     return 0;
 }
@@ -257,11 +262,11 @@ static int read_disk(const struct snap_json *d, struct snap_vbd *v,
     char *spec;
 
     if (!vdev || snap_vdev_check(vdev, NULL))
-        return snap_fail(err, SNAP_CORRUPT, "the domain's configuration has "
-                         "a disk without a proper vdev");
+        return snap_fail(err, SNAP_CORRUPT,
+                         "the domain's configuration has a disk without a "
+                         "proper vdev");
     v->vdev = snap_strdup(vdev);
-    v->path = snap_strdup(snap_json_string(snap_json_get(d, "pdev_path"),
-                                           ""));
+    v->path = snap_strdup(snap_json_string(snap_json_get(d, "pdev_path"), ""));
     v->format = word(d, "format");
     v->backend = word(d, "backend");
     v->script = snap_strdup(snap_json_get_str(d, "script"));
@@ -272,8 +277,10 @@ static int read_disk(const struct snap_json *d, struct snap_vbd *v,
     free(spec);
     domid = snap_json_unsigned(snap_json_get(d, "backend_domid"), 0);
     if (domid > UINT32_MAX)
-        return snap_fail(err, SNAP_CORRUPT, "%s: the domain's configuration "
-                         "has an impossible backend_domid", vdev);
+        return snap_fail(err, SNAP_CORRUPT,
+                         "%s: the domain's configuration has an impossible "
+                         "backend_domid",
+                         vdev);
     v->backend_domid = domid;
     return 0;
 }
@@ -302,8 +309,9 @@ int snap_domcfg_disks(const char *json, struct snap_vbd **vbds_r, size_t *n_r,
         for (k = 0; k < i; k++) {
             if (strcmp(v[k].vdev, v[i].vdev))
                 continue;
-            rc = snap_fail(err, SNAP_CORRUPT, "the domain's configuration "
-                           "has disk %s twice", v[i].vdev);
+            rc = snap_fail(err, SNAP_CORRUPT,
+                           "the domain's configuration has disk %s twice",
+                           v[i].vdev);
             goto out;
         }
     }

@@ -25,7 +25,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-#define TEXT_MAX 512
+#define TEXT_MAX    512
 #define COMMAND_MAX 80
 /* How often the file may be replaced under our hands before we say so. */
 #define TRIES 100
@@ -109,22 +109,27 @@ static int open_lock(const char *path, int *fd_r, struct snap_err *err)
     int fd, e;
 
     e = snap_fault("file", "open lock");
-    fd = e ? -1 : open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC |
-                             O_NONBLOCK | O_NOCTTY, 0600);
+    fd = e ? -1
+           : open(path,
+                  O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+                      O_NOCTTY,
+                  0600);
     if (fd < 0) {
         e = e ? e : errno;
         if (e == ENOENT)
-            return snap_fail(err, SNAP_NOTFOUND, "this domain has no "
-                             "snapshots: there is no folder for %s", path);
+            return snap_fail(err, SNAP_NOTFOUND,
+                             "this domain has no snapshots: there is no "
+                             "folder for %s",
+                             path);
         if (e == ELOOP)
-            return snap_fail(err, SNAP_REFUSED, "%s is a symbolic link; "
-                             "remove it", path);
+            return snap_fail(err, SNAP_REFUSED,
+                             "%s is a symbolic link; remove it", path);
         return snap_fail_errno(err, SNAP_IO, e, "cannot open %s", path);
     }
     if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
         close(fd);
-        return snap_fail(err, SNAP_REFUSED, "%s is not a regular file; "
-                         "remove it", path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is not a regular file; remove it", path);
     }
     *fd_r = fd;
     return 0;
@@ -140,10 +145,11 @@ static int take(int fd, int how, const char *path, struct snap_err *err)
     if (!e)
         return 0;
     if (e == EWOULDBLOCK)
-        return SNAP_BUSY;           /* the caller knows more to say */
+        return SNAP_BUSY; /* the caller knows more to say */
     if (e == EINTR)
-        return snap_fail(err, SNAP_INTR, "interrupted while waiting for "
-                         "another command; nothing was done");
+        return snap_fail(err, SNAP_INTR,
+                         "interrupted while waiting for another command; "
+                         "nothing was done");
     return snap_fail_errno(err, SNAP_IO, e, "cannot lock %s", path);
 }
 
@@ -175,14 +181,17 @@ int snap_store_lock(struct snap_store *s, bool wait, const char *command,
         if (rc == SNAP_BUSY && !who)
             who = owner(fd);
         if (rc == SNAP_BUSY && !wait) {
-            snap_fail(err, rc, "%s is at work on this domain; wait until it "
-                      "has finished", who);
+            snap_fail(err, rc,
+                      "%s is at work on this domain; wait until it has "
+                      "finished",
+                      who);
             goto out;
         }
         if (rc == SNAP_BUSY) {
             if (!noted)
-                snap_say(log, SNAP_LOG_NOTE, "waiting for %s, which is at "
-                         "work on this domain", who);
+                snap_say(log, SNAP_LOG_NOTE,
+                         "waiting for %s, which is at work on this domain",
+                         who);
             noted = true;
             rc = take(fd, LOCK_EX, path, err);
         }
@@ -194,8 +203,8 @@ int snap_store_lock(struct snap_store *s, bool wait, const char *command,
         fd = -1;
     }
     if (fd < 0) {
-        rc = snap_fail(err, SNAP_BUSY, "%s is replaced again and again; who "
-                       "does that?", path);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s is replaced again and again; who does that?", path);
         goto out;
     }
     sign(fd, command);

@@ -12,12 +12,12 @@
 #include "core/request.h"
 #include "lib/mem.h"
 
-#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
-#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-#define VDEV_MAX 16
-#define QUOTE_MAX 40                /* bytes of a bad name in a message */
+#define VDEV_MAX  16
+#define QUOTE_MAX 40 /* bytes of a bad name in a message */
 
 /* One of these characters; a NUL is none of them. */
 static bool in(char c, const char *set)
@@ -39,19 +39,22 @@ int snap_name_check(const char *name, struct snap_err *err)
     q = snap_excerpt(name, len, QUOTE_MAX);
     good = strspn(name, LOWER UPPER DIGITS "._-");
     if (good < len) {
-        rc = snap_fail(err, SNAP_INVAL, "name \"%s\": character %zu is not "
-                       "allowed; use letters, digits, '.', '_' and '-'", q,
-                       good + 1);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "name \"%s\": character %zu is not allowed; use "
+                       "letters, digits, '.', '_' and '-'",
+                       q, good + 1);
         goto out;
     }
     if (!in(name[0], LOWER UPPER DIGITS)) {
-        rc = snap_fail(err, SNAP_INVAL, "name \"%s\" must begin with a "
-                       "letter or a digit", q);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "name \"%s\" must begin with a letter or a digit", q);
         goto out;
     }
     if (len > SNAP_NAME_MAX) {
-        rc = snap_fail(err, SNAP_INVAL, "name \"%s\" is %zu characters long; "
-                       "at most %d are allowed", q, len, SNAP_NAME_MAX);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "name \"%s\" is %zu characters long; at most %d are "
+                       "allowed",
+                       q, len, SNAP_NAME_MAX);
         goto out;
     }
     if (name[len - 1] == '.') {
@@ -73,15 +76,18 @@ int snap_vdev_check(const char *vdev, struct snap_err *err)
     int rc;
 
     if (!vdev || !vdev[0])
-        return snap_fail(err, SNAP_INVAL, "a disk's name cannot be empty; it "
-                         "is a virtual device such as xvda");
+        return snap_fail(err, SNAP_INVAL,
+                         "a disk's name cannot be empty; it is a virtual "
+                         "device such as xvda");
     len = strlen(vdev);
     letters = strspn(vdev, LOWER);
     if (letters >= 2 && strspn(vdev, LOWER DIGITS) == len && len <= VDEV_MAX)
         return 0;
     q = snap_excerpt(vdev, len, QUOTE_MAX);
-    rc = snap_fail(err, SNAP_INVAL, "\"%s\" is no virtual device; it must be "
-                   "like xvda, hda or sdb", q);
+    rc = snap_fail(err, SNAP_INVAL,
+                   "\"%s\" is no virtual device; it must be like xvda, hda or "
+                   "sdb",
+                   q);
     free(q);
     return rc;
 }
@@ -101,8 +107,10 @@ int snap_uuid_check(const char *uuid, struct snap_err *err)
     if (!shape[i] && !uuid[i])
         return 0;
     q = snap_excerpt(uuid, strlen(uuid), QUOTE_MAX);
-    rc = snap_fail(err, SNAP_INVAL, "\"%s\" is no UUID of 32 lower-case hex "
-                   "digits and four dashes", q);
+    rc = snap_fail(err, SNAP_INVAL,
+                   "\"%s\" is no UUID of 32 lower-case hex digits and four "
+                   "dashes",
+                   q);
     free(q);
     return rc;
 }
@@ -116,17 +124,19 @@ int snap_text_check(const char *text, size_t max, const char *what,
         return snap_fail(err, SNAP_INVAL, "%s cannot be empty", what);
     len = strlen(text);
     if (len > max)
-        return snap_fail(err, SNAP_INVAL, "%s is %zu bytes long; at most %zu "
-                         "are allowed", what, len, max);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s is %zu bytes long; at most %zu are allowed", what,
+                         len, max);
     for (i = 0; i < len; i += seq) {
         seq = snap_utf8_seq(text + i, len - i);
         if (!seq)
             return snap_fail(err, SNAP_INVAL, "%s: byte %zu is not UTF-8",
                              what, i + 1);
         if (snap_is_control(text + i, seq))
-            return snap_fail(err, SNAP_INVAL, "%s: control character (such "
-                             "as a newline) at byte %zu; use one line of "
-                             "text", what, i + 1);
+            return snap_fail(err, SNAP_INVAL,
+                             "%s: control character (such as a newline) at "
+                             "byte %zu; use one line of text",
+                             what, i + 1);
     }
     return 0;
 }

@@ -12,7 +12,6 @@
 #include "core/record.h"
 #include "lib/mem.h"
 
-
 void snap_record_dispose(struct snap_record *r)
 {
     size_t i;
@@ -50,8 +49,9 @@ struct snap_json *snap_part_to_json(const struct snap_part *p)
     set_some(j, "vdev", p->vdev);
     set_some(j, "driver", p->drv ? p->drv->name : NULL);
     if (p->type != SNAP_DISK_AUTO)
-        snap_json_set_str(j, "type", p->type == SNAP_DISK_INTERNAL
-                          ? "internal" : "external");
+        snap_json_set_str(j, "type",
+                          p->type == SNAP_DISK_INTERNAL ? "internal"
+                                                        : "external");
     snap_json_set_int(j, "size", (int64_t)p->size);
     set_some(j, "path", p->path);
     set_some(j, "format", p->format);
@@ -145,9 +145,9 @@ static int get(const struct snap_json *obj, const char *key,
                const struct snap_json **v_r, struct snap_err *err)
 {
     static const char *const names[] = {
-        [SNAP_JSON_NULL] = "null", [SNAP_JSON_BOOL] = "true or false",
+        [SNAP_JSON_NULL] = "null",       [SNAP_JSON_BOOL] = "true or false",
         [SNAP_JSON_NUMBER] = "a number", [SNAP_JSON_STRING] = "a string",
-        [SNAP_JSON_ARRAY] = "an array", [SNAP_JSON_OBJECT] = "an object",
+        [SNAP_JSON_ARRAY] = "an array",  [SNAP_JSON_OBJECT] = "an object",
     };
 
     *v_r = snap_json_get(obj, key);
@@ -216,8 +216,8 @@ static int get_driver(const struct snap_json *j,
     if (p->drv)
         return 0;
     q = snap_excerpt(snap_json_string(v, ""), 40, 40);
-    rc = snap_fail(err, SNAP_UNSUPPORTED, "driver \"%s\" is not in this "
-                   "version", q);
+    rc = snap_fail(err, SNAP_UNSUPPORTED,
+                   "driver \"%s\" is not in this version", q);
     free(q);
     return rc;
 }
@@ -373,7 +373,9 @@ static int read_domain(const struct snap_json *j, struct snap_record *r,
                        struct snap_err *err)
 {
     static const enum snap_guest_type types[] = {
-        SNAP_GUEST_PV, SNAP_GUEST_PVH, SNAP_GUEST_HVM,
+        SNAP_GUEST_PV,
+        SNAP_GUEST_PVH,
+        SNAP_GUEST_HVM,
     };
     const struct snap_json *dom, *v;
     const char *s;
@@ -457,13 +459,13 @@ static int read_format(const struct snap_json *j, struct snap_err *err)
     int rc;
 
     if (snap_json_type(j) != SNAP_JSON_OBJECT)
-        return snap_fail(err, SNAP_CORRUPT, "not a record: must be an "
-                         "object");
+        return snap_fail(err, SNAP_CORRUPT, "not a record: must be an object");
     rc = get_uint(j, "format", true, &format, err);
     if (rc)
         return rc;
     if (format != SNAP_RECORD_FORMAT)
-        return snap_fail(err, SNAP_UNSUPPORTED, "format %" PRIu64 " is not "
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "format %" PRIu64 " is not "
                          "known to this version, which reads format %d",
                          format, SNAP_RECORD_FORMAT);
     return 0;

@@ -19,31 +19,31 @@
 #include "lib/json.h"
 
 #define SNAP_RECORD_FORMAT 1
-#define SNAP_RECORD_MAX (8u << 20)      /* bytes */
+#define SNAP_RECORD_MAX    (8u << 20) /* bytes */
 
 struct snap_record {
-    char *id;                       /* 32 hex digits, random */
+    char *id; /* 32 hex digits, random */
     char *name;
-    char *description;              /* or NULL */
-    char *parent;                   /* name of the snapshot it came after */
-    int64_t created;                /* epoch seconds */
+    char *description; /* or NULL */
+    char *parent; /* name of the snapshot it came after */
+    int64_t created; /* epoch seconds */
     char *domain_name;
     char domain_uuid[37];
     enum snap_guest_type guest_type;
-    char *consistency;              /* "memory" or "crash" */
-    char *config_json;              /* libxl's, as at the snapshot: disks name
-                                     * the images that it froze */
+    char *consistency; /* "memory" or "crash" */
+    /* libxl's, as at the snapshot: disks name the images that it froze */
+    char *config_json;
     bool has_memory;
     bool live;
     char *mem_path;
-    uint64_t mem_size;              /* bytes of the file */
-    char mem_hash[33];              /* XXH3-128, hex */
-    uint64_t mem_kb;                /* memory the guest had */
-    double window_ms;               /* how long the guest stood still */
-    char *versions;                 /* Xen, QEMU, ours */
+    uint64_t mem_size; /* bytes of the file */
+    char mem_hash[33]; /* XXH3-128, hex */
+    uint64_t mem_kb; /* memory the guest had */
+    double window_ms; /* how long the guest stood still */
+    char *versions; /* Xen, QEMU, ours */
     struct snap_part *parts;
     size_t n_parts;
-    char **left_out;                /* vdevs not in it */
+    char **left_out; /* vdevs not in it */
     size_t n_left_out;
 };
 void snap_record_dispose(struct snap_record *r);

@@ -25,7 +25,7 @@ enum kind { STRING, NUMBER, LIST };
 static const struct {
     const char *key;
     enum kind kind;
-    bool ours;                      /* not in a file for snapshot-create */
+    bool ours; /* not in a file for snapshot-create */
 } keys[] = {
     { "format", NUMBER, true },
     { "name", STRING, false },
@@ -101,10 +101,11 @@ static int put_field(struct snap_buf *b, const char *key, const char *value,
     size_t len = strlen(value);
 
     if (strchr(value, ',') || (len && strchr(" \t", value[len - 1])))
-        return snap_fail(err, SNAP_INVAL, "%s: a path with a comma in it, or "
-                         "a blank at its end, cannot stand in a file of "
-                         "--output; rename the image or leave out "
-                         "--no-metadata", value);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s: a path with a comma in it, or a blank at its "
+                         "end, cannot stand in a file of --output; rename the "
+                         "image or leave out --no-metadata",
+                         value);
     snap_buf_addf(b, ",%s=%s", key, value);
     return 0;
 }
@@ -148,8 +149,8 @@ out:
 static void put_details(struct snap_buf *out, const struct snap_part *p)
 {
     static const char *const said[] = {
-        "type", "frozen_path", "frozen_format", "active_path",
-        "active_format", NULL,
+        "type",        "frozen_path",   "frozen_format",
+        "active_path", "active_format", NULL,
     };
     struct snap_json *j = snap_part_to_json(p);
     char *text;
@@ -175,10 +176,12 @@ static void put_head(struct snap_buf *b, const struct snap_record *r)
 
     snap_buf_addf(b, "# Snapshot %s of domain %s, taken %s.\n", name, dom,
                   when);
-    snap_buf_addf(b, "# This file is all that knows of it.  To go back:\n"
-                     "#     xl snapshot-revert --config THIS_FILE %s\n"
-                     "# An image or the memory file that was moved: change "
-                     "its path below.\n\n", dom);
+    snap_buf_addf(b,
+                  "# This file is all that knows of it.  To go back:\n"
+                  "#     xl snapshot-revert --config THIS_FILE %s\n"
+                  "# An image or the memory file that was moved: change "
+                  "its path below.\n\n",
+                  dom);
     free(name);
     free(dom);
     free(when);
@@ -235,9 +238,10 @@ int snap_record_to_cfg(const struct snap_record *r, char **text_r,
     snap_buf_adds(&b, "]\n");
     put_str(&b, "domain_config", r->config_json);
     if (b.len > SNAP_CFG_MAX) {
-        rc = snap_fail(err, SNAP_INVAL, "snapshot %s: its description has "
-                       "%zu bytes, and a file of --output at most %u; leave "
-                       "out --no-metadata", r->name, b.len, SNAP_CFG_MAX);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "snapshot %s: its description has %zu bytes, and a "
+                       "file of --output at most %u; leave out --no-metadata",
+                       r->name, b.len, SNAP_CFG_MAX);
         goto out;
     }
     *text_r = b.data;
@@ -266,8 +270,9 @@ static int check_number(const struct snap_cfg *cfg,
     /* 18 digits always fit. */
     if (v[0] && strspn(v, "0123456789") == strlen(v) && strlen(v) <= 18)
         return 0;
-    return snap_fail(err, SNAP_INVAL, "%s:%d: %s must be a number of at most "
-                     "18 digits", cfg->file, e->line, e->key);
+    return snap_fail(err, SNAP_INVAL,
+                     "%s:%d: %s must be a number of at most 18 digits",
+                     cfg->file, e->line, e->key);
 }
 
 static int unknown_key(const struct snap_cfg *cfg,
@@ -284,11 +289,12 @@ static int unknown_key(const struct snap_cfg *cfg,
     near = snap_cfg_nearest(e->key, known);
     q = snap_excerpt(e->key, strlen(e->key), 60);
     if (near)
-        rc = snap_fail(err, SNAP_INVAL, "%s:%d: unknown key \"%s\"; did you "
-                       "mean \"%s\"?", cfg->file, e->line, q, near);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s:%d: unknown key \"%s\"; did you mean \"%s\"?",
+                       cfg->file, e->line, q, near);
     else
-        rc = snap_fail(err, SNAP_INVAL, "%s:%d: unknown key \"%s\"; remove "
-                       "it", cfg->file, e->line, q);
+        rc = snap_fail(err, SNAP_INVAL, "%s:%d: unknown key \"%s\"; remove it",
+                       cfg->file, e->line, q);
     free(q);
     return rc;
 }
@@ -343,8 +349,9 @@ static int copy_window(struct snap_json *obj, const struct snap_cfg *cfg,
     if (!s)
         s = "0";
     if (!s[0] || strspn(s, "0123456789.") != strlen(s) || strlen(s) > 18)
-        return snap_fail(err, SNAP_INVAL, "%s: window_ms must be a number of "
-                         "milliseconds", cfg->file);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s: window_ms must be a number of milliseconds",
+                         cfg->file);
     snap_json_set(obj, "window_ms", snap_json_double(strtod(s, NULL)));
     return 0;
 }
@@ -375,8 +382,9 @@ static void join(struct snap_json *j, const struct snap_disk_choice *c)
     const char *format = c->target ? c->format : c->image_format;
 
     if (c->type != SNAP_DISK_AUTO)
-        snap_json_set_str(j, "type", c->type == SNAP_DISK_INTERNAL
-                          ? "internal" : "external");
+        snap_json_set_str(j, "type",
+                          c->type == SNAP_DISK_INTERNAL ? "internal"
+                                                        : "external");
     if (c->image)
         snap_json_set_str(j, "frozen_path", c->image);
     if (c->image_format)
@@ -420,8 +428,9 @@ static int join_disk(const struct snap_cfg *cfg,
         goto out;
     j = take_details(details, n, c.vdev);
     if (!j) {
-        rc = snap_fail(err, SNAP_INVAL, "%s: disk %s is not in disk_details, "
-                       "or is here twice", origin, c.vdev);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s: disk %s is not in disk_details, or is here twice",
+                       origin, c.vdev);
         goto out;
     }
     join(j, &c);
@@ -461,9 +470,10 @@ static int copy_disks(struct snap_json *obj, const struct snap_cfg *cfg,
     for (i = 0; i < n; i++) {
         if (!details[i])
             continue;
-        rc = snap_fail(err, SNAP_INVAL, "%s:%d: disk_details has a disk that "
-                       "disks has not; remove it there too", cfg->file,
-                       more->lines[i]);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s:%d: disk_details has a disk that disks has not; "
+                       "remove it there too",
+                       cfg->file, more->lines[i]);
         goto out;
     }
     rc = 0;
@@ -509,7 +519,7 @@ static int copy_config(struct snap_json *obj, const struct snap_cfg *cfg,
     int rc;
 
     if (!e)
-        return 0;                   /* the reader of records says so */
+        return 0; /* the reader of records says so */
     rc = parse_json(cfg, e, 0, &j, err);
     if (!rc)
         snap_json_set(obj, "domain_config", j);
@@ -586,8 +596,9 @@ static void plain_part(struct snap_part *p, const struct snap_disk_choice *c,
     p->vdev = snap_strdup(c->vdev);
     p->tag = snap_strdup(req->name);
     /* The RFC's default is internal. */
-    p->type = c->type != SNAP_DISK_AUTO ? c->type
-              : req->type != SNAP_DISK_AUTO ? req->type : SNAP_DISK_INTERNAL;
+    p->type = c->type != SNAP_DISK_AUTO     ? c->type
+              : req->type != SNAP_DISK_AUTO ? req->type
+                                            : SNAP_DISK_INTERNAL;
     p->frozen_path = snap_strdup(c->image);
     p->frozen_format = snap_strdup(c->image_format);
     if (c->target) {
@@ -610,11 +621,11 @@ static int plain_memory(const struct snap_cfg *cfg,
     if (!r->has_memory)
         return 0;
     if (!req->memory_file)
-        return snap_fail(err, SNAP_INVAL, "%s:%d: memory=\"yes\" does not "
-                         "say where it is; write the path of the memory "
-                         "image, or give the snapshot's name instead of "
-                         "--config", cfg->file,
-                         snap_cfg_find(cfg, "memory")->line);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s:%d: memory=\"yes\" does not say where it is; "
+                         "write the path of the memory image, or give the "
+                         "snapshot's name instead of --config",
+                         cfg->file, snap_cfg_find(cfg, "memory")->line);
     r->mem_path = snap_strdup(req->memory_file);
     r->live = req->live == 1;
     return 0;
@@ -632,8 +643,9 @@ static int from_plain(const struct snap_cfg *cfg, struct snap_record *r_out,
     if (rc)
         goto out;
     if (!req.name) {
-        rc = snap_fail(err, SNAP_INVAL, "%s: which snapshot? add "
-                       "name=\"NAME\", as snapshot-create said it",
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s: which snapshot? add name=\"NAME\", as "
+                       "snapshot-create said it",
                        cfg->file);
         goto out;
     }
@@ -666,10 +678,11 @@ int snap_record_from_cfg(const struct snap_cfg *cfg,
     for (i = 0; i < N_KEYS; i++) {
         e = keys[i].ours ? snap_cfg_find(cfg, keys[i].key) : NULL;
         if (e)
-            return snap_fail(err, SNAP_INVAL, "%s:%d: key \"%s\" belongs to "
-                             "a file of --output, and its line format=%d is "
-                             "missing; put it back", cfg->file, e->line,
-                             e->key, SNAP_RECORD_FORMAT);
+            return snap_fail(err, SNAP_INVAL,
+                             "%s:%d: key \"%s\" belongs to a file of "
+                             "--output, and its line format=%d is missing; "
+                             "put it back",
+                             cfg->file, e->line, e->key, SNAP_RECORD_FORMAT);
     }
     return from_plain(cfg, r_out, err);
 }

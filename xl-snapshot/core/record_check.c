@@ -16,13 +16,13 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-#define CREATED_MAX INT64_C(253402300799)       /* the end of year 9999 */
-#define MEM_KB_MAX (UINT64_C(1) << 40)          /* a petabyte */
-#define WINDOW_MAX 1e9
+#define CREATED_MAX     INT64_C(253402300799) /* the end of year 9999 */
+#define MEM_KB_MAX      (UINT64_C(1) << 40) /* a petabyte */
+#define WINDOW_MAX      1e9
 #define DOMAIN_NAME_MAX 255
-#define VERSIONS_MAX 1024
-#define STEM_MAX 255
-#define HEX "0123456789abcdef"
+#define VERSIONS_MAX    1024
+#define STEM_MAX        255
+#define HEX             "0123456789abcdef"
 
 static int bad(struct snap_err *err, const char *what, const char *why)
 {
@@ -41,8 +41,7 @@ static bool is_hex32(const char *s)
     return s && strlen(s) == 32 && strspn(s, HEX) == 32;
 }
 
-static int check_path(const char *path, const char *what,
-                      struct snap_err *err)
+static int check_path(const char *path, const char *what, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
 
@@ -64,8 +63,7 @@ static int check_text(const char *text, size_t max, const char *what,
     return 0;
 }
 
-static int check_name(const char *name, const char *what,
-                      struct snap_err *err)
+static int check_name(const char *name, const char *what, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
 
@@ -77,8 +75,8 @@ static int check_stem(const char *stem, struct snap_err *err)
     int rc;
 
     rc = check_text(stem, STEM_MAX, "stem", err);
-    if (!rc && (strchr(stem, '/') || !strcmp(stem, ".") ||
-                !strcmp(stem, "..")))
+    if (!rc &&
+        (strchr(stem, '/') || !strcmp(stem, ".") || !strcmp(stem, "..")))
         rc = bad(err, "stem", "must be one component of a path");
     return rc;
 }
@@ -101,17 +99,18 @@ static int check_places(const struct snap_part *p, struct snap_err *err)
     bool path_active = snap_streq(p->path, p->active_path);
 
     if (p->type == SNAP_DISK_INTERNAL && (!path_frozen || !path_active))
-        return bad(err, "type", "an internal snapshot has one image, and "
-                   "path, frozen_path and active_path differ");
+        return bad(err, "type",
+                   "an internal snapshot has one image, and path, frozen_path "
+                   "and active_path differ");
     if (p->type == SNAP_DISK_EXTERNAL && path_frozen && path_active)
-        return bad(err, "active_path", "the guest would write into the "
-                   "frozen image");
+        return bad(err, "active_path",
+                   "the guest would write into the frozen image");
     if (!path_frozen && !path_active)
         return bad(err, "path", "neither the frozen nor the active image");
     if (p->type == SNAP_DISK_EXTERNAL &&
         snap_streq(p->frozen_path, p->active_path))
-        return bad(err, "active_path", "the guest would write into the "
-                   "frozen image");
+        return bad(err, "active_path",
+                   "the guest would write into the frozen image");
     return 0;
 }
 
@@ -156,11 +155,11 @@ static int check_pair(const struct snap_part *a, const struct snap_part *b,
                       struct snap_err *err)
 {
     if (snap_streq(a->vdev, b->vdev))
-        return snap_fail(err, SNAP_CORRUPT, "disk %s is there twice",
-                         a->vdev);
+        return snap_fail(err, SNAP_CORRUPT, "disk %s is there twice", a->vdev);
     if (part_has(a, b->frozen_path) || part_has(a, b->active_path))
-        return snap_fail(err, SNAP_CORRUPT, "disks %s and %s have an image "
-                         "in common", a->vdev, b->vdev);
+        return snap_fail(err, SNAP_CORRUPT,
+                         "disks %s and %s have an image in common", a->vdev,
+                         b->vdev);
     return 0;
 }
 
@@ -170,8 +169,9 @@ static int check_parts(const struct snap_record *r, struct snap_err *err)
     int rc;
 
     if (r->n_parts > SNAP_DISKS_MAX)
-        return snap_fail(err, SNAP_CORRUPT, "%zu disks; at most %d can be "
-                         "in a snapshot", r->n_parts, SNAP_DISKS_MAX);
+        return snap_fail(err, SNAP_CORRUPT,
+                         "%zu disks; at most %d can be in a snapshot",
+                         r->n_parts, SNAP_DISKS_MAX);
     for (i = 0; i < r->n_parts; i++) {
         const struct snap_part *p = &r->parts[i];
 
@@ -186,8 +186,9 @@ static int check_parts(const struct snap_record *r, struct snap_err *err)
                 return rc;
         }
         if (r->mem_path && part_has(p, r->mem_path))
-            return snap_fail(err, SNAP_CORRUPT, "the memory image is also "
-                             "the image of disk %s", p->vdev);
+            return snap_fail(err, SNAP_CORRUPT,
+                             "the memory image is also the image of disk %s",
+                             p->vdev);
     }
     return 0;
 }
@@ -207,14 +208,15 @@ static int check_left_out(const struct snap_record *r, struct snap_err *err)
                 return bad(err, "left_out", "a disk is there twice");
         for (k = 0; k < r->n_parts; k++)
             if (snap_streq(r->left_out[i], r->parts[k].vdev))
-                return snap_fail(err, SNAP_CORRUPT, "disk %s is both in the "
-                                 "snapshot and left out", r->left_out[i]);
+                return snap_fail(err, SNAP_CORRUPT,
+                                 "disk %s is both in the snapshot and left "
+                                 "out",
+                                 r->left_out[i]);
     }
     return 0;
 }
 
-static int check_consistency(const struct snap_record *r,
-                             struct snap_err *err)
+static int check_consistency(const struct snap_record *r, struct snap_err *err)
 {
     static const char *const words[] = {
         "memory", "crash", "synced", "quiesced", "offline", NULL,
@@ -225,12 +227,12 @@ static int check_consistency(const struct snap_record *r,
         if (snap_streq(r->consistency, words[i]))
             break;
     if (!words[i])
-        return bad(err, "consistency", "not one of memory, crash, synced, "
-                   "quiesced and offline");
+        return bad(err, "consistency",
+                   "not one of memory, crash, synced, quiesced and offline");
     if (r->has_memory != (i == 0))
-        return bad(err, "consistency", r->has_memory
-                   ? "must be memory, since the snapshot has it"
-                   : "is memory, and the snapshot has none");
+        return bad(err, "consistency",
+                   r->has_memory ? "must be memory, since the snapshot has it"
+                                 : "is memory, and the snapshot has none");
     return 0;
 }
 
@@ -276,11 +278,12 @@ static int check_identity(const struct snap_record *r, struct snap_err *err)
     if (snap_uuid_check(r->domain_uuid, &e))
         return damaged(err, "domain.uuid", &e);
     rc = r->description ? check_text(r->description, SNAP_DESCRIPTION_MAX,
-                                     "description", err) : 0;
+                                     "description", err)
+                        : 0;
     if (rc)
         return rc;
-    return r->versions ? check_text(r->versions, VERSIONS_MAX, "versions",
-                                    err) : 0;
+    return r->versions ? check_text(r->versions, VERSIONS_MAX, "versions", err)
+                       : 0;
 }
 
 /* config is config_json, parsed. */
@@ -326,8 +329,8 @@ int snap_record_check_draft(const struct snap_record *r,
     if (rc)
         return rc;
     if (!r->has_memory && !r->n_parts)
-        return snap_fail(err, SNAP_CORRUPT, "neither memory nor a disk is in "
-                         "it");
+        return snap_fail(err, SNAP_CORRUPT,
+                         "neither memory nor a disk is in it");
     return 0;
 }
 

@@ -53,9 +53,10 @@ int snap_create_req_add_disk(struct snap_create_req *r,
     for (i = 0; i < r->n_disks; i++) {
         if (!snap_streq(r->disks[i].vdev, c->vdev))
             continue;
-        rc = snap_fail(err, SNAP_INVAL, "disk %s: both %s and %s say what to "
-                       "do with it; remove one", c->vdev, r->disks[i].origin,
-                       c->origin);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "disk %s: both %s and %s say what to do with it; "
+                       "remove one",
+                       c->vdev, r->disks[i].origin, c->origin);
         goto out;
     }
     if (r->n_disks == SNAP_DISKS_MAX) {
@@ -79,7 +80,7 @@ struct merge {
     struct snap_create_req *r;
     const struct snap_cfg *cfg;
     const struct snap_cfg_entry *e; /* the key at hand */
-    const char *value;              /* its string, unless it is a list */
+    const char *value; /* its string, unless it is a list */
     struct snap_err *err;
 };
 
@@ -108,9 +109,10 @@ static int disagree(const struct merge *m, const char *said,
     char *b = snap_excerpt(m->value, strlen(m->value), QUOTE_MAX);
     int rc;
 
-    rc = snap_fail(m->err, SNAP_INVAL, "%s: %s%s%s and %s:%d (%s=\"%s\") "
-                   "disagree; remove one", m->e->key, origin, a[0] ? " " : "",
-                   a, m->cfg->file, m->e->line, m->e->key, b);
+    rc = snap_fail(m->err, SNAP_INVAL,
+                   "%s: %s%s%s and %s:%d (%s=\"%s\") disagree; remove one",
+                   m->e->key, origin, a[0] ? " " : "", a, m->cfg->file,
+                   m->e->line, m->e->key, b);
     free(a);
     free(b);
     return rc;
@@ -168,7 +170,7 @@ static int merge_memory(const struct merge *m)
         file = m->value;
     else if (strcmp(m->value, "yes"))
         return bad_value(m, "is neither \"yes\" nor \"no\" nor an absolute "
-                         "path without . and ..");
+                            "path without . and ..");
 
     if (r->origin_memory) {
         if (r->memory != want || !snap_streq(r->memory_file, file))
@@ -194,9 +196,9 @@ static int merge_type(const struct merge *m)
     else
         return bad_value(m, "is neither \"internal\" nor \"external\"");
     if (r->origin_type && r->type != t)
-        return disagree(m, r->type == SNAP_DISK_INTERNAL ? "internal"
-                                                         : "external",
-                        r->origin_type);
+        return disagree(
+            m, r->type == SNAP_DISK_INTERNAL ? "internal" : "external",
+            r->origin_type);
     r->type = t;
     set_origin(m, &r->origin_type);
     return 0;
@@ -221,7 +223,7 @@ static int merge_quiesce(const struct merge *m)
 {
     if (strcmp(m->value, "none"))
         return bad_value(m, "cannot be done by this version; only \"none\" "
-                         "can");
+                            "can");
     return 0;
 }
 
@@ -241,8 +243,7 @@ static int merge_disks(const struct merge *m)
         struct snap_disk_choice c = { .vdev = NULL };
         char *origin = snap_printf("%s:%d", m->cfg->file, m->e->lines[i]);
 
-        rc = snap_disk_choice_parse(m->e->values[i], true, origin, &c,
-                                    m->err);
+        rc = snap_disk_choice_parse(m->e->values[i], true, origin, &c, m->err);
         free(origin);
         if (!rc)
             rc = snap_create_req_add_disk(m->r, &c, m->err);
@@ -271,9 +272,11 @@ static const struct {
 
 /* What only snap_record_to_cfg() writes. */
 static const char *const revert_keys[] = {
-    "format", "domain", "uuid", "domain_config", "memory_size",
-    "memory_checksum", "memory_kb", "created", "id", "consistency", "guest",
-    "window_ms", "versions", "parent", "left_out", "disk_details", NULL,
+    "format",      "domain",          "uuid",      "domain_config",
+    "memory_size", "memory_checksum", "memory_kb", "created",
+    "id",          "consistency",     "guest",     "window_ms",
+    "versions",    "parent",          "left_out",  "disk_details",
+    NULL,
 };
 
 static int unknown_key(const struct merge *m)
@@ -286,21 +289,24 @@ static int unknown_key(const struct merge *m)
 
     for (i = 0; revert_keys[i]; i++)
         if (!strcmp(m->e->key, revert_keys[i]))
-            return snap_fail(m->err, SNAP_INVAL, "%s:%d: key \"%s\" is in "
-                             "files that describe a snapshot already taken; "
-                             "use it with snapshot-revert --config, or write "
-                             "a new file for snapshot-create", m->cfg->file,
-                             m->e->line, m->e->key);
+            return snap_fail(m->err, SNAP_INVAL,
+                             "%s:%d: key \"%s\" is in files that describe a "
+                             "snapshot already taken; use it with "
+                             "snapshot-revert --config, or write a new file "
+                             "for snapshot-create",
+                             m->cfg->file, m->e->line, m->e->key);
     for (i = 0; i < N_CREATE_KEYS; i++)
         known[i] = create_keys[i].key;
     near = snap_cfg_nearest(m->e->key, known);
     q = snap_excerpt(m->e->key, strlen(m->e->key), QUOTE_MAX);
     if (near)
-        rc = snap_fail(m->err, SNAP_INVAL, "%s:%d: unknown key \"%s\"; did "
-                       "you mean \"%s\"?", m->cfg->file, m->e->line, q, near);
+        rc = snap_fail(m->err, SNAP_INVAL,
+                       "%s:%d: unknown key \"%s\"; did you mean \"%s\"?",
+                       m->cfg->file, m->e->line, q, near);
     else
-        rc = snap_fail(m->err, SNAP_INVAL, "%s:%d: unknown key \"%s\"; known "
-                       "are name, description, memory, type, live and disks",
+        rc = snap_fail(m->err, SNAP_INVAL,
+                       "%s:%d: unknown key \"%s\"; known are name, "
+                       "description, memory, type, live and disks",
                        m->cfg->file, m->e->line, q);
     free(q);
     return rc;
@@ -316,12 +322,13 @@ static int merge_entry(struct merge *m)
     if (i == N_CREATE_KEYS)
         return unknown_key(m);
     if (create_keys[i].list && !m->e->list)
-        return snap_fail(m->err, SNAP_INVAL, "%s:%d: %s must be a list, as "
-                         "in %s=[ 'vdev=xvda' ]", m->cfg->file, m->e->line,
-                         m->e->key, m->e->key);
+        return snap_fail(m->err, SNAP_INVAL,
+                         "%s:%d: %s must be a list, as in %s=[ 'vdev=xvda' ]",
+                         m->cfg->file, m->e->line, m->e->key, m->e->key);
     if (!create_keys[i].list && (m->e->list || m->e->n != 1))
-        return snap_fail(m->err, SNAP_INVAL, "%s:%d: %s must be one value, "
-                         "not a list", m->cfg->file, m->e->line, m->e->key);
+        return snap_fail(m->err, SNAP_INVAL,
+                         "%s:%d: %s must be one value, not a list",
+                         m->cfg->file, m->e->line, m->e->key);
     m->value = m->e->list ? NULL : m->e->values[0];
     return create_keys[i].fn(m);
 }
@@ -336,8 +343,9 @@ int snap_create_req_merge(struct snap_create_req *r,
     int rc;
 
     if (one && many)
-        return snap_fail(err, SNAP_INVAL, "%s: disk (line %d) and disks "
-                         "(line %d) are the same key; use only disks",
+        return snap_fail(err, SNAP_INVAL,
+                         "%s: disk (line %d) and disks (line %d) are the same "
+                         "key; use only disks",
                          cfg->file, one->line, many->line);
     for (i = 0; i < cfg->n; i++) {
         m.e = &cfg->entries[i];
@@ -385,17 +393,19 @@ static int check_memory(const struct snap_create_req *r, struct snap_err *err)
     int rc;
 
     if (r->memory == SNAP_MEM_NO && r->live == 1)
-        return snap_fail(err, SNAP_INVAL, "%s is about saving memory, and %s "
-                         "leaves memory out; remove one",
+        return snap_fail(err, SNAP_INVAL,
+                         "%s is about saving memory, and %s leaves memory "
+                         "out; remove one",
                          said(r->origin_live, "--live"), memory);
     if (r->memory == SNAP_MEM_NO && r->memory_file)
-        return snap_fail(err, SNAP_INVAL, "--memory %s names a file for the "
-                         "memory, and %s leaves memory out; remove one",
+        return snap_fail(err, SNAP_INVAL,
+                         "--memory %s names a file for the memory, and %s "
+                         "leaves memory out; remove one",
                          r->memory_file, memory);
     if (r->memory_file && !snap_path_ok(r->memory_file)) {
         q = snap_excerpt(r->memory_file, strlen(r->memory_file), QUOTE_MAX);
-        rc = snap_fail(err, SNAP_INVAL, "%s: \"%s\" is not an absolute path "
-                       "without . and ..",
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s: \"%s\" is not an absolute path without . and ..",
                        said(r->origin_memory, "--memory"), q);
         free(q);
         return rc;
@@ -406,16 +416,18 @@ static int check_memory(const struct snap_create_req *r, struct snap_err *err)
 static int check_output(const struct snap_create_req *r, struct snap_err *err)
 {
     if (r->output && !r->output[0])
-        return snap_fail(err, SNAP_INVAL, "--output: the file's name is "
-                         "empty");
+        return snap_fail(err, SNAP_INVAL,
+                         "--output: the file's name is empty");
     if (r->output && !r->no_metadata)
-        return snap_fail(err, SNAP_INVAL, "--output %s goes with "
-                         "--no-metadata; add that, or leave --output out and "
-                         "the snapshot is kept in the store", r->output);
+        return snap_fail(err, SNAP_INVAL,
+                         "--output %s goes with --no-metadata; add that, or "
+                         "leave --output out and the snapshot is kept in the "
+                         "store",
+                         r->output);
     if (r->no_metadata && !r->output)
-        return snap_fail(err, SNAP_INVAL, "--no-metadata needs --output "
-                         "FILE: without that file nobody could bring the "
-                         "snapshot back");
+        return snap_fail(err, SNAP_INVAL,
+                         "--no-metadata needs --output FILE: without that "
+                         "file nobody could bring the snapshot back");
     if (r->output && snap_streq(r->output, r->memory_file))
         return snap_fail(err, SNAP_INVAL, "--output and %s are both %s",
                          said(r->origin_memory, "--memory"), r->output);
@@ -435,28 +447,32 @@ static int check_disk(const struct snap_create_req *r,
     size_t i;
 
     if (c->image)
-        return snap_fail(err, SNAP_INVAL, "%s: image=%s is for the files "
-                         "that snapshot-revert takes; the new image is named "
-                         "by target=", c->origin, c->image);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s: image=%s is for the files that snapshot-revert "
+                         "takes; the new image is named by target=",
+                         c->origin, c->image);
     if (!c->target)
         return 0;
     if (wanted(r, c) == SNAP_DISK_INTERNAL)
-        return snap_fail(err, SNAP_INVAL, "%s: an internal snapshot has no "
-                         "target (%s)", c->origin, c->target);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s: an internal snapshot has no target (%s)",
+                         c->origin, c->target);
     if (r->keep_path)
-        return snap_fail(err, SNAP_INVAL, "%s: with --keep-path the new "
-                         "image takes the old one's path and not %s; remove "
-                         "one", c->origin, c->target);
+        return snap_fail(err, SNAP_INVAL,
+                         "%s: with --keep-path the new image takes the old "
+                         "one's path and not %s; remove one",
+                         c->origin, c->target);
     if (snap_streq(c->target, r->memory_file) ||
         snap_streq(c->target, r->output))
-        return snap_fail(err, SNAP_INVAL, "%s: target %s is also %s",
-                         c->origin, c->target,
-                         snap_streq(c->target, r->output)
-                         ? "the file of --output" : "the memory image");
+        return snap_fail(
+            err, SNAP_INVAL, "%s: target %s is also %s", c->origin, c->target,
+            snap_streq(c->target, r->output) ? "the file of --output"
+                                             : "the memory image");
     for (i = 0; &r->disks[i] != c; i++)
         if (snap_streq(r->disks[i].target, c->target))
-            return snap_fail(err, SNAP_INVAL, "%s and %s have the same "
-                             "target %s; give each disk its own",
+            return snap_fail(err, SNAP_INVAL,
+                             "%s and %s have the same target %s; give each "
+                             "disk its own",
                              r->disks[i].origin, c->origin, c->target);
     return 0;
 }
@@ -477,12 +493,14 @@ static int check_disks(const struct snap_create_req *r, struct snap_err *err)
         external = external || c->type == SNAP_DISK_EXTERNAL;
     }
     if (r->keep_path && !external)
-        return snap_fail(err, SNAP_INVAL, "--keep-path is about external "
-                         "snapshots, and %s asks for internal ones; remove "
-                         "one", said(r->origin_type, "--type internal"));
+        return snap_fail(err, SNAP_INVAL,
+                         "--keep-path is about external snapshots, and %s "
+                         "asks for internal ones; remove one",
+                         said(r->origin_type, "--type internal"));
     if (r->reuse_external && !target)
-        return snap_fail(err, SNAP_INVAL, "--reuse-external: no disk names "
-                         "the image to use; add --disk VDEV,target=FILE");
+        return snap_fail(err, SNAP_INVAL,
+                         "--reuse-external: no disk names the image to use; "
+                         "add --disk VDEV,target=FILE");
     return 0;
 }
 

@@ -14,39 +14,39 @@
 #include "disk/driver.h"
 #include "lib/rc.h"
 
-#define SNAP_NAME_MAX 64
+#define SNAP_NAME_MAX        64
 #define SNAP_DESCRIPTION_MAX 1024
-#define SNAP_DISKS_MAX 256
+#define SNAP_DISKS_MAX       256
 
 /* What was said about one disk. */
 struct snap_disk_choice {
     char *vdev;
-    enum snap_disk_type type;       /* AUTO: not said */
-    char *target;                   /* new active image, or NULL */
-    char *format;                   /* of the target: "qcow2", or NULL */
-    char *image;                    /* revert from a config file: the image
-                                     * that holds the snapshot; else NULL */
+    enum snap_disk_type type; /* AUTO: not said */
+    char *target; /* new active image, or NULL */
+    char *format; /* of the target: "qcow2", or NULL */
+    /* revert from a config file: the image that holds the snapshot */
+    char *image;
     char *image_format;
-    bool skip;                      /* --no-disk */
-    char *origin;                   /* "--disk xvda" or "s1.cfg:4" */
+    bool skip; /* --no-disk */
+    char *origin; /* "--disk xvda" or "s1.cfg:4" */
 };
 
 enum snap_memory_want { SNAP_MEM_DEFAULT, SNAP_MEM_YES, SNAP_MEM_NO };
 
 struct snap_create_req {
     char *domain;
-    char *name;                     /* NULL: epoch seconds, made by create */
+    char *name; /* NULL: epoch seconds, made by create */
     char *description;
     enum snap_memory_want memory;
-    char *memory_file;              /* absolute; NULL: in the store */
-    int live;                       /* -1 not said, 0, 1 */
+    char *memory_file; /* absolute; NULL: in the store */
+    int live; /* -1 not said, 0, 1 */
     bool paused;
     bool reuse_external;
     bool keep_path;
     bool no_metadata;
-    char *output;                   /* FILE of --output */
+    char *output; /* FILE of --output */
     bool no_wait;
-    enum snap_disk_type type;       /* default for all disks; AUTO: best */
+    enum snap_disk_type type; /* default for all disks; AUTO: best */
     struct snap_disk_choice *disks;
     size_t n_disks;
     /* where each single setting was said, for conflict messages; NULL: not */
@@ -57,7 +57,7 @@ void snap_create_req_dispose(struct snap_create_req *r);
 
 struct snap_revert_req {
     char *domain;
-    char *name;                     /* NULL with config_file */
+    char *name; /* NULL with config_file */
     char *config_file;
     bool paused;
     bool force;
@@ -68,7 +68,8 @@ void snap_revert_req_dispose(struct snap_revert_req *r);
 /* [A-Za-z0-9][A-Za-z0-9._-]*, at most SNAP_NAME_MAX, not ending in a dot, and
  * not "." or ".."; SNAP_INVAL says which rule. */
 int snap_name_check(const char *name, struct snap_err *err);
-/* A vdev such as xvda, hda, sdb, xvdaa, hdc1: [a-z]{2,}[a-z0-9]*, at most 16. */
+/* A vdev such as xvda, hda, sdb, xvdaa, hdc1: [a-z]{2,}[a-z0-9]*, at most
+ * 16 characters. */
 int snap_vdev_check(const char *vdev, struct snap_err *err);
 /* 36 characters, lower-case hex and dashes in their places. */
 int snap_uuid_check(const char *uuid, struct snap_err *err);

@@ -13,10 +13,10 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-#define STATE_FORMAT 1
-#define STATE_MAX (4u << 20)        /* 256 disks with the longest paths */
+#define STATE_FORMAT    1
+#define STATE_MAX       (4u << 20) /* 256 disks with the longest paths */
 #define DOMAIN_NAME_MAX 255
-#define STEM_MAX 255
+#define STEM_MAX        255
 
 static void leaf_dispose(struct snap_leaf *l)
 {
@@ -63,8 +63,7 @@ void snap_state_set_leaf(struct snap_state *st, const char *vdev,
     struct snap_leaf *l = find(st, vdev);
 
     if (!l) {
-        st->leaves = snap_realloc(st->leaves, st->n + 1,
-                                  sizeof(*st->leaves));
+        st->leaves = snap_realloc(st->leaves, st->n + 1, sizeof(*st->leaves));
         l = &st->leaves[st->n++];
         memset(l, 0, sizeof(*l));
         l->vdev = snap_strdup(vdev);
@@ -85,8 +84,8 @@ static int check_leaf(const struct snap_leaf *l, struct snap_err *err)
     if (rc)
         return rc;
     if (!snap_path_ok(l->path) || !l->path[1])
-        return snap_fail(err, SNAP_INVAL, "path is not an absolute path "
-                         "without . and ..");
+        return snap_fail(err, SNAP_INVAL,
+                         "path is not an absolute path without . and ..");
     rc = snap_text_check(l->path, SIZE_MAX, "path", err);
     if (rc)
         return rc;
@@ -97,8 +96,7 @@ static int check_leaf(const struct snap_leaf *l, struct snap_err *err)
     rc = snap_text_check(l->stem, STEM_MAX, "stem", err);
     if (!rc && (strchr(l->stem, '/') || !strcmp(l->stem, ".") ||
                 !strcmp(l->stem, "..")))
-        rc = snap_fail(err, SNAP_INVAL, "stem is not one component of a "
-                       "path");
+        rc = snap_fail(err, SNAP_INVAL, "stem is not one component of a path");
     return rc;
 }
 
@@ -115,8 +113,7 @@ static int check(const struct snap_state *st, struct snap_err *err)
         }
     }
     if (st->domain_name) {
-        rc = snap_text_check(st->domain_name, DOMAIN_NAME_MAX, "domain",
-                             err);
+        rc = snap_text_check(st->domain_name, DOMAIN_NAME_MAX, "domain", err);
         if (rc)
             return rc;
     }
@@ -187,7 +184,8 @@ static int read_state(const struct snap_json *j, struct snap_state *st,
     if (snap_json_type(j) != SNAP_JSON_OBJECT || format < 1)
         return snap_fail(err, SNAP_CORRUPT, "not a state of a domain");
     if (format != STATE_FORMAT)
-        return snap_fail(err, SNAP_UNSUPPORTED, "format %" PRId64 " is not "
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "format %" PRId64 " is not "
                          "known to this version, which reads format %d",
                          format, STATE_FORMAT);
     rc = get(j, "current", &st->current, err);
@@ -197,8 +195,8 @@ static int read_state(const struct snap_json *j, struct snap_state *st,
     if (rc)
         return rc;
     if (snap_json_type(disks) != SNAP_JSON_ARRAY || n > SNAP_DISKS_MAX)
-        return snap_fail(err, SNAP_CORRUPT, "disks is no array, or has too "
-                         "many");
+        return snap_fail(err, SNAP_CORRUPT,
+                         "disks is no array, or has too many");
     st->leaves = snap_zalloc((n + 1) * sizeof(*st->leaves));
     for (i = 0; i < n; i++) {
         rc = read_leaf(snap_json_at(disks, i), &st->leaves[st->n++], err);

@@ -22,7 +22,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-#define SUFFIX ".json"
+#define SUFFIX    ".json"
 #define QUOTE_MAX 80
 
 static char *below(const struct snap_store *s, const char *dir,
@@ -64,16 +64,20 @@ static int check_folder(const char *path, bool root, struct snap_err *err)
         return snap_fail_errno(err, SNAP_IO, e, "cannot look at %s", path);
     }
     if (!S_ISDIR(st.st_mode))
-        return snap_fail(err, SNAP_REFUSED, "%s is not a folder; the store "
-                         "of snapshots needs that name", path);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is not a folder; the store of snapshots needs "
+                         "that name",
+                         path);
     if (st.st_uid != 0 && st.st_uid != geteuid())
-        return snap_fail(err, SNAP_REFUSED, "%s belongs to user %ld; make it "
-                         "root's, or use another store", path,
-                         (long)st.st_uid);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s belongs to user %ld; make it root's, or use "
+                         "another store",
+                         path, (long)st.st_uid);
     if (st.st_mode & (S_IWGRP | S_IWOTH))
-        return snap_fail(err, SNAP_REFUSED, "%s can be written to by others "
-                         "(mode %04o); chmod it to 0700", path,
-                         (unsigned)st.st_mode & 07777);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s can be written to by others (mode %04o); chmod "
+                         "it to 0700",
+                         path, (unsigned)st.st_mode & 07777);
     return 0;
 }
 
@@ -101,8 +105,9 @@ int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
     if (rc)
         goto out;
     if (!snap_path_ok(root)) {
-        rc = snap_fail(err, SNAP_INVAL, "the store's folder must be an "
-                       "absolute path without . and ..");
+        rc = snap_fail(err, SNAP_INVAL,
+                       "the store's folder must be an absolute path without . "
+                       "and ..");
         goto out;
     }
     s->root = snap_strdup(root);
@@ -165,8 +170,9 @@ int snap_store_put(const struct snap_store *s, const struct snap_record *r,
     if (rc)
         goto out;
     if (!snap_streq(r->domain_uuid, s->uuid)) {
-        rc = snap_fail(err, SNAP_FAIL, "snapshot %s is of domain %s and not "
-                       "of %s", r->name, r->domain_uuid, s->uuid);
+        rc = snap_fail(err, SNAP_FAIL,
+                       "snapshot %s is of domain %s and not of %s", r->name,
+                       r->domain_uuid, s->uuid);
         goto out;
     }
     j = snap_record_to_json(r);
@@ -174,16 +180,19 @@ int snap_store_put(const struct snap_store *s, const struct snap_record *r,
     snap_buf_adds(&b, text);
     snap_buf_adds(&b, "\n");
     if (b.len > SNAP_RECORD_MAX) {
-        rc = snap_fail(err, SNAP_FAIL, "snapshot %s: its record has %zu "
-                       "bytes; at most %u can be read again", r->name, b.len,
-                       SNAP_RECORD_MAX);
+        rc = snap_fail(err, SNAP_FAIL,
+                       "snapshot %s: its record has %zu bytes; at most %u can "
+                       "be read again",
+                       r->name, b.len, SNAP_RECORD_MAX);
         goto out;
     }
     path = snap_store_record_path(s, r->name);
     rc = snap_file_write(path, b.data, b.len, 0600, true, &e);
     if (rc == SNAP_EXISTS)
-        snap_fail(err, rc, "there is a snapshot %s of this domain already; "
-                  "choose another name", r->name);
+        snap_fail(err, rc,
+                  "there is a snapshot %s of this domain already; choose "
+                  "another name",
+                  r->name);
     else if (rc)
         snap_fail(err, rc, "snapshot %s: %s", r->name, e.msg);
 
@@ -224,13 +233,15 @@ static int load(const struct snap_store *s, const char *name,
         goto out;
     }
     if (!snap_streq(r.name, name)) {
-        rc = snap_fail(e, SNAP_CORRUPT, "%s: is the record of a snapshot "
-                       "named %s", path, r.name);
+        rc = snap_fail(e, SNAP_CORRUPT,
+                       "%s: is the record of a snapshot named %s", path,
+                       r.name);
         goto out;
     }
     if (!snap_streq(r.domain_uuid, s->uuid)) {
-        rc = snap_fail(e, SNAP_CORRUPT, "%s: is the record of a snapshot of "
-                       "domain %s", path, r.domain_uuid);
+        rc = snap_fail(e, SNAP_CORRUPT,
+                       "%s: is the record of a snapshot of domain %s", path,
+                       r.domain_uuid);
         goto out;
     }
     *r_out = r;
@@ -256,8 +267,9 @@ int snap_store_get(const struct snap_store *s, const char *name,
         return rc;
     rc = load(s, name, drivers, r_out, &e);
     if (rc == SNAP_NOTFOUND)
-        return snap_fail(err, rc, "there is no snapshot %s of this domain in "
-                         "%s", name, s->dir);
+        return snap_fail(err, rc,
+                         "there is no snapshot %s of this domain in %s", name,
+                         s->dir);
     if (rc)
         return snap_fail(err, rc, "snapshot %s cannot be used: %s", name,
                          e.msg);
@@ -316,8 +328,8 @@ static void look_at(const struct snap_store *s, const char *file,
     }
     memset(&f->rs[f->n], 0, sizeof(f->rs[f->n]));
     if (load(s, name, drivers, &f->rs[f->n], &e)) {
-        snap_say(log, SNAP_LOG_WARN, "snapshot %s is damaged and left out: "
-                 "%s", name, e.msg);
+        snap_say(log, SNAP_LOG_WARN, "snapshot %s is damaged and left out: %s",
+                 name, e.msg);
         f->damaged++;
         goto out;
     }

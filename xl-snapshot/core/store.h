@@ -21,11 +21,14 @@
 
 struct snap_store {
     char *root;
-    char *dir;                      /* of this domain */
+    char *dir; /* of this domain */
     char uuid[37];
-    int lock_fd;                    /* -1 */
+    int lock_fd; /* -1 */
 };
-#define SNAP_STORE_INIT { .lock_fd = -1 }
+#define SNAP_STORE_INIT \
+    {                   \
+        .lock_fd = -1   \
+    }
 
 /* uuid must be well-formed.  create: make the folders; without it a domain
  * that has none reads as one without snapshots.  Refuses a folder that is not
@@ -78,14 +81,14 @@ struct snap_leaf {
     bool made;
 };
 struct snap_state {
-    char *current;                  /* name, or NULL */
+    char *current; /* name, or NULL */
     char *domain_name;
     struct snap_leaf *leaves;
     size_t n;
 };
 void snap_state_dispose(struct snap_state *st);
 int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
-                    struct snap_err *err);       /* missing file: empty */
+                    struct snap_err *err); /* missing file: empty */
 int snap_state_save(const struct snap_store *s, const struct snap_state *st,
                     struct snap_err *err);
 const struct snap_leaf *snap_state_leaf(const struct snap_state *st,
