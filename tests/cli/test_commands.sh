@@ -125,6 +125,9 @@ fail_at "disk prepare INT" create vm1 -n s1
 fail_at "disk prepare INT2" create vm1 -n s1
 fail_at "hyp set_active INT" create vm1 -n s1
 fail_at "file rename ENOSPC" create vm1 -n left
+xs recover -N
+xs recover vm1
+xs recover
 xs create vm1 -n left
 fail_at "hyp save TSTP" create vm1 -n s2
 fail_at "hyp save PIPE" create vm1 -n s3

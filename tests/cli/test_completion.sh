@@ -42,10 +42,10 @@ offers() {      # name, expected, words
     is "$name" "$(complete_at xl-snapshot.bash "$@")" "$want "
 }
 
-offers "commands" "create help revert" xl-snapshot ''
+offers "commands" "create help recover revert" xl-snapshot ''
 offers "the beginning of a command" "create" xl-snapshot c
 offers "global options" "--store" xl-snapshot --s
-offers "help on a command" "create revert" xl-snapshot help ''
+offers "help on a command" "create recover revert" xl-snapshot help ''
 offers "domains" "other vm1 vm2" xl-snapshot create ''
 offers "domains behind options" "vm1 vm2" xl-snapshot -v create -n x -D v
 offers "a configuration file" "one.cfg two.cfg" xl-snapshot create vm1 ''

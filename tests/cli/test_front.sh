@@ -166,7 +166,7 @@ run "$XL" help list
 is "help on a command of xl's" "$out" "real: <help> <list>"
 run "$XL" -v help snapshot-create
 is "help on one of ours" "$out" "ours: <-v> <help> <snapshot-create>"
-run "$XL" help snapshot-r
+run "$XL" help snapshot-rev
 is "help on the beginning of one" "$out" "ours: <help> <snapshot-revert>"
 
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then

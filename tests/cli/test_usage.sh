@@ -29,7 +29,7 @@ xs --frob create vm1
 xs --store
 xs --store snaps create vm1
 xs help nothing
-xs help create revert
+xs help create revert recover
 xs create
 xs create ''
 xs create vm1 cfg more

@@ -48,6 +48,7 @@ struct snap_cli {
 /* The commands (cmd_*.c); each returns an exit status. */
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv);
+int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv);
 
 /* cmd_help.c */
 void snap_help_all(struct snap_cli *cli, FILE *f);

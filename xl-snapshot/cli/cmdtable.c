@@ -73,6 +73,12 @@ static const struct snap_opt revert_opts[] = {
     COMMON_OPTS
 };
 
+static const struct snap_opt recover_opts[] = {
+    { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
+      "Fail if another snapshot command works on this domain." },
+    COMMON_OPTS
+};
+
 #define ROW(word, dryrun, modifies, usage, desc)                            \
     { #word, snap_cmd_##word, dryrun, modifies, usage, desc, word##_opts },
 

@@ -17,7 +17,9 @@
     X(create, true, true, "[options] DOMAIN [CONFIG]",                      \
       "Take a snapshot of a domain: its memory and its disks")              \
     X(revert, true, true, "[options] DOMAIN NAME | DOMAIN --config FILE",   \
-      "Bring a domain back to a snapshot")
+      "Bring a domain back to a snapshot")                                  \
+    X(recover, true, true, "[options] [DOMAIN]",                            \
+      "Finish or undo what an interrupted snapshot command left")
 /* clang-format on */
 
 #endif /* SNAP_CLI_COMMANDS_H */
