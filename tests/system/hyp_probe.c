@@ -52,9 +52,8 @@ static void begin(void)
 static int end(const char *what, int rc)
 {
     fprintf(stderr, "%s: %.1f ms (%.1f ms of CPU)%s%s%s%s\n", what,
-            snap_now_ms() - begin_ms, cpu_ms() - begin_cpu,
-            rc ? ": " : "", rc ? snap_rc_name(rc) : "", rc ? ": " : "",
-            rc ? err.msg : "");
+            snap_now_ms() - begin_ms, cpu_ms() - begin_cpu, rc ? ": " : "",
+            rc ? snap_rc_name(rc) : "", rc ? ": " : "", rc ? err.msg : "");
     return rc;
 }
 
@@ -86,8 +85,7 @@ static void show(const struct snap_domain *d)
            d->why_no_suspend ? d->why_no_suspend : "", d->can_live,
            d->why_no_live ? " " : "", d->why_no_live ? d->why_no_live : "");
     printf("passthrough=%d stubdom=%d qemu_pid=%d monitor_pid=%d\n",
-           d->passthrough, d->stubdom, (int)d->qemu_pid,
-           (int)d->monitor_pid);
+           d->passthrough, d->stubdom, (int)d->qemu_pid, (int)d->monitor_pid);
 }
 
 static char *read_text(const char *path)
@@ -112,10 +110,10 @@ static int do_disks(const struct snap_domain *d)
     rc = end("disks", ops->disks(h, d, &v, &n, &err));
     for (i = 0; !rc && i < n; i++)
         printf("%s path=%s format=%s backend=%s script=%s backend_domid=%u "
-               "frontend=%d ro=%d cdrom=%d virtio=%d\n", v[i].vdev, v[i].path,
-               v[i].format, v[i].backend, v[i].script ? v[i].script : "-",
-               v[i].backend_domid, v[i].frontend_state, v[i].readonly,
-               v[i].cdrom, v[i].virtio);
+               "frontend=%d ro=%d cdrom=%d virtio=%d\n",
+               v[i].vdev, v[i].path, v[i].format, v[i].backend,
+               v[i].script ? v[i].script : "-", v[i].backend_domid,
+               v[i].frontend_state, v[i].readonly, v[i].cdrom, v[i].virtio);
     return rc;
 }
 
@@ -147,8 +145,8 @@ static int do_save(const struct snap_domain *d, int argc, char **argv)
     if (rc)
         return rc;
     t0 = res.stopped_ms;
-    printf("bytes=%llu stopped_after=%.1f ms\n",
-           (unsigned long long)res.bytes, t0 - begin_ms);
+    printf("bytes=%llu stopped_after=%.1f ms\n", (unsigned long long)res.bytes,
+           t0 - begin_ms);
     printf("window until save returned: %.1f ms\n", snap_now_ms() - t0);
     if (no_resume)
         return 0;
@@ -310,9 +308,9 @@ static int run(int argc, char **argv)
         return rc;
     }
     if (!strcmp(op, "rescue"))
-        return argc < 4 ? 2 :
-            end(op, ops->rescue(h, argv[1], atoi(argv[2]), atoi(argv[3]),
-                                &err));
+        return argc < 4 ? 2
+                        : end(op, ops->rescue(h, argv[1], atoi(argv[2]),
+                                              atoi(argv[3]), &err));
     if (!strcmp(op, "image-check") || !strcmp(op, "restore") ||
         !strcmp(op, "create"))
         return do_restore(op, argc - 1, argv + 1);

@@ -51,8 +51,8 @@ static void bad(const char *text, const char *words)
     bad_n(text, strlen(text), words);
 }
 
-static void is_value(const struct snap_cfg_entry *e, const char *key,
-                     int line, const char *value)
+static void is_value(const struct snap_cfg_entry *e, const char *key, int line,
+                     const char *value)
 {
     assert_string_equal(e->key, key);
     assert_int_equal(e->line, line);
@@ -71,7 +71,8 @@ static void test_values(void **state)
          "\n"
          "memory=1;type = 'external'  # why not\n"
          "\tsize = 0x1f\n"
-         "description = \"it's \\\"quoted\\\", with # and = and [\"\n", &cfg);
+         "description = \"it's \\\"quoted\\\", with # and = and [\"\n",
+         &cfg);
     assert_int_equal(cfg.n, 5);
     is_value(&cfg.entries[0], "name", 2, "before-upgrade");
     is_value(&cfg.entries[1], "memory", 4, "1");
@@ -95,7 +96,8 @@ static void test_lists(void **state)
          "\n"
          "          7,\n"
          "        ]\n"
-         "live = 1", &cfg);
+         "live = 1",
+         &cfg);
     assert_int_equal(cfg.n, 3);
     e = &cfg.entries[0];
     assert_true(e->list);
@@ -145,7 +147,8 @@ static void test_addition(void **state)
          "disks += [ 'xvdb',\n"
          " 'xvdc' ]\n"
          "name += 'b'\n"
-         "fresh += 'x'\n", &cfg);
+         "fresh += 'x'\n",
+         &cfg);
     assert_int_equal(cfg.n, 3);
     e = &cfg.entries[0];
     assert_int_equal(e->n, 3);
@@ -237,7 +240,7 @@ static void test_truncated_anywhere(void **state)
 
     (void)state;
     for (len = 0; len < sizeof(text); len++) {
-        copy = malloc(len ? len : 1);       /* exact, for the sanitizer */
+        copy = malloc(len ? len : 1); /* exact, for the sanitizer */
         assert_non_null(copy);
         memcpy(copy, text, len);
         snap_err_clear(&err);

@@ -76,8 +76,9 @@ static void write_module(const char *text, size_t len)
 static void compile_module(const char *source)
 {
     char *path = module_path(), *c = snap_printf("%s/m.c", dir);
-    const char *const argv[] = { "cc", "-shared", "-fPIC", "-o", path, c,
-                                 NULL };
+    const char *const argv[] = {
+        "cc", "-shared", "-fPIC", "-o", path, c, NULL
+    };
     struct snap_run run = SNAP_RUN_INIT;
     struct snap_err err = SNAP_ERR_INIT;
     int rc;
@@ -144,7 +145,8 @@ static void test_good(void **state)
 
     (void)state;
     source = snap_printf("struct { int abi; const char *v; void *p[3]; }\n"
-                         "snap_hyp_module = { %d, \"\" };\n", SNAP_HYP_ABI);
+                         "snap_hyp_module = { %d, \"\" };\n",
+                         SNAP_HYP_ABI);
     compile_module(source);
     free(source);
     mod = load(0, NULL);

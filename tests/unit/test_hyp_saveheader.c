@@ -56,11 +56,10 @@ static void expect_corrupt(const void *data, size_t len, int want,
 static void test_bytes(void **state)
 {
     static const unsigned char want[] = {
-        'X', 'e', 'n', ' ', 's', 'a', 'v', 'e', 'd', ' ', 'd', 'o', 'm', 'a',
-        'i', 'n', ',', ' ', 'x', 'l', ' ', 'f', 'o', 'r', 'm', 'a', 't',
-        '\n', ' ', 0, ' ', '\r',
-        4, 3, 2, 1,  3, 0, 0, 0,  0, 0, 0, 0,  7, 0, 0, 0,  3, 0, 0, 0,
-        '{', '}', 0,
+        'X', 'e', 'n', ' ',  's', 'a', 'v', 'e', 'd', ' ', 'd', 'o', 'm', 'a',
+        'i', 'n', ',', ' ',  'x', 'l', ' ', 'f', 'o', 'r', 'm', 'a', 't', '\n',
+        ' ', 0,   ' ', '\r', 4,   3,   2,   1,   3,   0,   0,   0,   0,   0,
+        0,   0,   7,   0,    0,   0,   3,   0,   0,   0,   '{', '}', 0,
     };
     struct snap_buf b = { 0 };
 
@@ -139,8 +138,8 @@ static void put(struct snap_buf *b, size_t at, uint32_t value)
 static void test_fields(void **state)
 {
     static const uint32_t lengths[] = {
-        0, 1, 3, 4, SNAP_SAVEHEADER_MAX + 1, 0x7fffffff, 0x80000000,
-        0xffffffff,
+        0,          1,          3,          4, SNAP_SAVEHEADER_MAX + 1,
+        0x7fffffff, 0x80000000, 0xffffffff,
     };
     struct snap_buf b = { 0 };
     size_t i;

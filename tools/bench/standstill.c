@@ -120,8 +120,10 @@ int main(int argc, char **argv)
     atomic_store(&finished, true);
     pthread_join(thread, NULL);
     xc_interface_close(m.xch);
-    fprintf(stderr, "standstill longest=%.1f total=%.1f times=%u took=%.1f "
-            "samples=%u worst=%.1f%s\n", m.longest, m.total, m.times, started,
-            m.samples, m.worst, m.gone ? " gone=1" : "");
+    fprintf(stderr,
+            "standstill longest=%.1f total=%.1f times=%u took=%.1f "
+            "samples=%u worst=%.1f%s\n",
+            m.longest, m.total, m.times, started, m.samples, m.worst,
+            m.gone ? " gone=1" : "");
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -24,8 +24,8 @@ int main(int argc, char **argv)
     }
     domid = strtoul(argv[2], NULL, 10);
     log = xtl_createlogger_stdiostream(stderr, XTL_ERROR, 0);
-    if (!log || libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0,
-                                (xentoollog_logger *)log)) {
+    if (!log ||
+        libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, (xentoollog_logger *)log)) {
         fprintf(stderr, "suspend_resume: no libxl\n");
         return 1;
     }

@@ -21,8 +21,8 @@
 #include "core/domcfg.h"
 #include "hyp/hyp.h"
 
-#define BALLOON_SECONDS 30          /* without dom0 getting there */
-#define LOCK_SECONDS 120
+#define BALLOON_SECONDS 30 /* without dom0 getting there */
+#define LOCK_SECONDS    120
 
 /* --- xl.conf ----------------------------------------------------------- */
 
@@ -73,7 +73,8 @@ static int take_lock(int *fd_r, struct snap_err *err)
             close(fd);
             return snap_fail(err, SNAP_BUSY,
                              "xl has been building another domain for %d s "
-                             "(" HYP_LOCK_XL ")", LOCK_SECONDS);
+                             "(" HYP_LOCK_XL ")",
+                             LOCK_SECONDS);
         }
         usleep(50000);
     }
@@ -102,16 +103,16 @@ static int make_room(struct snap_hyp *h, libxl_domain_config *cfg,
         if (snap_now_ms() >= deadline)
             return snap_fail(err, SNAP_NOSPACE,
                              "%s: needs %llu MB of memory, of which dom0 "
-                             "could free %llu", name,
-                             (unsigned long long)need >> 10,
+                             "could free %llu",
+                             name, (unsigned long long)need >> 10,
                              (unsigned long long)have >> 10);
         xl = libxl_set_memory_target(h->ctx, 0, (int64_t)have - (int64_t)need,
                                      1, 0);
         if (xl)
             return hyp_fail(h, err, xl,
                             "%s: needs %llu MB of memory, %llu are free, and "
-                            "dom0 gives up no more", name,
-                            (unsigned long long)need >> 10,
+                            "dom0 gives up no more",
+                            name, (unsigned long long)need >> 10,
                             (unsigned long long)have >> 10);
         /* Returns at once with an error while dom0 is on its way. */
         libxl_wait_for_memory_target(h->ctx, 0, 1);

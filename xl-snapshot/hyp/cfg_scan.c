@@ -141,8 +141,8 @@ static int check_escapes(const char *file, const struct cfg_scan *s,
         if (s->text[i] == 'x' || is_digit(s->text[i]))
             return snap_fail(err, SNAP_INVAL,
                              "%s:%d: numeric escapes (\\%c...) do not work in "
-                             "configuration files", file, s->token_line,
-                             s->text[i]);
+                             "configuration files",
+                             file, s->token_line, s->text[i]);
     }
     return 0;
 }
@@ -163,7 +163,8 @@ int cfg_scan_check(const char *file, const char *text, size_t len,
         if (*s.text == '\r')
             return snap_fail(err, SNAP_INVAL,
                              "%s:%d: has DOS line ends (convert it with "
-                             "dos2unix)", file, s.token_line);
+                             "dos2unix)",
+                             file, s.token_line);
         if (token == CFG_STRING) {
             rc = check_escapes(file, &s, err);
             if (rc)
@@ -226,8 +227,7 @@ static void scan_value(struct cfg_scan *s, struct snap_cfg_entry *e, bool add)
         return;
     }
     e->list = true;
-    while ((token = cfg_scan_next(s)) != CFG_END &&
-           !is_punct(s, token, ']'))
+    while ((token = cfg_scan_next(s)) != CFG_END && !is_punct(s, token, ']'))
         if (token == CFG_STRING || token == CFG_NUMBER)
             add_value(e, s->token_line);
 }

@@ -18,18 +18,18 @@
 enum cfg_token {
     CFG_END,
     CFG_NEWLINE,
-    CFG_NAME,                       /* a key */
+    CFG_NAME, /* a key */
     CFG_NUMBER,
-    CFG_STRING,                     /* with its quotes */
-    CFG_ASSIGN,                     /* = */
-    CFG_ADD,                        /* += */
-    CFG_PUNCT,                      /* one of , [ ] ; */
-    CFG_BAD,                        /* libxlutil will say what is wrong */
+    CFG_STRING, /* with its quotes */
+    CFG_ASSIGN, /* = */
+    CFG_ADD, /* += */
+    CFG_PUNCT, /* one of , [ ] ; */
+    CFG_BAD, /* libxlutil will say what is wrong */
 };
 
 struct cfg_scan {
     const char *at, *end;
-    int line;                       /* of the next token */
+    int line; /* of the next token */
     /* the last token */
     const char *text;
     size_t len;

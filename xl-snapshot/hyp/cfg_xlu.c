@@ -49,8 +49,8 @@ static int grammar_error(const char *file, const char *report,
     return snap_fail(err, SNAP_INVAL, "%.*s", (int)n, report);
 }
 
-static int disagree(const struct snap_cfg *cfg,
-                    const struct snap_cfg_entry *e, struct snap_err *err)
+static int disagree(const struct snap_cfg *cfg, const struct snap_cfg_entry *e,
+                    struct snap_err *err)
 {
     return snap_fail(err, SNAP_INVAL, "%s:%d: \"%s\" cannot be understood",
                      cfg->file, e->line, e->key);

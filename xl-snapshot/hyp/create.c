@@ -15,7 +15,7 @@
 #include "core/domcfg.h"
 #include "hyp/hyp.h"
 
-#define MONITOR_MS 60000            /* for it to begin watching */
+#define MONITOR_MS 60000 /* for it to begin watching */
 
 /*
  * libxl refuses a name that is taken, late; a uuid that is taken it does not
@@ -96,8 +96,8 @@ int hyp_monitor_start(struct snap_hyp *h, uint32_t domid, const char *name,
         ;
     pid = 0;
     if (status) {
-        rc = snap_fail(err, SNAP_FAIL, "%s: its monitor failed (see %s)",
-                       name, log);
+        rc = snap_fail(err, SNAP_FAIL, "%s: its monitor failed (see %s)", name,
+                       log);
         goto out;
     }
     rc = 0;

@@ -156,8 +156,7 @@ int hyp_open(const struct snap_log *log, struct snap_hyp **h_r,
 
     *h_r = NULL;
     if (geteuid() != 0) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "Xen can only be talked to as root");
+        rc = snap_fail(err, SNAP_REFUSED, "Xen can only be talked to as root");
         goto out;
     }
     if (!control_domain()) {

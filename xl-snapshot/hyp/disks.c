@@ -18,11 +18,11 @@
 #include "lib/file.h"
 
 static const struct {
-    const char *format;                 /* libxl's word */
-    const char *params;                 /* xenstore's */
+    const char *format; /* libxl's word */
+    const char *params; /* xenstore's */
 } words[] = {
-    { "raw", "aio" }, { "qcow2", "qcow2" }, { "vhd", "vhd" },
-    { "qcow", "qcow" }, { "qed", "qed" }, { "empty", "empty" },
+    { "raw", "aio" },   { "qcow2", "qcow2" }, { "vhd", "vhd" },
+    { "qcow", "qcow" }, { "qed", "qed" },     { "empty", "empty" },
 };
 #define N_WORDS (sizeof(words) / sizeof(words[0]))
 
@@ -51,11 +51,16 @@ const char *hyp_format_of_params(const char *params)
 static const char *backend_word(libxl_disk_backend backend)
 {
     switch (backend) {
-    case LIBXL_DISK_BACKEND_PHY: return "phy";
-    case LIBXL_DISK_BACKEND_TAP: return "tap";
-    case LIBXL_DISK_BACKEND_QDISK: return "qdisk";
-    case LIBXL_DISK_BACKEND_STANDALONE: return "standalone";
-    default: return "unknown";
+    case LIBXL_DISK_BACKEND_PHY:
+        return "phy";
+    case LIBXL_DISK_BACKEND_TAP:
+        return "tap";
+    case LIBXL_DISK_BACKEND_QDISK:
+        return "qdisk";
+    case LIBXL_DISK_BACKEND_STANDALONE:
+        return "standalone";
+    default:
+        return "unknown";
     }
 }
 
@@ -169,8 +174,8 @@ static char *user_in(struct snap_hyp *h, uint32_t domid, const char *path,
     return who;
 }
 
-int hyp_image_user(struct snap_hyp *h, const char *path,
-                   uint32_t except_domid, char **who_r, struct snap_err *err)
+int hyp_image_user(struct snap_hyp *h, const char *path, uint32_t except_domid,
+                   char **who_r, struct snap_err *err)
 {
     libxl_dominfo *list = NULL;
     int rc, n = 0, i;

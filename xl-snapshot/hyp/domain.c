@@ -16,7 +16,7 @@
 #include "hyp/hyp.h"
 #include "lib/json.h"
 
-#define DOM0_MIN_KB (512u << 10)    /* what we would leave to dom0 */
+#define DOM0_MIN_KB (512u << 10) /* what we would leave to dom0 */
 
 static void uuid_text(const libxl_uuid *uuid, char text[37])
 {
@@ -29,7 +29,8 @@ static enum hyp_state state_of(const libxl_dominfo *info)
         return HYP_DYING;
     if (info->shutdown)
         return info->shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND
-                   ? HYP_SUSPENDED : HYP_SHUTDOWN;
+                   ? HYP_SUSPENDED
+                   : HYP_SHUTDOWN;
     return info->paused ? HYP_PAUSED : HYP_RUNNING;
 }
 
@@ -120,8 +121,7 @@ static int find_live(struct snap_hyp *h, struct snap_domain *d,
         d->why_no_live = snap_strdup(
             "this hypervisor was built without shadow paging, which a PV "
             "guest's live save needs (a PVH or HVM guest would not)");
-    } else if (d->type != SNAP_GUEST_PV && !phys.cap_hap &&
-               !phys.cap_shadow) {
+    } else if (d->type != SNAP_GUEST_PV && !phys.cap_hap && !phys.cap_shadow) {
         d->why_no_live = snap_strdup(
             "this hypervisor has neither hardware-assisted nor shadow "
             "paging, one of which a live save needs");
@@ -206,8 +206,8 @@ out:
     return rc;
 }
 
-int hyp_describe(struct snap_hyp *h, uint32_t domid,
-                 struct snap_domain *dom_r, struct snap_err *err)
+int hyp_describe(struct snap_hyp *h, uint32_t domid, struct snap_domain *dom_r,
+                 struct snap_err *err)
 {
     libxl_dominfo info;
     int rc, xl;
@@ -256,8 +256,7 @@ out:
     return rc;
 }
 
-int hyp_domid_of_uuid(struct snap_hyp *h, const char *uuid,
-                      uint32_t *domid_r)
+int hyp_domid_of_uuid(struct snap_hyp *h, const char *uuid, uint32_t *domid_r)
 {
     libxl_dominfo *list;
     int rc = SNAP_NOTFOUND, n = 0, i;
@@ -361,8 +360,7 @@ int hyp_free_mem(struct snap_hyp *h, uint64_t *kb_r, struct snap_err *err)
         goto out;
     }
     /* What dom0 would give up; see boot.c. */
-    if (hyp_autoballoon(h) &&
-        !libxl_get_memory_target(h->ctx, 0, &dom0_kb) &&
+    if (hyp_autoballoon(h) && !libxl_get_memory_target(h->ctx, 0, &dom0_kb) &&
         dom0_kb > DOM0_MIN_KB)
         free_kb += dom0_kb - DOM0_MIN_KB;
     *kb_r = free_kb;

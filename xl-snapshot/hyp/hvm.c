@@ -13,8 +13,8 @@
 
 #include "hyp/hyp.h"
 
-#include <xen/xen.h>
 #include <xen/hvm/params.h>
+#include <xen/xen.h>
 
 /* xenctrl.h: xc_interface_open(), xc_interface_close(), xc_hvm_param_get() */
 typedef void *xc_open_fn(xentoollog_logger *logger,

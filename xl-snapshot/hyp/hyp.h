@@ -27,10 +27,10 @@
 #define HYP_RUN_DIR  "/run/xen"
 #define HYP_LIB_DIR  "/var/lib/xen"
 #define HYP_LOG_DIR  "/var/log/xen"
-#define HYP_LOCK_XL  "/var/lock/xl"     /* tools/xl/xl.h: XL_LOCK_FILE */
+#define HYP_LOCK_XL  "/var/lock/xl" /* tools/xl/xl.h: XL_LOCK_FILE */
 #define HYP_DUMP_DIR "/var/lib/xen/dump"
 
-#define HYP_LINE_MAX 240                /* bytes kept of one libxl message */
+#define HYP_LINE_MAX 240 /* bytes kept of one libxl message */
 
 /* A logger of libxl's kind that keeps what went wrong.  xtl must be first:
  * libxl hands us back a pointer to it. */
@@ -38,7 +38,7 @@ struct hyp_logger {
     xentoollog_logger xtl;
     const struct snap_log *log;
     pthread_mutex_t lock;
-    char first[HYP_LINE_MAX];           /* error lines since hyp_enter() */
+    char first[HYP_LINE_MAX]; /* error lines since hyp_enter() */
     char last[HYP_LINE_MAX];
 };
 
@@ -48,8 +48,8 @@ struct snap_hyp {
     const struct snap_log *log;
     struct hyp_logger logger;
     int xen_major, xen_minor;
-    char *qemu_version;                 /* asked once */
-    int held_monitor;                   /* pidfd of the daemon that save()
+    char *qemu_version; /* asked once */
+    int held_monitor; /* pidfd of the daemon that save()
                                          * stopped; -1: none */
 };
 
@@ -105,16 +105,20 @@ int hyp_unpause(struct snap_hyp *h, const struct snap_domain *dom,
 /* What state the domain is in now.  SNAP_NOTFOUND if the number is free or
  * belongs to a domain of another uuid.  reason_r (may be NULL) is valid in
  * HYP_SHUTDOWN. */
-enum hyp_state { HYP_RUNNING, HYP_PAUSED, HYP_SUSPENDED, HYP_SHUTDOWN,
-                 HYP_DYING };
+enum hyp_state {
+    HYP_RUNNING,
+    HYP_PAUSED,
+    HYP_SUSPENDED,
+    HYP_SHUTDOWN,
+    HYP_DYING
+};
 int hyp_state(struct snap_hyp *h, const struct snap_domain *dom,
               enum hyp_state *state_r, struct snap_err *err);
 /* Number of the domain with this uuid, or SNAP_NOTFOUND (no message). */
-int hyp_domid_of_uuid(struct snap_hyp *h, const char *uuid,
-                      uint32_t *domid_r);
+int hyp_domid_of_uuid(struct snap_hyp *h, const char *uuid, uint32_t *domid_r);
 /* dom_r of a number that was just created or found. */
-int hyp_describe(struct snap_hyp *h, uint32_t domid,
-                 struct snap_domain *dom_r, struct snap_err *err);
+int hyp_describe(struct snap_hyp *h, uint32_t domid, struct snap_domain *dom_r,
+                 struct snap_err *err);
 
 /* --- hvm.c ------------------------------------------------------------- */
 
@@ -142,8 +146,8 @@ int hyp_pidfd_wait(int pidfd, int timeout_ms);
 
 int hyp_disks(struct snap_hyp *h, const struct snap_domain *dom,
               struct snap_vbd **vbds_r, size_t *n_r, struct snap_err *err);
-int hyp_image_user(struct snap_hyp *h, const char *path,
-                   uint32_t except_domid, char **who_r, struct snap_err *err);
+int hyp_image_user(struct snap_hyp *h, const char *path, uint32_t except_domid,
+                   char **who_r, struct snap_err *err);
 /* The word in front of a qdisk's params for a format of libxl's ("raw" is
  * "aio"), and back. */
 const char *hyp_params_word(const char *format);

@@ -86,11 +86,13 @@ static int missing(const char *dir, const char *version, struct snap_err *err)
     if (!version)
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "this machine does not run on Xen, and no module to "
-                         "read configuration files with is in %s", dir);
+                         "read configuration files with is in %s",
+                         dir);
     return snap_fail(err, SNAP_UNSUPPORTED,
                      "no module for Xen %s: %s/hyp-xen-%s.so is missing; to "
                      "build it, install libxen-dev of that version and run "
-                     "make and make install", version, dir, version);
+                     "make and make install",
+                     version, dir, version);
 }
 
 static int open_module(const char *path, const char *version,

@@ -8,7 +8,7 @@
 #include "hyp/plugin.h"
 
 #ifndef HYP_XEN_VERSION
-#define HYP_XEN_VERSION ""              /* load.c goes by the file's name */
+#define HYP_XEN_VERSION "" /* load.c goes by the file's name */
 #endif
 
 static const struct snap_hyp_ops ops = {

@@ -33,7 +33,7 @@
 struct monitor {
     struct snap_hyp *h;
     uint32_t domid;
-    libxl_domain_config cfg;        /* as last seen */
+    libxl_domain_config cfg; /* as last seen */
     libxl_evgen_domain_death *death;
     libxl_evgen_disk_eject **ejects;
     int n_ejects;
@@ -71,8 +71,8 @@ static void watch_end(struct monitor *m)
     m->ejects = NULL;
     m->n_ejects = 0;
     /* What had been seen of the old domain is not about the new one. */
-    while (!libxl_event_check(m->h->ctx, &event, LIBXL_EVENTMASK_ALL, NULL,
-                              NULL))
+    while (
+        !libxl_event_check(m->h->ctx, &event, LIBXL_EVENTMASK_ALL, NULL, NULL))
         libxl_event_free(m->h->ctx, event);
 }
 
@@ -135,12 +135,18 @@ static libxl_action_on_shutdown action_for(const struct monitor *m,
                                            libxl_shutdown_reason reason)
 {
     switch (reason) {
-    case LIBXL_SHUTDOWN_REASON_POWEROFF: return m->cfg.on_poweroff;
-    case LIBXL_SHUTDOWN_REASON_REBOOT: return m->cfg.on_reboot;
-    case LIBXL_SHUTDOWN_REASON_CRASH: return m->cfg.on_crash;
-    case LIBXL_SHUTDOWN_REASON_WATCHDOG: return m->cfg.on_watchdog;
-    case LIBXL_SHUTDOWN_REASON_SOFT_RESET: return m->cfg.on_soft_reset;
-    default: return LIBXL_ACTION_ON_SHUTDOWN_DESTROY;
+    case LIBXL_SHUTDOWN_REASON_POWEROFF:
+        return m->cfg.on_poweroff;
+    case LIBXL_SHUTDOWN_REASON_REBOOT:
+        return m->cfg.on_reboot;
+    case LIBXL_SHUTDOWN_REASON_CRASH:
+        return m->cfg.on_crash;
+    case LIBXL_SHUTDOWN_REASON_WATCHDOG:
+        return m->cfg.on_watchdog;
+    case LIBXL_SHUTDOWN_REASON_SOFT_RESET:
+        return m->cfg.on_soft_reset;
+    default:
+        return LIBXL_ACTION_ON_SHUTDOWN_DESTROY;
     }
 }
 
@@ -185,8 +191,8 @@ static int preserve(struct monitor *m)
     gmtime_r(&now, &tm);
     strftime(suffix, sizeof(suffix), "-%Y%m%dT%H%MZ", &tm);
     libxl_uuid_generate(&uuid);
-    say("Preserving domain %u %s with suffix%s", m->domid,
-        m->cfg.c_info.name, suffix);
+    say("Preserving domain %u %s with suffix%s", m->domid, m->cfg.c_info.name,
+        suffix);
     return libxl_domain_preserve(m->h->ctx, m->domid, &m->cfg.c_info, suffix,
                                  uuid);
 }
@@ -200,15 +206,13 @@ static enum next boot_again(struct monitor *m, bool soft)
     say("Done. Rebooting now");
     m->h->logger.first[0] = m->h->logger.last[0] = '\0';
     if (soft)
-        rc = libxl_domain_soft_reset(m->h->ctx, &m->cfg, m->domid, NULL,
-                                     NULL);
+        rc = libxl_domain_soft_reset(m->h->ctx, &m->cfg, m->domid, NULL, NULL);
     else
         rc = hyp_boot(m->h, &m->cfg, &m->domid, &err);
     if (!rc)
         rc = libxl_domain_unpause(m->h->ctx, m->domid, NULL);
     if (rc) {
-        say("cannot boot it again: %s", err.rc ? err.msg
-                                               : m->h->logger.first);
+        say("cannot boot it again: %s", err.rc ? err.msg : m->h->logger.first);
         return NEXT_EXIT;
     }
     return NEXT_WATCH_NEW;
@@ -230,8 +234,7 @@ static enum next watch_on(struct monitor *m)
     return NEXT_WATCH_ON;
 }
 
-static enum next has_shut_down(struct monitor *m,
-                               libxl_shutdown_reason reason)
+static enum next has_shut_down(struct monitor *m, libxl_shutdown_reason reason)
 {
     libxl_action_on_shutdown action;
 

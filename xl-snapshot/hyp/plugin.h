@@ -11,12 +11,12 @@
 #include "core/cfg.h"
 #include "core/hyp_ops.h"
 
-#define SNAP_HYP_ABI 1
+#define SNAP_HYP_ABI    1
 #define SNAP_HYP_SYMBOL "snap_hyp_module"
 
 struct snap_hyp_module {
-    int abi;                        /* SNAP_HYP_ABI */
-    const char *xen_version;        /* "4.17"; "" if built without saying */
+    int abi; /* SNAP_HYP_ABI */
+    const char *xen_version; /* "4.17"; "" if built without saying */
     const struct snap_hyp_ops *ops;
     snap_cfg_parse_fn *cfg_parse;
     /*

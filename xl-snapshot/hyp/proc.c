@@ -26,7 +26,7 @@
 #include "lib/file.h"
 
 #define LOG_PREFIX HYP_LOG_DIR "/xl-"
-#define LOG_TAIL 65536                  /* bytes read of a daemon's log */
+#define LOG_TAIL   65536 /* bytes read of a daemon's log */
 
 /* --- /proc ------------------------------------------------------------- */
 
@@ -108,8 +108,7 @@ static bool monitor_output(pid_t pid, char *log, size_t size)
         !proc_link(pid, "exe", exe, sizeof(exe)))
         return false;
     base = snap_basename(exe);
-    if (strcmp(base, "xl") && strcmp(base, "xl-snapshot") &&
-        !our_program(exe))
+    if (strcmp(base, "xl") && strcmp(base, "xl-snapshot") && !our_program(exe))
         return false;
     return (proc_link(pid, "fd/1", log, size) ||
             proc_link(pid, "fd/2", log, size)) &&

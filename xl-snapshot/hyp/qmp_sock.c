@@ -30,7 +30,8 @@ static int need_qemu(struct snap_hyp *h, const struct snap_domain *dom,
     if (dom->stubdom)
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "%s: its device model runs in a stub domain, out of "
-                         "reach", dom->name);
+                         "reach",
+                         dom->name);
     if (!dom->qemu_pid)
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "%s: no QEMU of this host serves its disks",
@@ -52,8 +53,7 @@ int hyp_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
     rc = need_qemu(h, dom, err);
     if (rc)
         goto out;
-    snprintf(path, sizeof(path), HYP_RUN_DIR "/qmp-libxenstat-%u",
-             dom->domid);
+    snprintf(path, sizeof(path), HYP_RUN_DIR "/qmp-libxenstat-%u", dom->domid);
     rc = snap_qmp_connect(path, GREETING_MS, h->log, q_r, &first);
     if (!rc)
         goto out;

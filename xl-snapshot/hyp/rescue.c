@@ -14,7 +14,7 @@
 
 #include "hyp/hyp.h"
 
-#define SETTLE_MS 3000      /* for a guest that was asked to suspend */
+#define SETTLE_MS 3000 /* for a guest that was asked to suspend */
 
 /*
  * The command may have died between asking the guest to suspend and the
@@ -58,7 +58,7 @@ int hyp_rescue(struct snap_hyp *h, const char *uuid, pid_t monitor_pid,
         goto out;
     rc = hyp_domid_of_uuid(h, uuid, &dom.domid);
     if (rc) {
-        rc = 0;                     /* gone: nothing to rescue */
+        rc = 0; /* gone: nothing to rescue */
         goto out;
     }
     dom.name = snap_strdup(uuid);

@@ -29,10 +29,10 @@
 #include "hyp/saveheader.h"
 #include "lib/file.h"
 
-#define PIPE_SIZE (1 << 20)
-#define STALL_MS (10 * 60 * 1000)   /* without a byte moved or xl's exit */
-#define SAID_MAX 16384              /* bytes looked at of xl's messages */
-#define SAID_LINES 3                /* of which this many are quoted */
+#define PIPE_SIZE  (1 << 20)
+#define STALL_MS   (10 * 60 * 1000) /* without a byte moved or xl's exit */
+#define SAID_MAX   16384 /* bytes looked at of xl's messages */
+#define SAID_LINES 3 /* of which this many are quoted */
 
 int hyp_image_check(struct snap_hyp *h, int fd, char **config_r,
                     struct snap_err *err)
@@ -70,10 +70,10 @@ out:
 /* --- the xl process ---------------------------------------------------- */
 
 struct xl {
-    pid_t pid;                      /* 0: not started or waited for */
+    pid_t pid; /* 0: not started or waited for */
     int pidfd;
-    int in;                         /* we write the stream here */
-    int said;                       /* its stdout and stderr */
+    int in; /* we write the stream here */
+    int said; /* its stdout and stderr */
 };
 
 /* Debian keeps each version's xl beside its libraries; what stands in /usr/
@@ -89,8 +89,11 @@ static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
 {
     char program[64];
     const char *const argv[] = {
-        xl_program(h, program, sizeof(program)), "restore", "-p",
-        "/dev/stdin", NULL,
+        xl_program(h, program, sizeof(program)),
+        "restore",
+        "-p",
+        "/dev/stdin",
+        NULL,
     };
     int rc, p[2] = { -1, -1 };
     sigset_t none;
@@ -100,7 +103,7 @@ static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
         rc = snap_fail_errno(err, SNAP_FAIL, errno, "cannot start xl");
         goto out;
     }
-    fcntl(p[1], F_SETPIPE_SZ, PIPE_SIZE);       /* only faster */
+    fcntl(p[1], F_SETPIPE_SZ, PIPE_SIZE); /* only faster */
     x->pid = fork();
     if (x->pid == 0) {
         sigemptyset(&none);
@@ -108,8 +111,7 @@ static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
         signal(SIGPIPE, SIG_DFL);
         signal(SIGINT, SIG_DFL);
         setpgid(0, 0);
-        if (dup2(p[0], 0) < 0 || dup2(x->said, 1) < 0 ||
-            dup2(x->said, 2) < 0)
+        if (dup2(p[0], 0) < 0 || dup2(x->said, 1) < 0 || dup2(x->said, 2) < 0)
             _exit(126);
         execvp(argv[0], (char *const *)argv);
         dprintf(2, "%s: %s\n", argv[0], strerror(errno));
@@ -192,7 +194,7 @@ static int feed(struct xl *x, int fd, const struct snap_buf *head,
     }
     if (n > 0 || errno == EAGAIN || errno == EINTR)
         return 1;
-    if (errno == EPIPE)             /* xl gave up; its exit says why */
+    if (errno == EPIPE) /* xl gave up; its exit says why */
         return 0;
     return snap_fail_errno(err, SNAP_IO, errno, "reading the memory image");
 }
@@ -302,8 +304,8 @@ int hyp_restore(struct snap_hyp *h, int fd, const char *config_json,
     rc = hyp_domid_of_uuid(h, uuid, &domid);
     if (rc) {
         said = last_words(x.said);
-        rc = snap_fail(err, SNAP_FAIL,
-                       "%s: xl restore made no domain: %s", name, said);
+        rc = snap_fail(err, SNAP_FAIL, "%s: xl restore made no domain: %s",
+                       name, said);
         goto out;
     }
     rc = hyp_describe(h, domid, dom_r, err);

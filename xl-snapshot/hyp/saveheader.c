@@ -23,8 +23,7 @@ static const char magic[] = "Xen saved domain, xl format\n \0 \r";
 #define MAGIC_LEN 32
 _Static_assert(sizeof(magic) == MAGIC_LEN + 1, "xl's magic is 32 bytes");
 
-void snap_saveheader_write(struct snap_buf *b, const char *json,
-                           bool poisoned)
+void snap_saveheader_write(struct snap_buf *b, const char *json, bool poisoned)
 {
     uint32_t len = strlen(json) + 1;
     uint32_t words[5] = {
@@ -106,7 +105,8 @@ int snap_saveheader_read(int fd, char **json_r, bool *poisoned_r,
     if (words[3] > SNAP_SAVEHEADER_MAX || words[3] < sizeof(len) + 1) {
         rc = snap_fail(err, SNAP_CORRUPT,
                        "the memory image says its configuration is %u bytes "
-                       "long", words[3]);
+                       "long",
+                       words[3]);
         goto out;
     }
 
@@ -116,8 +116,8 @@ int snap_saveheader_read(int fd, char **json_r, bool *poisoned_r,
     if (len != words[3] - sizeof(len)) {
         rc = snap_fail(err, SNAP_CORRUPT,
                        "the memory image's header contradicts itself: "
-                       "%u bytes of configuration, or %u", len,
-                       words[3] - (unsigned)sizeof(len));
+                       "%u bytes of configuration, or %u",
+                       len, words[3] - (unsigned)sizeof(len));
         goto out;
     }
     json = snap_zalloc(len + 1);

@@ -23,8 +23,8 @@
 #include "lib/mem.h"
 #include "lib/rc.h"
 
-#define SNAP_SAVEHEADER_SIZE 48         /* the fixed part */
-#define SNAP_SAVEHEADER_MAX (4u << 20)  /* bytes that may follow it */
+#define SNAP_SAVEHEADER_SIZE 48 /* the fixed part */
+#define SNAP_SAVEHEADER_MAX  (4u << 20) /* bytes that may follow it */
 
 /*
  * Append a whole header to b.  Poisoned, it carries a mandatory flag that no

@@ -27,7 +27,7 @@
 #include "lib/file.h"
 
 #define LOCK_MS 10000
-#define TRIES 50                    /* of a xenstore transaction */
+#define TRIES   50 /* of a xenstore transaction */
 
 /* --- libxl's stored configuration -------------------------------------- */
 
@@ -95,8 +95,8 @@ out:
 /* --- xenstore ---------------------------------------------------------- */
 
 struct nodes {
-    char *libxl, *backend;          /* the two "params" nodes of a disk */
-    char *params;                   /* and what belongs into them */
+    char *libxl, *backend; /* the two "params" nodes of a disk */
+    char *params; /* and what belongs into them */
 };
 
 static void nodes_dispose(struct nodes *nodes, size_t n)
@@ -187,8 +187,7 @@ static int write_nodes(struct snap_hyp *h, const struct snap_domain *dom,
 }
 
 int hyp_set_active(struct snap_hyp *h, const struct snap_domain *dom,
-                   const struct snap_active *a, size_t n,
-                   struct snap_err *err)
+                   const struct snap_active *a, size_t n, struct snap_err *err)
 {
     struct nodes *nodes = NULL;
     enum hyp_state state;

@@ -25,7 +25,7 @@ struct hyp_stopwatch {
     libxl_ctx *ctx;
     struct xs_handle *xsh;
     struct hyp_logger logger;
-    double stopped_ms;              /* written by the thread, read after it */
+    double stopped_ms; /* written by the thread, read after it */
 };
 
 static bool has_suspended(struct hyp_stopwatch *w)

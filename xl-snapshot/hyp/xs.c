@@ -14,7 +14,7 @@
 
 static char *vread(struct snap_hyp *h, const char *fmt, va_list ap)
 {
-    char path[512];             /* XENSTORE_ABS_PATH_MAX is 3072; ours fit */
+    char path[512]; /* XENSTORE_ABS_PATH_MAX is 3072; ours fit */
     unsigned int len;
     int n;
 

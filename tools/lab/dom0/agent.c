@@ -36,7 +36,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXEC_DIR "/lab/exec"
+#define EXEC_DIR       "/lab/exec"
 #define ARGV_MAX_BYTES (1 << 20)
 #define ARGV_MAX_WORDS 8192
 
@@ -158,7 +158,7 @@ static void exec_command(char **argv, int out, int err)
 static void run_command(const char *id)
 {
     char path[PATH_MAX], text[32];
-    int out[2], err[2], to[2], pidfd, st, more[2] = {1, 1};
+    int out[2], err[2], to[2], pidfd, st, more[2] = { 1, 1 };
     char **argv;
     pid_t pid;
 
@@ -192,9 +192,9 @@ static void run_command(const char *id)
 
     for (;;) {
         struct pollfd p[3] = {
-            {.fd = more[0] ? out[0] : -1, .events = POLLIN},
-            {.fd = more[1] ? err[0] : -1, .events = POLLIN},
-            {.fd = pidfd, .events = POLLIN},
+            { .fd = more[0] ? out[0] : -1, .events = POLLIN },
+            { .fd = more[1] ? err[0] : -1, .events = POLLIN },
+            { .fd = pidfd, .events = POLLIN },
         };
 
         if (poll(p, 3, -1) < 0 && errno != EINTR)
@@ -223,8 +223,8 @@ static void run_command(const char *id)
         _exit(1);
     while (more[0] || more[1]) {
         struct pollfd p[2] = {
-            {.fd = more[0] ? out[0] : -1, .events = POLLIN},
-            {.fd = more[1] ? err[0] : -1, .events = POLLIN},
+            { .fd = more[0] ? out[0] : -1, .events = POLLIN },
+            { .fd = more[1] ? err[0] : -1, .events = POLLIN },
         };
 
         if (poll(p, 2, -1) < 0 && errno != EINTR)
@@ -299,7 +299,7 @@ static void handle(char *line)
 
 int main(int argc, char **argv)
 {
-    struct sigaction sa = {.sa_handler = on_child};
+    struct sigaction sa = { .sa_handler = on_child };
     char line[256];
     size_t len = 0;
     int port;
@@ -316,7 +316,7 @@ int main(int argc, char **argv)
         return 1;
     }
     for (;;) {
-        struct pollfd p = {.fd = port, .events = POLLIN};
+        struct pollfd p = { .fd = port, .events = POLLIN };
         char c;
 
         if (poll(&p, 1, 1000) < 0 && errno != EINTR)

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POLL_US 4000
+#define POLL_US     4000
 #define SERIAL_TAIL 3000
 
 struct stream {
@@ -199,8 +199,8 @@ static int read_rc(void)
 
 static void tidy(void)
 {
-    static const char *const names[] = {"argv", "stdin", "out", "err", "pid",
-                                        "rc",   "ps"};
+    static const char *const names[] = { "argv", "stdin", "out", "err",
+                                         "pid",  "rc",    "ps" };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(in_dir(names[i]));
@@ -210,9 +210,9 @@ static void tidy(void)
 int main(int argc, char **argv)
 {
     const char *share = NULL, *fifo = NULL, *serial = NULL, *in = NULL;
-    struct stream out = {.name = "out", .from = -1, .to = 1};
-    struct stream err = {.name = "err", .from = -1, .to = 2};
-    struct sigaction sa = {.sa_handler = on_signal};
+    struct stream out = { .name = "out", .from = -1, .to = 1 };
+    struct stream err = { .name = "err", .from = -1, .to = 2 };
+    struct sigaction sa = { .sa_handler = on_signal };
     struct timespec t;
     double limit = 0, end = 0, killed = 0;
     int opt, rc, status, pid = 0;
@@ -221,14 +221,29 @@ int main(int argc, char **argv)
 
     while ((opt = getopt(argc, argv, "+s:f:p:l:t:i:S:")) != -1) {
         switch (opt) {
-        case 's': share = optarg; break;
-        case 'f': fifo = optarg; break;
-        case 'p': pid = atoi(optarg); break;
-        case 'l': serial = optarg; break;
-        case 't': limit = atof(optarg); break;
-        case 'i': in = optarg; break;
-        case 'S': step_file = optarg; break;
-        default: return 2;
+        case 's':
+            share = optarg;
+            break;
+        case 'f':
+            fifo = optarg;
+            break;
+        case 'p':
+            pid = atoi(optarg);
+            break;
+        case 'l':
+            serial = optarg;
+            break;
+        case 't':
+            limit = atof(optarg);
+            break;
+        case 'i':
+            in = optarg;
+            break;
+        case 'S':
+            step_file = optarg;
+            break;
+        default:
+            return 2;
         }
     }
     if (!share || !fifo || !serial || !pid || optind >= argc) {
