@@ -33,6 +33,7 @@ tier_packages() {
                 libclang-rt-14-dev clang-14 ;;
     lint)  echo clang-format-14 clang-tidy-14 cppcheck shellcheck perl ;;
     lab)   echo qemu-system-x86 qemu-utils debootstrap e2fsprogs cpio \
+                libxen-dev \
                 busybox-static socat gcc libc6-dev ;;
     *)     return 1 ;;
     esac

@@ -114,7 +114,7 @@ dom0 grep -e '^type' -e '^memory' -e target= demo.cfg
 dom0 xl create demo.cfg
 guest ready demo || exit 1
 dom0 xl list
-tell "Ten times a second the guest counts a tick in its memory and writes it to" \
+tell "Twice a second and more the guest counts a tick in its memory and writes it to" \
     "both disks.  It also gets 8 MB of data on each disk, and a pattern in memory:"
 ask fill 2015 8 >/dev/null
 ask mem fill 8 >/dev/null

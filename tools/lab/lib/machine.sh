@@ -18,6 +18,7 @@ machine_up() { # DISK MEM TIMEOUT
     mkdir -p "$share"/{boot,bin,exec,io} || exit 1
 
     cp "$LAB_TOP/dom0/init" "$LAB_PARTS/lab-agent" \
+        "$LAB_PARTS/guest-ask" \
         "$LAB_PARTS/guest-initrd" "$LAB_IMAGE/vmlinuz" "$share/boot/" &&
         cp "$LAB_TOP"/dom0/bin/* "$share/bin/" || exit 1
     # What "lab exec" needs later must not vanish with a newer build.
