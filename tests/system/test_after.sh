@@ -191,17 +191,12 @@ keep_path() {
 
 # A domain that nobody watches, before and after: that is said.
 no_daemon() {
-    local g=lone pid end
+    local g=lone
     wipe $g
     guest make $g --type pvh
-    xl create -e "$(guest cfg $g)" >/dev/null 2>&1 &
-    pid=$!
-    end=$((SECONDS + 30))
-    until xl domid $g >/dev/null 2>&1 || [ $SECONDS -ge $end ]; do
-        sleep 0.2
-    done
+    xl create -e "$(guest cfg $g)"
     guest ready $g
-    kill -9 $pid
+    ! monitor_of $g >/dev/null || fail "there is a daemon"
     snapshot $g -n n1
     has "$(report '.notes | join("\n")')" 'no xl daemon'
     one_instant $g

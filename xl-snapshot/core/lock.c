@@ -61,29 +61,34 @@ static unsigned long long start_time(long pid)
  * name a living process. */
 static char *owner(int fd)
 {
-    char buf[TEXT_MAX + 1], bootid[64], *boot = NULL, *command = NULL, *who;
+    char buf[TEXT_MAX + 1], bootid[64], *boot = NULL, *command, *who, *p;
     unsigned long long start;
-    int at = 0;
+    size_t len;
     ssize_t n;
     long pid;
 
     n = pread(fd, buf, TEXT_MAX, 0);
     buf[n > 0 ? n : 0] = '\0';
-    if (!strchr(buf, '\n') ||
-        sscanf(buf, "%ld %63s %llu %n", &pid, bootid, &start, &at) != 3 ||
-        !at || pid <= 0)
+    pid = strtol(buf, &p, 10);
+    len = *p == ' ' ? strcspn(p + 1, " ") : 0;
+    if (!strchr(buf, '\n') || pid <= 0 || !len || len >= sizeof(bootid))
+        return snap_strdup("another command");
+    memcpy(bootid, p + 1, len);
+    bootid[len] = '\0';
+    start = strtoull(p + 1 + len, &p, 10);
+    if (*p++ != ' ')
         return snap_strdup("another command");
     boot = snap_boot_id();
     if (!snap_streq(boot, bootid) || !start || start_time(pid) != start) {
         who = snap_strdup("another command");
         goto out;
     }
-    command = snap_excerpt(buf + at, strcspn(buf + at, "\n"), COMMAND_MAX);
+    command = snap_excerpt(p, strcspn(p, "\n"), COMMAND_MAX);
     who = snap_printf("%s (pid %ld)", command, pid);
+    free(command);
 
 out:
     free(boot);
-    free(command);
     return who;
 }
 

@@ -455,7 +455,7 @@ out:
 
 static int read_format(const struct snap_json *j, struct snap_err *err)
 {
-    uint64_t format;
+    uint64_t format = 0;
     int rc;
 
     if (snap_json_type(j) != SNAP_JSON_OBJECT)
@@ -475,7 +475,7 @@ static int read_rest(const struct snap_json *j, struct snap_record *r,
                      struct snap_err *err)
 {
     const struct snap_json *v;
-    uint64_t created;
+    uint64_t created = 0;
     int rc;
 
     rc = get_str(j, "id", false, &r->id, err);

@@ -367,7 +367,7 @@ static int each_name(const char *path,
     }
     if (e == ENOENT)
         return 0;
-    if (e)
+    if (!d)
         return snap_fail_errno(err, SNAP_IO, e, "cannot list %s", path);
     for (;;) {
         errno = snap_fault("file", "read folder");

@@ -177,7 +177,6 @@ static int write_nodes(struct snap_hyp *h, const struct snap_domain *dom,
         }
         if (xs_transaction_end(h->xsh, t, false))
             return 0;
-        ok = false;
         if (errno != EAGAIN)
             break;
     }
