@@ -24,10 +24,12 @@ remember() { # NAME
 
 # Other data on both disks, then junk over it; another pattern in memory.
 ruin() { # NAME
+    local was
+    was=$(sums_of "$1")
     ask "$1" mem fill 2 >/dev/null
     ask "$1" fill 99 3 >/dev/null
     ask "$1" damage >/dev/null
-    [ "$(sums_of "$1")" != "$SUMS" ] || fail "the guest did not change"
+    [ "$(sums_of "$1")" != "$was" ] || fail "the guest did not change"
 }
 
 # All that was remembered is there: the disks' data, the memory's pattern,

@@ -247,16 +247,20 @@ static void revert(struct fixture *f, struct disk *d, struct snap_part *p,
                    bool drop)
 {
     struct snap_disk_ctx c;
+    char *file;
 
     begin_op(f);
     context(f, &c);
     DO(verify);
     assert_non_null(p->leaf_path);
     DO(revert_prepare);
-    /* A path that was kept is the user's, not a leaf of ours. */
+    /* A path that was kept is a link to a leaf of ours; the disk's first
+     * image is the user's. */
+    file = realpath(d->path, NULL);
     if (drop && p->type == SNAP_DISK_EXTERNAL &&
-        !snap_has_suffix(d->path, f->v->file))
-        snap_set(&p->drop_path, d->path);
+        !snap_has_suffix(file ? file : d->path, f->v->file))
+        snap_set(&p->drop_path, file ? file : d->path);
+    free(file);
     stop(f);
     context(f, &c);
     DO(revert_switch);

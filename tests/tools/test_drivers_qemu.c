@@ -24,6 +24,7 @@
 #include "disk/drivers.h"
 #include "disk/in_use.h"
 #include "disk/overlay_files.h"
+#include "disk/overlay_link.h"
 #include "disk/qcow2_tag.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -544,6 +545,85 @@ static void a_link_of_the_users(void **state)
     free(real);
 }
 
+static void link_is(const char *path, const char *want)
+{
+    char link[256] = "";
+
+    assert_true(readlink(path, link, sizeof(link) - 1) > 0);
+    assert_string_equal(link, snap_basename(want));
+}
+
+/* After a revert the path that was kept names the new leaf; an undo, at any
+ * moment, puts the old link back. */
+static void a_revert_keeps_the_path(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p;
+    char *path = image(f, "a.qcow2", "qcow2"), *old, *waiting;
+    unsigned char one[1] = { 1 }, two[1] = { 2 };
+    struct stat st;
+    int round;
+
+    real_image_write(path, "qcow2", 0, 1);
+    start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    p.keep_path = true;
+    take(f, &p);
+    real_qemu_write(f->q, "xvda", 0, 2);
+    old = snap_strdup(snap_overlay_file(&p));
+    stop(f);
+
+    f->c.op_id = "op2";
+    waiting = snap_printf("%s.xlsnap-op2-old", path);
+    for (round = 0; round < 4; round++) {
+        DO(verify, &p);
+        assert_string_equal(p.leaf_path, path);
+        DO(revert_prepare, &p);
+        link_is(path, old);
+        if (round == 1) /* died before the new link was there */
+            assert_int_equal(symlink(snap_basename(old), waiting), 0);
+        if (round > 1)
+            DO(revert_switch, &p);
+        if (round < 3) {
+            DO(revert_undo, &p);
+            link_is(path, old);
+            DO(revert_undo, &p);
+            assert_true(real_image_has(path, "qcow2", two, 1));
+            assert_int_equal(lstat(waiting, &st), -1);
+            assert_int_equal(lstat(snap_overlay_leaf(&p), &st), -1);
+        }
+    }
+    assert_int_equal(lstat(waiting, &st), 0);
+    snap_set(&p.drop_path, old);
+    DO(revert_finish, &p);
+    DO(revert_finish, &p);
+    assert_int_equal(lstat(waiting, &st), -1);
+    assert_int_equal(lstat(old, &st), -1);
+    link_is(path, snap_overlay_leaf(&p));
+    assert_true(real_image_has(path, "qcow2", one, 1));
+
+    /* The user removed the link: the path comes back, and goes with undo. */
+    assert_int_equal(unlink(path), 0);
+    f->c.op_id = "op3";
+    snap_set(&p.drop_path, NULL);
+    DO(verify, &p);
+    DO(revert_prepare, &p);
+    DO(revert_switch, &p);
+    link_is(path, snap_overlay_leaf(&p));
+    DO(revert_undo, &p);
+    assert_int_equal(lstat(path, &st), -1);
+
+    /* And put a file of his own there: that is not ours to replace. */
+    free(image(f, "a.qcow2", "qcow2"));
+    DO(verify, &p);
+    assert_string_not_equal(p.leaf_path, path);
+    snap_part_dispose(&p);
+    free(waiting);
+    free(path);
+    free(old);
+}
+
 /* Died between the transaction and the link: finish() makes it. */
 static void recover_makes_the_link(void **state)
 {
@@ -985,6 +1065,7 @@ int main(void)
         T(a_target_of_the_users),
         T(depth_is_warned_of_and_bounded),
         T(a_link_of_the_users),
+        T(a_revert_keeps_the_path),
         T(recover_makes_the_link),
         T(no_device_is_refused),
         T(another_format_is_refused),

@@ -272,23 +272,29 @@ static void plan_drop(struct snap_revert_plan *p, struct snap_part *part,
                       bool damaged)
 {
     const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
+    char *file = NULL;
 
     snap_free(&part->drop_path);
     if (!leaf || !leaf->made || part->type != SNAP_DISK_EXTERNAL)
         return;
-    if (snap_streq(leaf->path, part->frozen_path) ||
-        snap_streq(leaf->path, part->leaf_path) ||
-        snap_records_need(p->all, p->n_all, leaf->path))
-        return;
+    /* With --keep-path it is a link to what we made. */
+    file = realpath(leaf->path, NULL);
+    if (!file || snap_streq(file, part->frozen_path) ||
+        snap_streq(file, part->leaf_path) ||
+        snap_records_need(p->all, p->n_all, file))
+        goto out;
     if (damaged) {
         snap_note_add(&p->notes, &p->n_notes,
                       "%s: the image of before, %s, "
                       "is kept, since a record that cannot be read may need "
                       "it",
-                      part->vdev, leaf->path);
-        return;
+                      part->vdev, file);
+        goto out;
     }
-    snap_set(&part->drop_path, leaf->path);
+    snap_set(&part->drop_path, file);
+
+out:
+    free(file);
 }
 
 static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,

@@ -29,6 +29,7 @@
 #include "disk/in_use.h"
 #include "disk/overlay.h"
 #include "disk/overlay_files.h"
+#include "disk/overlay_link.h"
 #include "disk/qemu_img.h"
 #include "disk/qemu_node.h"
 #include "disk/qemu_take.h"

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "disk/in_use.h"
+#include "disk/overlay_link.h"
 #include "disk/qcow2_header.h"
 #include "disk/qemu_img.h"
 #include "lib/fault.h"
@@ -49,11 +50,6 @@ const char *snap_overlay_base(const struct snap_part *p)
     const char *s = snap_json_get_str(p->data, "base");
 
     return s ? s : p->frozen_path;
-}
-
-static bool keeps_path(const struct snap_part *p)
-{
-    return snap_json_get_bool(p->data, "keep_path", false);
 }
 
 char *snap_overlay_stem(const char *path)
@@ -111,33 +107,18 @@ out:
     return rc;
 }
 
-static char *temp_name(const struct snap_disk_ctx *c, const char *path)
+char *snap_overlay_temp(const struct snap_disk_ctx *c, const char *path)
 {
     return snap_printf("%s.xlsnap-%s", path, c->op_id);
 }
 
-static int sync_folder_of(const char *path, struct snap_err *err)
+int snap_overlay_sync_folder(const char *path, struct snap_err *err)
 {
     char *dir = snap_dirname(path);
     int rc = snap_dir_sync(dir, err);
 
     free(dir);
     return rc;
-}
-
-/* 0, or the errno of a call that a test makes fail, or of the call. */
-static int do_link(const char *from, const char *to)
-{
-    int e = snap_fault("file", "link");
-
-    return e ? e : link(from, to) ? errno : 0;
-}
-
-static int do_symlink(const char *content, const char *at)
-{
-    int e = snap_fault("file", "symlink");
-
-    return e ? e : symlink(content, at) ? errno : 0;
 }
 
 /* Rename that never replaces. */
@@ -201,7 +182,7 @@ int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
 {
     int rc, fd = -1, e;
     bool made = false;
-    char *tmp = temp_name(c, path);
+    char *tmp = snap_overlay_temp(c, path);
 
     rc = snap_file_create(tmp, 0600, &fd, err);
     if (rc)
@@ -226,7 +207,7 @@ int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
         goto out;
     }
     made = false;
-    rc = sync_folder_of(path, err);
+    rc = snap_overlay_sync_folder(path, err);
     if (rc)
         goto out;
     rc = 0;
@@ -243,7 +224,7 @@ out:
 int snap_overlay_make_undo(struct snap_disk_ctx *c, const char *path,
                            struct snap_err *err)
 {
-    char *tmp = temp_name(c, path);
+    char *tmp = snap_overlay_temp(c, path);
     int rc = snap_file_remove(tmp, err);
 
     free(tmp);
@@ -344,115 +325,6 @@ int snap_overlay_taken(struct snap_disk_ctx *c, struct snap_part *p,
         return rc;
     remember_base(p);
     return snap_overlay_link_active(c, p, err);
-}
-
-/* ---- keep_path ---- */
-
-int snap_overlay_link_base(const struct snap_part *p, struct snap_err *err)
-{
-    const char *base = snap_overlay_base(p);
-    int e;
-
-    if (!keeps_path(p) || !snap_json_get_bool(p->data, "link_base", false) ||
-        snap_same_file(p->path, base))
-        return 0;
-    e = do_link(p->path, base);
-    if (e == EPERM || e == EOPNOTSUPP || e == ENOSYS)
-        return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: the file system has no hard links, so the path "
-                         "cannot be kept; use target= without --keep-path",
-                         p->path);
-    if (e)
-        return snap_fail_errno(err, e == EEXIST ? SNAP_EXISTS : SNAP_IO, e,
-                               "naming %s also %s", p->path, base);
-    return sync_folder_of(base, err);
-}
-
-/* Let the path name what tmp is, at once. */
-static int replace_path(const char *tmp, const char *path,
-                        struct snap_err *err)
-{
-    int rc = snap_file_rename(tmp, path, err);
-
-    if (rc)
-        unlink(tmp);
-    return rc;
-}
-
-int snap_overlay_link_active(struct snap_disk_ctx *c,
-                             const struct snap_part *p, struct snap_err *err)
-{
-    int rc, e;
-    const char *file = snap_overlay_file(p);
-    char *tmp = NULL, *dir = NULL, *dir2 = NULL;
-
-    if (!keeps_path(p) || snap_same_file(p->path, file))
-        return 0;
-    if (!snap_same_file(p->path, snap_overlay_base(p)))
-        return snap_fail(err, SNAP_REFUSED,
-                         "%s is another image now; it was left alone, and "
-                         "does not name the active image %s",
-                         p->path, file);
-    tmp = temp_name(c, p->path);
-    dir = snap_dirname(p->path);
-    dir2 = snap_dirname(file);
-    unlink(tmp);
-    e = do_symlink(strcmp(dir, dir2) ? file : snap_basename(file), tmp);
-    if (e) {
-        rc = snap_fail_errno(err, SNAP_IO, e, "%s", tmp);
-        goto out;
-    }
-    rc = replace_path(tmp, p->path, err);
-    if (rc)
-        goto out;
-    rc = 0;
-
-out:
-    free(dir2);
-    free(dir);
-    free(tmp);
-    return rc;
-}
-
-int snap_overlay_unlink_active(struct snap_disk_ctx *c,
-                               const struct snap_part *p, struct snap_err *err)
-{
-    int rc, e;
-    struct stat st;
-    const char *old = snap_json_get_str(p->data, "old_link");
-    const char *base = snap_overlay_base(p);
-    char *tmp = NULL;
-
-    if (!keeps_path(p) || lstat(p->path, &st) || !S_ISLNK(st.st_mode) ||
-        !snap_same_file(p->path, snap_overlay_file(p)))
-        return 0;
-    tmp = temp_name(c, p->path);
-    unlink(tmp);
-    e = old ? do_symlink(old, tmp) : do_link(base, tmp);
-    if (e) {
-        rc = snap_fail_errno(err, SNAP_IO, e, "%s", tmp);
-        goto out;
-    }
-    rc = replace_path(tmp, p->path, err);
-    if (rc)
-        goto out;
-    rc = 0;
-
-out:
-    free(tmp);
-    return rc;
-}
-
-int snap_overlay_unlink_base(const struct snap_part *p, struct snap_err *err)
-{
-    struct stat a, b;
-    const char *base = snap_overlay_base(p);
-
-    if (!keeps_path(p) || !snap_json_get_bool(p->data, "link_base", false) ||
-        lstat(p->path, &a) || lstat(base, &b) || !S_ISREG(a.st_mode) ||
-        a.st_dev != b.st_dev || a.st_ino != b.st_ino || !strcmp(p->path, base))
-        return 0;
-    return snap_file_remove(base, err);
 }
 
 /* ---- protection ---- */

@@ -2,14 +2,6 @@
 /*
  * The files of an external snapshot: names, making and removing them, and
  * what p->data of the overlay driver holds.
- *
- * The rule behind all of it: every image has one name for life.  QEMU opens
- * an image again by the name it was given (a base when it becomes read-only,
- * an overlay when the next one goes on top), so a file that is renamed, or
- * another file under its name, makes QEMU go on with the wrong one.  Hence
- * --keep-path never renames: the old path becomes a symbolic link to the
- * active image, and the base, if it was that path, gets a second, hard name
- * before.
  */
 #ifndef SNAP_DISK_OVERLAY_FILES_H
 #define SNAP_DISK_OVERLAY_FILES_H
@@ -28,6 +20,10 @@ char *snap_overlay_stem(const char *path);
  * SNAP_REFUSED if that is too long. */
 int snap_overlay_name(const struct snap_part *p, const char *beside,
                       const char *suffix, char **path_r, struct snap_err *err);
+
+/* The name under which this run makes what is to be path; caller frees. */
+char *snap_overlay_temp(const struct snap_disk_ctx *c, const char *path);
+int snap_overlay_sync_folder(const char *path, struct snap_err *err);
 
 /* A whole, empty, durable overlay at path, which must not exist; owner like
  * the base's, mode 0600, marked as new. */
@@ -52,20 +48,6 @@ char *snap_overlay_child(const char *path);
  * the old path name it if that was asked for.  Idempotent. */
 int snap_overlay_taken(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err);
-/*
- * keep_path, forth and back; each is idempotent and does nothing without
- * keep_path.  link_base: the base gets its other name.  link_active: the path
- * names the overlay.  unlink_active: the path names the base.  unlink_base:
- * the other name goes, if the path names the base.
- */
-int snap_overlay_link_base(const struct snap_part *p, struct snap_err *err);
-int snap_overlay_link_active(struct snap_disk_ctx *c,
-                             const struct snap_part *p, struct snap_err *err);
-int snap_overlay_unlink_active(struct snap_disk_ctx *c,
-                               const struct snap_part *p,
-                               struct snap_err *err);
-int snap_overlay_unlink_base(const struct snap_part *p, struct snap_err *err);
-
 /* The immutable attribute: what keeps root's QEMU from writing. */
 int snap_image_protect(const char *path, struct snap_err *err);
 int snap_image_unprotect(const char *path, struct snap_err *err);

@@ -14,6 +14,7 @@
 #include "disk/in_use.h"
 #include "disk/overlay.h"
 #include "disk/overlay_files.h"
+#include "disk/overlay_link.h"
 #include "disk/qcow2_header.h"
 #include "disk/qemu_img.h"
 #include "disk/vhd_footer.h"
@@ -159,6 +160,10 @@ static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
     rc = snap_overlay_name(p, beside, suffix, &p->leaf_path, err);
     if (!rc)
         snap_set(&p->leaf_format, "qcow2");
+    if (!rc && snap_overlay_can_keep(p)) {
+        snap_json_set_str(p->data, "leaf_file", p->leaf_path);
+        snap_set(&p->leaf_path, p->path);
+    }
     free(suffix);
     free(dir);
     return rc;
@@ -216,14 +221,14 @@ int snap_overlay_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
         if (rc)
             return rc;
     }
-    rc = snap_overlay_check_space(c, p, p->leaf_path, err);
+    rc = snap_overlay_check_space(c, p, snap_overlay_leaf(p), err);
     if (rc)
         return rc;
     if (strlen(p->frozen_path) > SNAP_QCOW2_BACKING_MAX)
         return snap_fail(err, SNAP_REFUSED,
                          "%s is too long for the header of an overlay",
                          p->frozen_path);
-    return snap_overlay_make(c, p->leaf_path, p->frozen_path,
+    return snap_overlay_make(c, snap_overlay_leaf(p), p->frozen_path,
                              snap_qemu_format(p->frozen_format), p->size, err);
 }
 
@@ -233,17 +238,19 @@ int snap_overlay_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
     int rc;
     bool ours, written;
 
-    rc = snap_overlay_is_over(p->leaf_path, p->frozen_path, &ours, &written,
-                              err);
+    const char *leaf = snap_overlay_leaf(p);
+
+    rc = snap_overlay_is_over(leaf, p->frozen_path, &ours, &written, err);
     if (rc)
         return rc;
     if (!ours || written)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is not the empty overlay that was made",
-                         p->leaf_path);
-    rc = snap_image_check_unused(c, p->leaf_path, err);
+                         "%s is not the empty overlay that was made", leaf);
+    rc = snap_image_check_unused(c, leaf, err);
     if (!rc)
         rc = snap_image_check_unused(c, p->frozen_path, err);
+    if (!rc)
+        rc = snap_overlay_link_leaf(c, p, err);
     if (rc)
         return rc;
     p->switched = true;
@@ -302,7 +309,11 @@ out:
 int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
                                struct snap_err *err)
 {
-    if (!p->drop_path || snap_streq(p->drop_path, p->leaf_path) ||
+    int rc = snap_overlay_forget_link(c, p, err);
+
+    if (rc)
+        return rc;
+    if (!p->drop_path || snap_streq(p->drop_path, snap_overlay_leaf(p)) ||
         snap_streq(p->drop_path, p->frozen_path))
         return 0;
     return drop_file(c, p->drop_path, true, err);
@@ -313,6 +324,7 @@ int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc;
     bool ours, written;
+    const char *leaf;
     struct snap_err why = SNAP_ERR_INIT;
 
     if (!p->leaf_path) {
@@ -320,18 +332,21 @@ int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
         if (rc)
             return rc;
     }
-    rc = snap_overlay_is_over(p->leaf_path, p->frozen_path, &ours, &written,
-                              &why);
+    rc = snap_overlay_unlink_leaf(c, p, err);
+    if (rc)
+        return rc;
+    leaf = snap_overlay_leaf(p);
+    rc = snap_overlay_is_over(leaf, p->frozen_path, &ours, &written, &why);
     if (rc && rc != SNAP_NOTFOUND)
         return snap_fail(err, rc, "%s", why.msg);
     if (!rc && ours) {
-        rc = snap_image_check_unused(c, p->leaf_path, err);
+        rc = snap_image_check_unused(c, leaf, err);
         if (!rc)
-            rc = snap_file_remove(p->leaf_path, err);
+            rc = snap_file_remove(leaf, err);
         if (rc)
             return rc;
     }
-    rc = snap_overlay_make_undo(c, p->leaf_path, err);
+    rc = snap_overlay_make_undo(c, leaf, err);
     if (rc)
         return rc;
     p->switched = false;
