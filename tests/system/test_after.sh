@@ -132,6 +132,10 @@ save_restore() {
     guest ready $g
     one_instant $g "boot=$boot"
     eq "images" "$images" "$(images_of $g)"
+    # control/feature-suspend is gone now, and yet it can be suspended.
+    snapshot $g -n restored --type external
+    one_instant $g "boot=$boot"
+    monitor_of $g >/dev/null || fail "the daemon is gone"
 }
 
 # The user's old xl.cfg, as root: it must not be able to write to the bases.
@@ -214,7 +218,7 @@ t "the daemon of before acts on a reboot in the guest" inside
 t "xl block-list and xl block-detach" detach
 t "a second snapshot, of the new images" second
 t "xl reboot" xl_reboot
-t "xl save and xl restore" save_restore
+t "xl save and xl restore, and a snapshot of what was restored" save_restore
 t "xl create of the old xl.cfg cannot write to the frozen images" old_cfg
 t "reverts to both afterwards; reboot and poweroff are acted on" revert_after
 wipe $g

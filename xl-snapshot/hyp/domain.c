@@ -13,6 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <xen/io/xenbus.h>
+
 #include "hyp/hyp.h"
 #include "lib/json.h"
 
@@ -62,6 +64,46 @@ out:
 
 /* --- can it be suspended? ---------------------------------------------- */
 
+/* A frontend of the guest is connected: its kernel is up. */
+static bool has_frontend(struct snap_hyp *h, uint32_t domid)
+{
+    static const char *const kinds[] = { "vbd", "vif" };
+    char path[64], **ids;
+    bool yes = false;
+    size_t k;
+    unsigned int n, i;
+
+    for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]) && !yes; k++) {
+        snprintf(path, sizeof(path), "/local/domain/%u/device/%s", domid,
+                 kinds[k]);
+        n = 0;
+        ids = xs_directory(h->xsh, XBT_NULL, path, &n);
+        for (i = 0; ids && i < n && !yes; i++)
+            yes = hyp_xs_long(h, 0, "%s/%.64s/state", path, ids[i]) ==
+                  XenbusStateConnected;
+        free(ids);
+    }
+    return yes;
+}
+
+/*
+ * Linux, drivers/xen/manage.c: setup_shutdown_event() writes feature-poweroff
+ * when its xenbus works, and feature-suspend if it was built with support for
+ * hibernation; Windows' drivers likewise.  Once, at boot: a domain that was
+ * restored has neither (libxl_create.c makes them anew, empty), and can be
+ * suspended again, for it was before.
+ */
+static bool offers_suspend(struct snap_hyp *h, uint32_t domid)
+{
+    if (hyp_xs_long(h, 0, "/local/domain/%u/control/feature-suspend", domid) ==
+        1)
+        return true;
+    if (hyp_xs_long(h, 0, "/local/domain/%u/control/feature-poweroff",
+                    domid) == 1)
+        return false;
+    return has_frontend(h, domid);
+}
+
 static int find_suspend(struct snap_hyp *h, struct snap_domain *d,
                         struct snap_err *err)
 {
@@ -85,10 +127,7 @@ static int find_suspend(struct snap_hyp *h, struct snap_domain *d,
         d->why_no_suspend = snap_strdup("it is not running");
     else if (!answer)
         d->can_suspend = true;
-    /* Linux, drivers/xen/manage.c: written once its xenbus works and only
-     * with support for hibernation compiled in; Windows' drivers likewise. */
-    else if (hyp_xs_long(h, 0, "/local/domain/%u/control/feature-suspend",
-                         d->domid) != 1)
+    else if (!offers_suspend(h, d->domid))
         d->why_no_suspend = snap_strdup(
             "its kernel does not offer to be suspended (no "
             "control/feature-suspend in xenstore): it is still booting, or "
