@@ -1,6 +1,5 @@
-#!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 1500
+# shellcheck shell=bash
 #
 # Create, change everything, revert: memory and both disks must be back at one
 # instant, for each type of guest and each kind of snapshot.
@@ -9,7 +8,7 @@
 # without options; the raw disk has a qcow2 overlay from then on, and the next
 # snapshot can be internal on both.
 #
-#   test_create_revert.sh [pv|pvh|hvm]...
+# test_pv.sh, test_pvh.sh and test_hvm.sh call all_of().
 
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -176,7 +175,7 @@ ends_well() { # NAME
     ls -la "$(guest dir "$1")"
 }
 
-one_type() { # TYPE
+all_of() { # TYPE
     local type=$1 g=cr-$1
     t "$type: guest starts" fresh "$g" "$type"
     passed || return
@@ -201,11 +200,5 @@ one_type() { # TYPE
     t "$type: --paused on create and on revert" paused "$g"
     t "$type: --no-metadata --output, revert --config alone" file_alone "$g"
     t "$type: poweroff is acted on, all images clean" ends_well "$g"
+    wipe "$g"
 }
-
-[ $# -gt 0 ] || set -- pv pvh hvm
-for type; do
-    one_type "$type"
-    wipe "cr-$type"
-done
-verdict

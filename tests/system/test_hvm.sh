@@ -1,0 +1,11 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# limit: 2000
+#
+# Create and revert, for a HVM guest.
+
+# shellcheck source=tests/system/create_revert.sh
+. "$(dirname "$0")/create_revert.sh"
+
+all_of hvm
+verdict
