@@ -240,10 +240,12 @@ cmd_run() {
     left=$((end - SECONDS))
     [ $left -gt 0 ] || left=1
     # Not straight from the share: programs that map files want a real disk.
+    # In the background, because a signal must not have to wait for it.
     # shellcheck disable=SC2016 # expanded in dom0
     machine_exec -t $left -S "$LAB_RUN/step" -- sh -c '
         rm -rf /root/lab-script && cp -a /lab/script /root/lab-script &&
-        cd /root/lab-script && exec "./$@"' run "$base" "${rest[@]:1}"
+        cd /root/lab-script && exec "./$@"' run "$base" "${rest[@]:1}" &
+    wait $!
     status=$?
     [ $status -ne 124 ] ||
         warn "timeout of $opt_timeout s; last step: $(cat "$LAB_RUN/step" \
