@@ -177,7 +177,7 @@ ends_well() { # NAME
 
 all_of() { # TYPE
     local type=$1 g=cr-$1
-    t "$type: guest starts" fresh "$g" "$type"
+    t "$type: guest starts" -s 700 fresh "$g" "$type"
     passed || return
     t "$type: mixed: create, ruin, revert: one instant" \
         story "$g" mixed1 "internal external" 11
