@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# limit: 300
+#
+# The lab itself, seen from outside: what is put in comes out again, a run that
+# hangs is ended and says where, and nothing stays behind.
+
+# The checks are called by name:
+# shellcheck disable=SC2317
+set -u
+cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
+name=lab-$$
+tmp=$(mktemp -d)
+bad=0
+trap 'tools/lab/lab kill --name "$name" >/dev/null 2>&1; rm -rf "$tmp"' EXIT
+trap 'exit 143' INT TERM HUP
+
+check() { # WHAT COMMAND...
+    local what=$1
+    shift
+    if "$@" >"$tmp/out" 2>&1; then
+        echo "ok - $what"
+    else
+        echo "not ok - $what"
+        sed 's/^/# /' "$tmp/out"
+        bad=1
+    fi
+}
+
+lab() {
+    local command=$1
+    shift
+    tools/lab/lab "$command" --name "$name" "$@"
+}
+
+status_of() { # EXPECTED COMMAND...
+    local want=$1 status=0
+    shift
+    "$@" || status=$?
+    [ "$status" -eq "$want" ] || { echo "status $status, not $want"; return 1; }
+}
+
+there_and_back() {
+    printf 'a\0b\n' >"$tmp/in"
+    lab put "$tmp/in" /root/in && lab exec -- cp /root/in /root/out &&
+        lab get /root/out "$tmp/back" && cmp "$tmp/in" "$tmp/back"
+}
+
+output_and_errors() {
+    [ "$(lab exec -- sh -c 'echo out; echo err >&2; exit 3' 2>"$tmp/err"
+        echo $?)" = "out
+3" ] && grep -qx err "$tmp/err"
+}
+
+says_where() {
+    status_of 124 tools/lab/lab run --name "$name-h" --no-install --timeout 60 \
+        tests/system/scripts/hang.sh >"$tmp/hang" 2>&1
+    cat "$tmp/hang"
+    grep -q 'last step: about to hang' "$tmp/hang" &&
+        grep -qx 'some output' "$tmp/hang" &&
+        ! tools/lab/lab status | grep "^$name-h: running"
+}
+
+check "a lab starts" lab up
+check "files go in and come out" there_and_back
+check "output, errors and status come back" output_and_errors
+check "a command that takes too long is ended" \
+    status_of 124 lab exec --timeout 3 -- sleep 1000
+check "and the lab still answers" lab exec -- true
+check "Xen is there" lab exec -- xl info
+check "cutting the power" lab kill
+check "a command is told that the machine is gone" status_of 1 lab exec -- true
+check "a script that hangs is ended, and says where" says_where
+exit $bad
