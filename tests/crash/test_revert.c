@@ -25,12 +25,16 @@ struct kind {
     enum snap_disk_type type;
     bool memory;
     bool off; /* the domain is gone before */
+    bool over; /* a later snapshot froze the images */
 };
 
 static const struct kind kinds[] = {
-    { "running, memory, mixed", SNAP_DISK_AUTO, true, false },
-    { "running, disk-only, external", SNAP_DISK_EXTERNAL, false, false },
-    { "gone, memory, mixed", SNAP_DISK_AUTO, true, true },
+    { "running, memory, mixed", SNAP_DISK_AUTO, true, false, false },
+    { "running, disk-only, external", SNAP_DISK_EXTERNAL, false, false,
+      false },
+    { "gone, memory, mixed", SNAP_DISK_AUTO, true, true, false },
+    { "running, memory, mixed, frozen since", SNAP_DISK_AUTO, true, false,
+      true },
 };
 
 struct scene {
@@ -61,6 +65,14 @@ static void scene_init(struct scene *s, const struct kind *k)
     fake_host_run(&s->h, fake_host_create, &req, DOOM_NONE, 0, 0, &out);
     if (out.rc)
         fail_msg("%s: create: %s", k->name, out.msg);
+    if (k->over) {
+        req.name = (char *)"s2";
+        req.type = SNAP_DISK_EXTERNAL;
+        req.memory = SNAP_MEM_NO;
+        fake_host_run(&s->h, fake_host_create, &req, DOOM_NONE, 0, 0, &out);
+        if (out.rc)
+            fail_msg("%s: second create: %s", k->name, out.msg);
+    }
     d->tick = 200;
     before_take(&s->last, &s->h);
     s->path_a = fake_domain_path(d, "xvda");

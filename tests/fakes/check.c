@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/memfile.h"
+#include "core/parts.h"
 #include "core/store.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -124,7 +125,8 @@ const char *check_record(struct fake_host *h, const char *name, bool memory,
 {
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_store s = SNAP_STORE_INIT;
-    struct snap_record r = { 0 };
+    struct snap_record r = { 0 }, *all = NULL;
+    size_t n_all = 0, o;
     struct fake_domain *d = fake_domain_find(h->world, "vm1");
     const char *w = NULL, *keep[16] = { 0 }, *tags[16] = { 0 };
     char *made[16] = { 0 }, *files = NULL;
@@ -156,11 +158,19 @@ const char *check_record(struct fake_host *h, const char *name, bool memory,
     } else {
         for (i = 0; i < r.n_parts && !w; i++) {
             w = check_part(h, &r.parts[i], b);
-            keep[k++] = r.parts[i].frozen_path;
-            if (r.parts[i].type == SNAP_DISK_INTERNAL)
-                tags[t++] = made[m++] = snap_printf(
-                    "%s@%s", r.parts[i].frozen_path, r.parts[i].tag);
         }
+        /* Other records own what they name, too. */
+        if (snap_store_all(&s, h->env.drivers, NULL, &all, &n_all, &err))
+            WRONG("the records cannot be read: %s", err.msg);
+        for (o = 0; o < n_all; o++)
+            for (i = 0; i < all[o].n_parts && k < 14; i++) {
+                const struct snap_part *p = &all[o].parts[i];
+
+                keep[k++] = p->frozen_path;
+                if (p->type == SNAP_DISK_INTERNAL)
+                    tags[t++] = made[m++] = snap_printf(
+                        "%s@%s", p->frozen_path, p->tag);
+            }
         if (!w && memory && r.has_memory)
             w = check_memory(h, &r);
         if (!w && !memory && r.has_memory) {
@@ -180,6 +190,7 @@ out:
         free(made[i]);
     free(files);
     snap_record_dispose(&r);
+    snap_records_free(&all, &n_all);
     snap_store_close(&s);
     return w;
 }

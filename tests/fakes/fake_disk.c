@@ -598,12 +598,70 @@ static int i_inspect(struct snap_disk_ctx *c, const struct snap_part *p,
     return 0;
 }
 
+static void plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p)
+{
+    char *suffix = snap_printf("-r%s.qcow2", c->op_id);
+
+    free(p->leaf_path);
+    p->leaf_path = sibling(p, p->path, suffix);
+    snap_set(&p->leaf_format, "qcow2");
+    free(suffix);
+}
+
+/* Others need the image as it is: the snapshot is brought back as a copy. */
+static bool is_copy(const struct snap_part *p)
+{
+    return p->leaf_path && !snap_streq(p->leaf_path, p->frozen_path);
+}
+
+static bool has_child(int image)
+{
+    int i;
+
+    for (i = 0; i < FAKE_IMAGES; i++)
+        if (S->image[i].exists && S->image[i].backing == image)
+            return true;
+    return false;
+}
+
+static void i_plan_leaf(struct snap_disk_ctx *c, struct snap_part *p)
+{
+    int i = lookup(S, p->frozen_path);
+
+    if (p->shared || S->image[i].immutable || has_child(i)) {
+        plan_leaf(c, p);
+    } else {
+        snap_set(&p->leaf_path, p->frozen_path);
+        snap_set(&p->leaf_format, p->frozen_format);
+    }
+}
+
+static int make_copy(struct snap_part *p, struct snap_err *err)
+{
+    int rc, i, from = lookup(S, p->frozen_path);
+    const struct fake_snap *sn = find_snap(S, from, p->tag);
+
+    if (!sn || entry(S, p->leaf_path) >= 0)
+        return snap_fail(err, SNAP_EXISTS, "%s exists", p->leaf_path);
+    i = add_entry(S, p->leaf_path, "qcow2", S->image[from].size);
+    S->image[i].ours = S->image[i].copy = true;
+    S->image[i].whole = false;
+    rc = fault("revert_prepare half", p->vdev, err);
+    if (rc)
+        return rc;
+    S->image[i].content = sn->content;
+    S->image[i].own = S->image[i].whole = true;
+    return 0;
+}
+
+static int drop_leaf(struct snap_disk_ctx *c, const char *path,
+                     struct snap_err *err);
+
 static int i_verify(struct snap_disk_ctx *c, struct snap_part *p,
                     struct snap_err *err)
 {
     int rc;
 
-    (void)c;
     rc = fault("verify", p->vdev, err);
     if (rc)
         return rc;
@@ -613,8 +671,7 @@ static int i_verify(struct snap_disk_ctx *c, struct snap_part *p,
     if (!find_snap(S, lookup(S, p->frozen_path), p->tag))
         return snap_fail(err, SNAP_NOTFOUND, "%s: no snapshot %s in it",
                          p->frozen_path, p->tag);
-    snap_set(&p->leaf_path, p->frozen_path);
-    snap_set(&p->leaf_format, p->frozen_format);
+    i_plan_leaf(c, p);
     return 0;
 }
 
@@ -623,13 +680,12 @@ static int i_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc;
 
-    (void)c;
     rc = fault("revert_prepare", p->vdev, err);
     if (rc)
         return rc;
-    snap_set(&p->leaf_path, p->frozen_path);
-    snap_set(&p->leaf_format, p->frozen_format);
-    return 0;
+    if (!p->leaf_path)
+        i_plan_leaf(c, p);
+    return is_copy(p) ? make_copy(p, err) : 0;
 }
 
 static void undo_tag(const struct snap_disk_ctx *c, char *buf, size_t len)
@@ -646,9 +702,13 @@ static int i_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
 
     rc = fault("revert_switch", p->vdev, err);
     if (!rc)
-        rc = check_unused(c, p->frozen_path, err);
+        rc = check_unused(c, p->leaf_path, err);
     if (rc)
         return rc;
+    if (is_copy(p)) {
+        p->switched = true;
+        return fault("revert_switch done", p->vdev, err);
+    }
     undo_tag(c, undo, sizeof(undo));
     if (!find_snap(S, i, undo))
         add_snap(S, i, undo);
@@ -674,7 +734,8 @@ static int i_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         return rc;
     undo_tag(c, undo, sizeof(undo));
-    return i_drop(p, undo);
+    rc = i_drop(p, undo);
+    return rc ? rc : drop_leaf(c, p->drop_path, err);
 }
 
 static int i_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
@@ -687,6 +748,16 @@ static int i_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     rc = fault("revert_undo", p->vdev, err);
     if (rc)
         return rc;
+    if (is_copy(p)) {
+        p->switched = false;
+        i = entry(S, p->leaf_path);
+        if (i < 0 || !S->image[i].copy)
+            return 0;
+        rc = check_unused(c, p->leaf_path, err);
+        if (!rc)
+            drop_entry(S, i);
+        return rc;
+    }
     undo_tag(c, undo, sizeof(undo));
     sn = i >= 0 ? find_snap(S, i, undo) : NULL;
     if (sn) {
@@ -879,16 +950,6 @@ static int e_undo(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
-static void plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p)
-{
-    char *suffix = snap_printf("-r%s.qcow2", c->op_id);
-
-    free(p->leaf_path);
-    p->leaf_path = sibling(p, p->path, suffix);
-    snap_set(&p->leaf_format, "qcow2");
-    free(suffix);
-}
-
 static int e_verify(struct snap_disk_ctx *c, struct snap_part *p,
                     struct snap_err *err)
 {
@@ -947,34 +1008,30 @@ static int e_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
     return fault("revert_switch done", p->vdev, err);
 }
 
-static bool has_child(int image)
+static int drop_leaf(struct snap_disk_ctx *c, const char *path,
+                     struct snap_err *err)
 {
-    int i;
+    int rc, i = path ? entry(S, path) : -1;
 
-    for (i = 0; i < FAKE_IMAGES; i++)
-        if (S->image[i].exists && S->image[i].backing == image)
-            return true;
-    return false;
-}
-
-static int e_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
-                           struct snap_err *err)
-{
-    int rc, i = entry(S, p->drop_path);
-
-    rc = fault("revert_finish", p->vdev, err);
-    if (rc || i < 0)
-        return rc;
-    if (S->image[i].backing < 0 || has_child(i))
+    if (i < 0)
+        return 0;
+    if ((S->image[i].backing < 0 && !S->image[i].copy) || has_child(i))
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is no overlay, or one that is needed",
-                         p->drop_path);
-    rc = check_unused(c, p->drop_path, err);
+                         "%s is no leaf of ours, or one that is needed", path);
+    rc = check_unused(c, path, err);
     if (rc)
         return rc;
     S->image[i].frozen = S->image[i].immutable = false;
     drop_entry(S, i);
     return 0;
+}
+
+static int e_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
+                           struct snap_err *err)
+{
+    int rc = fault("revert_finish", p->vdev, err);
+
+    return rc ? rc : drop_leaf(c, p->drop_path, err);
 }
 
 static int e_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,

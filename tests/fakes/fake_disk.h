@@ -34,6 +34,7 @@ struct fake_image {
     bool frozen; /* QEMU dropped its right to write */
     bool immutable;
     bool ours; /* made by a driver */
+    bool copy; /* of what an internal snapshot holds */
     bool taken; /* has been somebody's active image */
     bool own; /* content is its own */
     uint64_t content;

@@ -60,8 +60,8 @@ twenty_under_load() { # NAME
         sleep 0.5
         case $((i % 4)) in
         0) snapshot "$1" -n "l$i" --type external ;;
-        1) snapshot "$1" -n "l$i" -D --type internal ;;
-        2) snapshot "$1" -n "l$i" -D --type external ;;
+        1) snapshot "$1" -n "l$i" -D --type external ;;
+        2) snapshot "$1" -n "l$i" -D --type internal ;;
         3) snapshot "$1" -n "l$i" --type internal \
                --no-metadata --output "$WORK/l$i.cfg"
            rm -f "$WORK/l$i.cfg.save" ;;

@@ -660,6 +660,87 @@ static void recover_makes_the_link(void **state)
     free(path);
 }
 
+/* ---- an internal snapshot in an image that others need ---- */
+
+static void a_frozen_image_is_copied(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part in, over, copy = { 0 };
+    struct snap_err e = SNAP_ERR_INIT;
+    unsigned char one[2] = { 1, 7 }, two[2] = { 2, 7 }, three[2] = { 3, 7 };
+    char *base = image(f, "base.qcow2", "qcow2");
+    char *path = in_dir(f, "a.qcow2"), *before, *after;
+    struct stat st;
+    int round;
+
+    /* Its second block comes from below. */
+    real_image_write(base, "qcow2", 1, 7);
+    assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-b",
+                              base, "-F", "qcow2", path, NULL),
+                     0);
+    real_image_write(path, "qcow2", 0, 1);
+    start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    ask(&in, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    take(f, &in);
+    real_qemu_write(f->q, "xvda", 0, 2);
+    f->c.op_id = "op2";
+    ask(&over, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    snap_set(&over.tag, "s2");
+    take(f, &over);
+    assert_int_equal(over.drv->finish(&f->c, &over, &e), 0);
+    real_qemu_write(f->q, "xvda", 0, 3);
+
+    f->c.op_id = "op3";
+    before = real_dir_digest(f->dir);
+    for (round = 0; round < 2; round++) {
+        DO(verify, &in);
+        assert_string_not_equal(in.leaf_path, path);
+        /* While the guest runs on the overlay. */
+        DO(revert_prepare, &in);
+        assert_true(real_image_has(in.leaf_path, "qcow2", one, 2));
+        assert_true(real_qemu_has(f->q, "xvda", three, 2));
+        if (!round) {
+            DO(revert_undo, &in);
+            DO(revert_undo, &in);
+            after = real_dir_digest(f->dir);
+            assert_string_equal(before, after);
+            free(after);
+        }
+    }
+    stop(f);
+    DO(revert_switch, &in);
+    snap_set(&in.drop_path, over.active_path);
+    DO(revert_finish, &in);
+    DO(revert_finish, &in);
+    assert_int_equal(lstat(over.active_path, &st), -1);
+    assert_true(real_image_has(in.leaf_path, "qcow2", one, 2));
+    /* The other snapshot is as good as it was. */
+    DO(verify, &over);
+    assert_true(real_image_has(over.frozen_path, "qcow2", two, 2));
+
+    /* The copy is ours to drop; a file of the user's is not. */
+    f->c.op_id = "op4";
+    copy.drop_path = snap_strdup(in.leaf_path);
+    DO(verify, &in);
+    DO(revert_prepare, &in);
+    DO(revert_switch, &in);
+    snap_set(&in.drop_path, copy.drop_path);
+    DO(revert_finish, &in);
+    assert_int_equal(lstat(copy.drop_path, &st), -1);
+    snap_set(&in.drop_path, base);
+    assert_int_equal(in.drv->revert_finish(&f->c, &in, &e), SNAP_REFUSED);
+    assert_int_equal(lstat(base, &st), 0);
+
+    snap_image_unprotect(path, NULL);
+    snap_part_dispose(&in);
+    snap_part_dispose(&over);
+    snap_part_dispose(&copy);
+    free(before);
+    free(path);
+    free(base);
+}
+
 /* ---- what QEMU has ---- */
 
 static void no_device_is_refused(void **state)
@@ -1067,6 +1148,7 @@ int main(void)
         T(a_link_of_the_users),
         T(a_revert_keeps_the_path),
         T(recover_makes_the_link),
+        T(a_frozen_image_is_copied),
         T(no_device_is_refused),
         T(another_format_is_refused),
         T(a_stale_path_is_refused),

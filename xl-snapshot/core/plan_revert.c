@@ -243,27 +243,20 @@ out:
 }
 
 /* An image that another snapshot froze must not be changed in place. */
-static int check_frozen_by_others(const struct snap_revert_plan *p,
-                                  const struct snap_part *part,
-                                  struct snap_err *err)
+static bool frozen_by_others(const struct snap_revert_plan *p,
+                             const struct snap_part *part)
 {
     size_t i, k;
 
-    if (part->type != SNAP_DISK_INTERNAL)
-        return 0;
     for (i = 0; i < p->n_all; i++)
         for (k = 0; k < p->all[i].n_parts; k++) {
             const struct snap_part *o = &p->all[i].parts[k];
 
             if (o->type == SNAP_DISK_EXTERNAL &&
                 snap_streq(o->frozen_path, part->frozen_path))
-                return snap_fail(err, SNAP_REFUSED,
-                                 "%s is the frozen base "
-                                 "of snapshot %s; going back to the internal "
-                                 "snapshot %s inside it would destroy that",
-                                 part->frozen_path, p->all[i].name, part->tag);
+                return true;
         }
-    return 0;
+    return false;
 }
 
 /* The leaf that the domain has now goes away if we made it and no snapshot
@@ -275,11 +268,13 @@ static void plan_drop(struct snap_revert_plan *p, struct snap_part *part,
     char *file = NULL;
 
     snap_free(&part->drop_path);
-    if (!leaf || !leaf->made || part->type != SNAP_DISK_EXTERNAL)
+    if (!leaf || !leaf->made)
         return;
     /* With --keep-path it is a link to what we made. */
     file = realpath(leaf->path, NULL);
-    if (!file || snap_streq(file, part->frozen_path) ||
+    if (!file)
+        file = snap_strdup(leaf->path);
+    if (snap_streq(file, part->frozen_path) ||
         snap_streq(file, part->leaf_path) ||
         snap_records_need(p->all, p->n_all, file))
         goto out;
@@ -313,16 +308,23 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
         struct snap_part *part = &p->rec.parts[i];
         const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
 
-        if (!part->stem && leaf)
+        if (!part->stem && leaf && part->type == SNAP_DISK_EXTERNAL)
             part->stem = snap_strdup(leaf->stem);
+        part->shared = part->type == SNAP_DISK_INTERNAL &&
+                       frozen_by_others(p, part);
         rc = part->drv->verify(&ctx, part, err);
-        if (!rc)
-            rc = check_frozen_by_others(p, part, err);
         if (rc) {
             snap_err_prefix(err, "%s", part->vdev);
             return rc;
         }
         plan_drop(p, part, damaged > 0);
+        if (part->type == SNAP_DISK_INTERNAL &&
+            !snap_streq(part->leaf_path, part->frozen_path))
+            snap_note_add(&p->notes, &p->n_notes,
+                          "%s: other snapshots need %s as it is; what %s "
+                          "holds is copied to %s",
+                          part->vdev, part->frozen_path, p->rec.name,
+                          part->leaf_path);
     }
     return 0;
 }

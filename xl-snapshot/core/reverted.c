@@ -80,6 +80,16 @@ int snap_reverted_plan_parts(const struct snap_json *plan,
     return 0;
 }
 
+/* An overlay, or the copy of an internal snapshot; or it was before. */
+static bool made_leaf(const struct snap_state *st, const struct snap_part *p)
+{
+    const struct snap_leaf *old = snap_state_leaf(st, p->vdev);
+
+    return p->type == SNAP_DISK_EXTERNAL ||
+           !snap_streq(p->leaf_path, p->frozen_path) ||
+           (old && old->made && snap_streq(old->path, p->leaf_path));
+}
+
 int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          struct snap_record *rec, struct snap_state *state,
                          bool no_metadata, bool last_try, const char *op_id,
@@ -110,7 +120,7 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
             rc = snap_fail(err, r, "%s: %s", part->vdev, e.msg);
         snap_state_set_leaf(state, part->vdev, part->leaf_path,
                             part->leaf_format, part->stem,
-                            part->type == SNAP_DISK_EXTERNAL);
+                            made_leaf(state, part));
     }
     snap_set(&state->current, no_metadata ? NULL : rec->name);
     snap_set(&state->domain_name, rec->domain_name);

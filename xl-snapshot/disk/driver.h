@@ -77,6 +77,9 @@ struct snap_part {
     bool prepared;
     bool taken;
 
+    /* revert only: others need the image at frozen_path as it is (set by core
+     * before verify()) */
+    bool shared;
     /* revert only: planned by verify(), made by revert_prepare() */
     char *leaf_path; /* what the restored guest will write to */
     char *leaf_format;

@@ -176,9 +176,25 @@ static int own_like(int fd, const char *path, const char *base,
     return 0;
 }
 
-int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
-                      const char *base, const char *base_format, uint64_t size,
-                      struct snap_err *err)
+/* What is to be in a new image: an overlay's header, or a copy. */
+struct content {
+    const char *from; /* base, or the image that is copied */
+    const char *from_format; /* QEMU's word */
+    uint64_t size;
+    const char *tag; /* copy: of this snapshot in it */
+};
+
+static int fill(struct snap_disk_ctx *c, const char *tmp,
+                const struct content *what, struct snap_err *err)
+{
+    if (!what->tag)
+        return snap_qemu_img_create(c->log, tmp, what->from, what->from_format,
+                                    what->size, err);
+    return snap_qemu_img_copy_tag(c->log, what->from, what->tag, tmp, err);
+}
+
+static int make(struct snap_disk_ctx *c, const char *path,
+                const struct content *what, struct snap_err *err)
 {
     int rc, fd = -1, e;
     bool made = false;
@@ -188,10 +204,10 @@ int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
     if (rc)
         goto out;
     made = true;
-    rc = own_like(fd, tmp, base, err);
+    rc = own_like(fd, tmp, what->from, err);
     if (rc)
         goto out;
-    rc = snap_qemu_img_create(c->log, tmp, base, base_format, size, err);
+    rc = fill(c, tmp, what, err);
     if (rc)
         goto out;
     rc = snap_overlay_mark_new(tmp, err);
@@ -219,6 +235,23 @@ out:
         unlink(tmp);
     free(tmp);
     return rc;
+}
+
+int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
+                      const char *base, const char *base_format, uint64_t size,
+                      struct snap_err *err)
+{
+    const struct content what = { base, base_format, size, NULL };
+
+    return make(c, path, &what, err);
+}
+
+int snap_image_copy(struct snap_disk_ctx *c, const char *path,
+                    const char *image, const char *tag, struct snap_err *err)
+{
+    const struct content what = { image, "qcow2", 0, tag };
+
+    return make(c, path, &what, err);
 }
 
 int snap_overlay_make_undo(struct snap_disk_ctx *c, const char *path,

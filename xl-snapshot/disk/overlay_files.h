@@ -30,7 +30,12 @@ int snap_overlay_sync_folder(const char *path, struct snap_err *err);
 int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
                       const char *base, const char *base_format, uint64_t size,
                       struct snap_err *err);
-/* Remove what a snap_overlay_make() that died may have left. */
+/* The same with a copy of what a snapshot inside a qcow2 image holds, over the
+ * same backing file as that has.  The image is read only and may be in use if
+ * nobody writes to it. */
+int snap_image_copy(struct snap_disk_ctx *c, const char *path,
+                    const char *image, const char *tag, struct snap_err *err);
+/* Remove what one of both that died may have left. */
 int snap_overlay_make_undo(struct snap_disk_ctx *c, const char *path,
                            struct snap_err *err);
 /* 0 and *ours_r: path is a qcow2 image over base.  A missing file is

@@ -12,6 +12,7 @@
 
 #include "disk/image_info.h"
 #include "disk/in_use.h"
+#include "disk/leaf_drop.h"
 #include "disk/overlay.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
@@ -257,55 +258,6 @@ int snap_overlay_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
-/* Unlink an overlay that core says nobody needs; it is looked at again. */
-static int drop_file(struct snap_disk_ctx *c, const char *path,
-                     bool overlay_only, struct snap_err *err)
-{
-    int rc;
-    char *child = NULL;
-    struct stat st;
-    struct snap_qcow2 h = { 0 };
-
-    if (lstat(path, &st))
-        return errno == ENOENT
-                   ? 0
-                   : snap_fail_errno(err, SNAP_IO, errno, "%s", path);
-    if (!S_ISREG(st.st_mode))
-        return snap_fail(err, SNAP_REFUSED,
-                         "%s is a link or a device; it was kept", path);
-    if (overlay_only) {
-        rc = snap_qcow2_read(path, &h, err);
-        if (rc)
-            goto out;
-        if (!h.backing) {
-            rc = snap_fail(err, SNAP_REFUSED,
-                           "%s is not an overlay; it was kept", path);
-            goto out;
-        }
-    }
-    rc = snap_image_check_unused(c, path, err);
-    if (rc)
-        goto out;
-    child = snap_overlay_child(path);
-    if (child) {
-        rc = snap_fail(err, SNAP_REFUSED, "%s is kept: %s is over it", path,
-                       child);
-        goto out;
-    }
-    rc = snap_image_unprotect(path, err);
-    if (rc)
-        goto out;
-    rc = snap_file_remove(path, err);
-    if (rc)
-        goto out;
-    rc = 0;
-
-out:
-    free(child);
-    snap_qcow2_dispose(&h);
-    return rc;
-}
-
 int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
                                struct snap_err *err)
 {
@@ -316,7 +268,7 @@ int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
     if (!p->drop_path || snap_streq(p->drop_path, snap_overlay_leaf(p)) ||
         snap_streq(p->drop_path, p->frozen_path))
         return 0;
-    return drop_file(c, p->drop_path, true, err);
+    return snap_leaf_drop(c, p->drop_path, err);
 }
 
 int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
@@ -362,5 +314,5 @@ int snap_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
         return snap_fail(err, SNAP_REFUSED,
                          "%s is a device; it is for its owner to remove",
                          p->frozen_path);
-    return drop_file(c, p->frozen_path, false, err);
+    return snap_image_drop(c, p->frozen_path, err);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Snapshots inside a qcow2 image.  Taken by QEMU while the domain exists and
- * by qemu-img when it does not; brought back by qemu-img alone, since QEMU
- * cannot do that to a disk in use.
+ * by qemu-img when it does not; internal_revert.c brings them back.
  *
  * Assumes that nobody else adds snapshots of our names.  Must never let
  * qemu-img write to an image that anyone has open: nothing else prevents it.
@@ -17,6 +16,7 @@
 #include "disk/drivers.h"
 #include "disk/image_info.h"
 #include "disk/in_use.h"
+#include "disk/internal.h"
 #include "disk/qcow2_header.h"
 #include "disk/qcow2_tag.h"
 #include "disk/qemu_img.h"
@@ -262,8 +262,8 @@ static int inspect(struct snap_disk_ctx *c, const struct snap_part *p,
 }
 
 /* Delete by name, live or off.  The name being there once was checked. */
-static int drop(struct snap_disk_ctx *c, const char *path, const char *tag,
-                struct snap_err *err)
+int snap_internal_drop(struct snap_disk_ctx *c, const char *path,
+                       const char *tag, struct snap_err *err)
 {
     int rc;
     struct snap_json *info = NULL;
@@ -316,7 +316,7 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     /* Prepared by this process and not taken: then it is somebody else's.
      * In another process its age, which inspect() looked at, has to do. */
     if (state == SNAP_PART_PRESENT && (p->taken || !p->prepared)) {
-        rc = drop(c, p->frozen_path, snap_qcow2_tag(p), err);
+        rc = snap_internal_drop(c, p->frozen_path, snap_qcow2_tag(p), err);
         if (rc)
             return rc;
     }
@@ -324,200 +324,12 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
-static int verify(struct snap_disk_ctx *c, struct snap_part *p,
-                  struct snap_err *err)
-{
-    int rc;
-    struct snap_json *info = NULL;
-    struct snap_image_tag t;
-    const char *path = p->frozen_path, *tag = snap_qcow2_tag(p);
-
-    if (!snap_path_ok(path)) {
-        rc = snap_fail(err, SNAP_CORRUPT, "the image's path is not sound");
-        goto out;
-    }
-    if (!snap_file_exists(path)) {
-        rc = snap_fail(err, SNAP_NOTFOUND, "image %s does not exist", path);
-        goto out;
-    }
-    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
-    if (rc) {
-        if (rc == SNAP_FAIL)
-            rc = SNAP_CORRUPT;
-        if (err)
-            err->rc = rc;
-        goto out;
-    }
-    if (snap_image_corrupt(info)) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s is marked corrupt; repair it first (qemu-img check "
-                       "-r all)",
-                       path);
-        goto out;
-    }
-    /* A record that a user wrote by hand says neither. */
-    if (!snap_json_get_str(p->data, "tag")) {
-        snap_image_find_tag(info, tag, &t);
-        if (!t.count)
-            snap_qcow2_tag_set(p);
-        tag = snap_qcow2_tag(p);
-    }
-    if (p->size && p->size != snap_image_size(info)) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s has %llu bytes now and had %llu when snapshot %s "
-                       "was taken",
-                       path, (unsigned long long)snap_image_size(info),
-                       (unsigned long long)p->size, p->tag);
-        goto out;
-    }
-    snap_image_find_tag(info, tag, &t);
-    if (!t.count) {
-        rc = snap_fail(err, SNAP_NOTFOUND, "%s has no snapshot %s inside",
-                       path, tag);
-        goto out;
-    }
-    if (t.count > 1 || t.id_clash) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s has more than one snapshot of name or ID %s; which "
-                       "one is meant cannot be told",
-                       path, tag);
-        goto out;
-    }
-    if (snap_image_has_bitmaps(info)) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s holds dirty bitmaps, with which qemu-img does not "
-                       "bring a snapshot back; remove them first (qemu-img "
-                       "bitmap --remove)",
-                       path);
-        goto out;
-    }
-    p->size = snap_image_size(info);
-    snap_set(&p->leaf_path, path);
-    snap_set(&p->leaf_format, "qcow2");
-    rc = 0;
-
-out:
-    snap_json_free(info);
-    return rc;
-}
-
-static int revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
-                          struct snap_err *err)
-{
-    (void)c;
-    (void)err;
-    snap_set(&p->leaf_path, p->frozen_path);
-    snap_set(&p->leaf_format, "qcow2");
-    return 0;
-}
-
-static char *undo_tag(const struct snap_disk_ctx *c)
-{
-    return snap_printf("xlsnap-undo-%s", c->op_id);
-}
-
-/* The name must be there once, and mean nothing else. */
-static int only_one(const struct snap_json *info, const char *path,
-                    const char *tag, struct snap_err *err)
-{
-    struct snap_image_tag t;
-
-    snap_image_find_tag(info, tag, &t);
-    if (!t.count)
-        return snap_fail(err, SNAP_NOTFOUND, "%s has no snapshot %s inside",
-                         path, tag);
-    if (t.count > 1 || t.id_clash)
-        return snap_fail(err, SNAP_CORRUPT,
-                         "%s has more than one snapshot of name or ID %s",
-                         path, tag);
-    return 0;
-}
-
-static int revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
-                         struct snap_err *err)
-{
-    int rc;
-    char *back = undo_tag(c);
-    const char *path = p->frozen_path, *tag = snap_qcow2_tag(p);
-    struct snap_json *info = NULL;
-    struct snap_image_tag t;
-
-    rc = snap_image_check_unused(c, path, err);
-    if (rc)
-        goto out;
-    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
-    if (rc)
-        goto out;
-    rc = only_one(info, path, tag, err);
-    if (rc)
-        goto out;
-    snap_image_find_tag(info, back, &t);
-    if (!t.count) {
-        rc = snap_qemu_img_snapshot(c->log, "-c", back, path, err);
-        if (rc)
-            goto out;
-    }
-    rc = snap_qemu_img_snapshot(c->log, "-a", tag, path, err);
-    if (rc)
-        goto out;
-    p->switched = true;
-    rc = 0;
-
-out:
-    snap_json_free(info);
-    free(back);
-    return rc;
-}
-
-static int revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
-                         struct snap_err *err)
-{
-    char *back = undo_tag(c);
-    int rc = drop(c, p->frozen_path, back, err);
-
-    free(back);
-    return rc;
-}
-
-static int revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
-                       struct snap_err *err)
-{
-    int rc;
-    char *back = undo_tag(c);
-    const char *path = p->frozen_path;
-    struct snap_json *info = NULL;
-    struct snap_image_tag t;
-
-    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
-    if (rc)
-        goto out;
-    snap_image_find_tag(info, back, &t);
-    if (t.count) {
-        rc = snap_image_check_unused(c, path, err);
-        if (rc)
-            goto out;
-        rc = snap_qemu_img_snapshot(c->log, "-a", back, path, err);
-        if (rc)
-            goto out;
-        rc = snap_qemu_img_snapshot(c->log, "-d", back, path, err);
-        if (rc)
-            goto out;
-    }
-    p->switched = false;
-    rc = 0;
-
-out:
-    snap_json_free(info);
-    free(back);
-    return rc;
-}
-
 static int remove_part(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err)
 {
     if (!snap_file_exists(p->frozen_path))
         return 0;
-    return drop(c, p->frozen_path, snap_qcow2_tag(p), err);
+    return snap_internal_drop(c, p->frozen_path, snap_qcow2_tag(p), err);
 }
 
 const struct snap_disk_driver snap_disk_qcow2_internal = {
@@ -534,10 +346,10 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .finish = snap_slot_nothing,
     .undo = undo,
     .inspect = inspect,
-    .verify = verify,
-    .revert_prepare = revert_prepare,
-    .revert_switch = revert_switch,
-    .revert_finish = revert_finish,
-    .revert_undo = revert_undo,
+    .verify = snap_internal_verify,
+    .revert_prepare = snap_internal_revert_prepare,
+    .revert_switch = snap_internal_revert_switch,
+    .revert_finish = snap_internal_revert_finish,
+    .revert_undo = snap_internal_revert_undo,
     .remove = remove_part,
 };

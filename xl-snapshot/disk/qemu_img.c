@@ -6,8 +6,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "disk/qcow2_header.h"
 #include "lib/mem.h"
 #include "lib/run.h"
 
@@ -140,4 +142,47 @@ int snap_qemu_img_commit(const struct snap_log *log, const char *overlay,
     };
 
     return run(log, argv, WRITE_MS, err);
+}
+
+int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
+                           const char *tag, const char *target,
+                           struct snap_err *err)
+{
+    int rc;
+    size_t n = 0;
+    const char *argv[18];
+    char *snapshot = snap_printf("snapshot.name=%s", tag), *format = NULL;
+    struct snap_qcow2 h = { 0 };
+
+    rc = snap_qcow2_read(path, &h, err);
+    if (rc)
+        goto out;
+    argv[n++] = "qemu-img";
+    argv[n++] = "convert";
+    argv[n++] = "-q";
+    argv[n++] = "-U";
+    argv[n++] = "-f";
+    argv[n++] = "qcow2";
+    argv[n++] = "-l";
+    argv[n++] = snapshot;
+    argv[n++] = "-O";
+    argv[n++] = "qcow2";
+    if (h.backing) {
+        format = snap_printf("backing_fmt=%s",
+                             h.backing_format ? h.backing_format : "raw");
+        argv[n++] = "-B";
+        argv[n++] = h.backing;
+        argv[n++] = "-o";
+        argv[n++] = format;
+    }
+    argv[n++] = path;
+    argv[n++] = target;
+    argv[n] = NULL;
+    rc = run(log, argv, WRITE_MS, err);
+
+out:
+    snap_qcow2_dispose(&h);
+    free(format);
+    free(snapshot);
+    return rc;
 }

@@ -35,6 +35,11 @@ int snap_qemu_img_create(const struct snap_log *log, const char *target,
 int snap_qemu_img_snapshot(const struct snap_log *log, const char *what,
                            const char *tag, const char *path,
                            struct snap_err *err);
+/* Write into target (truncated) what the snapshot tag inside a qcow2 image
+ * holds.  What the image has from a backing file is left to that. */
+int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
+                           const char *tag, const char *target,
+                           struct snap_err *err);
 /* Merge a qcow2 overlay into its base; the overlay is left as it is. */
 int snap_qemu_img_commit(const struct snap_log *log, const char *overlay,
                          struct snap_err *err);

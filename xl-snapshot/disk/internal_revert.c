@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Back to a snapshot inside a qcow2 image.  By qemu-img, since QEMU cannot do
+ * that to a disk in use; and in the image itself, which keeps what it was in
+ * a snapshot of ours until the new domain stands.
+ *
+ * Not so if others need the image as it is: it is the frozen base of an
+ * external snapshot, or has an overlay over it.  Then a copy is made of what
+ * the snapshot holds, before the domain is destroyed, and the image is only
+ * read.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "disk/image_info.h"
+#include "disk/in_use.h"
+#include "disk/internal.h"
+#include "disk/leaf_drop.h"
+#include "disk/overlay_files.h"
+#include "disk/qcow2_tag.h"
+#include "disk/qemu_img.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+static bool is_copy(const struct snap_part *p)
+{
+    return p->leaf_path && !snap_streq(p->leaf_path, p->frozen_path);
+}
+
+static char *copy_suffix(const struct snap_disk_ctx *c)
+{
+    return snap_printf("-r%s.qcow2", c->op_id);
+}
+
+static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
+                     struct snap_err *err)
+{
+    int rc = 0;
+    char *suffix, *child;
+    bool shared = p->shared || snap_image_protected(p->frozen_path);
+
+    if (!shared) {
+        child = snap_overlay_child(p->frozen_path);
+        shared = child != NULL;
+        free(child);
+    }
+    if (shared) {
+        if (!p->stem)
+            p->stem = snap_overlay_stem(p->frozen_path);
+        suffix = copy_suffix(c);
+        rc = snap_overlay_name(p, p->frozen_path, suffix, &p->leaf_path, err);
+        free(suffix);
+    } else {
+        snap_set(&p->leaf_path, p->frozen_path);
+    }
+    if (!rc)
+        snap_set(&p->leaf_format, "qcow2");
+    return rc;
+}
+
+/* The copy cannot be larger than what the image occupies, but for the parts
+ * of a chain below it, which it goes on using. */
+static int check_space(const struct snap_part *p, struct snap_err *err)
+{
+    int rc;
+    struct stat st;
+    uint64_t bytes, need;
+    char *have, *want;
+
+    if (stat(p->frozen_path, &st))
+        return snap_fail_errno(err, SNAP_IO, errno, "%s", p->frozen_path);
+    need = (uint64_t)st.st_blocks * 512;
+    rc = snap_free_bytes(p->leaf_path, &bytes, err);
+    if (rc || bytes >= need)
+        return rc;
+    have = snap_size_human(bytes);
+    want = snap_size_human(need);
+    rc = snap_fail(err, SNAP_NOSPACE,
+                   "other snapshots need %s as it is, so what %s holds has to "
+                   "be copied: that takes up to %s, and only %s are free",
+                   p->frozen_path, p->tag, want, have);
+    free(have);
+    free(want);
+    return rc;
+}
+
+/* Remove the copy, which nobody has had. */
+static int undo_copy(struct snap_disk_ctx *c, struct snap_part *p,
+                     struct snap_err *err)
+{
+    int rc = 0;
+    char *suffix = copy_suffix(c);
+
+    if (snap_has_suffix(p->leaf_path, suffix) &&
+        snap_file_exists(p->leaf_path)) {
+        rc = snap_image_check_unused(c, p->leaf_path, err);
+        if (!rc)
+            rc = snap_file_remove(p->leaf_path, err);
+    }
+    if (!rc)
+        rc = snap_overlay_make_undo(c, p->leaf_path, err);
+    if (!rc)
+        p->switched = false;
+    free(suffix);
+    return rc;
+}
+
+int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_err *err)
+{
+    int rc;
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+    const char *path = p->frozen_path, *tag = snap_qcow2_tag(p);
+
+    if (!snap_path_ok(path)) {
+        rc = snap_fail(err, SNAP_CORRUPT, "the image's path is not sound");
+        goto out;
+    }
+    if (!snap_file_exists(path)) {
+        rc = snap_fail(err, SNAP_NOTFOUND, "image %s does not exist", path);
+        goto out;
+    }
+    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
+    if (rc) {
+        if (rc == SNAP_FAIL)
+            rc = SNAP_CORRUPT;
+        if (err)
+            err->rc = rc;
+        goto out;
+    }
+    if (snap_image_corrupt(info)) {
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s is marked corrupt; repair it first (qemu-img check "
+                       "-r all)",
+                       path);
+        goto out;
+    }
+    /* A record that a user wrote by hand says neither. */
+    if (!snap_json_get_str(p->data, "tag")) {
+        snap_image_find_tag(info, tag, &t);
+        if (!t.count)
+            snap_qcow2_tag_set(p);
+        tag = snap_qcow2_tag(p);
+    }
+    if (p->size && p->size != snap_image_size(info)) {
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s has %llu bytes now and had %llu when snapshot %s "
+                       "was taken",
+                       path, (unsigned long long)snap_image_size(info),
+                       (unsigned long long)p->size, p->tag);
+        goto out;
+    }
+    snap_image_find_tag(info, tag, &t);
+    if (!t.count) {
+        rc = snap_fail(err, SNAP_NOTFOUND, "%s has no snapshot %s inside",
+                       path, tag);
+        goto out;
+    }
+    if (t.count > 1 || t.id_clash) {
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s has more than one snapshot of name or ID %s; which "
+                       "one is meant cannot be told",
+                       path, tag);
+        goto out;
+    }
+    if (snap_image_has_bitmaps(info)) {
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s holds dirty bitmaps, with which qemu-img does not "
+                       "bring a snapshot back; remove them first (qemu-img "
+                       "bitmap --remove)",
+                       path);
+        goto out;
+    }
+    p->size = snap_image_size(info);
+    rc = plan_leaf(c, p, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    snap_json_free(info);
+    return rc;
+}
+
+int snap_internal_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
+                                 struct snap_err *err)
+{
+    int rc = 0;
+
+    if (!p->leaf_path)
+        rc = plan_leaf(c, p, err);
+    if (!rc && is_copy(p))
+        rc = check_space(p, err);
+    if (!rc && is_copy(p))
+        rc = snap_image_copy(c, p->leaf_path, p->frozen_path,
+                             snap_qcow2_tag(p), err);
+    return rc;
+}
+
+static char *undo_tag(const struct snap_disk_ctx *c)
+{
+    return snap_printf("xlsnap-undo-%s", c->op_id);
+}
+
+/* The name must be there once, and mean nothing else. */
+static int only_one(const struct snap_json *info, const char *path,
+                    const char *tag, struct snap_err *err)
+{
+    struct snap_image_tag t;
+
+    snap_image_find_tag(info, tag, &t);
+    if (!t.count)
+        return snap_fail(err, SNAP_NOTFOUND, "%s has no snapshot %s inside",
+                         path, tag);
+    if (t.count > 1 || t.id_clash)
+        return snap_fail(err, SNAP_CORRUPT,
+                         "%s has more than one snapshot of name or ID %s",
+                         path, tag);
+    return 0;
+}
+
+int snap_internal_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
+                                struct snap_err *err)
+{
+    int rc;
+    char *back = undo_tag(c);
+    const char *path = p->frozen_path, *tag = snap_qcow2_tag(p);
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+
+    if (is_copy(p)) {
+        rc = snap_image_check_unused(c, p->leaf_path, err);
+        p->switched = !rc;
+        goto out;
+    }
+    rc = snap_image_check_unused(c, path, err);
+    if (rc)
+        goto out;
+    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
+    if (rc)
+        goto out;
+    rc = only_one(info, path, tag, err);
+    if (rc)
+        goto out;
+    snap_image_find_tag(info, back, &t);
+    if (!t.count) {
+        rc = snap_qemu_img_snapshot(c->log, "-c", back, path, err);
+        if (rc)
+            goto out;
+    }
+    rc = snap_qemu_img_snapshot(c->log, "-a", tag, path, err);
+    if (rc)
+        goto out;
+    p->switched = true;
+    rc = 0;
+
+out:
+    snap_json_free(info);
+    free(back);
+    return rc;
+}
+
+int snap_internal_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
+                                struct snap_err *err)
+{
+    int rc = 0;
+    char *back = undo_tag(c);
+
+    if (!is_copy(p))
+        rc = snap_internal_drop(c, p->frozen_path, back, err);
+    if (!rc && p->drop_path && !snap_streq(p->drop_path, p->leaf_path) &&
+        !snap_streq(p->drop_path, p->frozen_path))
+        rc = snap_leaf_drop(c, p->drop_path, err);
+    free(back);
+    return rc;
+}
+
+int snap_internal_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
+                              struct snap_err *err)
+{
+    int rc;
+    char *back = undo_tag(c);
+    const char *path = p->frozen_path;
+    struct snap_json *info = NULL;
+    struct snap_image_tag t;
+
+    if (is_copy(p)) {
+        rc = undo_copy(c, p, err);
+        goto out;
+    }
+    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
+    if (rc)
+        goto out;
+    snap_image_find_tag(info, back, &t);
+    if (t.count) {
+        rc = snap_image_check_unused(c, path, err);
+        if (rc)
+            goto out;
+        rc = snap_qemu_img_snapshot(c->log, "-a", back, path, err);
+        if (rc)
+            goto out;
+        rc = snap_qemu_img_snapshot(c->log, "-d", back, path, err);
+        if (rc)
+            goto out;
+    }
+    p->switched = false;
+    rc = 0;
+
+out:
+    snap_json_free(info);
+    free(back);
+    return rc;
+}

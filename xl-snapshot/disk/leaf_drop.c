@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See leaf_drop.h. */
+#include "disk/leaf_drop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "disk/in_use.h"
+#include "disk/overlay_files.h"
+#include "disk/qcow2_header.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+int snap_image_drop(struct snap_disk_ctx *c, const char *path,
+                    struct snap_err *err)
+{
+    int rc;
+    char *child = NULL;
+    struct stat st;
+
+    if (lstat(path, &st))
+        return errno == ENOENT
+                   ? 0
+                   : snap_fail_errno(err, SNAP_IO, errno, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is a link or a device; it was kept", path);
+    rc = snap_image_check_unused(c, path, err);
+    if (rc)
+        goto out;
+    child = snap_overlay_child(path);
+    if (child) {
+        rc = snap_fail(err, SNAP_REFUSED, "%s is kept: %s is over it", path,
+                       child);
+        goto out;
+    }
+    rc = snap_image_unprotect(path, err);
+    if (rc)
+        goto out;
+    rc = snap_file_remove(path, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    free(child);
+    return rc;
+}
+
+/* "….TAG-rOPID.qcow2" */
+static bool revert_made(const char *path)
+{
+    const char *r = strstr(snap_basename(path), "-r");
+
+    while (r && strstr(r + 2, "-r"))
+        r = strstr(r + 2, "-r");
+    return r && !strcmp(r + 2 +
+                            strspn(r + 2, "abcdefghijklmnopqrstuvwxyz"
+                                          "0123456789"),
+                        ".qcow2");
+}
+
+int snap_leaf_drop(struct snap_disk_ctx *c, const char *path,
+                   struct snap_err *err)
+{
+    int rc;
+    struct stat st;
+    struct snap_qcow2 h = { 0 };
+
+    if (stat(path, &st) && errno == ENOENT)
+        return 0; /* or a link to what is not there */
+    rc = snap_qcow2_read(path, &h, err);
+    if (rc)
+        goto out;
+    if (!h.backing && !revert_made(path)) {
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is neither an overlay nor a copy that "
+                       "snapshot-revert made; it was kept",
+                       path);
+        goto out;
+    }
+    rc = snap_image_drop(c, path, err);
+    if (rc)
+        goto out;
+    rc = 0;
+
+out:
+    snap_qcow2_dispose(&h);
+    return rc;
+}

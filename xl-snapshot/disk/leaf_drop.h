@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Removing images that core has proved nobody needs.  They are looked at once
+ * more: never a link or a device, never one that anybody has open or that
+ * another image in its folder is over.  No file of that name is no error.
+ */
+#ifndef SNAP_DISK_LEAF_DROP_H
+#define SNAP_DISK_LEAF_DROP_H
+
+#include "disk/driver.h"
+
+/* A leaf that we made: an overlay, or a copy with a name that revert gives.
+ * SNAP_REFUSED for anything else. */
+int snap_leaf_drop(struct snap_disk_ctx *c, const char *path,
+                   struct snap_err *err);
+/* Any image. */
+int snap_image_drop(struct snap_disk_ctx *c, const char *path,
+                    struct snap_err *err);
+
+#endif /* SNAP_DISK_LEAF_DROP_H */
