@@ -449,8 +449,9 @@ static int f_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
     MINE(f);
 
     rc = fault("qmp_open", err);
-    (void)f;
     *q_r = NULL;
+    if (!rc && f->qemu_gone)
+        rc = snap_fail(err, SNAP_NOTFOUND, "%s has no QEMU", f->name);
     return rc;
 }
 
@@ -481,9 +482,17 @@ static int f_destroy(struct snap_hyp *h, const struct snap_domain *dom,
     rc = fault("destroy", err);
     if (rc || !f)
         return rc;
-    f->exists = false;
+    f->paused = true;
+    rc = fault("destroy paused", err);
+    if (rc)
+        return rc;
+    f->qemu_gone = true;
     if (h->w->stopped)
         h->w->stopped(h->w->opaque, f);
+    rc = fault("destroy half", err);
+    if (rc)
+        return rc;
+    f->exists = false;
     return fault("destroy done", err);
 }
 

@@ -22,6 +22,7 @@ struct fake_domain {
     enum snap_guest_type type;
     bool paused, suspended, shutdown, dying;
     bool no_suspend, no_live, passthrough, stubdom;
+    bool qemu_gone; /* half destroyed */
     bool monitor_held; /* stopped over the window */
     pid_t monitor_pid;
     uint64_t mem_kb;

@@ -15,6 +15,7 @@ int main(int argc, char **argv)
     struct snap_env env = {
         .drivers = snap_disk_drivers,
         .store_root = SNAP_STORE_ROOT,
+        .settle_ms = 1000,
     };
     ssize_t n;
 

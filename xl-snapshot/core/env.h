@@ -28,6 +28,8 @@ struct snap_env {
     const struct snap_progress *progress; /* or NULL */
     const char *store_root;
     const char *self_exe; /* for the guardian; NULL: none started */
+    /* How long a QEMU that was told to go may still answer. */
+    unsigned settle_ms;
     /* non-zero once the user asked us to stop (Ctrl-C); looked at between
      * steps, before the commit point only.  May be NULL. */
     int (*interrupted)(void);

@@ -260,7 +260,8 @@ static int recover_create(struct rec *r, struct snap_err *err)
 static int recover_revert(struct rec *r, struct snap_err *err)
 {
     int rc;
-    bool was_running = snap_json_get_bool(r->plan, "running", false);
+    bool was_running = snap_json_get_bool(r->plan, "running", false), booted;
+    struct snap_reverted_old old = { 0 };
     uint32_t old_domid = snap_json_get_int(r->plan, "domid", 0);
 
     rc = snap_reverted_plan_parts(r->plan, &r->record, err);
@@ -290,15 +291,17 @@ static int recover_revert(struct rec *r, struct snap_err *err)
         if (rc)
             return rc;
     }
-    r->what = snap_printf("unfinished revert to %s was undone%s",
-                          r->record.name,
-                          was_running && has_step(r, "destroy")
-                              ? "; the domain was started again from its disks"
-                              : "");
-    return snap_reverted_undo(
-        r->env, r->record.parts, r->record.n_parts,
-        was_running ? snap_json_get_str(r->plan, "old_config") : NULL, r->uuid,
-        r->op_id, err);
+    old.uuid = r->uuid;
+    if (was_running && has_step(r, "destroy"))
+        old.config = snap_json_get_str(r->plan, "old_config");
+    old.paused = snap_json_get_bool(r->plan, "was_paused", false);
+    rc = snap_reverted_undo(r->env, r->record.parts, r->record.n_parts, &old,
+                            r->op_id, &booted, err);
+    if (!rc)
+        r->what = snap_printf(
+            "unfinished revert to %s was undone%s", r->record.name,
+            booted ? "; the domain was started again from its disks" : "");
+    return rc;
 }
 
 int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,

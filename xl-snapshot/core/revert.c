@@ -147,6 +147,12 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
 static int go_back(struct run *r, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
+    bool booted = false;
+    const struct snap_reverted_old old = {
+        .uuid = r->p->running ? r->p->dom.uuid : NULL,
+        .config = r->destroyed ? r->p->old_config : NULL,
+        .paused = r->p->dom.paused,
+    };
 
     if (r->restored) {
         /* Built, but the commit could not be written: it has not run yet. */
@@ -155,14 +161,12 @@ static int go_back(struct run *r, struct snap_err *err)
         snap_domain_dispose(&r->res->dom);
         memset(&r->res->dom, 0, sizeof(r->res->dom));
     }
-    if (snap_reverted_undo(r->env, r->p->rec.parts, r->p->rec.n_parts,
-                           r->destroyed ? r->p->old_config : NULL,
-                           r->p->running ? r->p->dom.uuid : NULL, r->p->op_id,
-                           &e))
+    if (snap_reverted_undo(r->env, r->p->rec.parts, r->p->rec.n_parts, &old,
+                           r->p->op_id, &booted, &e))
         goto recover;
     if (snap_journal_end(&r->journal, &e))
         goto recover;
-    if (r->destroyed)
+    if (booted)
         snap_err_append(err,
                         "%s was started again from the disks it had; "
                         "what was in its memory is lost",

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/parts.h"
 #include "lib/file.h"
@@ -19,6 +20,7 @@ struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
     snap_json_set_str(j, "op_id", p->op_id);
     snap_json_set_str(j, "uuid", p->rec.domain_uuid);
     snap_json_set_bool(j, "running", p->running);
+    snap_json_set_bool(j, "was_paused", p->running && p->dom.paused);
     snap_json_set_int(j, "domid", p->running ? p->dom.domid : 0);
     snap_json_set_str(j, "old_config", p->old_config);
     snap_json_set_bool(j, "paused_after", paused_after);
@@ -130,9 +132,46 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
     return rc ? rc : r;
 }
 
+/*
+ * libxl pauses a domain that it destroys, ends its QEMU, then the domain
+ * (libxl_domain.c: libxl__destroy_domid()).  If QEMU is there, nothing is lost
+ * but the pause.
+ */
+static int heal(struct snap_env *env, const struct snap_domain *dom,
+                const struct snap_reverted_old *old, bool *there_r,
+                struct snap_err *err)
+{
+    int rc = 0;
+    struct snap_qmp *qmp = NULL;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    *there_r = true;
+    if (!dom->dying && !dom->paused)
+        return 0;
+    /* It may have been told to go this moment. */
+    usleep(env->settle_ms * 1000);
+    if (!dom->dying && !env->ops->qmp_open(env->hyp, dom, &qmp, &why)) {
+        snap_qmp_close(qmp);
+        if (!old->paused)
+            rc = env->ops->unpause(env->hyp, dom, err);
+        return rc;
+    }
+    snap_say(env->log, SNAP_LOG_WARN, "%s is half destroyed (%s)", dom->name,
+             dom->dying ? "it is dying" : why.msg);
+    *there_r = false;
+    rc = env->ops->destroy(env->hyp, dom, err);
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err); /* by now it is gone */
+        rc = 0;
+    }
+    if (rc)
+        snap_err_prefix(err, "destroying %s", dom->name);
+    return rc;
+}
+
 int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
-                       const char *old_config, const char *uuid,
-                       const char *op_id, struct snap_err *err)
+                       const struct snap_reverted_old *old, const char *op_id,
+                       bool *booted_r, struct snap_err *err)
 {
     int rc;
     struct snap_disk_ctx ctx;
@@ -140,29 +179,39 @@ int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
     uint32_t domid = UINT32_MAX;
     bool there = false;
 
-    if (uuid) {
-        rc = env->ops->find_uuid(env->hyp, uuid, &dom, err);
+    *booted_r = false;
+    if (old->uuid) {
+        rc = env->ops->find_uuid(env->hyp, old->uuid, &dom, err);
         if (rc && rc != SNAP_NOTFOUND)
             goto out;
         there = !rc;
-        if (there)
-            domid = dom.domid;
-        else
+        if (!there)
             snap_err_clear(err);
     }
+    if (there && old->config) {
+        rc = heal(env, &dom, old, &there, err);
+        if (rc)
+            goto out;
+    }
+    if (there)
+        domid = dom.domid;
     snap_ctx_init(&ctx, env, domid, NULL, op_id);
     rc = snap_parts_revert_undo(&ctx, parts, n, err);
     if (rc)
         goto out;
-    if (!there && old_config) {
+    if (!there && old->config) {
         snap_domain_dispose(&dom);
         memset(&dom, 0, sizeof(dom));
-        rc = env->ops->create(env->hyp, old_config, &dom, err);
-        if (!rc)
+        rc = env->ops->create(env->hyp, old->config, &dom, err);
+        if (!rc && !old->paused)
             rc = env->ops->unpause(env->hyp, &dom, err);
-        if (rc)
+        if (rc) {
             snap_err_prefix(err, "starting the domain again");
+            goto out;
+        }
+        *booted_r = true;
     }
+    rc = 0;
 
 out:
     snap_domain_dispose(&dom);

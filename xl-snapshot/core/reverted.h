@@ -23,13 +23,21 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          bool no_metadata, bool last_try, const char *op_id,
                          struct snap_err *err);
 
+/* The domain that ran before. */
+struct snap_reverted_old {
+    const char *uuid; /* NULL: none ran */
+    const char *config; /* to boot it again; NULL: never touched */
+    bool paused; /* it was */
+};
+
 /*
- * Undo every part.  old_config (may be NULL) is of the domain that ran:
- * if no domain with uuid exists afterwards, it is booted from it and runs.
- * Idempotent.
+ * Undo every part, and see to it that the old domain is there: what a
+ * destruction that was cut short left of it is let run on if its QEMU still
+ * lives, or else destroyed; and if there is none, it is booted from its
+ * configuration, which is then said in *booted_r.  Idempotent.
  */
 int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
-                       const char *old_config, const char *uuid,
-                       const char *op_id, struct snap_err *err);
+                       const struct snap_reverted_old *old, const char *op_id,
+                       bool *booted_r, struct snap_err *err);
 
 #endif /* SNAP_CORE_REVERTED_H */
