@@ -21,7 +21,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/lab/bi
 #   its status ("t … &&", "if t"): "set -e" would then be off inside the test.
 #   passed() says how it went.
 t() {
-    local what=$1 limit=400 pid status end started=$SECONDS
+    local what=$1 limit=600 pid status end started=$SECONDS
     shift
     if [ "$1" = -s ]; then
         limit=$2

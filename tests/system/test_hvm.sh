@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2000
+# limit: 2700
 #
 # Create and revert, for a HVM guest.
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 1800
+# limit: 2700
 #
 # The command is killed (SIGKILL), at moments spread over all of its run.  The
 # guest goes on by itself; recover leaves a whole snapshot or none, no file
@@ -113,11 +113,11 @@ still_good() {
 
 t "guest starts" -s 700 fresh $g pvh --disk xvda:qcow2:256M --disk xvdb:raw:256M
 passed || { verdict; exit; }
-t "snapshot-create killed $kills times: the guest goes on" -s 700 \
+t "snapshot-create killed $kills times: the guest goes on" -s 1200 \
     create_killed "$kills"
-t "external ones, killed $((kills - 2)) times" -s 700 \
+t "external ones, killed $((kills - 2)) times" -s 1200 \
     create_killed $((kills - 2)) --type external
-t "snapshot-revert killed $kills times: back, or as it was" -s 900 \
+t "snapshot-revert killed $kills times: back, or as it was" -s 1200 \
     revert_killed "$kills" "whole$kills"
 t "the first snapshot is still good, all images clean" still_good
 wipe $g

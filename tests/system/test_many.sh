@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 1200
+# limit: 2700
 #
 # Many snapshots of one guest: ten in a row and back to the third; twenty under
 # a writer that finds every write that was lost or torn.
@@ -100,7 +100,7 @@ crash_consistent() { # NAME
 g=many
 t "guest starts" fresh $g pvh
 passed || { verdict; exit; }
-t "ten external snapshots in a row" -s 400 ten_in_a_row $g external
+t "ten external snapshots in a row" -s 1200 ten_in_a_row $g external
 if passed; then
     t "back to the third, with memory" to_the $g external 3
     t "then to a newer one, the seventh" to_the $g external 7
@@ -112,7 +112,7 @@ wipe $g
 t "guest with two qcow2 disks starts" fresh $g pv \
     --disk xvda:qcow2:256M --disk xvdb:qcow2:256M
 passed || { verdict; exit; }
-t "ten internal snapshots in a row" -s 400 ten_in_a_row $g internal
+t "ten internal snapshots in a row" -s 1200 ten_in_a_row $g internal
 if passed; then
     t "back to the third, with memory (internal)" to_the $g internal 3
     t "then to a newer one, the seventh (internal)" to_the $g internal 7
@@ -122,10 +122,10 @@ wipe $g
 
 t "guest for the load starts" fresh $g pvh
 passed || { verdict; exit; }
-t "twenty snapshots under load: no write lost or torn" -s 400 \
+t "twenty snapshots under load: no write lost or torn" -s 1200 \
     twenty_under_load $g
 if passed; then
-    t "reverts under load: no write lost or torn" -s 300 revert_under_load $g
+    t "reverts under load: no write lost or torn" -s 900 revert_under_load $g
     t "disk-only under load: one instant across both disks" \
         crash_consistent $g
     t "poweroff, all images clean (load)" ends_well $g
