@@ -12,7 +12,7 @@
 . "$(dirname "$0")/lib.sh"
 
 g=killed
-kills=${1:-6}
+kills=${1:-4}
 
 # after_ms MS COMMAND... : kill it then, as nobody can catch
 after_ms() {
