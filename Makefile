@@ -56,6 +56,7 @@ build: $(if $(XEN_VERSION),,deps)
 	@$(MAKE) --no-print-directory programs
 .PHONY: programs
 programs: $(PROGRAM) $(MODULE)
+	@:
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(HYP_OBJ))
 

@@ -22,7 +22,11 @@ chapter() {
 }
 
 tell() {
-    printf '%s\n' "$@" | fold -s -w 76 | sed 's/ *$//'
+    if [ -z "$1" ]; then
+        echo
+        shift
+    fi
+    printf '%s\n' "$*" | tr -s ' ' | fold -s -w 76 | sed 's/ *$//'
 }
 
 # A command that must succeed: the prompt, the command, what it prints.
