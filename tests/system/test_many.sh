@@ -62,13 +62,12 @@ twenty_under_load() { # NAME
         0) snapshot "$1" -n "l$i" --type external ;;
         1) snapshot "$1" -n "l$i" -D --type external ;;
         2) snapshot "$1" -n "l$i" -D --type internal ;;
-        3) snapshot "$1" -n "l$i" --type internal \
-               --no-metadata --output "$WORK/l$i.cfg"
-           rm -f "$WORK/l$i.cfg.save" ;;
+        3) snapshot "$1" -n "l$i" -D --type internal \
+               --no-metadata --output "$WORK/l$i.cfg" ;;
         esac
         w=$(report '.window_ms | floor')
         [ "$w" -le "$worst" ] || worst=$w
-        if [ $((i % 5)) -eq 0 ]; then
+        if [ $((i % 10)) -eq 0 ]; then
             GUEST_TIMEOUT=150 ask "$1" load verify >/dev/null
         fi
     done
