@@ -577,6 +577,90 @@ static void typed_reads(void **state)
     snap_json_free(j);
 }
 
+/* --- all but one key --------------------------------------------------- */
+
+static void without(const char *text, const char *skip, const char *want)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_json *j = NULL;
+    char *got;
+
+    if (snap_json_parse_but(text, strlen(text), skip, &j, &err))
+        fail_msg("%s: %s", text, err.msg);
+    got = snap_json_text(j, false);
+    assert_string_equal(got, want);
+    free(got);
+    snap_json_free(j);
+}
+
+static void without_fails(const char *text, const char *why)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_json *j = (void *)&j;
+
+    assert_int_equal(snap_json_parse_but(text, strlen(text), "k", &j, &err),
+                     SNAP_CORRUPT);
+    assert_null(j);
+    if (!strstr(err.msg, why))
+        fail_msg("%s: said \"%s\", not \"%s\"", text, err.msg, why);
+}
+
+static void one_key_can_be_left_out(void **state)
+{
+    (void)state;
+    without("{\"a\":1,\"k\":{\"x\":[{\"k\":{}},2,null,true,\"s\"]},\"b\":2}",
+            "k", "{\"a\":1,\"k\":{},\"b\":2}");
+    without("{\"k\":[1,[2,{\"a\":3}]],\"b\":[4]}", "k",
+            "{\"k\":[],\"b\":[4]}");
+    without("{\"k\":{},\"b\":{}}", "k", "{\"k\":{},\"b\":{}}");
+    /* Only a container, only of the root, only that key. */
+    without("{\"k\":7,\"b\":\"k\"}", "k", "{\"k\":7,\"b\":\"k\"}");
+    without("{\"b\":{\"k\":{\"x\":1}}}", "k", "{\"b\":{\"k\":{\"x\":1}}}");
+    without("[{\"k\":{\"x\":1}}]", "k", "[{\"k\":{\"x\":1}}]");
+    without("{\"kk\":{\"x\":1}}", "k", "{\"kk\":{\"x\":1}}");
+    without("{\"k\":{\"x\":1}}", NULL, "{\"k\":{\"x\":1}}");
+}
+
+/* What is not kept is looked at all the same. */
+static void what_is_left_out_must_be_json(void **state)
+{
+    struct snap_buf b = { 0 };
+    size_t i;
+
+    (void)state;
+    without_fails("{\"k\":{\"x\":}}", "offset");
+    without_fails("{\"k\":{\"x\":1}", "offset");
+    without_fails("{\"k\":[1,]}", "offset");
+    without_fails("{\"k\":{\"x\":\"\xff\"}}", "UTF-8");
+    without_fails("{\"k\":{\"x\":\"\\u0000\"}}", "NUL");
+    without_fails("{\"k\":{\"x\":1},\"k\":{}}", "twice");
+    without_fails("{\"k\":{}} x", "offset");
+
+    snap_buf_adds(&b, "{\"k\":");
+    for (i = 1; i < SNAP_JSON_DEPTH; i++)
+        snap_buf_adds(&b, "[");
+    for (i = 1; i < SNAP_JSON_DEPTH; i++)
+        snap_buf_adds(&b, "]");
+    snap_buf_adds(&b, "}");
+    without(b.data, "k", "{\"k\":[]}");
+    b.len = 0;
+    snap_buf_adds(&b, "{\"k\":");
+    for (i = 0; i < SNAP_JSON_DEPTH; i++)
+        snap_buf_adds(&b, "[");
+    for (i = 0; i < SNAP_JSON_DEPTH; i++)
+        snap_buf_adds(&b, "]");
+    snap_buf_adds(&b, "}");
+    without_fails(b.data, "nested deeper");
+
+    b.len = 0;
+    snap_buf_adds(&b, "{\"k\":[0");
+    for (i = 0; i < 1u << 19; i++)
+        snap_buf_adds(&b, ",0");
+    snap_buf_adds(&b, "]}");
+    without_fails(b.data, "values");
+    snap_buf_dispose(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -601,6 +685,8 @@ int main(void)
         cmocka_unit_test(objects_change_in_place),
         cmocka_unit_test(looking_never_fails),
         cmocka_unit_test(typed_reads),
+        cmocka_unit_test(one_key_can_be_left_out),
+        cmocka_unit_test(what_is_left_out_must_be_json),
     };
 
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);

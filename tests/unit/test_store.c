@@ -130,6 +130,31 @@ static void remember(void *opaque, enum snap_level level, const char *msg)
 
 static const struct snap_log collector = { .fn = remember };
 
+/* The brief list leaves out the same, says the same, and lacks nothing but
+ * the configuration. */
+static void same_in_brief(const struct snap_store *s, struct snap_record *rs,
+                          size_t n)
+{
+    struct snap_record *b = NULL;
+    struct snap_err err = SNAP_ERR_INIT;
+    char *before = snap_strdup(said);
+    size_t nb = 0, i;
+
+    said[0] = '\0';
+    if (snap_store_brief(s, sample_drivers, &collector, &b, &nb, &err))
+        fail_msg("%s", err.msg);
+    assert_string_equal(said, before);
+    assert_int_equal(nb, n);
+    for (i = 0; i < n; i++) {
+        assert_null(b[i].config_json);
+        snap_set(&b[i].config_json, rs[i].config_json);
+        sample_assert_equal(&b[i], &rs[i]);
+        snap_record_dispose(&b[i]);
+    }
+    free(b);
+    free(before);
+}
+
 /* Lists; the names joined by blanks. */
 static char *list(const struct snap_store *s)
 {
@@ -141,6 +166,7 @@ static char *list(const struct snap_store *s)
     said[0] = '\0';
     if (snap_store_all(s, sample_drivers, &collector, &rs, &n, &err))
         fail_msg("%s", err.msg);
+    same_in_brief(s, rs, n);
     snap_buf_adds(&b, "");
     for (i = 0; i < n; i++) {
         snap_buf_addf(&b, "%s%s", i ? " " : "", rs[i].name);
@@ -451,6 +477,83 @@ static void test_damaged(void **state)
     snap_store_close(&s);
 }
 
+/* The brief list takes the configuration for granted, but not its syntax. */
+static void test_brief_and_the_configuration(void **state)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record r, *rs = NULL;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_json *j;
+    char *text, *cut;
+    size_t n = 0;
+
+    (void)state;
+    open_store(&s, true);
+    sample_record(&r, "s1");
+    snap_set(&r.config_json, "{\"c_info\":{\"uuid\":\"" OTHER_UUID "\"}}");
+    j = snap_record_to_json(&r);
+    text = snap_json_text(j, true);
+    plant("s1.json", text);
+    get_fails(&s, "s1", SNAP_CORRUPT, "of a domain with another UUID");
+    assert_int_equal(
+        snap_store_brief(&s, sample_drivers, &collector, &rs, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_string_equal(rs[0].name, "s1");
+    snap_record_dispose(&rs[0]);
+    free(rs);
+
+    cut = strstr(text, OTHER_UUID);
+    assert_non_null(cut);
+    cut[0] = '"';
+    plant("s1.json", text);
+    lists(&s, "");
+    says("snapshot s1 is damaged and left out: ");
+    says("not valid JSON");
+
+    snap_json_set(j, "domain_config", snap_json_int(1));
+    free(text);
+    text = snap_json_text(j, true);
+    plant("s1.json", text);
+    lists(&s, "");
+    says("domain_config: must be an object");
+    free(text);
+    snap_json_free(j);
+    snap_record_dispose(&r);
+    snap_store_close(&s);
+}
+
+static char *to_remove;
+
+static int remove_it(const char *layer, const char *what)
+{
+    (void)layer;
+    if (to_remove && strstr(what, to_remove))
+        unlink(to_remove);
+    return 0;
+}
+
+/* Whoever lists holds no lock: what goes away meanwhile is not damage. */
+static void test_removed_meanwhile(void **state)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    size_t n = 9;
+
+    (void)state;
+    open_store(&s, true);
+    must_put(&s, "s1");
+    must_put(&s, "s2");
+    to_remove = snap_store_record_path(&s, "s1");
+    snap_fault_hook = remove_it;
+    lists(&s, "s2");
+    assert_string_equal(said, "");
+    must_put(&s, "s1");
+    assert_int_equal(snap_store_damaged(&s, sample_drivers, &n, NULL), 0);
+    assert_int_equal(n, 0);
+    snap_fault_hook = NULL;
+    snap_free(&to_remove);
+    snap_store_close(&s);
+}
+
 /* A file cut anywhere is left out, never half believed. */
 static void test_every_truncation(void **state)
 {
@@ -545,14 +648,19 @@ static void test_ten_thousand(void **state)
         free(file);
         free(name);
     }
+    plant("s4711x.json", "{");
+    said[0] = '\0';
     t = clock();
-    assert_int_equal(snap_store_all(&s, sample_drivers, NULL, &rs, &n, &err),
-                     0);
+    assert_int_equal(
+        snap_store_all(&s, sample_drivers, &collector, &rs, &n, &err), 0);
     t = clock() - t;
+    says("snapshot s4711x is damaged and left out: ");
     print_message("10000 records in %.0f ms of CPU\n",
                   t * 1e3 / CLOCKS_PER_SEC);
     assert_int_equal(n, 10000);
     assert_string_equal(rs[0].name, "s9999");
+    for (i = 1; i < n; i++)
+        assert_true(rs[i - 1].created < rs[i].created);
     /* A second without sanitizers, on a slow machine. */
     assert_true(t < 10 * CLOCKS_PER_SEC);
     for (i = 0; i < n; i++)
@@ -893,6 +1001,41 @@ static void test_lock_busy(void **state)
     snap_store_close(&s);
 }
 
+/* Who works here is seen without a lock, and without making one. */
+static void test_worker(void **state)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct holder h;
+    char *who, *want, *path;
+
+    (void)state;
+    open_store(&s, true);
+    path = snap_printf("%s/lock", dir);
+    assert_null(snap_store_worker(&s));
+    assert_false(snap_file_exists(path));
+
+    hold(&h, "snapshot-create web");
+    wait_ready(&h);
+    who = snap_store_worker(&s);
+    want = snap_printf("snapshot-create web (pid %ld)", (long)h.pid);
+    assert_string_equal(who, want);
+    free(who);
+    free(want);
+    /* It was not disturbed. */
+    try_lock(&s, false, SNAP_BUSY, "snapshot-create web");
+    release(&h, SIGKILL);
+    assert_null(snap_store_worker(&s));
+
+    try_lock(&s, false, 0, NULL);
+    snap_store_unlock(&s);
+    assert_null(snap_store_worker(&s));
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_null(snap_store_worker(&s));
+    free(path);
+    snap_store_close(&s);
+}
+
 static void test_lock_waits(void **state)
 {
     struct snap_store s = SNAP_STORE_INIT;
@@ -1091,6 +1234,8 @@ int main(void)
         T(test_put_refuses),
         T(test_names_before_paths),
         T(test_damaged),
+        T(test_brief_and_the_configuration),
+        T(test_removed_meanwhile),
         T(test_every_truncation),
         T(test_order),
         T(test_odd_names),
@@ -1102,6 +1247,7 @@ int main(void)
         T(test_need),
         T(test_lock_alone),
         T(test_lock_busy),
+        T(test_worker),
         T(test_lock_waits),
         T(test_lock_of_a_dead_owner),
         T(test_lock_text_of_a_stranger),

@@ -57,11 +57,12 @@ static unsigned long long start_time(long pid)
     return t;
 }
 
-/* "snapshot-create (pid 123)", or "another command" if the text does not
- * name a living process. */
+/* "snapshot-create (pid 123)", or NULL if the text does not name a living
+ * process. */
 static char *owner(int fd)
 {
-    char buf[TEXT_MAX + 1], bootid[64], *boot = NULL, *command, *who, *p;
+    char buf[TEXT_MAX + 1], bootid[64], *boot = NULL, *command, *p;
+    char *who = NULL;
     unsigned long long start;
     size_t len;
     ssize_t n;
@@ -72,17 +73,15 @@ static char *owner(int fd)
     pid = strtol(buf, &p, 10);
     len = *p == ' ' ? strcspn(p + 1, " ") : 0;
     if (!strchr(buf, '\n') || pid <= 0 || !len || len >= sizeof(bootid))
-        return snap_strdup("another command");
+        return NULL;
     memcpy(bootid, p + 1, len);
     bootid[len] = '\0';
     start = strtoull(p + 1 + len, &p, 10);
     if (*p++ != ' ')
-        return snap_strdup("another command");
+        return NULL;
     boot = snap_boot_id();
-    if (!snap_streq(boot, bootid) || !start || start_time(pid) != start) {
-        who = snap_strdup("another command");
+    if (!snap_streq(boot, bootid) || !start || start_time(pid) != start)
         goto out;
-    }
     command = snap_excerpt(p, strcspn(p, "\n"), COMMAND_MAX);
     who = snap_printf("%s (pid %ld)", command, pid);
     free(command);
@@ -185,6 +184,8 @@ int snap_store_lock(struct snap_store *s, bool wait, const char *command,
         rc = take(fd, LOCK_EX | LOCK_NB, path, err);
         if (rc == SNAP_BUSY && !who)
             who = owner(fd);
+        if (rc == SNAP_BUSY && !who)
+            who = snap_strdup("another command");
         if (rc == SNAP_BUSY && !wait) {
             snap_fail(err, rc,
                       "%s is at work on this domain; wait until it has "
@@ -223,6 +224,21 @@ out:
     free(who);
     free(path);
     return rc;
+}
+
+char *snap_store_worker(const struct snap_store *s)
+{
+    char *path = snap_printf("%s/lock", s->dir), *who = NULL;
+    struct stat st;
+    int fd;
+
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode))
+        who = owner(fd);
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return who;
 }
 
 void snap_store_unlock(struct snap_store *s)

@@ -504,9 +504,9 @@ static int read_rest(const struct snap_json *j, struct snap_record *r,
     return get_str(j, "versions", false, &r->versions, err);
 }
 
-int snap_record_from_json(const struct snap_json *j, const char *what,
-                          const struct snap_disk_driver *const *drivers,
-                          struct snap_record *r_out, struct snap_err *err)
+static int from_json(const struct snap_json *j, const char *what, bool brief,
+                     const struct snap_disk_driver *const *drivers,
+                     struct snap_record *r_out, struct snap_err *err)
 {
     struct snap_record r = { .id = NULL };
     struct snap_err e = SNAP_ERR_INIT;
@@ -537,8 +537,9 @@ int snap_record_from_json(const struct snap_json *j, const char *what,
     rc = get(j, "domain_config", SNAP_JSON_OBJECT, true, &config, &e);
     if (rc)
         goto out;
-    r.config_json = snap_json_text(config, false);
-    rc = snap_record_check_draft(&r, config, &e);
+    if (!brief)
+        r.config_json = snap_json_text(config, false);
+    rc = snap_record_check_draft(&r, brief ? NULL : config, &e);
     if (rc)
         goto out;
     *r_out = r;
@@ -549,4 +550,19 @@ out:
         rc = snap_fail(err, rc, "%s: %s", what, e.msg);
     snap_record_dispose(&r);
     return rc;
+}
+
+int snap_record_from_json(const struct snap_json *j, const char *what,
+                          const struct snap_disk_driver *const *drivers,
+                          struct snap_record *r_out, struct snap_err *err)
+{
+    return from_json(j, what, false, drivers, r_out, err);
+}
+
+int snap_record_from_json_brief(const struct snap_json *j, const char *what,
+                                const struct snap_disk_driver *const *drivers,
+                                struct snap_record *r_out,
+                                struct snap_err *err)
+{
+    return from_json(j, what, true, drivers, r_out, err);
 }

@@ -54,8 +54,8 @@ void snap_record_dispose(struct snap_record *r);
  */
 int snap_record_check(const struct snap_record *r, struct snap_err *err);
 /* The two halves of it: what a record of a journal's plan must keep too, with
- * config_json given parsed; and what it may lack until its end, which is id,
- * created, and the memory image's size and checksum. */
+ * config_json given parsed (NULL: not looked at); and what it may lack until
+ * its end, which is id, created, and the memory image's size and checksum. */
 int snap_record_check_draft(const struct snap_record *r,
                             const struct snap_json *config,
                             struct snap_err *err);
@@ -69,6 +69,12 @@ struct snap_json *snap_record_to_json(const struct snap_record *r);
 int snap_record_from_json(const struct snap_json *j, const char *what,
                           const struct snap_disk_driver *const *drivers,
                           struct snap_record *r_out, struct snap_err *err);
+/* The same without the domain's configuration: config_json stays NULL, and
+ * of domain_config nothing but its type is looked at. */
+int snap_record_from_json_brief(const struct snap_json *j, const char *what,
+                                const struct snap_disk_driver *const *drivers,
+                                struct snap_record *r_out,
+                                struct snap_err *err);
 /* One disk's object of a record: the outcome, without progress and plan.
  * from_json() leaves tag and hvm to its caller; what names the disk. */
 struct snap_json *snap_part_to_json(const struct snap_part *p);

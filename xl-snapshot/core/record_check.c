@@ -319,7 +319,7 @@ int snap_record_check_draft(const struct snap_record *r,
         return rc;
     if (!(r->window_ms >= 0 && r->window_ms <= WINDOW_MAX))
         return bad(err, "window_ms", "impossible");
-    rc = check_config(r, config, err);
+    rc = config ? check_config(r, config, err) : 0;
     if (rc)
         return rc;
     rc = check_parts(r, err);

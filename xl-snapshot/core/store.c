@@ -21,6 +21,7 @@
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/parallel.h"
 
 #define SUFFIX    ".json"
 #define QUOTE_MAX 80
@@ -204,8 +205,9 @@ out:
     return rc;
 }
 
-/* Read and check one file; name is well-formed.  e gets the bare reason. */
-static int load(const struct snap_store *s, const char *name,
+/* Read and check one file; name is well-formed.  brief: all but the domain's
+ * configuration, which is most of it.  e gets the bare reason. */
+static int load(const struct snap_store *s, const char *name, bool brief,
                 const struct snap_disk_driver *const *drivers,
                 struct snap_record *r_out, struct snap_err *e)
 {
@@ -219,12 +221,13 @@ static int load(const struct snap_store *s, const char *name,
     rc = snap_file_read(path, SNAP_RECORD_MAX, &text, &len, e);
     if (rc)
         goto out;
-    rc = snap_json_parse(text, len, &j, e);
+    rc = snap_json_parse_but(text, len, brief ? "domain_config" : NULL, &j, e);
     if (rc) {
         snap_err_prefix(e, "%s", path);
         goto out;
     }
-    rc = snap_record_from_json(j, path, drivers, &r, e);
+    rc = brief ? snap_record_from_json_brief(j, path, drivers, &r, e)
+               : snap_record_from_json(j, path, drivers, &r, e);
     if (rc)
         goto out;
     rc = snap_record_complete(&r, e);
@@ -265,7 +268,7 @@ int snap_store_get(const struct snap_store *s, const char *name,
     rc = snap_name_check(name, err);
     if (rc)
         return rc;
-    rc = load(s, name, drivers, r_out, &e);
+    rc = load(s, name, false, drivers, r_out, &e);
     if (rc == SNAP_NOTFOUND)
         return snap_fail(err, rc,
                          "there is no snapshot %s of this domain in %s", name,
@@ -277,12 +280,6 @@ int snap_store_get(const struct snap_store *s, const char *name,
 }
 
 /* --- all records ------------------------------------------------------- */
-
-struct found {
-    struct snap_record *rs;
-    size_t n, cap;
-    size_t damaged;
-};
 
 static int by_time(const void *pa, const void *pb)
 {
@@ -302,52 +299,6 @@ static bool is_leftover(const char *file)
     if (!pid || !pid[1] || strspn(pid + 1, "0123456789") != strlen(pid + 1))
         return false;
     return strstr(file, SUFFIX ".tmp-") != NULL;
-}
-
-static void look_at(const struct snap_store *s, const char *file,
-                    const struct snap_disk_driver *const *drivers,
-                    const struct snap_log *log, struct found *f)
-{
-    struct snap_err e = SNAP_ERR_INIT;
-    char *name = NULL, *q = NULL;
-
-    if (is_leftover(file))
-        return;
-    q = snap_excerpt(file, strlen(file), QUOTE_MAX);
-    if (snap_has_suffix(file, SUFFIX))
-        name = snap_strndup(file, strlen(file) - strlen(SUFFIX));
-    if (!name || snap_name_check(name, NULL)) {
-        snap_say(log, SNAP_LOG_WARN, "%s/records/%s is no record; left out",
-                 s->dir, q);
-        f->damaged++;
-        goto out;
-    }
-    if (f->n == f->cap) {
-        f->cap = f->cap ? f->cap * 2 : 16;
-        f->rs = snap_realloc(f->rs, f->cap, sizeof(*f->rs));
-    }
-    memset(&f->rs[f->n], 0, sizeof(f->rs[f->n]));
-    if (load(s, name, drivers, &f->rs[f->n], &e)) {
-        snap_say(log, SNAP_LOG_WARN, "snapshot %s is damaged and left out: %s",
-                 name, e.msg);
-        f->damaged++;
-        goto out;
-    }
-    f->n++;
-
-out:
-    free(name);
-    free(q);
-}
-
-static void drop(struct found *f)
-{
-    size_t i;
-
-    for (i = 0; i < f->n; i++)
-        snap_record_dispose(&f->rs[i]);
-    free(f->rs);
-    memset(f, 0, sizeof(*f));
 }
 
 /* Call fn for each name in a folder but . and ..; a missing folder has
@@ -383,18 +334,70 @@ static int each_name(const char *path,
     return rc;
 }
 
+/* One file among the records. */
+struct found {
+    char *file;
+    char *why; /* it is left out; without a record and NULL: it has gone */
+    bool there;
+    struct snap_record r;
+};
+
 struct scan {
     const struct snap_store *s;
     const struct snap_disk_driver *const *drivers;
-    const struct snap_log *log;
-    struct found found;
+    bool brief;
+    struct found *f;
+    size_t n, cap;
 };
 
-static void on_record(void *opaque, const char *file)
+static void on_file(void *opaque, const char *file)
 {
     struct scan *c = opaque;
 
-    look_at(c->s, file, c->drivers, c->log, &c->found);
+    if (is_leftover(file))
+        return;
+    if (c->n == c->cap) {
+        c->cap = c->cap ? c->cap * 2 : 16;
+        c->f = snap_realloc(c->f, c->cap, sizeof(*c->f));
+    }
+    memset(&c->f[c->n], 0, sizeof(*c->f));
+    c->f[c->n++].file = snap_strdup(file);
+}
+
+static int by_file(const void *pa, const void *pb)
+{
+    const struct found *a = pa, *b = pb;
+
+    return strcmp(a->file, b->file);
+}
+
+/* May run beside others of its kind (lib/parallel.h). */
+static void look_at(void *opaque, size_t i)
+{
+    struct scan *c = opaque;
+    struct found *f = &c->f[i];
+    struct snap_err e = SNAP_ERR_INIT;
+    char *name = NULL, *q = NULL;
+    int rc;
+
+    if (snap_has_suffix(f->file, SUFFIX))
+        name = snap_strndup(f->file, strlen(f->file) - strlen(SUFFIX));
+    if (!name || snap_name_check(name, NULL)) {
+        q = snap_excerpt(f->file, strlen(f->file), QUOTE_MAX);
+        f->why = snap_printf("%s/records/%s is no record; left out", c->s->dir,
+                             q);
+        goto out;
+    }
+    rc = load(c->s, name, c->brief, c->drivers, &f->r, &e);
+    f->there = !rc;
+    /* Not found: somebody removed it since the folder was read. */
+    if (rc && rc != SNAP_NOTFOUND)
+        f->why = snap_printf("snapshot %s is damaged and left out: %s", name,
+                             e.msg);
+
+out:
+    free(name);
+    free(q);
 }
 
 static int scan(struct scan *c, struct snap_err *err)
@@ -402,8 +405,56 @@ static int scan(struct scan *c, struct snap_err *err)
     char *path = snap_printf("%s/records", c->s->dir);
     int rc;
 
-    rc = each_name(path, on_record, c, err);
+    rc = each_name(path, on_file, c, err);
+    if (!rc && c->n) {
+        qsort(c->f, c->n, sizeof(*c->f), by_file);
+        snap_parallel(c->n, look_at, c);
+    }
     free(path);
+    return rc;
+}
+
+static void scan_dispose(struct scan *c)
+{
+    size_t i;
+
+    for (i = 0; i < c->n; i++) {
+        free(c->f[i].file);
+        free(c->f[i].why);
+        snap_record_dispose(&c->f[i].r);
+    }
+    free(c->f);
+}
+
+static int all(const struct snap_store *s, bool brief,
+               const struct snap_disk_driver *const *drivers,
+               const struct snap_log *log, struct snap_record **rs_r,
+               size_t *n_r, struct snap_err *err)
+{
+    struct scan c = { .s = s, .drivers = drivers, .brief = brief };
+    size_t i, n = 0;
+    int rc;
+
+    *rs_r = NULL;
+    *n_r = 0;
+    rc = scan(&c, err);
+    if (rc)
+        goto out;
+    *rs_r = c.n ? snap_realloc(NULL, c.n, sizeof(**rs_r)) : NULL;
+    for (i = 0; i < c.n; i++) {
+        if (c.f[i].why)
+            snap_say(log, SNAP_LOG_WARN, "%s", c.f[i].why);
+        if (!c.f[i].there)
+            continue;
+        (*rs_r)[n++] = c.f[i].r;
+        memset(&c.f[i].r, 0, sizeof(c.f[i].r));
+    }
+    if (n)
+        qsort(*rs_r, n, sizeof(**rs_r), by_time);
+    *n_r = n;
+
+out:
+    scan_dispose(&c);
     return rc;
 }
 
@@ -412,23 +463,15 @@ int snap_store_all(const struct snap_store *s,
                    const struct snap_log *log, struct snap_record **rs_r,
                    size_t *n_r, struct snap_err *err)
 {
-    struct scan c = { .s = s, .drivers = drivers, .log = log };
-    int rc;
+    return all(s, false, drivers, log, rs_r, n_r, err);
+}
 
-    *rs_r = NULL;
-    *n_r = 0;
-    rc = scan(&c, err);
-    if (rc)
-        goto out;
-    if (c.found.n)
-        qsort(c.found.rs, c.found.n, sizeof(*c.found.rs), by_time);
-    *rs_r = c.found.rs;
-    *n_r = c.found.n;
-    memset(&c.found, 0, sizeof(c.found));
-
-out:
-    drop(&c.found);
-    return rc;
+int snap_store_brief(const struct snap_store *s,
+                     const struct snap_disk_driver *const *drivers,
+                     const struct snap_log *log, struct snap_record **rs_r,
+                     size_t *n_r, struct snap_err *err)
+{
+    return all(s, true, drivers, log, rs_r, n_r, err);
 }
 
 int snap_store_damaged(const struct snap_store *s,
@@ -436,11 +479,14 @@ int snap_store_damaged(const struct snap_store *s,
                        size_t *n_r, struct snap_err *err)
 {
     struct scan c = { .s = s, .drivers = drivers };
+    size_t i;
     int rc;
 
+    *n_r = 0;
     rc = scan(&c, err);
-    *n_r = c.found.damaged;
-    drop(&c.found);
+    for (i = 0; !rc && i < c.n; i++)
+        *n_r += c.f[i].why != NULL;
+    scan_dispose(&c);
     return rc;
 }
 

@@ -42,6 +42,10 @@ int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
 int snap_store_lock(struct snap_store *s, bool wait, const char *command,
                     const struct snap_log *log, struct snap_err *err);
 void snap_store_unlock(struct snap_store *s);
+/* Who holds the lock, "snapshot-create (pid 123)"; NULL: nobody who lives.
+ * By the lock's text, without taking it: good for a message and no more.
+ * Caller frees. */
+char *snap_store_worker(const struct snap_store *s);
 void snap_store_close(struct snap_store *s);
 
 char *snap_store_record_path(const struct snap_store *s, const char *name);
@@ -61,6 +65,12 @@ int snap_store_all(const struct snap_store *s,
                    const struct snap_disk_driver *const *drivers,
                    const struct snap_log *log, struct snap_record **rs_r,
                    size_t *n_r, struct snap_err *err);
+/* The same for who only wants to show them: config_json stays NULL and what is
+ * in it is not checked, which is twice as fast. */
+int snap_store_brief(const struct snap_store *s,
+                     const struct snap_disk_driver *const *drivers,
+                     const struct snap_log *log, struct snap_record **rs_r,
+                     size_t *n_r, struct snap_err *err);
 /* How many files among the records snap_store_all() would leave out.  Nobody
  * knows what those need: remove no image while there are any. */
 int snap_store_damaged(const struct snap_store *s,

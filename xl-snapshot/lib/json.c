@@ -82,6 +82,8 @@ struct parser {
     struct snap_json *open[SNAP_JSON_DEPTH]; /* containers not yet closed */
     char *key[SNAP_JSON_DEPTH]; /* key read, value to come */
     size_t depth, values;
+    const char *skip; /* key of the root whose value is not kept, or NULL */
+    size_t skipping; /* containers open in that value */
     char *why; /* reason we stopped yajl */
 };
 
@@ -89,6 +91,13 @@ static int stop(struct parser *p, char *why)
 {
     p->why = why;
     return 0;
+}
+
+static int count(struct parser *p)
+{
+    if (++p->values > VALUES_MAX)
+        return stop(p, snap_printf("more than %u values", VALUES_MAX));
+    return 1;
 }
 
 /* Put a value where it belongs; it is freed with the tree from then on. */
@@ -102,44 +111,69 @@ static int place(struct parser *p, struct snap_json *j)
         append(p->open[top], p->key[top], j);
         p->key[top] = NULL;
     }
-    if (++p->values > VALUES_MAX)
-        return stop(p, snap_printf("more than %u values", VALUES_MAX));
-    return 1;
+    return count(p);
+}
+
+/* Does the value now begin that nobody wants? */
+static bool unwanted(const struct parser *p)
+{
+    return p->skip && p->depth == 1 && p->key[0] &&
+           !strcmp(p->key[0], p->skip);
 }
 
 static int enter(struct parser *p, enum snap_json_type type)
 {
     struct snap_json *j;
+    bool skip = unwanted(p);
 
-    if (p->depth == SNAP_JSON_DEPTH)
+    if (p->depth + p->skipping == SNAP_JSON_DEPTH)
         return stop(
             p, snap_printf("nested deeper than %d levels", SNAP_JSON_DEPTH));
+    if (p->skipping) {
+        p->skipping++;
+        return count(p);
+    }
     j = node(type);
     if (!place(p, j))
         return 0;
-    p->open[p->depth++] = j;
+    if (skip)
+        p->skipping = 1;
+    else
+        p->open[p->depth++] = j;
     return 1;
 }
 
 static int on_null(void *opaque)
 {
-    return place(opaque, snap_json_null());
+    struct parser *p = opaque;
+
+    return p->skipping ? count(p) : place(p, snap_json_null());
 }
 
 static int on_boolean(void *opaque, int v)
 {
-    return place(opaque, snap_json_bool(v));
+    struct parser *p = opaque;
+
+    return p->skipping ? count(p) : place(p, snap_json_bool(v));
 }
 
 static int on_number(void *opaque, const char *s, size_t len)
 {
-    return place(opaque, node_text(SNAP_JSON_NUMBER, snap_strndup(s, len)));
+    struct parser *p = opaque;
+
+    if (p->skipping)
+        return count(p);
+    return place(p, node_text(SNAP_JSON_NUMBER, snap_strndup(s, len)));
 }
 
 static int on_string(void *opaque, const unsigned char *s, size_t len)
 {
-    return place(opaque, node_text(SNAP_JSON_STRING,
-                                   snap_strndup((const char *)s, len)));
+    struct parser *p = opaque;
+
+    if (p->skipping)
+        return count(p);
+    return place(
+        p, node_text(SNAP_JSON_STRING, snap_strndup((const char *)s, len)));
 }
 
 static int on_start_map(void *opaque)
@@ -151,7 +185,8 @@ static int on_map_key(void *opaque, const unsigned char *s, size_t len)
 {
     struct parser *p = opaque;
 
-    p->key[p->depth - 1] = snap_strndup((const char *)s, len);
+    if (!p->skipping)
+        p->key[p->depth - 1] = snap_strndup((const char *)s, len);
     return 1;
 }
 
@@ -165,12 +200,17 @@ static int by_key(const void *a, const void *b)
 static int on_end_map(void *opaque)
 {
     struct parser *p = opaque;
-    struct snap_json *j = p->open[--p->depth];
+    struct snap_json *j;
     const char **keys = NULL;
     char *what = NULL;
     size_t i;
     int go = 1;
 
+    if (p->skipping) {
+        p->skipping--;
+        return 1;
+    }
+    j = p->open[--p->depth];
     if (j->len < 2)
         return 1;
     keys = snap_realloc(NULL, j->len, sizeof(*keys));
@@ -197,7 +237,10 @@ static int on_end_array(void *opaque)
 {
     struct parser *p = opaque;
 
-    p->depth--;
+    if (p->skipping)
+        p->skipping--;
+    else
+        p->depth--;
     return 1;
 }
 
@@ -286,6 +329,12 @@ static size_t escape(const char *s, size_t n, const char **why_r)
     return 12;
 }
 
+/* Most bytes are: no business of precheck()'s. */
+static inline bool plain(char c)
+{
+    return (signed char)c > 0 && c != '"' && c != '\\';
+}
+
 /* What yajl would let pass.  Returns NULL, or the reason and its offset. */
 static const char *precheck(const char *s, size_t len, size_t *offset_r)
 {
@@ -294,6 +343,9 @@ static const char *precheck(const char *s, size_t len, size_t *offset_r)
     size_t i, step;
 
     for (i = 0; i < len; i += step) {
+        step = 1;
+        if (plain(s[i]))
+            continue;
         if (quoted && s[i] == '\\')
             step = escape(s + i, len - i, &why);
         else
@@ -311,6 +363,12 @@ static const char *precheck(const char *s, size_t len, size_t *offset_r)
 int snap_json_parse(const char *text, size_t len, struct snap_json **out_r,
                     struct snap_err *err)
 {
+    return snap_json_parse_but(text, len, NULL, out_r, err);
+}
+
+int snap_json_parse_but(const char *text, size_t len, const char *skip,
+                        struct snap_json **out_r, struct snap_err *err)
+{
     yajl_alloc_funcs afs = {
         .malloc = yalloc,
         .realloc = yrealloc,
@@ -318,7 +376,7 @@ int snap_json_parse(const char *text, size_t len, struct snap_json **out_r,
     };
     const unsigned char *input = (const unsigned char *)text;
     unsigned char *said = NULL;
-    struct parser p = { 0 };
+    struct parser p = { .skip = skip };
     yajl_handle h = NULL;
     const char *why;
     size_t offset, i;
@@ -588,9 +646,12 @@ static struct item *find(const struct snap_json *j, const char *key, size_t n)
 
     if (!is(j, SNAP_JSON_OBJECT))
         return NULL;
-    for (i = 0; i < j->len; i++)
-        if (!strncmp(j->items[i].key, key, n) && !j->items[i].key[n])
+    for (i = 0; i < j->len; i++) {
+        const char *k = j->items[i].key;
+
+        if ((!n || *k == *key) && !strncmp(k, key, n) && !k[n])
             return &j->items[i];
+    }
     return NULL;
 }
 
