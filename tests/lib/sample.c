@@ -55,6 +55,7 @@ void sample_record(struct snap_record *r, const char *name)
     r->domain_name = snap_strdup("web'1");
     memcpy(r->domain_uuid, SAMPLE_UUID, 37);
     r->guest_type = SNAP_GUEST_PVH;
+    r->paused = true;
     r->consistency = snap_strdup("memory");
     r->config_json = snap_strdup(
         "{\"c_info\":{\"type\":\"pvh\",\"name\":\"web'1\",\"uuid\":\"" SAMPLE_UUID
@@ -132,6 +133,7 @@ void sample_assert_equal(const struct snap_record *a,
     same(a->domain_name, b->domain_name);
     same(a->domain_uuid, b->domain_uuid);
     assert_int_equal(a->guest_type, b->guest_type);
+    assert_int_equal(a->paused, b->paused);
     same(a->consistency, b->consistency);
     same(a->config_json, b->config_json);
     assert_int_equal(a->has_memory, b->has_memory);

@@ -88,7 +88,7 @@ static void bare(struct snap_record *r)
     snap_free(&r->mem_path);
     r->mem_size = r->mem_kb = 0;
     r->mem_hash[0] = '\0';
-    r->has_memory = r->live = false;
+    r->has_memory = r->live = r->paused = false;
     snap_set(&r->consistency, "crash");
     r->guest_type = SNAP_GUEST_HVM;
     r->window_ms = 0;
@@ -333,6 +333,8 @@ static void test_wrong_types(void **state)
     wrong_types("memory.", snap_json_get(j, "memory"));
     wrong_types("disks.0.", snap_json_at(snap_json_get(j, "disks"), 0));
     tamper("id", "7", SNAP_CORRUPT, "id: must be a string");
+    tamper("domain.paused", "1", SNAP_CORRUPT,
+           "domain: paused: must be true or false");
     tamper("memory.live", "1", SNAP_CORRUPT,
            "memory: live: must be true or "
            "false");

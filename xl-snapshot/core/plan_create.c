@@ -505,6 +505,7 @@ int snap_create_plan_make(struct snap_env *env,
     rc = plan_record(env, req, p, err);
     if (rc)
         goto out;
+    p->rec.paused = p->paused_before;
     if (!req->no_metadata && snap_store_has(&p->store, p->rec.name)) {
         rc = snap_fail(err, SNAP_EXISTS,
                        "%s has a snapshot named %s "

@@ -107,6 +107,8 @@ struct snap_json *snap_record_to_json(const struct snap_record *r)
     set_some(sub, "name", r->domain_name);
     set_some(sub, "uuid", r->domain_uuid);
     snap_json_set_str(sub, "type", snap_guest_type_name(r->guest_type));
+    if (r->paused)
+        snap_json_set_bool(sub, "paused", true);
     snap_json_set(j, "domain", sub);
 
     set_some(j, "consistency", r->consistency);
@@ -409,6 +411,7 @@ static int read_domain(const struct snap_json *j, struct snap_record *r,
         goto out;
     }
     r->guest_type = types[i];
+    rc = get_bool(dom, "paused", &r->paused, err);
 
 out:
     if (rc)

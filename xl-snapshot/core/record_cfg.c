@@ -27,27 +27,17 @@ static const struct {
     enum kind kind;
     bool ours; /* not in a file for snapshot-create */
 } keys[] = {
-    { "format", NUMBER, true },
-    { "name", STRING, false },
-    { "description", STRING, false },
-    { "parent", STRING, true },
-    { "domain", STRING, true },
-    { "uuid", STRING, true },
-    { "guest", STRING, true },
-    { "created", NUMBER, true },
-    { "id", STRING, true },
-    { "consistency", STRING, true },
-    { "memory", STRING, false },
-    { "memory_size", NUMBER, true },
-    { "memory_checksum", STRING, true },
-    { "memory_kb", NUMBER, true },
-    { "live", NUMBER, false },
-    { "window_ms", STRING, true },
-    { "versions", STRING, true },
-    { "disks", LIST, false },
-    { "left_out", LIST, true },
-    { "disk_details", LIST, true },
-    { "domain_config", STRING, true },
+    { "format", NUMBER, true },       { "name", STRING, false },
+    { "description", STRING, false }, { "parent", STRING, true },
+    { "domain", STRING, true },       { "uuid", STRING, true },
+    { "guest", STRING, true },        { "paused", NUMBER, true },
+    { "created", NUMBER, true },      { "id", STRING, true },
+    { "consistency", STRING, true },  { "memory", STRING, false },
+    { "memory_size", NUMBER, true },  { "memory_checksum", STRING, true },
+    { "memory_kb", NUMBER, true },    { "live", NUMBER, false },
+    { "window_ms", STRING, true },    { "versions", STRING, true },
+    { "disks", LIST, false },         { "left_out", LIST, true },
+    { "disk_details", LIST, true },   { "domain_config", STRING, true },
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -198,6 +188,8 @@ static void put_facts(struct snap_buf *b, const struct snap_record *r)
     put_str(b, "domain", r->domain_name);
     put_str(b, "uuid", r->domain_uuid);
     put_str(b, "guest", snap_guest_type_name(r->guest_type));
+    if (r->paused)
+        put_num(b, "paused", 1);
     put_num(b, "created", r->created);
     put_str(b, "id", r->id);
     put_str(b, "consistency", r->consistency);
@@ -544,6 +536,8 @@ static int build(struct snap_json *obj, const struct snap_cfg *cfg,
     copy_str(dom, "name", cfg, "domain");
     copy_str(dom, "uuid", cfg, "uuid");
     copy_str(dom, "type", cfg, "guest");
+    if (str(cfg, "paused"))
+        snap_json_set_bool(dom, "paused", snap_streq(str(cfg, "paused"), "1"));
     snap_json_set(obj, "domain", dom);
     copy_memory(obj, cfg);
     copy_left_out(obj, cfg);

@@ -272,11 +272,12 @@ static const struct {
 
 /* What only snap_record_to_cfg() writes. */
 static const char *const revert_keys[] = {
-    "format",      "domain",          "uuid",      "domain_config",
-    "memory_size", "memory_checksum", "memory_kb", "created",
-    "id",          "consistency",     "guest",     "window_ms",
-    "versions",    "parent",          "left_out",  "disk_details",
-    NULL,
+    "format",        "domain",      "uuid",
+    "domain_config", "memory_size", "memory_checksum",
+    "memory_kb",     "created",     "id",
+    "consistency",   "guest",       "window_ms",
+    "versions",      "parent",      "left_out",
+    "disk_details",  "paused",      NULL,
 };
 
 static int unknown_key(const struct merge *m)
