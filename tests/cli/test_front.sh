@@ -130,11 +130,11 @@ is "the beginning of ours only: xl-snapshot says it is ambiguous" "$out" \
     "ours: <snapshot-> <vm1>"
 run "$XL" sys
 is "the beginning of one of xl's is xl's" "$out" "real: <sys>"
-run "$XL" snapshot-list
+run "$XL" snapshot-theirs
 is "an unknown snapshot command is ours to refuse" "$out" \
-    "ours: <snapshot-list>"
+    "ours: <snapshot-theirs>"
 
-printf ' %-19s %s\n' snapshot-crunch "Theirs" snapshot-list "Theirs" >"$T/more"
+printf ' %-19s %s\n' snapshot-crunch "Theirs" snapshot-theirs "Theirs" >"$T/more"
 run "$XL" snapshot-c vm1
 is "both have it: as xl would say" "$status $err" "1 command not implemented"
 run "$XL" help snapshot-c
@@ -142,10 +142,10 @@ is "both have it: as xl's help would say" "$status $out" \
     '0 command "snapshot-c" not implemented'
 run "$XL" snapshot-create vm1
 is "an exact name is ours all the same" "$out" "ours: <snapshot-create> <vm1>"
-run "$XL" snapshot-list
-is "a command that only xl has is xl's" "$out" "real: <snapshot-list>"
-run "$XL" snapshot-li
-is "and its beginning" "$out" "real: <snapshot-li>"
+run "$XL" snapshot-theirs
+is "a command that only xl has is xl's" "$out" "real: <snapshot-theirs>"
+run "$XL" snapshot-th
+is "and its beginning" "$out" "real: <snapshot-th>"
 printf ' %-19s %s\n' snapshot-create "Theirs" >"$T/more"
 run "$XL" help
 is "a command that xl has as well is listed once" \

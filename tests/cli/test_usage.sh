@@ -60,6 +60,11 @@ xs revert vm1 s1 --config f
 xs revert vm1 --config ''
 xs revert vm1 ../../etc/passwd
 xs revert vm1 --config a --config b
+xs list vm1 vm2
+xs list ''
+xs list --long --tree
+xs list --dry-run
+xs -N list
 xs create --json
 xs create vm1 --frob --json
 golden usage.txt "$T/usage.txt"

@@ -95,6 +95,7 @@ _xl_snapshot_at() {
             _xl_snapshot_files "$cur"
         fi
         ;;
+    l*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
     r*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
     r*,1)
         [[ $config == yes ]] || _xl_snapshot_reply "$cur" < <(

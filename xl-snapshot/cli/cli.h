@@ -49,6 +49,8 @@ struct snap_cli {
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv);
+int snap_cmd_list(struct snap_cli *cli, int argc, char **argv);
+int snap_cmd_info(struct snap_cli *cli, int argc, char **argv);
 
 /* cmd_help.c */
 void snap_help_all(struct snap_cli *cli, FILE *f);
@@ -69,6 +71,9 @@ int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
 /* run.c: tables and a connection to the hypervisor into cli->env. */
 int snap_cli_load(struct snap_cli *cli, struct snap_err *err);
 int snap_cli_open(struct snap_cli *cli, struct snap_err *err);
+/* For commands that only look: without Xen the store has to do, and a note
+ * says so. */
+void snap_cli_try_open(struct snap_cli *cli);
 /* Tell a failure, on stderr and with --json on stdout; returns the status. */
 int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err);
 /* The same for what was typed wrong: with a line on where to read. */
@@ -112,7 +117,9 @@ int snap_signals_interrupted(void);
 
 /* output.c: a report is one list of fields, printed as text or as JSON. */
 struct snap_column {
-    const char *key; /* in JSON */
+    /* In JSON; NULL: for people only.  "KEY:bool": the cell is "yes" or "no";
+     * "KEY:json": the cell is JSON, such as a number. */
+    const char *key;
     const char *head; /* NULL: JSON only */
 };
 struct snap_report;
@@ -132,12 +139,15 @@ void snap_report_ms(struct snap_report *r, const char *key, const char *label,
                     double ms);
 void snap_report_bool(struct snap_report *r, const char *key,
                       const char *label, bool v);
-/* A table; then a row at a time, one cell (or NULL) for each column. */
+/* A table; then a row at a time, one cell (or NULL) for each column.  A column
+ * without a value is not shown. */
 void snap_report_table(struct snap_report *r, const char *key,
                        const struct snap_column *cols, size_t n);
 void snap_report_row(struct snap_report *r, const char *const *cells);
 void snap_report_text(const struct snap_report *r, FILE *f);
 void snap_report_json(const struct snap_report *r, FILE *f);
+/* The JSON object; it stays the report's, to which nothing more is added. */
+const struct snap_json *snap_report_root(const struct snap_report *r);
 
 /* "873 ms", "4.1 s", "2 min 5 s"; caller frees. */
 char *snap_ms_human(double ms);
@@ -147,6 +157,25 @@ char *snap_record_what(const struct snap_record *rec);
 void snap_report_record(struct snap_report *r, const struct snap_record *rec);
 /* "running", "paused", … */
 const char *snap_domain_state(const struct snap_domain *d);
+
+/* show_record.c: a whole snapshot, as snapshot-info and snapshot-list --long
+ * show it.  current: the domain descends from it. */
+struct snap_report *snap_report_snapshot(const struct snap_record *rec,
+                                         bool current);
+/* What the domain was then: "running", "paused" or "shut down"; and in the
+ * letters of `xl list` and the RFC, "r----". */
+const char *snap_record_state(const struct snap_record *rec);
+const char *snap_record_letters(const struct snap_record *rec);
+
+/* show_list.c: snapshot-list's forms.  one: a domain was named, so that it
+ * need not be told apart. */
+struct snap_listing;
+void snap_list_table(struct snap_cli *cli, const struct snap_listing *ls,
+                     size_t n, bool one);
+void snap_list_long(struct snap_cli *cli, const struct snap_listing *ls,
+                    size_t n);
+void snap_list_tree(struct snap_cli *cli, const struct snap_listing *ls,
+                    size_t n);
 
 /* notes.c: all notes of a command, once each. */
 struct snap_cli_notes {

@@ -31,24 +31,6 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     }
 }
 
-/* The UUID of a domain that runs, or that the store knows. */
-static int resolve(struct snap_cli *cli, const char *who, char uuid_r[37],
-                   struct snap_err *err)
-{
-    int rc;
-    struct snap_domain dom = { 0 };
-
-    rc = cli->env.ops->find(cli->env.hyp, who, &dom, err);
-    if (!rc) {
-        memcpy(uuid_r, dom.uuid, 37);
-    } else if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-        rc = snap_store_resolve(cli->env.store_root, who, uuid_r, err);
-    }
-    snap_domain_dispose(&dom);
-    return rc;
-}
-
 /* One domain; what was done goes into the table, and nothing if there was
  * nothing to do. */
 static int recover_one(struct snap_cli *cli, const struct request *req,
@@ -136,7 +118,7 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
 
     snap_report_table(r, "recovered", columns, 2);
     if (argc > first) {
-        rc = resolve(cli, argv[first], uuid, &err);
+        rc = snap_resolve(&cli->env, argv[first], uuid, &err);
         if (!rc)
             rc = recover_one(cli, &req, uuid, r, &did, &err);
     } else {

@@ -15,6 +15,9 @@
 #define COMMON_OPTS                                                         \
     { OPT_DRY_RUN, 'N', "dry-run", NULL, ARG_NONE, true,                    \
       "Print the plan and touch nothing." },                                \
+    LOOK_OPTS
+/* For commands that change nothing. */
+#define LOOK_OPTS                                                           \
     { OPT_JSON, 0, "json", NULL, ARG_NONE, true,                            \
       "Print one JSON object on standard output." },                        \
     { OPT_STORE, 0, "store", "DIR", ARG_DIR, false,                         \
@@ -77,6 +80,14 @@ static const struct snap_opt recover_opts[] = {
     { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
       "Fail if another snapshot command works on this domain." },
     COMMON_OPTS
+};
+
+static const struct snap_opt list_opts[] = {
+    { OPT_LONG, 'l', "long", NULL, ARG_NONE, true,
+      "All that is known of each snapshot, in a block of lines." },
+    { OPT_TREE, 0, "tree", NULL, ARG_NONE, true,
+      "Each snapshot under the one it came after." },
+    LOOK_OPTS
 };
 
 #define ROW(word, dryrun, modifies, usage, desc)                            \

@@ -38,6 +38,8 @@ enum snap_opt_id {
     OPT_OUTPUT,
     OPT_NO_WAIT,
     OPT_CONFIG,
+    OPT_LONG,
+    OPT_TREE,
 };
 
 /* What an argument is, for completion. */

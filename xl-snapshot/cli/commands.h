@@ -18,6 +18,8 @@
       "Take a snapshot of a domain: its memory and its disks")              \
     X(revert, true, true, "[options] DOMAIN NAME | DOMAIN --config FILE",   \
       "Bring a domain back to a snapshot")                                  \
+    X(list, false, false, "[options] [DOMAIN]",                             \
+      "List the snapshots of a domain, or of all")                          \
     X(recover, true, true, "[options] [DOMAIN]",                            \
       "Finish or undo what an interrupted snapshot command left")
 /* clang-format on */

@@ -17,6 +17,8 @@ struct field {
     struct snap_json *rows; /* a table: its array in root */
     const struct snap_column *cols;
     size_t n_cols;
+    char **cells; /* n_cols a row; NULL where there is nothing */
+    size_t n_cells, cap_cells;
 };
 
 struct snap_report {
@@ -35,13 +37,16 @@ struct snap_report *snap_report_new(void)
 
 void snap_report_free(struct snap_report *r)
 {
-    size_t i;
+    size_t i, k;
 
     if (!r)
         return;
     for (i = 0; i < r->n; i++) {
         free(r->fields[i].label);
         free(r->fields[i].text);
+        for (k = 0; k < r->fields[i].n_cells; k++)
+            free(r->fields[i].cells[k]);
+        free(r->fields[i].cells);
     }
     free(r->fields);
     snap_json_free(r->root);
@@ -145,15 +150,69 @@ void snap_report_table(struct snap_report *r, const char *key,
     f->n_cols = n;
 }
 
+/* Set in row what the column's key says of the cell. */
+static void set_cell(struct snap_json *row, const char *key, const char *cell)
+{
+    const char *kind = strchr(key, ':');
+    struct snap_json *j = NULL;
+    char *name;
+
+    if (!kind) {
+        snap_json_set_str(row, key, cell);
+        return;
+    }
+    name = snap_strndup(key, kind - key);
+    if (!cell)
+        j = snap_json_null();
+    else if (!strcmp(kind, ":bool"))
+        j = snap_json_bool(!strcmp(cell, "yes"));
+    else if (snap_json_parse(cell, strlen(cell), &j, NULL))
+        j = snap_json_null();
+    snap_json_set(row, name, j);
+    free(name);
+}
+
 void snap_report_row(struct snap_report *r, const char *const *cells)
 {
     struct field *f = &r->fields[r->n - 1];
-    struct snap_json *row = snap_json_object();
     size_t i;
 
+    if (f->n_cells + f->n_cols > f->cap_cells) {
+        f->cap_cells = (f->cap_cells + f->n_cols) * 2;
+        f->cells = snap_realloc(f->cells, f->cap_cells, sizeof(*f->cells));
+    }
     for (i = 0; i < f->n_cols; i++)
-        snap_json_set(row, f->cols[i].key, snap_json_str(cells[i]));
-    snap_json_push(f->rows, row);
+        f->cells[f->n_cells++] = snap_strdup(cells[i]);
+}
+
+/* The cells into the JSON object; text has no use for it. */
+static void fill_rows(struct field *f)
+{
+    struct snap_json *row = NULL;
+    size_t i;
+
+    if (snap_json_len(f->rows))
+        return;
+    for (i = 0; i < f->n_cells; i++) {
+        const struct snap_column *col = &f->cols[i % f->n_cols];
+
+        if (i % f->n_cols == 0) {
+            row = snap_json_object();
+            snap_json_push(f->rows, row);
+        }
+        if (col->key)
+            set_cell(row, col->key, f->cells[i]);
+    }
+}
+
+const struct snap_json *snap_report_root(const struct snap_report *r)
+{
+    size_t i;
+
+    for (i = 0; i < r->n; i++)
+        if (r->fields[i].rows)
+            fill_rows(&r->fields[i]);
+    return r->root;
 }
 
 static int width_of(const char *s)
@@ -166,72 +225,84 @@ static int width_of(const char *s)
     return n;
 }
 
-/* s cleaned, and padded to width columns unless it is the last. */
-static void put(FILE *f, const char *s, int width, bool last)
+static void put_blanks(FILE *f, int n)
 {
-    char *clean = snap_strdup(s);
-    int pad = width - width_of(clean);
-
-    snap_clean(clean);
-    fputs(clean, f);
-    if (!last)
-        fprintf(f, "%*s", (pad > 0 ? pad : 0) + 2, "");
-    free(clean);
+    while (n-- > 0)
+        fputc(' ', f);
 }
 
-static const char *cell_of(const struct field *t, size_t row, size_t col)
+/* s, which is clean, padded to width columns unless it is the last. */
+static void put(FILE *f, const char *s, int width, bool last)
 {
-    const char *s = snap_json_get_str(snap_json_at(t->rows, row),
-                                      t->cols[col].key);
+    fputs(s, f);
+    if (!last)
+        put_blanks(f, width - width_of(s) + 2);
+}
 
-    return s && *s ? s : "-";
+/* A column's cell as people see it; NULL if it has none. */
+static const char *cell_of(const struct field *t, size_t i)
+{
+    if (!t->cells[i] || !*t->cells[i])
+        return NULL;
+    snap_clean(t->cells[i]);
+    return t->cells[i];
 }
 
 /* How wide is this column?  0: it is not for people, or has no value. */
 static int column_width(const struct field *t, size_t col)
 {
-    size_t n = snap_json_len(t->rows), row;
     int width, w;
     bool any = false;
+    size_t i;
 
     if (!t->cols[col].head)
         return 0;
     width = width_of(t->cols[col].head);
-    for (row = 0; row < n; row++) {
-        w = width_of(cell_of(t, row, col));
+    for (i = col; i < t->n_cells; i += t->n_cols) {
+        if (!cell_of(t, i))
+            continue;
+        w = width_of(t->cells[i]);
         if (w > width)
             width = w;
-        if (strcmp(cell_of(t, row, col), "-") != 0)
-            any = true;
+        any = true;
     }
     return any ? width : 0;
 }
 
-static void put_table(const struct field *t, FILE *f)
+/* alone: it is all there is to show, so nothing has to set it off. */
+static void put_table(const struct field *t, bool alone, FILE *f)
 {
-    size_t n = snap_json_len(t->rows), row, col, last = 0;
+    size_t i, col, last = 0;
     int *width;
+    bool any = false;
 
-    if (!n)
-        return;
     width = snap_zalloc(t->n_cols * sizeof(*width));
     for (col = 0; col < t->n_cols; col++) {
         width[col] = column_width(t, col);
-        if (width[col])
+        if (width[col]) {
             last = col;
+            any = true;
+        }
     }
-    fputc('\n', f);
+    if (!any)
+        goto out;
+    if (!alone)
+        fputc('\n', f);
     for (col = 0; col < t->n_cols; col++)
         if (width[col])
             put(f, t->cols[col].head, width[col], col == last);
     fputc('\n', f);
-    for (row = 0; row < n; row++) {
+    for (i = 0; i < t->n_cells; i += t->n_cols) {
         for (col = 0; col < t->n_cols; col++)
             if (width[col])
-                put(f, cell_of(t, row, col), width[col], col == last);
+                put(f, cell_of(t, i + col) ? t->cells[i + col] : "-",
+                    width[col], col == last);
         fputc('\n', f);
     }
-    fputc('\n', f);
+    if (!alone)
+        fputc('\n', f);
+
+out:
     free(width);
 }
 
@@ -239,17 +310,20 @@ void snap_report_text(const struct snap_report *r, FILE *f)
 {
     const struct field *fl;
     int width = 0, w;
+    bool alone = true;
     size_t i;
 
     for (i = 0; i < r->n; i++) {
         w = r->fields[i].label ? width_of(r->fields[i].label) : 0;
         if (w > width)
             width = w;
+        if (r->fields[i].label)
+            alone = false;
     }
     for (i = 0; i < r->n; i++) {
         fl = &r->fields[i];
         if (fl->rows) {
-            put_table(fl, f);
+            put_table(fl, alone, f);
             continue;
         }
         put(f, fl->label, width, false);
@@ -260,7 +334,7 @@ void snap_report_text(const struct snap_report *r, FILE *f)
 
 void snap_report_json(const struct snap_report *r, FILE *f)
 {
-    char *text = snap_json_text(r->root, true);
+    char *text = snap_json_text(snap_report_root(r), true);
 
     fputs(text, f);
     if (!snap_has_suffix(text, "\n"))

@@ -72,6 +72,16 @@ int snap_cli_open(struct snap_cli *cli, struct snap_err *err)
     return cli->env.ops->open(cli->env.log, &cli->env.hyp, err);
 }
 
+void snap_cli_try_open(struct snap_cli *cli)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+
+    if (snap_cli_open(cli, &err))
+        snap_say(cli->env.log, SNAP_LOG_NOTE,
+                 "going by the store alone, since Xen cannot be asked: %s",
+                 err.msg);
+}
+
 int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err)
 {
     struct snap_report *r;

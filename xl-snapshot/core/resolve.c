@@ -2,6 +2,7 @@
 /* See resolve.h.  Reads only; takes no lock. */
 #include "core/resolve.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,5 +68,45 @@ out:
     for (i = 0; i < n; i++)
         free(uuids[i]);
     free(uuids);
+    return rc;
+}
+
+/* A domain that exists, by its UUID in any case. */
+static int find_uuid(struct snap_env *env, const char *who,
+                     struct snap_domain *dom, struct snap_err *err)
+{
+    char uuid[37];
+    size_t i;
+
+    if (strlen(who) != 36)
+        return SNAP_NOTFOUND;
+    for (i = 0; i <= 36; i++)
+        uuid[i] = (char)tolower((unsigned char)who[i]);
+    if (snap_uuid_check(uuid, NULL))
+        return SNAP_NOTFOUND;
+    return env->ops->find_uuid(env->hyp, uuid, dom, err);
+}
+
+int snap_resolve(struct snap_env *env, const char *who, char uuid_r[37],
+                 struct snap_err *err)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_domain dom = { 0 };
+    int rc = SNAP_NOTFOUND;
+
+    if (env->hyp) {
+        rc = env->ops->find(env->hyp, who, &dom, &e);
+        if (rc == SNAP_NOTFOUND) {
+            snap_err_clear(&e);
+            rc = find_uuid(env, who, &dom, &e);
+        }
+    }
+    if (!rc)
+        memcpy(uuid_r, dom.uuid, sizeof(dom.uuid));
+    else if (rc == SNAP_NOTFOUND)
+        rc = snap_store_resolve(env->store_root, who, uuid_r, err);
+    else
+        snap_fail(err, rc, "%s", e.msg);
+    snap_domain_dispose(&dom);
     return rc;
 }

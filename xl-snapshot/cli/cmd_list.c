@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-list: the snapshots of one domain or of all, running or not.  Only
+ * looks: no lock is taken and nothing is recovered.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/listing.h"
+#include "lib/mem.h"
+
+struct request {
+    bool blocks;
+    bool tree;
+};
+
+static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
+                     struct snap_err *err)
+{
+    struct request *req = ctx;
+
+    (void)arg;
+    switch (opt->id) {
+    case OPT_LONG:
+        req->blocks = true;
+        return 0;
+    case OPT_TREE:
+        req->tree = true;
+        return 0;
+    default:
+        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
+    }
+}
+
+static int check(const struct request *req, int argc, char **argv,
+                 struct snap_err *err)
+{
+    if (argc > 1)
+        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
+                         argv[1]);
+    if (argc && !*argv[0])
+        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
+    if (req->blocks && req->tree)
+        return snap_fail(err, SNAP_INVAL,
+                         "--long and --tree are two forms; choose one");
+    return 0;
+}
+
+int snap_cmd_list(struct snap_cli *cli, int argc, char **argv)
+{
+    int rc, status, first = 0;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct request req = { 0 };
+    struct snap_listing *ls = NULL;
+    size_t n = 0;
+    const char *who;
+
+    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
+    if (!rc && cli->help_shown) {
+        snap_help_cmd(cli, cli->cmd, cli->out);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+    if (!rc)
+        rc = check(&req, argc - first, argv + first, &err);
+    if (rc) {
+        status = snap_cli_usage(cli, &err);
+        goto out;
+    }
+    if (cli->store_root)
+        cli->env.store_root = cli->store_root;
+    who = argc > first ? argv[first] : NULL;
+
+    snap_cli_try_open(cli);
+    rc = snap_listings_load(&cli->env, who, &ls, &n, &err);
+    if (rc) {
+        status = snap_cli_fail(cli, &err);
+        goto out;
+    }
+    snap_sink_flush(cli->sink);
+    if (req.blocks)
+        snap_list_long(cli, ls, n);
+    else if (req.tree && !cli->json)
+        snap_list_tree(cli, ls, n);
+    else
+        snap_list_table(cli, ls, n, who != NULL);
+    status = SNAP_EXIT_DONE;
+
+out:
+    snap_listings_free(&ls, &n);
+    return status;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A snapshot with everything that is known of it, as one report.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "lib/mem.h"
+
+const char *snap_record_state(const struct snap_record *rec)
+{
+    if (snap_streq(rec->consistency, "offline"))
+        return "shut down";
+    return rec->paused ? "paused" : "running";
+}
+
+const char *snap_record_letters(const struct snap_record *rec)
+{
+    if (snap_streq(rec->consistency, "offline"))
+        return "---s-";
+    return rec->paused ? "--p--" : "r----";
+}
+
+static const struct snap_column disk_cols[] = {
+    { "vdev", "DISK" },
+    { "type", "TYPE" },
+    { "size:json", NULL },
+    { NULL, "SIZE" },
+    { "frozen", "SNAPSHOT IN" },
+    { "frozen_format", "FORMAT" },
+    { "active", "GUEST WROTE TO" },
+    { "format", "FORMAT" },
+    { "driver", "DRIVER" },
+    { "path", NULL },
+    { "path_format", NULL },
+    { "stem", NULL },
+    { "keep_path:bool", NULL },
+    { "data:json", NULL },
+};
+
+static void add_disk(struct snap_report *r, const struct snap_part *p)
+{
+    char *size = snap_printf("%" PRIu64, p->size);
+    char *human = p->size ? snap_size_human(p->size) : NULL;
+    char *data = p->data ? snap_json_text(p->data, false) : NULL;
+
+    snap_report_row(r, (const char *const[]){
+                           p->vdev, snap_disk_type_name(p->type), size, human,
+                           p->frozen_path, p->frozen_format, p->active_path,
+                           p->active_format, p->drv ? p->drv->name : NULL,
+                           p->path, p->format, p->stem,
+                           p->keep_path ? "yes" : "no", data });
+    free(data);
+    free(human);
+    free(size);
+}
+
+static void add_memory(struct snap_report *r, const struct snap_record *rec)
+{
+    char *human;
+
+    if (rec->has_memory) {
+        snap_report_str(r, "memory.path", "memory in", rec->mem_path);
+        snap_report_size(r, "memory.size", "its size", rec->mem_size);
+        snap_report_str(r, "memory.checksum", "its checksum", rec->mem_hash);
+        snap_report_bool(r, "memory.live", "live", rec->live);
+    } else {
+        snap_report_add(r, "memory", NULL, snap_json_null(), NULL);
+    }
+    human = snap_size_human(rec->mem_kb * 1024);
+    snap_report_add(r, "memory_kb", rec->mem_kb ? "guest's memory" : NULL,
+                    snap_json_int((int64_t)rec->mem_kb), human);
+    free(human);
+}
+
+struct snap_report *snap_report_snapshot(const struct snap_record *rec,
+                                         bool current)
+{
+    struct snap_report *r = snap_report_new();
+    char *tag = snap_printf("%" PRId64, rec->created);
+    char *created = snap_time_iso(rec->created);
+    size_t i;
+
+    snap_report_str(r, "name", "snapshot", rec->name);
+    snap_report_add(r, "tag", "tag", snap_json_int(rec->created), tag);
+    snap_report_str(r, "created", "taken", created);
+    snap_report_str(r, "domain", "domain", rec->domain_name);
+    snap_report_str(r, "type", "its type",
+                    snap_guest_type_name(rec->guest_type));
+    snap_report_record(r, rec);
+    if (!rec->description)
+        snap_report_str(r, "description", NULL, NULL);
+    snap_report_str(r, "state", "domain was", snap_record_state(rec));
+    snap_report_bool(r, "disk_only", "disk-only", !rec->has_memory);
+    snap_report_str(r, "parent", "parent", rec->parent);
+    snap_report_bool(r, "current", "current", current);
+    add_memory(r, rec);
+    snap_report_ms(r, "window_ms", "guest stood still", rec->window_ms);
+    snap_report_str(r, "versions", "versions", rec->versions);
+    snap_report_str(r, "id", "id", rec->id);
+    snap_report_strv(r, "left_out", "left out", rec->left_out,
+                     rec->n_left_out);
+    snap_report_table(r, "disks", disk_cols,
+                      sizeof(disk_cols) / sizeof(disk_cols[0]));
+    for (i = 0; i < rec->n_parts; i++)
+        add_disk(r, &rec->parts[i]);
+    free(created);
+    free(tag);
+    return r;
+}
