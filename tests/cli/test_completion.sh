@@ -42,10 +42,10 @@ offers() {      # name, expected, words
     is "$name" "$(complete_at xl-snapshot.bash "$@")" "$want "
 }
 
-offers "commands" "create help list recover revert" xl-snapshot ''
+offers "commands" "create help info list recover revert" xl-snapshot ''
 offers "the beginning of a command" "create" xl-snapshot c
 offers "global options" "--store" xl-snapshot --s
-offers "help on a command" "create list recover revert" xl-snapshot help ''
+offers "help on a command" "create info list recover revert" xl-snapshot help ''
 offers "domains" "other vm1 vm2" xl-snapshot create ''
 offers "domains behind options" "vm1 vm2" xl-snapshot -v create -n x -D v
 offers "a configuration file" "one.cfg two.cfg" xl-snapshot create vm1 ''
@@ -58,6 +58,8 @@ offers "a file" "one.cfg" xl-snapshot create --memory on
 offers "nothing for a name" "" xl-snapshot create --name ''
 offers "disks of a domain" "xvda xvdb xvdc" xl-snapshot create vm1 --no-disk x
 offers "domains to list" "vm1 vm2" xl-snapshot list v
+offers "snapshots to look at" "friday monday" xl-snapshot info vm1 ''
+offers "a domain to look at" "vm1 vm2" xl-snapshot info v
 offers "options of list" "--long" xl-snapshot list --l
 offers "no domain after the domain" "" xl-snapshot list vm1 ''
 offers "snapshots" "friday monday" xl-snapshot revert vm1 ''

@@ -48,7 +48,8 @@ is "every code of a failure is explained" "$missing" ""
 
 # And every key of the JSON.
 missing=
-for k in $(sed '/"data": {/,/}/d' tests/cli/golden/{json,list}*.txt |
+for k in $(sed -e '/"data": {/,/}/d' -e '/"domain_config": {/,/^    }/d' \
+    tests/cli/golden/{json,list,info}*.txt |
     grep -oE '"[a-z_]+": ' | tr -d '": ' | LC_ALL=C sort -u); do
     grep -qE "\\b$k\\b" $MAN || missing+=" $k"
 done

@@ -142,7 +142,7 @@ golden list-tree.txt "$T/list-tree.txt"
 
 new_world
 into list-journal.txt
-XLFAKE_AT="hyp save KILL" "$FAKE" create vm1 -n s1 >/dev/null 2>&1
+run env XLFAKE_AT="hyp save KILL" "$FAKE" create vm1 -n s1
 before=$(tree_like)
 xs list vm1
 xs list --tree --json

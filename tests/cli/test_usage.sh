@@ -65,6 +65,12 @@ xs list ''
 xs list --long --tree
 xs list --dry-run
 xs -N list
+xs info
+xs info ''
+xs info vm1
+xs info vm1 s1 more
+xs info vm1 ../../etc/passwd
+xs info vm1 s1 --dry-run
 xs create --json
 xs create vm1 --frob --json
 golden usage.txt "$T/usage.txt"

@@ -95,9 +95,9 @@ _xl_snapshot_at() {
             _xl_snapshot_files "$cur"
         fi
         ;;
-    l*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
+    [li]*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
     r*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
-    r*,1)
+    [ri]*,1)
         [[ $config == yes ]] || _xl_snapshot_reply "$cur" < <(
             xl-snapshot --complete snapshots "${operands[0]}" "${store[@]}" \
                 2>/dev/null)

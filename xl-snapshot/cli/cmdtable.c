@@ -90,6 +90,12 @@ static const struct snap_opt list_opts[] = {
     LOOK_OPTS
 };
 
+static const struct snap_opt info_opts[] = {
+    { OPT_CHECK, 0, "check", NULL, ARG_NONE, true,
+      "Check that every part of it is there and whole; exit with 1 if not." },
+    LOOK_OPTS
+};
+
 #define ROW(word, dryrun, modifies, usage, desc)                            \
     { #word, snap_cmd_##word, dryrun, modifies, usage, desc, word##_opts },
 

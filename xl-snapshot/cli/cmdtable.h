@@ -40,6 +40,7 @@ enum snap_opt_id {
     OPT_CONFIG,
     OPT_LONG,
     OPT_TREE,
+    OPT_CHECK,
 };
 
 /* What an argument is, for completion. */

@@ -20,6 +20,8 @@
       "Bring a domain back to a snapshot")                                  \
     X(list, false, false, "[options] [DOMAIN]",                             \
       "List the snapshots of a domain, or of all")                          \
+    X(info, false, false, "[options] DOMAIN NAME",                          \
+      "Show all that is known of a snapshot, and check that it is whole")   \
     X(recover, true, true, "[options] [DOMAIN]",                            \
       "Finish or undo what an interrupted snapshot command left")
 /* clang-format on */

@@ -269,8 +269,9 @@ static int column_width(const struct field *t, size_t col)
     return any ? width : 0;
 }
 
-/* alone: it is all there is to show, so nothing has to set it off. */
-static void put_table(const struct field *t, bool alone, FILE *f)
+/* Blank lines set it off, but where one is there already and where it is all
+ * there is to show.  True if it ended in one. */
+static bool put_table(const struct field *t, bool alone, bool blank, FILE *f)
 {
     size_t i, col, last = 0;
     int *width;
@@ -286,7 +287,7 @@ static void put_table(const struct field *t, bool alone, FILE *f)
     }
     if (!any)
         goto out;
-    if (!alone)
+    if (!alone && !blank)
         fputc('\n', f);
     for (col = 0; col < t->n_cols; col++)
         if (width[col])
@@ -301,16 +302,18 @@ static void put_table(const struct field *t, bool alone, FILE *f)
     }
     if (!alone)
         fputc('\n', f);
+    blank = !alone;
 
 out:
     free(width);
+    return blank;
 }
 
 void snap_report_text(const struct snap_report *r, FILE *f)
 {
     const struct field *fl;
     int width = 0, w;
-    bool alone = true;
+    bool alone = true, blank = false;
     size_t i;
 
     for (i = 0; i < r->n; i++) {
@@ -323,12 +326,13 @@ void snap_report_text(const struct snap_report *r, FILE *f)
     for (i = 0; i < r->n; i++) {
         fl = &r->fields[i];
         if (fl->rows) {
-            put_table(fl, alone, f);
+            blank = put_table(fl, alone, blank, f);
             continue;
         }
         put(f, fl->label, width, false);
         put(f, fl->text, 0, true);
         fputc('\n', f);
+        blank = false;
     }
 }
 

@@ -75,6 +75,19 @@ static void add_memory(struct snap_report *r, const struct snap_record *rec)
     free(human);
 }
 
+static void add_config(struct snap_report *r, const struct snap_record *rec)
+{
+    struct snap_json *j = NULL;
+    char *size = snap_size_human(strlen(rec->config_json));
+    char *text = snap_printf("%s; --json shows it", size);
+
+    if (snap_json_parse(rec->config_json, strlen(rec->config_json), &j, NULL))
+        j = snap_json_null();
+    snap_report_add(r, "domain_config", "configuration", j, text);
+    free(text);
+    free(size);
+}
+
 struct snap_report *snap_report_snapshot(const struct snap_record *rec,
                                          bool current)
 {
@@ -102,6 +115,8 @@ struct snap_report *snap_report_snapshot(const struct snap_record *rec,
     snap_report_str(r, "id", "id", rec->id);
     snap_report_strv(r, "left_out", "left out", rec->left_out,
                      rec->n_left_out);
+    if (rec->config_json)
+        add_config(r, rec);
     snap_report_table(r, "disks", disk_cols,
                       sizeof(disk_cols) / sizeof(disk_cols[0]));
     for (i = 0; i < rec->n_parts; i++)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -148,4 +149,58 @@ void snap_memfile_dispose(struct snap_memfile *m)
     m->fd = -1;
     snap_free(&m->path);
     snap_free(&m->part);
+}
+
+int snap_memfile_open(struct snap_env *env, const char *path, uint64_t *size,
+                      int *fd_r, char **header_r, struct snap_err *err)
+{
+    struct stat st;
+    int rc, fd;
+
+    /* O_NONBLOCK: a FIFO somebody put there must not hang us. */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
+                               errno, "memory image %s", path);
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "memory image %s is not a regular file", path);
+        goto out;
+    }
+    if (*size && (uint64_t)st.st_size != *size) {
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "memory image %s has %llu bytes and was recorded with "
+                       "%llu; it is damaged, and nothing was changed",
+                       path, (unsigned long long)st.st_size,
+                       (unsigned long long)*size);
+        goto out;
+    }
+    *size = st.st_size;
+    rc = env->ops->image_check(env->hyp, fd, header_r, err);
+    if (rc)
+        goto out;
+    *fd_r = fd;
+    fd = -1;
+
+out:
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int snap_memfile_verify(struct snap_env *env, int fd, const char *path,
+                        uint64_t size, const char *hash, struct snap_err *err)
+{
+    char now[33];
+    int rc;
+
+    rc = snap_memfile_hash(env, fd, path, size, now, err);
+    if (!rc && strcmp(now, hash))
+        rc = snap_fail(
+            err, SNAP_CORRUPT,
+            "memory image %s does not have the checksum it was "
+            "recorded with (%s, now %s); it is damaged, and nothing "
+            "was changed",
+            path, hash, now);
+    return rc;
 }

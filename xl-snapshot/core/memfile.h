@@ -38,4 +38,15 @@ void snap_memfile_dispose(struct snap_memfile *m);
 int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
                       uint64_t size, char hash_r[33], struct snap_err *err);
 
+/*
+ * Open a finished image to read it: a regular file of *size bytes (0: unknown,
+ * found out) with a header that env->ops->image_check() takes; *header_r is
+ * the configuration in it.  Its checksum is left for snap_memfile_verify(),
+ * which reads all of it.
+ */
+int snap_memfile_open(struct snap_env *env, const char *path, uint64_t *size,
+                      int *fd_r, char **header_r, struct snap_err *err);
+int snap_memfile_verify(struct snap_env *env, int fd, const char *path,
+                        uint64_t size, const char *hash, struct snap_err *err);
+
 #endif /* SNAP_CORE_MEMFILE_H */

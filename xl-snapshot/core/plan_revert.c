@@ -64,34 +64,6 @@ out:
     return rc;
 }
 
-/* Open the memory image and read its header; size and checksum come later,
- * when cheaper checks have passed. */
-static int open_memory(struct snap_env *env, struct snap_revert_plan *p,
-                       char **header_r, struct snap_err *err)
-{
-    struct snap_record *r = &p->rec;
-    struct stat st;
-
-    p->mem_fd = open(r->mem_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (p->mem_fd < 0)
-        return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
-                               errno, "memory image %s", r->mem_path);
-    if (fstat(p->mem_fd, &st) || !S_ISREG(st.st_mode))
-        return snap_fail(err, SNAP_REFUSED,
-                         "memory image %s is not a "
-                         "regular file",
-                         r->mem_path);
-    if (r->mem_size && (uint64_t)st.st_size != r->mem_size)
-        return snap_fail(err, SNAP_CORRUPT,
-                         "memory image %s has %llu bytes "
-                         "and was recorded with %llu; it is damaged, and "
-                         "nothing was changed",
-                         r->mem_path, (unsigned long long)st.st_size,
-                         (unsigned long long)r->mem_size);
-    r->mem_size = st.st_size;
-    return env->ops->image_check(env->hyp, p->mem_fd, header_r, err);
-}
-
 /* What a plain V11 file leaves unsaid about its disks. */
 static int complete_parts(struct snap_record *r, struct snap_err *err)
 {
@@ -242,23 +214,6 @@ out:
     return rc;
 }
 
-/* An image that another snapshot froze must not be changed in place. */
-static bool frozen_by_others(const struct snap_revert_plan *p,
-                             const struct snap_part *part)
-{
-    size_t i, k;
-
-    for (i = 0; i < p->n_all; i++)
-        for (k = 0; k < p->all[i].n_parts; k++) {
-            const struct snap_part *o = &p->all[i].parts[k];
-
-            if (o->type == SNAP_DISK_EXTERNAL &&
-                snap_streq(o->frozen_path, part->frozen_path))
-                return true;
-        }
-    return false;
-}
-
 /* The leaf that the domain has now goes away if we made it and no snapshot
  * needs it.  While a record cannot be read, nobody knows what it needs. */
 static void plan_drop(struct snap_revert_plan *p, struct snap_part *part,
@@ -311,7 +266,8 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
         if (!part->stem && leaf && part->type == SNAP_DISK_EXTERNAL)
             part->stem = snap_strdup(leaf->stem);
         part->shared = part->type == SNAP_DISK_INTERNAL &&
-                       frozen_by_others(p, part);
+                       snap_records_freeze(p->all, p->n_all,
+                                           part->frozen_path);
         rc = part->drv->verify(&ctx, part, err);
         if (rc) {
             snap_err_prefix(err, "%s", part->vdev);
@@ -335,7 +291,6 @@ static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
     int rc;
     uint64_t free_kb = 0, have, need;
     struct snap_record *r = &p->rec;
-    char hash[33];
 
     need = r->mem_kb ? r->mem_kb + r->mem_kb / 100 + MEM_SLACK_KB : 0;
     rc = env->ops->free_mem(env->hyp, &free_kb, err);
@@ -351,17 +306,8 @@ static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
                          p->running ? " once it is destroyed" : "");
     if (!r->has_memory || !r->mem_hash[0])
         return 0;
-    rc = snap_memfile_hash(env, p->mem_fd, r->mem_path, r->mem_size, hash,
-                           err);
-    if (rc)
-        return rc;
-    if (strcmp(hash, r->mem_hash))
-        return snap_fail(err, SNAP_CORRUPT,
-                         "memory image %s does not have "
-                         "the checksum it was recorded with (%s, now %s); it "
-                         "is damaged, and nothing was changed",
-                         r->mem_path, r->mem_hash, hash);
-    return 0;
+    return snap_memfile_verify(env, p->mem_fd, r->mem_path, r->mem_size,
+                               r->mem_hash, err);
 }
 
 /* The domain by name or number if it runs, else by what the store knows. */
@@ -402,7 +348,8 @@ static int load_record(struct snap_env *env, const struct snap_revert_req *req,
             goto out;
     }
     if (r->has_memory) {
-        rc = open_memory(env, p, &header, err);
+        rc = snap_memfile_open(env, r->mem_path, &r->mem_size, &p->mem_fd,
+                               &header, err);
         if (rc)
             goto out;
         if (!r->config_json) {

@@ -575,3 +575,16 @@ bool snap_records_need(const struct snap_record *rs, size_t n,
     }
     return false;
 }
+
+bool snap_records_freeze(const struct snap_record *rs, size_t n,
+                         const char *path)
+{
+    size_t i, k;
+
+    for (i = 0; i < n; i++)
+        for (k = 0; k < rs[i].n_parts; k++)
+            if (rs[i].parts[k].type == SNAP_DISK_EXTERNAL &&
+                snap_streq(rs[i].parts[k].frozen_path, path))
+                return true;
+    return false;
+}

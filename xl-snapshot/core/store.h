@@ -111,5 +111,9 @@ void snap_state_set_leaf(struct snap_state *st, const char *vdev,
  * name, or by inode where both exist). */
 bool snap_records_need(const struct snap_record *rs, size_t n,
                        const char *path);
+/* True if one of them is an external snapshot that froze this image, which
+ * then must not be changed in place. */
+bool snap_records_freeze(const struct snap_record *rs, size_t n,
+                         const char *path);
 
 #endif /* SNAP_CORE_STORE_H */

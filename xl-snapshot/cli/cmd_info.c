@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-info: one snapshot, with everything that is known of it; with
+ * --check also whether every part of it is still whole.  Only looks.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/check.h"
+#include "core/resolve.h"
+#include "core/store.h"
+#include "lib/mem.h"
+
+struct info {
+    bool check;
+    const char *who, *name;
+    struct snap_store store;
+    struct snap_record rec;
+    struct snap_domain dom;
+    bool there;
+    char *current;
+    struct snap_check *checks;
+    size_t n_checks, n_bad;
+};
+
+static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
+                     struct snap_err *err)
+{
+    struct info *in = ctx;
+
+    (void)arg;
+    switch (opt->id) {
+    case OPT_CHECK:
+        in->check = true;
+        return 0;
+    default:
+        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
+    }
+}
+
+static int operands(struct info *in, int argc, char **argv,
+                    struct snap_err *err)
+{
+    if (argc < 1)
+        return snap_fail(err, SNAP_INVAL, "which domain?");
+    if (!*argv[0])
+        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
+    if (argc < 2)
+        return snap_fail(err, SNAP_INVAL, "which snapshot of %s?", argv[0]);
+    if (argc > 2)
+        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
+                         argv[2]);
+    in->who = argv[0];
+    in->name = argv[1];
+    return snap_name_check(in->name, err);
+}
+
+static int look_for_domain(struct snap_cli *cli, const char *uuid,
+                           struct info *in, struct snap_err *err)
+{
+    int rc;
+
+    if (!cli->env.hyp)
+        return 0;
+    rc = cli->env.ops->find_uuid(cli->env.hyp, uuid, &in->dom, err);
+    in->there = !rc;
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+        rc = 0;
+    }
+    return rc;
+}
+
+static void look_at_state(struct snap_cli *cli, struct info *in)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_state st = { 0 };
+
+    if (snap_state_load(&in->store, &st, &e))
+        snap_say(cli->env.log, SNAP_LOG_WARN,
+                 "it is not known which snapshot is current: %s", e.msg);
+    snap_set(&in->current, st.current);
+    snap_state_dispose(&st);
+}
+
+static int look(struct snap_cli *cli, struct info *in, struct snap_err *err)
+{
+    char uuid[37];
+    int rc;
+    size_t i;
+
+    rc = snap_resolve(&cli->env, in->who, uuid, err);
+    if (rc)
+        return rc;
+    rc = snap_store_open(&in->store, cli->env.store_root, uuid, false, err);
+    if (rc)
+        return rc;
+    rc = snap_store_get(&in->store, in->name, cli->env.drivers, &in->rec, err);
+    if (rc)
+        return rc;
+    look_at_state(cli, in);
+    if (!in->check)
+        return 0;
+    rc = look_for_domain(cli, uuid, in, err);
+    if (rc)
+        return rc;
+    rc = snap_check_record(&cli->env, &in->store, in->there ? &in->dom : NULL,
+                           &in->rec, &in->checks, &in->n_checks, err);
+    for (i = 0; i < in->n_checks; i++)
+        in->n_bad += in->checks[i].problem != NULL;
+    return rc;
+}
+
+static const struct snap_column check_cols[] = {
+    { "part", "PART" },
+    { NULL, "RESULT" },
+    { "ok:bool", NULL },
+    { "problem", NULL },
+};
+
+static void add_checks(struct snap_report *r, const struct info *in)
+{
+    size_t i;
+
+    snap_report_add(r, "whole", NULL, snap_json_bool(!in->n_bad), NULL);
+    snap_report_table(r, "check", check_cols,
+                      sizeof(check_cols) / sizeof(check_cols[0]));
+    for (i = 0; i < in->n_checks; i++) {
+        const struct snap_check *c = &in->checks[i];
+
+        snap_report_row(
+            r, (const char *const[]){ c->part, c->problem ? c->problem : "ok",
+                                      c->problem ? "no" : "yes", c->problem });
+    }
+}
+
+static void show(struct snap_cli *cli, const struct info *in)
+{
+    struct snap_report *r;
+
+    r = snap_report_snapshot(&in->rec, snap_streq(in->current, in->rec.name));
+    if (in->check)
+        add_checks(r, in);
+    snap_sink_flush(cli->sink);
+    if (cli->json)
+        snap_report_json(r, cli->out);
+    else
+        snap_report_text(r, cli->out);
+    fflush(cli->out);
+    snap_report_free(r);
+}
+
+/* It cannot be gone back to as it is; what now? */
+static void advise(struct snap_cli *cli, const struct info *in)
+{
+    char *text;
+
+    text = snap_printf(
+        "%s of %s is not whole: %zu of %zu parts cannot be used; put back "
+        "what is named above, from a backup for instance, and check again, "
+        "or use another snapshot",
+        in->rec.name, in->rec.domain_name, in->n_bad, in->n_checks);
+    snap_sink_line(cli->sink, "", text);
+    free(text);
+}
+
+int snap_cmd_info(struct snap_cli *cli, int argc, char **argv)
+{
+    int rc, status, first = 0;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct info in = { .store = SNAP_STORE_INIT };
+
+    rc = snap_options_parse(cli, argc, argv, on_option, &in, &first, &err);
+    if (!rc && cli->help_shown) {
+        snap_help_cmd(cli, cli->cmd, cli->out);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+    if (!rc)
+        rc = operands(&in, argc - first, argv + first, &err);
+    if (rc) {
+        status = snap_cli_usage(cli, &err);
+        goto out;
+    }
+    if (cli->store_root)
+        cli->env.store_root = cli->store_root;
+
+    /* Only Xen's module can read the header of a memory image. */
+    if (in.check)
+        rc = snap_cli_open(cli, &err);
+    else
+        snap_cli_try_open(cli);
+    if (!rc)
+        rc = look(cli, &in, &err);
+    if (rc) {
+        status = snap_cli_fail(cli, &err);
+        goto out;
+    }
+    show(cli, &in);
+    if (in.n_bad)
+        advise(cli, &in);
+    status = in.n_bad ? SNAP_EXIT_FAILED : SNAP_EXIT_DONE;
+
+out:
+    snap_checks_free(&in.checks, &in.n_checks);
+    snap_free(&in.current);
+    snap_domain_dispose(&in.dom);
+    snap_record_dispose(&in.rec);
+    snap_store_close(&in.store);
+    return status;
+}
