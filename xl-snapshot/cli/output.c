@@ -329,6 +329,8 @@ void snap_report_text(const struct snap_report *r, FILE *f)
             blank = put_table(fl, alone, blank, f);
             continue;
         }
+        if (!fl->label)
+            continue;
         put(f, fl->label, width, false);
         put(f, fl->text, 0, true);
         fputc('\n', f);

@@ -42,7 +42,8 @@ static int by_name(const void *pa, const void *pb)
 static void find_parents(struct link *l, const struct snap_record *rs,
                          size_t n)
 {
-    struct name *names = snap_realloc(NULL, n, sizeof(*names)), key, *hit;
+    struct name *names = snap_realloc(NULL, n, sizeof(*names));
+    struct name key = { NULL, NONE }, *hit;
     size_t i;
 
     for (i = 0; i < n; i++)
