@@ -31,6 +31,7 @@
 #include "core/journal.h"
 #include "core/memfile.h"
 #include "core/parts.h"
+#include "core/recover.h"
 #include "core/watch.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -73,7 +74,9 @@ static int begin(struct run *r, struct snap_err *err)
         r->req->no_metadata ? r->req->output : NULL, r->req->paused);
     char *path = snap_store_journal_path(&r->p->store);
 
-    rc = snap_journal_begin(&r->journal, path, "create", plan, err);
+    rc = snap_recover_can_read(plan, r->env->drivers, err);
+    if (!rc)
+        rc = snap_journal_begin(&r->journal, path, "create", plan, err);
     free(path);
     snap_json_free(plan);
     return rc;

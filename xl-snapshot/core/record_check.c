@@ -92,7 +92,8 @@ static int check_formats(const struct snap_part *p, struct snap_err *err)
     return 0;
 }
 
-/* Where the snapshot is and where the guest writes must not be mixed up. */
+/* Where the snapshot is and where the guest writes must not be mixed up.  The
+ * path that the domain had may be a third: a link to what was frozen. */
 static int check_places(const struct snap_part *p, struct snap_err *err)
 {
     bool path_frozen = snap_streq(p->path, p->frozen_path);
@@ -105,8 +106,6 @@ static int check_places(const struct snap_part *p, struct snap_err *err)
     if (p->type == SNAP_DISK_EXTERNAL && path_frozen && path_active)
         return bad(err, "active_path",
                    "the guest would write into the frozen image");
-    if (!path_frozen && !path_active)
-        return bad(err, "path", "neither the frozen nor the active image");
     if (p->type == SNAP_DISK_EXTERNAL &&
         snap_streq(p->frozen_path, p->active_path))
         return bad(err, "active_path",

@@ -89,6 +89,24 @@ static int load_plan(struct rec *r, struct snap_err *err)
     return snap_state_load(r->s, &r->state, err);
 }
 
+int snap_recover_can_read(const struct snap_json *plan,
+                          const struct snap_disk_driver *const *drivers,
+                          struct snap_err *err)
+{
+    struct snap_record r = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+    int rc;
+
+    rc = snap_record_from_json(snap_json_get(plan, "record"), "the plan",
+                               drivers, &r, &why);
+    snap_record_dispose(&r);
+    return rc ? snap_fail(err, SNAP_FAIL,
+                          "%s; no recovery could read that, so nothing was "
+                          "done",
+                          why.msg)
+              : 0;
+}
+
 /* Was every disk switched (roll forward), or none (undo)?  One transaction
  * takes all disks of a QEMU, so one answer serves for all. */
 static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,

@@ -16,6 +16,12 @@
 int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
                  char **what_r, struct snap_err *err);
 
+/* Before a plan is written down: could snap_recover() read the record in it?
+ * SNAP_FAIL if not, which is a defect of ours, and nothing has been done. */
+int snap_recover_can_read(const struct snap_json *plan,
+                          const struct snap_disk_driver *const *drivers,
+                          struct snap_err *err);
+
 /* For every command that changes something: recover if need be, and say so. */
 int snap_recover_before(struct snap_env *env, struct snap_store *s,
                         bool dry_run, struct snap_err *err);

@@ -23,6 +23,7 @@
 #include "core/domcfg.h"
 #include "core/journal.h"
 #include "core/parts.h"
+#include "core/recover.h"
 #include "core/reverted.h"
 #include "lib/mem.h"
 
@@ -57,7 +58,9 @@ static int begin(struct run *r, struct snap_err *err)
                                                      r->req->config_file);
     char *path = snap_store_journal_path(&r->p->store);
 
-    rc = snap_journal_begin(&r->journal, path, "revert", plan, err);
+    rc = snap_recover_can_read(plan, r->env->drivers, err);
+    if (!rc)
+        rc = snap_journal_begin(&r->journal, path, "revert", plan, err);
     free(path);
     snap_json_free(plan);
     return rc;
