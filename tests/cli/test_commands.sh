@@ -57,6 +57,9 @@ xs create vm1 "$T/cfg/conflict.cfg"
 xs create vm1 "$T/cfg/missing.cfg"
 xs create v9.cfg vm1
 xs create vm1 "$T/cfg"
+# The file that create was given is enough to go back, with nothing stored.
+xs -N revert vm1 --config "$T/cfg/v5.cfg"
+xs revert vm1 --config "$T/cfg/v5.cfg"
 golden config.txt "$T/config.txt"
 
 # --- without metadata -------------------------------------------------------

@@ -34,7 +34,7 @@ is "every command section is a command" \
     "$(grep -c '^=head1 SNAPSHOT-' $MAN)" \
     "$("$FAKE" --complete commands | wc -l)"
 is "no line of --help is too long" \
-    "$(for c in $("$FAKE" --complete commands); do "$FAKE" $c --help; done |
+    "$(for c in $("$FAKE" --complete commands); do "$FAKE" "$c" --help; done |
         awk 'length > 79')" ""
 
 # Every code of a failure is in the manual page.

@@ -247,6 +247,24 @@ out:
     free(file);
 }
 
+/* A file that a user wrote names no driver. */
+static int choose_driver(struct snap_env *env, struct snap_part *part,
+                         struct snap_err *err)
+{
+    struct snap_part ask = {
+        .path = part->path,
+        .format = part->format ? part->format : (char *)"qcow2",
+    };
+
+    if (part->drv)
+        return 0;
+    part->drv = snap_disk_match(env->drivers, &ask, part->type);
+    return part->drv ? 0
+                     : snap_fail(err, SNAP_UNSUPPORTED,
+                                 "no driver for %s snapshots of a %s image",
+                                 snap_disk_type_name(part->type), ask.format);
+}
+
 static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
                         struct snap_err *err)
 {
@@ -268,12 +286,20 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
         part->shared = part->type == SNAP_DISK_INTERNAL &&
                        snap_records_freeze(p->all, p->n_all,
                                            part->frozen_path);
-        rc = part->drv->verify(&ctx, part, err);
+        rc = choose_driver(env, part, err);
+        if (!rc)
+            rc = part->drv->verify(&ctx, part, err);
         if (rc) {
             snap_err_prefix(err, "%s", part->vdev);
             return rc;
         }
         plan_drop(p, part, damaged > 0);
+        if (!snap_streq(part->leaf_path, part->path))
+            snap_note_add(&p->notes, &p->n_notes,
+                          "%s: the guest will write to a new image; in %s's "
+                          "xl.cfg, change this disk to format=%s, target=%s",
+                          part->vdev, p->rec.domain_name, part->leaf_format,
+                          part->leaf_path);
         if (part->type == SNAP_DISK_INTERNAL &&
             !snap_streq(part->leaf_path, part->frozen_path))
             snap_note_add(&p->notes, &p->n_notes,

@@ -239,7 +239,11 @@ int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
     if (!rc && check(&st, &e))
         rc = SNAP_CORRUPT;
     if (rc) {
-        rc = snap_fail(err, rc, "%s: %s", path, e.msg);
+        rc = snap_fail(err, rc,
+                       "%s: %s; move the file away: without it images that "
+                       "earlier reverts made are kept though nobody needs "
+                       "them, and nothing else is lost",
+                       path, e.msg);
         goto out;
     }
     *st_r = st;
