@@ -299,6 +299,14 @@ static int check_target(struct snap_disk_ctx *c, const struct snap_part *p,
                        "target \"%s\" is not an absolute path", p->target);
         goto out;
     }
+    if (p->target[strcspn(p->target, " \t")]) {
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "target \"%s\" has a blank in it, and Xen's qdisk "
+                       "cannot open such a path when the domain is started "
+                       "again",
+                       p->target);
+        goto out;
+    }
     there = snap_file_exists(p->target);
     if (there && !p->reuse_target) {
         rc = snap_fail(err, SNAP_EXISTS,
