@@ -411,6 +411,12 @@ static void test_checks_disks(void **state)
     r.no_metadata = true;
     bad_check(&r, "--disk xvda: target /n is also the file of --output");
     init(&r);
+    r.output = snap_strdup("s.cfg");
+    r.no_metadata = true;
+    bad_check(&r, "--output s.cfg is not an absolute path, which it must be "
+                  "if the memory image is to be put beside it; write the "
+                  "whole path, or add --memory=FILE");
+    init(&r);
     add(&r, "xvda,target=/n");
     r.disks[0].type = SNAP_DISK_INTERNAL;
     bad_check(&r, "--disk xvda: an internal snapshot has no target (/n)");

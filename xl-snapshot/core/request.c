@@ -429,6 +429,13 @@ static int check_output(const struct snap_create_req *r, struct snap_err *err)
         return snap_fail(err, SNAP_INVAL,
                          "--no-metadata needs --output FILE: without that "
                          "file nobody could bring the snapshot back");
+    if (r->output && r->output[0] != '/' && r->memory != SNAP_MEM_NO &&
+        !r->memory_file)
+        return snap_fail(err, SNAP_INVAL,
+                         "--output %s is not an absolute path, which it must "
+                         "be if the memory image is to be put beside it; "
+                         "write the whole path, or add --memory=FILE",
+                         r->output);
     if (r->output && snap_streq(r->output, r->memory_file))
         return snap_fail(err, SNAP_INVAL, "--output and %s are both %s",
                          said(r->origin_memory, "--memory"), r->output);
