@@ -257,7 +257,8 @@ wipe() { # NAME...
         guest destroy "$g" >/dev/null 2>&1
         [ -f "$(guest cfg "$g")" ] || continue
         uuid=$(uuid_of "$g")
-        chattr -R -i "$(guest dir "$g")" 2>/dev/null
+        # It complains of links.
+        chattr -R -i "$(guest dir "$g")" 2>/dev/null || true
         rm -rf "$(guest dir "$g")" "/root/guest/$g.cfg"
         [ -z "$uuid" ] || rm -rf "${STORE:?}/$uuid"
     done
