@@ -28,6 +28,34 @@ as_xl snapshot-create nobody
 as_xl snapshot-create vm3 -n s1 --live
 golden session.txt "$T/session.txt"
 
+# --- delete -----------------------------------------------------------------
+
+new_world
+into delete.txt
+xs delete vm1 s1
+xs create vm1 -n s1 --type external -D
+xs delete vm1 s1 -N
+xs delete vm1 s1
+is "the only one: no record is left" "$(find "$XLFAKE_STORE" -name '*.json' \
+    -path '*/records/*')" ""
+for n in s1 s2 s3; do "$FAKE" create vm1 -n $n -D --type external; done \
+    >/dev/null 2>&1
+xs delete vm1 s2
+xs delete vm1 s1 --children -N
+xs delete vm1 s3 --children-only
+xs delete vm1 s1 --children --json
+xs create vm1 -n s4
+xs delete vm1 s4 --json --dry-run
+xs delete vm1 s4
+is "its memory image is gone" "$(find "$XLFAKE_STORE" -name '*.save')" ""
+xs delete
+xs delete vm1
+xs delete vm1 a b
+xs delete vm1 a --children --children-only
+xs delete vm1 ../a
+xs delete nobody s1
+golden delete.txt "$T/delete.txt"
+
 # --- configuration files ----------------------------------------------------
 
 new_world
@@ -139,6 +167,14 @@ fail_at "hyp restore EIO" revert vm1 s3
 xs revert vm1 s3
 fail_at "hyp restore KILL" revert vm1 s3
 xs revert vm1 s3
+xs create vm1 -n s4 -D --type external
+xs create vm1 -n s5 -D --type external
+fail_at "disk pull INT" delete vm1 s4
+fail_at "disk pull EIO" delete vm1 s4
+fail_at "disk remove EIO" delete vm1 s4
+xs recover vm1
+fail_at "disk merge_switch KILL" delete vm1 s5
+xs recover vm1
 golden failures.txt "$T/failures.txt"
 
 new_world

@@ -118,6 +118,7 @@ static void write_to(struct fake_store *s, int i, uint64_t content)
         violate(s, "a frozen image was written to", s->image[i].path);
     s->image[i].content = content;
     s->image[i].own = true;
+    s->image[i].stamp++;
 }
 
 static struct fake_snap *find_snap(struct fake_store *s, int image,
@@ -474,6 +475,8 @@ static int f_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
             int to = lookup(S, p->target);
 
             S->image[img].frozen = true;
+            snap_json_set_int(p->data, "base_stamp",
+                              (int64_t)S->image[img].stamp);
             S->image[to].taken = true;
             if (o)
                 o->image = to;
@@ -774,11 +777,75 @@ static int i_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
 static int i_remove(struct snap_disk_ctx *c, struct snap_part *p,
                     struct snap_err *err)
 {
-    int rc;
+    int rc, i = lookup(S, p->frozen_path);
 
     (void)c;
     rc = fault("remove", p->vdev, err);
-    return rc ? rc : i_drop(p, p->tag);
+    if (rc)
+        return rc;
+    /* The file changes with it. */
+    if (i >= 0 && find_snap(S, i, p->tag))
+        S->image[i].stamp++;
+    rc = i_drop(p, p->tag);
+    return rc ? rc : fault("remove done", p->vdev, err);
+}
+
+/* The top of what a QEMU has of this image, or -1. */
+static int top_over(int image)
+{
+    int i, k, depth;
+
+    for (i = 0; i < FAKE_OPEN; i++) {
+        if (!S->open[i].used)
+            continue;
+        for (k = S->open[i].image, depth = 0; k >= 0 && depth < FAKE_IMAGES;
+             k = S->image[k].backing, depth++)
+            if (k == image)
+                return S->open[i].image;
+    }
+    return -1;
+}
+
+static int i_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_delete *d, struct snap_err *err)
+{
+    int rc, i = lookup(S, p->frozen_path);
+    struct fake_open *o = live(c, p);
+
+    rc = fault("delete_plan", p->vdev, err);
+    d->how = SNAP_DELETE_DROP;
+    if (rc || i < 0)
+        return rc;
+    if (top_over(i) >= 0 && top_over(i) != i)
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is below %s, to which the domain writes",
+                         p->frozen_path, S->image[top_over(i)].path);
+    if (top_over(i) == i && !(o && o->image == i))
+        return snap_fail(err, SNAP_BUSY, "%s is open", p->frozen_path);
+    return 0;
+}
+
+static int never(struct snap_disk_ctx *c, struct snap_part *p,
+                 const struct snap_delete *d, struct snap_err *err)
+{
+    (void)c;
+    (void)d;
+    return snap_fail(err, SNAP_UNSUPPORTED, "%s: not merged", p->vdev);
+}
+
+static int never_child(struct snap_disk_ctx *c, struct snap_part *p,
+                       const struct snap_delete *d, size_t i,
+                       struct snap_err *err)
+{
+    (void)i;
+    return never(c, p, d, err);
+}
+
+static int nothing_deleted(struct snap_disk_ctx *c, struct snap_part *p,
+                           const struct snap_delete *d, struct snap_err *err)
+{
+    (void)d;
+    return nothing(c, p, err);
 }
 
 /* ---- a new active image over a frozen one ---- */
@@ -954,6 +1021,7 @@ static int e_verify(struct snap_disk_ctx *c, struct snap_part *p,
                     struct snap_err *err)
 {
     int rc, i;
+    int64_t stamp;
 
     rc = fault("verify", p->vdev, err);
     if (rc)
@@ -974,6 +1042,11 @@ static int e_verify(struct snap_disk_ctx *c, struct snap_part *p,
         return rc;
     if (is_open(S, lookup(S, p->frozen_path)))
         return snap_fail(err, SNAP_BUSY, "%s is open for writing",
+                         p->frozen_path);
+    stamp = snap_json_get_int(p->data, "base_stamp", -1);
+    if (stamp >= 0 &&
+        (uint64_t)stamp != S->image[lookup(S, p->frozen_path)].stamp)
+        return snap_fail(err, SNAP_CORRUPT, "%s was written to",
                          p->frozen_path);
     plan_leaf(c, p);
     return 0;
@@ -1015,7 +1088,7 @@ static int drop_leaf(struct snap_disk_ctx *c, const char *path,
 
     if (i < 0)
         return 0;
-    if ((S->image[i].backing < 0 && !S->image[i].copy) || has_child(i))
+    if ((S->image[i].backing < 0 && !S->image[i].ours) || has_child(i))
         return snap_fail(err, SNAP_REFUSED,
                          "%s is no leaf of ours, or one that is needed", path);
     rc = check_unused(c, path, err);
@@ -1054,6 +1127,217 @@ static int e_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     return rc;
 }
 
+/* ---- giving it up ---- */
+
+static bool in_chain(const struct fake_open *o, int image)
+{
+    int i = o ? o->image : -1, depth;
+
+    for (depth = 0; i >= 0 && depth < FAKE_IMAGES; depth++) {
+        if (i == image)
+            return true;
+        i = S->image[i].backing;
+    }
+    return false;
+}
+
+static bool has_snaps(int image)
+{
+    int i;
+
+    for (i = 0; i < FAKE_SNAPS; i++)
+        if (S->snap[i].used && S->snap[i].image == image)
+            return true;
+    return false;
+}
+
+static void find_children(struct snap_disk_ctx *c, const struct snap_part *p,
+                          struct snap_delete *d, int base)
+{
+    int i;
+
+    d->child = snap_zalloc(FAKE_IMAGES * sizeof(*d->child));
+    for (i = 0; i < FAKE_IMAGES; i++) {
+        if (!S->image[i].exists || S->image[i].alias >= 0 ||
+            S->image[i].backing != base)
+            continue;
+        d->child[d->n_child].path = snap_strdup(S->image[i].path);
+        d->child[d->n_child].live = in_chain(live(c, p), i);
+        d->child[d->n_child++].protect = S->image[i].immutable;
+    }
+}
+
+static bool can_merge(const struct snap_delete *d, int base)
+{
+    int leaf = entry(S, d->leaf);
+
+    return d->n_child == 1 && d->may_merge && leaf >= 0 &&
+           S->image[leaf].alias < 0 && S->image[leaf].backing == base &&
+           (d->others_inside || S->image[base].bytes >= S->image[leaf].bytes);
+}
+
+static int e_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_delete *d, struct snap_err *err)
+{
+    int rc, base = lookup(S, p->frozen_path), i;
+    size_t k;
+
+    rc = fault("delete_plan", p->vdev, err);
+    d->how = SNAP_DELETE_DROP;
+    d->keep_image = d->others_inside;
+    if (rc || base < 0)
+        return rc;
+    if (d->others_freeze) {
+        d->how = SNAP_DELETE_STAY;
+        return 0;
+    }
+    if (d->leaf && lookup(S, d->leaf) == base) {
+        d->keep_image = true;
+        return 0;
+    }
+    rc = check_unused(c, p->frozen_path, err);
+    if (rc)
+        return rc;
+    find_children(c, p, d, base);
+    for (k = 0; k < d->n_child; k++) {
+        i = entry(S, d->child[k].path);
+        if (has_snaps(i))
+            return snap_fail(err, SNAP_REFUSED,
+                             "%s is over %s and has snapshots inside; delete "
+                             "those first",
+                             d->child[k].path, p->frozen_path);
+        if (!d->child[k].live && top_over(i) >= 0)
+            return snap_fail(err, SNAP_BUSY, "%s is over %s, and is open",
+                             d->child[k].path, p->frozen_path);
+    }
+    if (S->image[base].backing >= 0) {
+        snap_set(&d->parent, S->image[S->image[base].backing].path);
+        snap_set(&d->parent_format, S->image[S->image[base].backing].format);
+    }
+    d->how = d->n_child ? SNAP_DELETE_PULL : SNAP_DELETE_DROP;
+    if (can_merge(d, base)) {
+        d->how = SNAP_DELETE_MERGE;
+        d->keep_image = true;
+        snap_set(&d->gone, d->child[0].path);
+        snap_set(&d->active_path,
+                 lookup(S, p->path) == base ? p->path : p->frozen_path);
+        snap_set(&d->active_format, p->frozen_format);
+    }
+    return 0;
+}
+
+static int e_pull(struct snap_disk_ctx *c, struct snap_part *p,
+                  const struct snap_delete *d, size_t k, struct snap_err *err)
+{
+    int rc, base = lookup(S, p->frozen_path), i = entry(S, d->child[k].path);
+
+    rc = fault("pull", p->vdev, err);
+    if (rc || i < 0 || S->image[i].backing != base)
+        return rc;
+    if (top_over(i) >= 0 && !in_chain(live(c, p), i))
+        return snap_fail(err, SNAP_BUSY, "%s is open", S->image[i].path);
+    if (c->tick && c->tick(c->opaque, 1, 2))
+        return snap_fail(err, SNAP_INTR, "interrupted");
+    S->image[i].immutable = false;
+    if (!S->image[i].own) {
+        S->image[i].content = content_of(S, base);
+        S->image[i].own = true;
+    }
+    S->image[i].stamp++;
+    rc = fault("pull half", p->vdev, err);
+    if (!rc)
+        S->image[i].backing = S->image[base].backing;
+    S->image[i].immutable = d->child[k].protect;
+    return rc ? rc : fault("pull done", p->vdev, err);
+}
+
+static int e_delete_stop(struct snap_disk_ctx *c, struct snap_part *p,
+                         const struct snap_delete *d, struct snap_err *err)
+{
+    int rc, i;
+    size_t k;
+
+    (void)c;
+    rc = fault("delete_stop", p->vdev, err);
+    for (k = 0; !rc && k < d->n_child; k++) {
+        i = entry(S, d->child[k].path);
+        if (i >= 0 && d->child[k].protect)
+            S->image[i].immutable = true;
+    }
+    i = lookup(S, p->frozen_path);
+    if (!rc && d->how == SNAP_DELETE_MERGE && i >= 0 && !is_open(S, i))
+        S->image[i].frozen = S->image[i].immutable = true;
+    return rc;
+}
+
+static int e_refreeze(struct snap_disk_ctx *c, struct snap_part *p,
+                      struct snap_err *err)
+{
+    int rc, i = lookup(S, p->frozen_path);
+
+    (void)c;
+    rc = fault("refreeze", p->vdev, err);
+    if (!rc && i >= 0 && snap_json_get(p->data, "base_stamp"))
+        snap_json_set_int(p->data, "base_stamp", (int64_t)S->image[i].stamp);
+    return rc;
+}
+
+/* All that is in the leaf goes down; the guest writes to the leaf still. */
+static int e_merge(struct snap_disk_ctx *c, struct snap_part *p,
+                   const struct snap_delete *d, struct snap_err *err)
+{
+    int rc, base = lookup(S, p->frozen_path), leaf = entry(S, d->gone);
+    struct fake_open *o = live(c, p);
+
+    rc = fault("merge", p->vdev, err);
+    if (rc || (o && o->image == base))
+        return rc;
+    if (leaf < 0 || S->image[leaf].backing != base)
+        return snap_fail(err, SNAP_REFUSED, "%s is no overlay of %s", d->gone,
+                         p->frozen_path);
+    if (top_over(leaf) >= 0 && !(o && o->image == leaf))
+        return snap_fail(err, SNAP_BUSY, "%s is open", d->gone);
+    S->image[base].frozen = S->image[base].immutable = false;
+    rc = fault("merge half", p->vdev, err);
+    if (rc)
+        return rc;
+    if (S->image[leaf].own)
+        write_to(S, base, S->image[leaf].content);
+    return fault("merge done", p->vdev, err);
+}
+
+static int e_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
+                          const struct snap_delete *d, struct snap_err *err)
+{
+    int rc, base = lookup(S, p->frozen_path), leaf = entry(S, d->gone);
+    struct fake_open *o = live(c, p);
+
+    rc = fault("merge_switch", p->vdev, err);
+    if (rc || !o || o->image == base)
+        return rc;
+    if (o->image != leaf)
+        return snap_fail(err, SNAP_REFUSED, "the domain does not write to %s",
+                         d->gone);
+    if (S->image[leaf].own)
+        write_to(S, base, S->image[leaf].content);
+    o->image = base;
+    return fault("merge_switch done", p->vdev, err);
+}
+
+static int e_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
+                          const struct snap_delete *d, struct snap_err *err)
+{
+    int rc;
+
+    rc = fault("merge_finish", p->vdev, err);
+    if (!rc)
+        rc = entry(S, d->gone) < 0 ? 0 : check_unused(c, d->gone, err);
+    if (rc)
+        return rc;
+    drop_entry(S, entry(S, d->gone));
+    return fault("merge_finish done", p->vdev, err);
+}
+
 static int e_remove(struct snap_disk_ctx *c, struct snap_part *p,
                     struct snap_err *err)
 {
@@ -1062,6 +1346,10 @@ static int e_remove(struct snap_disk_ctx *c, struct snap_part *p,
     rc = fault("remove", p->vdev, err);
     if (rc || i < 0)
         return rc;
+    if (p->keep_image) {
+        S->image[i].frozen = S->image[i].immutable = false;
+        return 0;
+    }
     rc = check_unused(c, p->frozen_path, err);
     if (rc)
         return rc;
@@ -1069,7 +1357,7 @@ static int e_remove(struct snap_disk_ctx *c, struct snap_part *p,
         return snap_fail(err, SNAP_REFUSED, "%s is needed", p->frozen_path);
     S->image[i].frozen = S->image[i].immutable = false;
     drop_entry(S, i);
-    return 0;
+    return fault("remove done", p->vdev, err);
 }
 
 const struct snap_disk_driver fake_internal = {
@@ -1091,6 +1379,13 @@ const struct snap_disk_driver fake_internal = {
     .revert_switch = i_revert_switch,
     .revert_finish = i_revert_finish,
     .revert_undo = i_revert_undo,
+    .delete_plan = i_delete_plan,
+    .pull = never_child,
+    .delete_stop = nothing_deleted,
+    .refreeze = nothing,
+    .merge = never,
+    .merge_switch = never,
+    .merge_finish = never,
     .remove = i_remove,
 };
 
@@ -1114,6 +1409,13 @@ const struct snap_disk_driver fake_external = {
     .revert_switch = e_revert_switch,
     .revert_finish = e_revert_finish,
     .revert_undo = e_revert_undo,
+    .delete_plan = e_delete_plan,
+    .pull = e_pull,
+    .delete_stop = e_delete_stop,
+    .refreeze = e_refreeze,
+    .merge = e_merge,
+    .merge_switch = e_merge_switch,
+    .merge_finish = e_merge_finish,
     .remove = e_remove,
 };
 
@@ -1135,6 +1437,13 @@ const struct snap_disk_driver fake_volume = {
     .revert_switch = i_revert_switch,
     .revert_finish = i_revert_finish,
     .revert_undo = i_revert_undo,
+    .delete_plan = i_delete_plan,
+    .pull = never_child,
+    .delete_stop = nothing_deleted,
+    .refreeze = nothing,
+    .merge = never,
+    .merge_switch = never,
+    .merge_finish = never,
     .remove = i_remove,
 };
 

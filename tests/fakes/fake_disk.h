@@ -39,6 +39,8 @@ struct fake_image {
     bool own; /* content is its own */
     uint64_t content;
     uint64_t size;
+    uint64_t bytes; /* what it takes on disk; set by tests */
+    uint64_t stamp; /* of its last change, as a file's mtime */
     int backing; /* index, or -1 */
     int alias; /* the path is a link to it, or -1 */
     char path[FAKE_PATH];

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/create.h"
+#include "core/delete.h"
 #include "core/recover.h"
 #include "core/revert.h"
 #include "lib/fault.h"
@@ -188,6 +189,20 @@ int fake_host_revert(struct fake_host *h, void *arg, struct snap_err *err)
     rc = snap_revert_run(&h->env, arg, &p, &r, err);
     snap_revert_result_dispose(&r);
     snap_revert_plan_dispose(&p);
+    return rc;
+}
+
+int fake_host_delete(struct fake_host *h, void *arg, struct snap_err *err)
+{
+    int rc;
+    struct snap_delete_plan p;
+    struct snap_delete_result r = { 0 };
+
+    rc = snap_delete_plan_make(&h->env, arg, false, &p, err);
+    if (rc)
+        return rc;
+    rc = snap_delete_run(&h->env, &p, &r, err);
+    snap_delete_plan_dispose(&p);
     return rc;
 }
 

@@ -51,10 +51,11 @@ bool fake_host_run(struct fake_host *h,
                    struct fake_outcome *out);
 
 /* Operations for fake_host_run(); arg: struct snap_create_req *, struct
- * snap_revert_req *, and int * for recover (set to 1 if there was anything to
- * do). */
+ * snap_revert_req *, struct snap_delete_req *, and int * for recover (set to 1
+ * if there was anything to do). */
 int fake_host_create(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
+int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err);
 
 /* Files of the store but its lock and state: a list with a space between;

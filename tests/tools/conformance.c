@@ -778,6 +778,233 @@ static void removed_for_good(void **state)
     snap_part_dispose(p);
 }
 
+/* ---- giving it up ---- */
+
+#define OTHERS 4
+
+static bool same(const char *a, const char *b)
+{
+    char *ra = realpath(a, NULL), *rb = realpath(b, NULL);
+    bool yes = !strcmp(ra ? ra : a, rb ? rb : b);
+
+    free(ra);
+    free(rb);
+    return yes;
+}
+
+/* What core asks, besides the plan's own. */
+static void ask_delete(struct fixture *f, const struct disk *d,
+                       const struct snap_part *p,
+                       struct snap_part *const *others, bool may_merge,
+                       struct snap_delete *del)
+{
+    size_t i;
+
+    memset(del, 0, sizeof(*del));
+    del->known = snap_zalloc((2 * OTHERS + 1) * sizeof(*del->known));
+    del->known[del->n_known++] = snap_strdup(d->path);
+    del->leaf = snap_strdup(d->path);
+    del->may_merge = may_merge && !snap_has_suffix(d->path, f->v->file);
+    for (i = 0; others && others[i]; i++) {
+        const struct snap_part *o = others[i];
+
+        del->known[del->n_known++] = snap_strdup(o->frozen_path);
+        del->known[del->n_known++] = snap_strdup(o->active_path);
+        if (same(o->frozen_path, d->path))
+            del->may_merge = false;
+        if (!same(o->frozen_path, p->frozen_path))
+            continue;
+        if (o->type == SNAP_DISK_EXTERNAL)
+            del->others_freeze = true;
+        else
+            del->others_inside = true;
+    }
+}
+
+static void refreeze(struct fixture *f, struct snap_part *const *others)
+{
+    struct snap_disk_ctx c;
+    size_t i;
+
+    context(f, &c);
+    for (i = 0; others && others[i]; i++) {
+        struct snap_part *p = others[i];
+
+        DO(refreeze);
+        reload(p);
+    }
+}
+
+/* As delete does, all the way. */
+static void delete_snapshot(struct fixture *f, struct disk *d,
+                            struct snap_part *p,
+                            struct snap_part *const *others, bool may_merge)
+{
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_delete del;
+    size_t i;
+    char *before, *after;
+
+    begin_op(f);
+    context(f, &c);
+    reload(p);
+    ask_delete(f, d, p, others, may_merge, &del);
+    before = ops_of(f)->digest(f->w);
+    ok(p->drv->delete_plan(&c, p, &del, &e), &e, "delete_plan");
+    after = ops_of(f)->digest(f->w);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    if (del.how == SNAP_DELETE_PULL) {
+        for (i = 0; i < del.n_child; i++)
+            ok(p->drv->pull(&c, p, &del, i, &e), &e, "pull");
+        for (i = 0; i < del.n_child; i++) /* again: nothing to do */
+            ok(p->drv->pull(&c, p, &del, i, &e), &e, "pull");
+        refreeze(f, others);
+    }
+    if (del.how == SNAP_DELETE_MERGE) {
+        assert_true(del.may_merge);
+        ok(p->drv->merge(&c, p, &del, &e), &e, "merge");
+        ok(p->drv->merge_switch(&c, p, &del, &e), &e, "merge_switch");
+        ok(p->drv->merge_switch(&c, p, &del, &e), &e, "merge_switch");
+        snap_set(&d->path, del.active_path);
+        snap_set(&d->format, del.active_format);
+        ok(p->drv->merge_finish(&c, p, &del, &e), &e, "merge_finish");
+        ok(p->drv->merge_finish(&c, p, &del, &e), &e, "merge_finish");
+        assert_false(ops_of(f)->exists(f->w, del.gone));
+    }
+    p->keep_image = del.keep_image;
+    DO(remove);
+    DO(remove);
+    if (p->type == SNAP_DISK_EXTERNAL)
+        assert_int_equal(ops_of(f)->exists(f->w, p->frozen_path),
+                         del.keep_image);
+    else
+        refreeze(f, others);
+    snap_delete_dispose(&del);
+}
+
+static void only_one_is_deleted(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part p = { 0 };
+    int round;
+
+    for (round = 0; round < 2; round++) {
+        guest_writes(f, d);
+        snapshot(f, d, round ? "s2" : "s1", &p);
+        guest_writes(f, d);
+        delete_snapshot(f, d, &p, NULL, !round);
+        assert_true(guest_has(f, d, &d->now));
+        guest_writes(f, d);
+        assert_true(guest_has(f, d, &d->now));
+        stop(f);
+        assert_true(guest_has(f, d, &d->now));
+        if (f->v->live)
+            start(f);
+        snap_part_dispose(&p);
+        memset(&p, 0, sizeof(p));
+    }
+}
+
+/* One of several: what was before and after it is not touched. */
+static void one_of_many_is_deleted(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part p[3], *others[] = { &p[0], &p[2], NULL };
+    struct content then[3];
+    char tag[16];
+    int i;
+
+    memset(p, 0, sizeof(p));
+    for (i = 0; i < 3; i++) {
+        guest_writes(f, d);
+        then[i] = d->now;
+        snprintf(tag, sizeof(tag), "t%d", i + 1);
+        snapshot(f, d, tag, &p[i]);
+    }
+    guest_writes(f, d);
+    delete_snapshot(f, d, &p[1], others, true);
+    assert_true(guest_has(f, d, &d->now));
+    guest_writes(f, d);
+    assert_true(guest_has(f, d, &d->now));
+    for (i = 2; i >= 0; i -= 2) {
+        revert(f, d, &p[i], true);
+        d->now = then[i];
+        assert_true(guest_has(f, d, &d->now));
+        guest_writes(f, d);
+    }
+    /* And the oldest, on which the domain is by now. */
+    others[0] = &p[2];
+    others[1] = NULL;
+    delete_snapshot(f, d, &p[0], others, true);
+    assert_true(guest_has(f, d, &d->now));
+    revert(f, d, &p[2], true);
+    d->now = then[2];
+    assert_true(guest_has(f, d, &d->now));
+    for (i = 0; i < 3; i++)
+        snap_part_dispose(&p[i]);
+}
+
+static int stop_now(void *opaque, uint64_t done, uint64_t total)
+{
+    (void)opaque;
+    (void)done;
+    (void)total;
+    return 1;
+}
+
+/* Nothing is lost by being stopped, and the next one does it. */
+static void deleting_is_stopped(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part p[2], *others[] = { &p[1], NULL }, *q = &p[0];
+    struct content then[2];
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_delete del = { 0 };
+    size_t i;
+    int rc = 0;
+
+    memset(p, 0, sizeof(p));
+    for (i = 0; i < 2; i++) {
+        guest_writes(f, d);
+        then[i] = d->now;
+        snapshot(f, d, i ? "t2" : "t1", &p[i]);
+    }
+    guest_writes(f, d);
+    begin_op(f);
+    context(f, &c);
+    ask_delete(f, d, q, others, true, &del);
+    ok(q->drv->delete_plan(&c, q, &del, &e), &e, "delete_plan");
+    if (del.how == SNAP_DELETE_PULL) {
+        c.tick = stop_now;
+        for (i = 0; !rc && i < del.n_child; i++)
+            rc = q->drv->pull(&c, q, &del, i, &e);
+        assert_true(!rc || rc == SNAP_INTR);
+        context(f, &c);
+        snap_err_clear(&e);
+        ok(q->drv->delete_stop(&c, q, &del, &e), &e, "delete_stop");
+        ok(q->drv->delete_stop(&c, q, &del, &e), &e, "delete_stop");
+        refreeze(f, others);
+    }
+    snap_delete_dispose(&del);
+    assert_true(guest_has(f, d, &d->now));
+    for (i = 0; i < 2; i++) {
+        revert(f, d, &p[i], true);
+        d->now = then[i];
+        assert_true(guest_has(f, d, &d->now));
+    }
+    delete_snapshot(f, d, q, others, true);
+    assert_true(guest_has(f, d, &d->now));
+    for (i = 0; i < 2; i++)
+        snap_part_dispose(&p[i]);
+}
+
 /* Two disks in one group: both, or none. */
 static void group(void **state, bool second_fails)
 {
@@ -894,6 +1121,9 @@ static const struct {
     { "in use is never switched", in_use_is_never_switched, false },
     { "many snapshots", many_snapshots, false },
     { "removed for good", removed_for_good, false },
+    { "the only one is deleted", only_one_is_deleted, false },
+    { "one of many is deleted", one_of_many_is_deleted, false },
+    { "deleting is stopped", deleting_is_stopped, false },
     { "a group is taken", group_is_taken, false },
     { "a group is all or none", group_is_all_or_none, false },
 };

@@ -120,7 +120,7 @@ static void argv_of_each_call(void **state)
             "<" ODD ">\n<9223372036854775808>\n");
     assert_int_equal(snap_qemu_img_snapshot(NULL, "-a", "-l", ODD, NULL), 0);
     argv_is("<snapshot>\n<-q>\n<-a>\n<-l>\n<" ODD ">\n");
-    assert_int_equal(snap_qemu_img_commit(NULL, ODD, NULL), 0);
+    assert_int_equal(snap_qemu_img_commit(NULL, ODD, NULL, NULL, NULL), 0);
     argv_is("<commit>\n<-q>\n<-f>\n<qcow2>\n<-d>\n<" ODD ">\n");
 }
 

@@ -234,18 +234,22 @@ static void faults(void **state)
     LOOKED("[" NODE_B("xlsn-op-xvdb", "/vm/o.qcow2",                         \
                       "false") "," NODE_B("other", "/vm/b.img", "true") "]", \
            GRAPH(USED ",{\"name\":\"backing\",\"parent\":3,\"child\":4}"))
-#define COMMIT                                                     \
-    {                                                              \
-        PEER_EXPECT, "block-commit",                               \
-            "{\"job-id\":\"xlsnap-back-op\","                      \
-            "\"device\":\"xlsn-op-xvdb\",\"base-node\":\"other\"," \
-            "\"auto-dismiss\":false}"                              \
+#define COMMIT                                                      \
+    {                                                               \
+        PEER_EXPECT, "block-commit",                                \
+            "{\"device\":\"xlsn-op-xvdb\",\"base-node\":\"other\"," \
+            "\"job-id\":\"xlsnap-back-op\",\"auto-dismiss\":false}" \
     }
 #define JOB(status, more)                                                     \
     { PEER_EXPECT, "query-jobs" },                                            \
     {                                                                         \
         PEER_RETURN, "[{\"id\":\"else\",\"status\":\"ready\"},{\"id\":"       \
                      "\"xlsnap-back-op\",\"status\":\"" status "\"" more "}]" \
+    }
+#define NO_JOB                     \
+    { PEER_EXPECT, "query-jobs" }, \
+    {                              \
+        PEER_RETURN, "[]"          \
     }
 #define ID "{\"id\":\"xlsnap-back-op\"}"
 
@@ -272,20 +276,20 @@ static void merged_back(void **state)
     struct peer *p;
 
     (void)state;
-    p = PEER_START(&fd, HELLO, VIEW_OVER, COMMIT, { PEER_RETURN },
+    p = PEER_START(&fd, HELLO, VIEW_OVER, NO_JOB, COMMIT, { PEER_RETURN },
                    JOB("running", ""), JOB("ready", ""),
                    { PEER_EXPECT, "job-complete", ID }, { PEER_RETURN },
                    JOB("ready", ""), JOB("concluded", ""),
                    { PEER_EXPECT, "job-dismiss", ID }, { PEER_RETURN });
     merges(p, fd, 0, NULL);
-    p = PEER_START(&fd, HELLO, VIEW_OVER, COMMIT, { PEER_RETURN },
+    p = PEER_START(&fd, HELLO, VIEW_OVER, NO_JOB, COMMIT, { PEER_RETURN },
                    JOB("concluded", ",\"error\":\"No space left\""),
                    { PEER_EXPECT, "job-dismiss", ID }, { PEER_RETURN });
-    merges(p, fd, SNAP_FAIL, "merging: No space left");
-    p = PEER_START(&fd, HELLO, VIEW_OVER, COMMIT, { PEER_RETURN },
+    merges(p, fd, SNAP_FAIL, "merging /vm/o.qcow2: QEMU: No space left");
+    p = PEER_START(&fd, HELLO, VIEW_OVER, NO_JOB, COMMIT, { PEER_RETURN },
                    { PEER_EXPECT, "query-jobs" }, { PEER_RETURN, "[]" });
     merges(p, fd, SNAP_PROTO, "lost job");
-    p = PEER_START(&fd, HELLO, VIEW_OVER, COMMIT,
+    p = PEER_START(&fd, HELLO, VIEW_OVER, NO_JOB, COMMIT,
                    { PEER_ERROR, "node is in use" });
     merges(p, fd, SNAP_FAIL, "block-commit: node is in use");
     /* QEMU does not have it: nothing to do. */

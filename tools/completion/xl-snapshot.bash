@@ -96,8 +96,8 @@ _xl_snapshot_at() {
         fi
         ;;
     [li]*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
-    r*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
-    [ri]*,1)
+    [dr]*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
+    [dri]*,1)
         [[ $config == yes ]] || _xl_snapshot_reply "$cur" < <(
             xl-snapshot --complete snapshots "${operands[0]}" "${store[@]}" \
                 2>/dev/null)

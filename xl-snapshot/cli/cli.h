@@ -48,6 +48,7 @@ struct snap_cli {
 /* The commands (cmd_*.c); each returns an exit status. */
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv);
+int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_list(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_info(struct snap_cli *cli, int argc, char **argv);

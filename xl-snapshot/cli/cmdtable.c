@@ -76,6 +76,16 @@ static const struct snap_opt revert_opts[] = {
     COMMON_OPTS
 };
 
+static const struct snap_opt delete_opts[] = {
+    { OPT_CHILDREN, 0, "children", NULL, ARG_NONE, true,
+      "Delete also all snapshots that descend from it, the youngest first." },
+    { OPT_CHILDREN_ONLY, 0, "children-only", NULL, ARG_NONE, true,
+      "Delete those, and not the snapshot itself." },
+    { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
+      "Fail if another snapshot command works on this domain." },
+    COMMON_OPTS
+};
+
 static const struct snap_opt recover_opts[] = {
     { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
       "Fail if another snapshot command works on this domain." },

@@ -41,6 +41,8 @@ enum snap_opt_id {
     OPT_LONG,
     OPT_TREE,
     OPT_CHECK,
+    OPT_CHILDREN,
+    OPT_CHILDREN_ONLY,
 };
 
 /* What an argument is, for completion. */

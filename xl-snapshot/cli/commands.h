@@ -22,6 +22,8 @@
       "List the snapshots of a domain, or of all")                          \
     X(info, false, false, "[options] DOMAIN NAME",                          \
       "Show all that is known of a snapshot, and check that it is whole")   \
+    X(delete, true, true, "[options] DOMAIN NAME",                          \
+      "Delete a snapshot; no other one loses anything by it")               \
     X(recover, true, true, "[options] [DOMAIN]",                            \
       "Finish or undo what an interrupted snapshot command left")
 /* clang-format on */

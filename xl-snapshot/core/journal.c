@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -64,6 +65,81 @@ out:
     return rc;
 }
 
+/* One line without its newline; false if it is damaged. */
+static bool parse_line(const char *line, size_t len,
+                       struct snap_journal_entry *e)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_json *j = NULL;
+    char sum[SUM_LEN + 1];
+    const char *op, *step;
+    bool ok = false;
+
+    if (len < SUM_LEN + 3 || line[SUM_LEN] != ' ')
+        return false;
+    snprintf(sum, sizeof(sum), "%016" PRIx64,
+             fnv1a(line + SUM_LEN + 1, len - SUM_LEN - 1));
+    if (memcmp(sum, line, SUM_LEN))
+        return false;
+    if (snap_json_parse(line + SUM_LEN + 1, len - SUM_LEN - 1, &j, &ignored))
+        return false;
+    op = snap_json_get_str(j, "op");
+    step = snap_json_get_str(j, "step");
+    if (op && step) {
+        e->op = snap_strdup(op);
+        e->step = snap_strdup(step);
+        e->data = snap_json_get(j, "data")
+                      ? snap_json_copy(snap_json_get(j, "data"))
+                      : NULL;
+        ok = true;
+    }
+    snap_json_free(j);
+    return ok;
+}
+
+/* *whole_r: where the last whole entry ends. */
+static int read_entries(const char *path, struct snap_journal_entry **e_r,
+                        size_t *n_r, off_t *whole_r, struct snap_err *err)
+{
+    int rc;
+    char *text = NULL, *p, *end, *nl;
+    size_t len = 0, n = 0;
+    struct snap_journal_entry *e = NULL;
+
+    rc = snap_file_read(path, SNAP_JOURNAL_MAX, &text, &len, err);
+    if (rc)
+        goto out;
+
+    *whole_r = 0;
+    end = text + len;
+    for (p = text; p < end; p = nl + 1) {
+        nl = memchr(p, '\n', end - p);
+        if (!nl)
+            break; /* torn last line */
+        e = snap_realloc(e, n + 1, sizeof(*e));
+        memset(&e[n], 0, sizeof(*e));
+        if (!parse_line(p, nl - p, &e[n])) {
+            if (nl + 1 == end)
+                break;
+            rc = snap_fail(err, SNAP_CORRUPT, "%s: line %zu is damaged", path,
+                           n + 1);
+            goto out;
+        }
+        n++;
+        *whole_r = nl + 1 - text;
+    }
+    *e_r = e;
+    *n_r = n;
+    e = NULL;
+    rc = 0;
+
+out:
+    if (e)
+        snap_journal_entries_free(e, n);
+    free(text);
+    return rc;
+}
+
 int snap_journal_begin(struct snap_journal *j, const char *path,
                        const char *op, const struct snap_json *plan,
                        struct snap_err *err)
@@ -94,6 +170,35 @@ int snap_journal_begin(struct snap_journal *j, const char *path,
 
 out:
     free(dir);
+    return rc;
+}
+
+int snap_journal_resume(struct snap_journal *j, const char *path,
+                        const char *op, struct snap_err *err)
+{
+    int rc, e;
+    size_t n = 0;
+    off_t whole = 0;
+    struct snap_journal_entry *entries = NULL;
+
+    j->op = op;
+    j->fd = -1;
+    j->path = NULL;
+    rc = read_entries(path, &entries, &n, &whole, err);
+    if (rc)
+        return rc;
+    snap_journal_entries_free(entries, n);
+    j->seq = n + 1;
+    j->path = snap_strdup(path);
+    e = snap_fault("file", "resume journal");
+    if (!e) {
+        j->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+        e = j->fd < 0 || ftruncate(j->fd, whole) ? errno : 0;
+    }
+    if (e) {
+        rc = snap_fail_errno(err, SNAP_IO, e, "%s", path);
+        snap_journal_dispose(j);
+    }
     return rc;
 }
 
@@ -131,76 +236,12 @@ void snap_journal_dispose(struct snap_journal *j)
     snap_free(&j->path);
 }
 
-/* One line without its newline; false if it is damaged. */
-static bool parse_line(const char *line, size_t len,
-                       struct snap_journal_entry *e)
-{
-    struct snap_err ignored = SNAP_ERR_INIT;
-    struct snap_json *j = NULL;
-    char sum[SUM_LEN + 1];
-    const char *op, *step;
-    bool ok = false;
-
-    if (len < SUM_LEN + 3 || line[SUM_LEN] != ' ')
-        return false;
-    snprintf(sum, sizeof(sum), "%016" PRIx64,
-             fnv1a(line + SUM_LEN + 1, len - SUM_LEN - 1));
-    if (memcmp(sum, line, SUM_LEN))
-        return false;
-    if (snap_json_parse(line + SUM_LEN + 1, len - SUM_LEN - 1, &j, &ignored))
-        return false;
-    op = snap_json_get_str(j, "op");
-    step = snap_json_get_str(j, "step");
-    if (op && step) {
-        e->op = snap_strdup(op);
-        e->step = snap_strdup(step);
-        e->data = snap_json_get(j, "data")
-                      ? snap_json_copy(snap_json_get(j, "data"))
-                      : NULL;
-        ok = true;
-    }
-    snap_json_free(j);
-    return ok;
-}
-
 int snap_journal_read(const char *path, struct snap_journal_entry **e_r,
                       size_t *n_r, struct snap_err *err)
 {
-    int rc;
-    char *text = NULL, *p, *end, *nl;
-    size_t len = 0, n = 0;
-    struct snap_journal_entry *e = NULL;
+    off_t whole;
 
-    rc = snap_file_read(path, SNAP_JOURNAL_MAX, &text, &len, err);
-    if (rc)
-        goto out;
-
-    end = text + len;
-    for (p = text; p < end; p = nl + 1) {
-        nl = memchr(p, '\n', end - p);
-        if (!nl)
-            break; /* torn last line */
-        e = snap_realloc(e, n + 1, sizeof(*e));
-        memset(&e[n], 0, sizeof(*e));
-        if (!parse_line(p, nl - p, &e[n])) {
-            if (nl + 1 == end)
-                break;
-            rc = snap_fail(err, SNAP_CORRUPT, "%s: line %zu is damaged", path,
-                           n + 1);
-            goto out;
-        }
-        n++;
-    }
-    *e_r = e;
-    *n_r = n;
-    e = NULL;
-    rc = 0;
-
-out:
-    if (e)
-        snap_journal_entries_free(e, n);
-    free(text);
-    return rc;
+    return read_entries(path, e_r, n_r, &whole, err);
 }
 
 void snap_journal_entries_free(struct snap_journal_entry *e, size_t n)

@@ -32,6 +32,10 @@ struct snap_journal {
 int snap_journal_begin(struct snap_journal *j, const char *path,
                        const char *op, const struct snap_json *plan,
                        struct snap_err *err);
+/* For recovery: go on with the file that a dead process left.  What it had
+ * not written whole is cut off.  op: as its entries have it, static. */
+int snap_journal_resume(struct snap_journal *j, const char *path,
+                        const char *op, struct snap_err *err);
 /* Add a step; data may be NULL and stays the caller's.  Durable on return. */
 int snap_journal_mark(struct snap_journal *j, const char *step,
                       const struct snap_json *data, struct snap_err *err);

@@ -211,8 +211,10 @@ static void ask_part(struct snap_part *part, const struct snap_create_req *req,
     part->format = snap_strdup(v->format);
     part->tag = snap_strdup(p->rec.name);
     part->target = snap_strdup(c ? c->target : NULL);
-    if (leaf && snap_streq(leaf->path, v->path))
+    if (leaf && snap_streq(leaf->path, v->path)) {
         part->stem = snap_strdup(leaf->stem);
+        part->frozen_made = leaf->made;
+    }
     part->reuse_target = req->reuse_external;
     part->keep_path = req->keep_path;
     part->frontend_state = v->frontend_state;

@@ -62,6 +62,8 @@ struct snap_json *snap_part_to_json(const struct snap_part *p)
     set_some(j, "stem", p->stem);
     if (p->keep_path)
         snap_json_set_bool(j, "keep_path", true);
+    if (p->frozen_made)
+        snap_json_set_bool(j, "frozen_made", true);
     if (p->data)
         snap_json_set(j, "data", snap_json_copy(p->data));
     return j;
@@ -302,6 +304,9 @@ int snap_part_from_json(const struct snap_json *j, const char *what,
     if (rc)
         goto out;
     rc = get_bool(j, "keep_path", &p.keep_path, &e);
+    if (rc)
+        goto out;
+    rc = get_bool(j, "frozen_made", &p.frozen_made, &e);
     if (rc)
         goto out;
     p.data = snap_json_copy(snap_json_get(j, "data"));

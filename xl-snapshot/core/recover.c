@@ -14,6 +14,7 @@
 
 #include "core/boot.h"
 #include "core/commit.h"
+#include "core/deleted.h"
 #include "core/journal.h"
 #include "core/memfile.h"
 #include "core/parts.h"
@@ -322,6 +323,67 @@ static int recover_revert(struct rec *r, struct snap_err *err)
     return rc;
 }
 
+/* A guest that we paused for the exchange of images goes on. */
+static int resume_paused(struct rec *r, struct snap_err *err)
+{
+    size_t i;
+    bool paused = false;
+
+    for (i = 0; i < r->n; i++) {
+        if (snap_has_prefix(r->e[i].step, "pause-"))
+            paused = true;
+        else if (snap_has_prefix(r->e[i].step, "resumed-"))
+            paused = false;
+    }
+    if (!paused)
+        return 0;
+    return r->env->ops->rescue(
+        r->env->hyp, r->uuid,
+        (pid_t)snap_json_get_int(r->plan, "monitor_pid", 0), false, err);
+}
+
+static int recover_delete(struct rec *r, const char *path,
+                          struct snap_err *err)
+{
+    int rc;
+    struct snap_delete *del = NULL;
+    struct snap_journal journal = SNAP_JOURNAL_INIT;
+    struct snap_deletion x = {
+        .env = r->env,
+        .s = r->s,
+        .rec = &r->record,
+        .state = &r->state,
+        .op_id = r->op_id,
+        .journal = &journal,
+        .e = r->e,
+        .n_e = r->n,
+        .last_try = true,
+    };
+
+    rc = resume_paused(r, err);
+    if (!rc)
+        rc = snap_deleted_plan_parts(r->plan, &r->record, &del, err);
+    if (!rc)
+        rc = snap_journal_resume(&journal, path, "delete", err);
+    if (rc)
+        goto out;
+    x.del = del;
+    if (snap_store_has(r->s, r->record.name)) {
+        r->what = snap_printf("unfinished deletion of %s was undone; the "
+                              "snapshot is kept",
+                              r->record.name);
+        rc = snap_deleted_undo(&x, err);
+    } else {
+        r->what = snap_printf("deletion of %s was finished", r->record.name);
+        rc = snap_deleted_finish(&x, err);
+    }
+
+out:
+    snap_journal_dispose(&journal);
+    snap_deleted_free(&del, r->record.n_parts);
+    return rc;
+}
+
 int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
                  char **what_r, struct snap_err *err)
 {
@@ -365,6 +427,8 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
         rc = recover_create(&r, err);
     else if (snap_streq(e[0].op, "revert"))
         rc = recover_revert(&r, err);
+    else if (snap_streq(e[0].op, "delete"))
+        rc = recover_delete(&r, path, err);
     else
         rc = snap_fail(err, SNAP_CORRUPT, "%s: unknown operation %s", path,
                        e[0].op);

@@ -528,3 +528,9 @@ int snap_create_req_check(const struct snap_create_req *r,
         return rc;
     return check_disks(r, err);
 }
+
+void snap_delete_req_dispose(struct snap_delete_req *r)
+{
+    snap_free(&r->domain);
+    snap_free(&r->name);
+}

@@ -65,6 +65,15 @@ struct snap_revert_req {
 };
 void snap_revert_req_dispose(struct snap_revert_req *r);
 
+struct snap_delete_req {
+    char *domain;
+    char *name;
+    bool children; /* and all that descend from it */
+    bool children_only; /* those, and not itself */
+    bool no_wait;
+};
+void snap_delete_req_dispose(struct snap_delete_req *r);
+
 /* [A-Za-z0-9][A-Za-z0-9._-]*, at most SNAP_NAME_MAX, not ending in a dot, and
  * not "." or ".."; SNAP_INVAL says which rule. */
 int snap_name_check(const char *name, struct snap_err *err);

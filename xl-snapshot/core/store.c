@@ -4,8 +4,8 @@
  * is a complete snapshot, what is not does not exist: put() is one atomic,
  * exclusive rename.  Names and UUIDs are checked before they become paths,
  * and a record is believed only if it says the name and UUID it is filed
- * under.  Never changes a record, never removes one, follows no symbolic
- * link below the root.
+ * under.  update() replaces one whole.  Follows no symbolic link below the
+ * root.
  *
  * May assume that writers hold the lock (core/lock.c); readers need not.
  */
@@ -258,6 +258,67 @@ out:
     return rc;
 }
 
+/* The object of this disk in the file, or NULL. */
+static struct snap_json *disk_of(struct snap_json *record, const char *vdev)
+{
+    struct snap_json *disks = snap_json_get(record, "disks");
+    size_t i;
+
+    for (i = 0; i < snap_json_len(disks); i++)
+        if (snap_streq(snap_json_get_str(snap_json_at(disks, i), "vdev"),
+                       vdev))
+            return snap_json_at(disks, i);
+    return NULL;
+}
+
+int snap_store_update(const struct snap_store *s, const struct snap_record *r,
+                      const struct snap_disk_driver *const *drivers,
+                      struct snap_err *err)
+{
+    struct snap_record now = { .id = NULL };
+    struct snap_json *j = NULL, *disk;
+    char *path = snap_store_record_path(s, r->name), *text = NULL;
+    size_t len, i;
+    int rc;
+
+    /* It is as sound as ever before it is believed. */
+    rc = snap_store_get(s, r->name, drivers, &now, err);
+    if (rc)
+        goto out;
+    rc = snap_file_read(path, SNAP_RECORD_MAX, &text, &len, err);
+    if (rc)
+        goto out;
+    rc = snap_json_parse(text, len, &j, err);
+    if (rc)
+        goto out;
+    snap_json_set(j, "parent", r->parent ? snap_json_str(r->parent) : NULL);
+    for (i = 0; i < r->n_parts; i++) {
+        disk = disk_of(j, r->parts[i].vdev);
+        if (disk && r->parts[i].data)
+            snap_json_set(disk, "data", snap_json_copy(r->parts[i].data));
+    }
+    free(text);
+    text = snap_json_text(j, true);
+    rc = snap_file_write(path, text, strlen(text), 0600, false, err);
+
+out:
+    snap_record_dispose(&now);
+    snap_json_free(j);
+    free(text);
+    free(path);
+    return rc;
+}
+
+int snap_store_drop(const struct snap_store *s, const char *name,
+                    struct snap_err *err)
+{
+    char *path = snap_store_record_path(s, name);
+    int rc = snap_file_remove(path, err);
+
+    free(path);
+    return rc;
+}
+
 int snap_store_get(const struct snap_store *s, const char *name,
                    const struct snap_disk_driver *const *drivers,
                    struct snap_record *r_out, struct snap_err *err)
@@ -426,7 +487,8 @@ static void scan_dispose(struct scan *c)
     free(c->f);
 }
 
-static int all(const struct snap_store *s, bool brief,
+/* whole: one that cannot be read is an error, and no warning. */
+static int all(const struct snap_store *s, bool brief, bool whole,
                const struct snap_disk_driver *const *drivers,
                const struct snap_log *log, struct snap_record **rs_r,
                size_t *n_r, struct snap_err *err)
@@ -438,6 +500,12 @@ static int all(const struct snap_store *s, bool brief,
     *rs_r = NULL;
     *n_r = 0;
     rc = scan(&c, err);
+    for (i = 0; !rc && whole && i < c.n; i++)
+        if (c.f[i].why)
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "nobody knows what this one needs; repair it, or "
+                           "move it away: %s",
+                           c.f[i].why);
     if (rc)
         goto out;
     *rs_r = c.n ? snap_realloc(NULL, c.n, sizeof(**rs_r)) : NULL;
@@ -463,7 +531,7 @@ int snap_store_all(const struct snap_store *s,
                    const struct snap_log *log, struct snap_record **rs_r,
                    size_t *n_r, struct snap_err *err)
 {
-    return all(s, false, drivers, log, rs_r, n_r, err);
+    return all(s, false, false, drivers, log, rs_r, n_r, err);
 }
 
 int snap_store_brief(const struct snap_store *s,
@@ -471,7 +539,15 @@ int snap_store_brief(const struct snap_store *s,
                      const struct snap_log *log, struct snap_record **rs_r,
                      size_t *n_r, struct snap_err *err)
 {
-    return all(s, true, drivers, log, rs_r, n_r, err);
+    return all(s, true, false, drivers, log, rs_r, n_r, err);
+}
+
+int snap_store_all_whole(const struct snap_store *s,
+                         const struct snap_disk_driver *const *drivers,
+                         struct snap_record **rs_r, size_t *n_r,
+                         struct snap_err *err)
+{
+    return all(s, false, true, drivers, NULL, rs_r, n_r, err);
 }
 
 int snap_store_damaged(const struct snap_store *s,

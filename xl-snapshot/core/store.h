@@ -56,6 +56,16 @@ bool snap_store_has(const struct snap_store *s, const char *name);
 /* Commit: durable, exclusive.  SNAP_EXISTS if the name is taken. */
 int snap_store_put(const struct snap_store *s, const struct snap_record *r,
                    struct snap_err *err);
+/* Change in the record of r what may change, which is its parent and its
+ * disks' "data"; all else, unknown keys too, stays as it stands in the file.
+ * Atomic and durable. */
+int snap_store_update(const struct snap_store *s, const struct snap_record *r,
+                      const struct snap_disk_driver *const *drivers,
+                      struct snap_err *err);
+/* The snapshot does not exist any more: its record, and nothing else, is
+ * removed, durably.  One that is gone is success. */
+int snap_store_drop(const struct snap_store *s, const char *name,
+                    struct snap_err *err);
 int snap_store_get(const struct snap_store *s, const char *name,
                    const struct snap_disk_driver *const *drivers,
                    struct snap_record *r_out, struct snap_err *err);
@@ -71,6 +81,12 @@ int snap_store_brief(const struct snap_store *s,
                      const struct snap_disk_driver *const *drivers,
                      const struct snap_log *log, struct snap_record **rs_r,
                      size_t *n_r, struct snap_err *err);
+/* As snap_store_all(), and SNAP_REFUSED if there is one that cannot be read:
+ * for whoever would harm what it does not know of. */
+int snap_store_all_whole(const struct snap_store *s,
+                         const struct snap_disk_driver *const *drivers,
+                         struct snap_record **rs_r, size_t *n_r,
+                         struct snap_err *err);
 /* How many files among the records snap_store_all() would leave out.  Nobody
  * knows what those need: remove no image while there are any. */
 int snap_store_damaged(const struct snap_store *s,

@@ -5,6 +5,9 @@
  */
 #include "disk/driver.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "disk/slots.h"
 #include "lib/mem.h"
 
@@ -41,6 +44,25 @@ void snap_part_dispose(struct snap_part *p)
     p->data = NULL;
 }
 
+void snap_delete_dispose(struct snap_delete *d)
+{
+    size_t i;
+
+    for (i = 0; i < d->n_known; i++)
+        free(d->known[i]);
+    for (i = 0; i < d->n_child; i++)
+        free(d->child[i].path);
+    free(d->known);
+    free(d->child);
+    snap_free(&d->leaf);
+    snap_free(&d->parent);
+    snap_free(&d->parent_format);
+    snap_free(&d->active_path);
+    snap_free(&d->active_format);
+    snap_free(&d->gone);
+    memset(d, 0, sizeof(*d));
+}
+
 const struct snap_disk_driver *snap_disk_match(
     const struct snap_disk_driver *const *drivers, const struct snap_part *p,
     enum snap_disk_type want)
@@ -74,6 +96,31 @@ int snap_slot_nothing(struct snap_disk_ctx *c, struct snap_part *p,
     (void)p;
     (void)err;
     return 0;
+}
+
+int snap_slot_never(struct snap_disk_ctx *c, struct snap_part *p,
+                    const struct snap_delete *d, struct snap_err *err)
+{
+    (void)c;
+    (void)d;
+    return snap_fail(err, SNAP_UNSUPPORTED,
+                     "%s: a snapshot of this kind is not merged", p->vdev);
+}
+
+int snap_slot_never_child(struct snap_disk_ctx *c, struct snap_part *p,
+                          const struct snap_delete *d, size_t i,
+                          struct snap_err *err)
+{
+    (void)i;
+    return snap_slot_never(c, p, d, err);
+}
+
+int snap_slot_nothing_deleted(struct snap_disk_ctx *c, struct snap_part *p,
+                              const struct snap_delete *d,
+                              struct snap_err *err)
+{
+    (void)d;
+    return snap_slot_nothing(c, p, err);
 }
 
 const char *snap_slot_group_qemu(const struct snap_part *p)

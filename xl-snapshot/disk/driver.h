@@ -11,6 +11,8 @@
  *  create:  match  probe  prepare | take | finish          or undo
  *  revert:  verify  revert_prepare | revert_switch | revert_finish
  *                                                   or revert_undo
+ *  delete:  delete_plan  pull, or delete_stop;  then, the record gone,
+ *           merge | merge_switch | merge_finish,  remove
  *  |  guest at rest (paused, suspended)  |  domain and its QEMU gone
  */
 #ifndef SNAP_DISK_DRIVER_H
@@ -55,6 +57,7 @@ struct snap_part {
     char *stem;
     bool reuse_target; /* --reuse-external: target exists */
     bool keep_path; /* --keep-path */
+    bool frozen_made; /* path was made by us, not by the user */
     int frontend_state; /* of the PV frontend; 0 offline */
     bool hvm;
 
@@ -87,8 +90,53 @@ struct snap_part {
      * checks. */
     char *drop_path;
     bool switched;
+
+    /* delete only: remove() lets go of the image and does not remove it */
+    bool keep_image;
 };
 void snap_part_dispose(struct snap_part *p); /* disk/driver.c */
+
+/* What becomes of what a part froze when its snapshot is deleted. */
+enum snap_delete_how {
+    SNAP_DELETE_DROP, /* nobody reads through it: remove() is all */
+    SNAP_DELETE_PULL, /* what is over it takes what it reads there */
+    SNAP_DELETE_MERGE, /* the active image is merged into it, and goes */
+    SNAP_DELETE_STAY, /* another snapshot has it, too: nothing is done */
+};
+
+/* An image that has the frozen one as its backing file. */
+struct snap_child {
+    char *path;
+    bool live; /* the domain's QEMU has it */
+    bool protect; /* it is immutable; pull() leaves it so */
+};
+
+/* How to delete one part: asked by core, found by delete_plan(), kept in the
+ * journal.  Zero-initialise; dispose with snap_delete_dispose(). */
+struct snap_delete {
+    /* asked */
+    char **known; /* images named by any record, state or domain */
+    size_t n_known;
+    char *leaf; /* what the domain calls its active image, or NULL */
+    bool may_merge; /* the leaf was made by us, and no record needs it */
+    bool others_freeze; /* another external snapshot is this very image */
+    bool others_inside; /* internal snapshots of other records are in it */
+
+    /* found */
+    enum snap_delete_how how;
+    bool keep_image; /* for remove(): it is not ours to remove */
+    struct snap_child *child;
+    size_t n_child;
+    char *parent, *parent_format; /* below it; NULL: nothing.  QEMU's word */
+    /* MERGE: what the guest writes to afterwards, and the image that goes */
+    char *active_path, *active_format, *gone;
+    uint64_t bytes; /* to be copied, about */
+
+    /* MERGE, in recover: when the guest was paused for merge_switch()
+     * (seconds since 1970); 0: it was not */
+    int64_t paused_at;
+};
+void snap_delete_dispose(struct snap_delete *d); /* disk/driver.c */
 
 /* What a driver may use besides lib/. */
 struct snap_disk_ctx {
@@ -104,7 +152,10 @@ struct snap_disk_ctx {
      * Every driver asks before it lets a tool write to an image. */
     int (*image_user)(void *opaque, const char *path, char **who_r,
                       struct snap_err *err);
-    void *opaque; /* for image_user */
+    /* The slow slots pull() and merge() call it a few times a second, bytes
+     * being done of total; non-zero: stop (SNAP_INTR).  May be NULL. */
+    int (*tick)(void *opaque, uint64_t done, uint64_t total);
+    void *opaque; /* for image_user and tick */
     void *opaque2; /* the core's; drivers leave it alone */
 };
 
@@ -175,8 +226,50 @@ struct snap_disk_driver {
      * switched. */
     int (*revert_undo)(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err);
+
+    /*
+     * Domain running or off.  Finds who reads through what the part froze and
+     * decides how it can be given up; refuses, with the reason and the way
+     * out, what pull(), merge() or remove() could foreseeably fail on or do
+     * harm with.  Changes nothing.  An image that is gone is nothing to do.
+     */
+    int (*delete_plan)(struct snap_disk_ctx *c, struct snap_part *p,
+                       struct snap_delete *d, struct snap_err *err);
+    /* Domain running or off; slow.  Afterwards child i reads the same as
+     * before and nothing through the frozen image.  At every moment each
+     * image is valid and the snapshot whole, so it may die, fail, be stopped
+     * (SNAP_INTR) and be called again. */
+    int (*pull)(struct snap_disk_ctx *c, struct snap_part *p,
+                const struct snap_delete *d, size_t i, struct snap_err *err);
+    /* Domain running or off.  A pull() or merge() failed, or its process
+     * died, and it is not gone on with: nothing of it works on afterwards,
+     * and what was protected is so again.  Idempotent. */
+    int (*delete_stop)(struct snap_disk_ctx *c, struct snap_part *p,
+                       const struct snap_delete *d, struct snap_err *err);
+    /* What p froze was changed by a pull() into it, or by remove() of a
+     * snapshot inside it: remember it as it is now, and protect it. */
+    int (*refreeze)(struct snap_disk_ctx *c, struct snap_part *p,
+                    struct snap_err *err);
+    /*
+     * MERGE only, and only with the record gone, since the frozen image takes
+     * the writes of later.  merge(): guest running or domain off; slow; ends
+     * with both images alike but for what a guest writes right now.  The
+     * guest still writes to the leaf.  Goes on with what a process that died
+     * began.
+     */
+    int (*merge)(struct snap_disk_ctx *c, struct snap_part *p,
+                 const struct snap_delete *d, struct snap_err *err);
+    /* Guest paused, or domain off.  From now on the frozen image is the
+     * active one; the leaf holds the same until the guest goes on.
+     * Idempotent.  On failure the leaf is active as before, unless
+     * SNAP_RECOVER says that this is not known. */
+    int (*merge_switch)(struct snap_disk_ctx *c, struct snap_part *p,
+                        const struct snap_delete *d, struct snap_err *err);
+    /* Guest running or domain off: remove the old leaf.  Idempotent. */
+    int (*merge_finish)(struct snap_disk_ctx *c, struct snap_part *p,
+                        const struct snap_delete *d, struct snap_err *err);
     /* Remove the snapshot's data for good; core has proved that nobody needs
-     * it.  Idempotent. */
+     * it.  With p->keep_image only let go of it.  Idempotent. */
     int (*remove)(struct snap_disk_ctx *c, struct snap_part *p,
                   struct snap_err *err);
 };

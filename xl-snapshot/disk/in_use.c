@@ -76,7 +76,7 @@ static bool writable(int proc_fd, const char *number)
     return (flags & O_ACCMODE) != O_RDONLY;
 }
 
-static bool process_writes(int proc_fd, const struct stat *want)
+static bool process_has(int proc_fd, const struct stat *want, bool readers)
 {
     int fds = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d;
@@ -94,13 +94,14 @@ static bool process_writes(int proc_fd, const struct stat *want)
     while (!found && (e = readdir(d)))
         if (isdigit((unsigned char)e->d_name[0]) &&
             !fstatat(dirfd(d), e->d_name, &st, 0) && same(&st, want) &&
-            writable(proc_fd, e->d_name))
+            (readers || writable(proc_fd, e->d_name)))
             found = true;
     closedir(d);
     return found;
 }
 
-static char *writing_process(const struct stat *want, struct snap_err *err)
+static char *using_process(const struct stat *want, bool readers,
+                           struct snap_err *err)
 {
     DIR *proc = opendir("/proc");
     const struct dirent *e;
@@ -118,7 +119,7 @@ static char *writing_process(const struct stat *want, struct snap_err *err)
                     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             continue;
-        if (process_writes(fd, want)) {
+        if (process_has(fd, want, readers)) {
             if (!read_line(fd, "comm", comm, sizeof(comm)))
                 snprintf(comm, sizeof(comm), "a program");
             snap_clean(comm);
@@ -131,7 +132,7 @@ static char *writing_process(const struct stat *want, struct snap_err *err)
 }
 
 /* A loop device has its file open inside the kernel. */
-static char *writing_loop(const struct stat *want)
+static char *using_loop(const struct stat *want, bool readers)
 {
     DIR *d = opendir("/sys/block");
     const struct dirent *e;
@@ -148,14 +149,16 @@ static char *writing_loop(const struct stat *want)
             stat(file, &st) || !same(&st, want))
             continue;
         snprintf(name, sizeof(name), "%s/ro", e->d_name);
-        if (!read_line(dirfd(d), name, ro, sizeof(ro)) || ro[0] != '1')
+        if (readers || !read_line(dirfd(d), name, ro, sizeof(ro)) ||
+            ro[0] != '1')
             who = snap_printf("/dev/%s", e->d_name);
     }
     closedir(d);
     return who;
 }
 
-int snap_image_writer(const char *path, char **who_r, struct snap_err *err)
+static int image_user(const char *path, bool readers, char **who_r,
+                      struct snap_err *err)
 {
     int rc, e;
     struct stat st;
@@ -169,19 +172,24 @@ int snap_image_writer(const char *path, char **who_r, struct snap_err *err)
         return 0;
     if (e)
         return snap_fail_errno(err, SNAP_IO, e, "%s", path);
-    *who_r = writing_process(&st, &why);
+    *who_r = using_process(&st, readers, &why);
     if (why.rc) {
         rc = snap_fail(err, why.rc, "looking for users of %s: %s", path,
                        why.msg);
         return rc;
     }
     if (!*who_r)
-        *who_r = writing_loop(&st);
+        *who_r = using_loop(&st, readers);
     return 0;
 }
 
-int snap_image_check_unused(struct snap_disk_ctx *c, const char *path,
-                            struct snap_err *err)
+int snap_image_writer(const char *path, char **who_r, struct snap_err *err)
+{
+    return image_user(path, false, who_r, err);
+}
+
+static int check(struct snap_disk_ctx *c, const char *path, bool readers,
+                 struct snap_err *err)
 {
     int rc;
     char *who = NULL;
@@ -192,7 +200,7 @@ int snap_image_check_unused(struct snap_disk_ctx *c, const char *path,
             goto out;
     }
     if (!who) {
-        rc = snap_image_writer(path, &who, err);
+        rc = image_user(path, readers, &who, err);
         if (rc)
             goto out;
     }
@@ -201,4 +209,16 @@ int snap_image_check_unused(struct snap_disk_ctx *c, const char *path,
 out:
     free(who);
     return rc;
+}
+
+int snap_image_check_unused(struct snap_disk_ctx *c, const char *path,
+                            struct snap_err *err)
+{
+    return check(c, path, false, err);
+}
+
+int snap_image_check_closed(struct snap_disk_ctx *c, const char *path,
+                            struct snap_err *err)
+{
+    return check(c, path, true, err);
 }

@@ -10,6 +10,12 @@
 int snap_internal_drop(struct snap_disk_ctx *c, const char *path,
                        const char *tag, struct snap_err *err);
 
+/* internal_delete.c */
+int snap_internal_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
+                              struct snap_delete *d, struct snap_err *err);
+int snap_internal_remove(struct snap_disk_ctx *c, struct snap_part *p,
+                         struct snap_err *err);
+
 /* internal_revert.c */
 int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err);

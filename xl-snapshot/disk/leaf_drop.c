@@ -62,7 +62,18 @@ static bool revert_made(const char *path)
                         ".qcow2");
 }
 
-int snap_leaf_drop(struct snap_disk_ctx *c, const char *path,
+/* "STEM.TAG.qcow2" */
+static bool create_made(const char *path, const char *stem)
+{
+    const char *name = snap_basename(path);
+    size_t len = stem ? strlen(stem) : 0;
+
+    return len && !strncmp(name, stem, len) && name[len] == '.' &&
+           strlen(name) > len + 1 + strlen(".qcow2") &&
+           snap_has_suffix(name, ".qcow2");
+}
+
+int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
                    struct snap_err *err)
 {
     int rc;
@@ -74,10 +85,10 @@ int snap_leaf_drop(struct snap_disk_ctx *c, const char *path,
     rc = snap_qcow2_read(path, &h, err);
     if (rc)
         goto out;
-    if (!h.backing && !revert_made(path)) {
+    if (!h.backing && !revert_made(path) && !create_made(path, stem)) {
         rc = snap_fail(err, SNAP_REFUSED,
-                       "%s is neither an overlay nor a copy that "
-                       "snapshot-revert made; it was kept",
+                       "%s is neither an overlay nor an image that a "
+                       "snapshot command made; it was kept",
                        path);
         goto out;
     }

@@ -9,9 +9,10 @@
 
 #include "disk/driver.h"
 
-/* A leaf that we made: an overlay, or a copy with a name that revert gives.
- * SNAP_REFUSED for anything else. */
-int snap_leaf_drop(struct snap_disk_ctx *c, const char *path,
+/* A leaf that we made: an overlay, or an image with a name that revert gives,
+ * or create to an image of this stem (a deletion may have left it without a
+ * backing file).  SNAP_REFUSED for anything else. */
+int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
                    struct snap_err *err);
 /* Any image. */
 int snap_image_drop(struct snap_disk_ctx *c, const char *path,

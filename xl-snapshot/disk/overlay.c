@@ -28,6 +28,7 @@
 #include "disk/drivers.h"
 #include "disk/in_use.h"
 #include "disk/overlay.h"
+#include "disk/overlay_delete.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
 #include "disk/qemu_img.h"
@@ -173,7 +174,7 @@ static int merge_offline(struct snap_disk_ctx *c, const struct snap_part *p,
     rc = snap_image_unprotect(path, err);
     if (rc)
         return rc;
-    return snap_qemu_img_commit(c->log, file, err);
+    return snap_qemu_img_commit(c->log, file, NULL, NULL, err);
 }
 
 static int undo_overlay(struct snap_disk_ctx *c, const struct snap_part *p,
@@ -258,5 +259,12 @@ const struct snap_disk_driver snap_disk_overlay = {
     .revert_switch = snap_overlay_revert_switch,
     .revert_finish = snap_overlay_revert_finish,
     .revert_undo = snap_overlay_revert_undo,
+    .delete_plan = snap_overlay_delete_plan,
+    .pull = snap_overlay_pull,
+    .delete_stop = snap_overlay_delete_stop,
+    .refreeze = snap_overlay_refreeze,
+    .merge = snap_overlay_merge,
+    .merge_switch = snap_overlay_merge_switch,
+    .merge_finish = snap_overlay_merge_finish,
     .remove = snap_overlay_remove,
 };

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "disk/in_use.h"
+#include "disk/overlay_delete.h"
 #include "disk/overlay_link.h"
 #include "disk/qcow2_header.h"
 #include "disk/qemu_img.h"
@@ -358,6 +359,17 @@ int snap_overlay_taken(struct snap_disk_ctx *c, struct snap_part *p,
         return rc;
     remember_base(p);
     return snap_overlay_link_active(c, p, err);
+}
+
+int snap_overlay_refreeze(struct snap_disk_ctx *c, struct snap_part *p,
+                          struct snap_err *err)
+{
+    (void)c;
+    (void)err;
+    if (!p->data)
+        p->data = snap_json_object();
+    remember_base(p);
+    return 0;
 }
 
 /* ---- protection ---- */

@@ -268,7 +268,7 @@ int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
     if (!p->drop_path || snap_streq(p->drop_path, snap_overlay_leaf(p)) ||
         snap_streq(p->drop_path, p->frozen_path))
         return 0;
-    return snap_leaf_drop(c, p->drop_path, err);
+    return snap_leaf_drop(c, p->drop_path, p->stem, err);
 }
 
 int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
@@ -310,6 +310,10 @@ int snap_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
 {
     struct stat st;
 
+    if (p->keep_image)
+        return snap_file_exists(p->frozen_path)
+                   ? snap_image_unprotect(p->frozen_path, err)
+                   : 0;
     if (!stat(p->frozen_path, &st) && S_ISBLK(st.st_mode))
         return snap_fail(err, SNAP_REFUSED,
                          "%s is a device; it is for its owner to remove",

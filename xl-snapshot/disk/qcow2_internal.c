@@ -291,7 +291,7 @@ int snap_internal_drop(struct snap_disk_ctx *c, const char *path,
                        path, tag);
         goto out;
     }
-    rc = snap_image_check_unused(c, path, err);
+    rc = snap_image_check_closed(c, path, err);
     if (rc)
         goto out;
     rc = snap_qemu_img_snapshot(c->log, "-d", tag, path, err);
@@ -324,14 +324,6 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
-static int remove_part(struct snap_disk_ctx *c, struct snap_part *p,
-                       struct snap_err *err)
-{
-    if (!snap_file_exists(p->frozen_path))
-        return 0;
-    return snap_internal_drop(c, p->frozen_path, snap_qcow2_tag(p), err);
-}
-
 const struct snap_disk_driver snap_disk_qcow2_internal = {
     .name = "qcow2-internal",
     .doc = "a snapshot inside a qcow2 image",
@@ -351,5 +343,12 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .revert_switch = snap_internal_revert_switch,
     .revert_finish = snap_internal_revert_finish,
     .revert_undo = snap_internal_revert_undo,
-    .remove = remove_part,
+    .delete_plan = snap_internal_delete_plan,
+    .pull = snap_slot_never_child,
+    .delete_stop = snap_slot_nothing_deleted,
+    .refreeze = snap_slot_nothing,
+    .merge = snap_slot_never,
+    .merge_switch = snap_slot_never,
+    .merge_finish = snap_slot_never,
+    .remove = snap_internal_remove,
 };

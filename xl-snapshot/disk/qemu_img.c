@@ -16,6 +16,7 @@
 #define READ_MS 60000
 /* Merging and the reference counts of a large image take their time. */
 #define WRITE_MS  (60 * 60 * 1000)
+#define SLOW_MS   (24 * 60 * 60 * 1000)
 #define CHAIN_MAX 256
 
 static const struct {
@@ -134,14 +135,57 @@ int snap_qemu_img_snapshot(const struct snap_log *log, const char *what,
     return run(log, argv, WRITE_MS, err);
 }
 
+/* The slow ones, which may be stopped, and end when we do. */
+static int run_slow(const struct snap_log *log, const char *const *argv,
+                    int (*tick)(void *opaque), void *opaque,
+                    struct snap_err *err)
+{
+    int rc;
+    struct snap_run r = SNAP_RUN_INIT;
+
+    r.argv = argv;
+    r.timeout_ms = SLOW_MS;
+    r.log = log;
+    r.tick = tick;
+    r.opaque = opaque;
+    rc = snap_run(&r, err);
+    snap_run_dispose(&r);
+    return rc;
+}
+
 int snap_qemu_img_commit(const struct snap_log *log, const char *overlay,
+                         int (*tick)(void *opaque), void *opaque,
                          struct snap_err *err)
 {
     const char *const argv[] = {
         "qemu-img", "commit", "-q", "-f", "qcow2", "-d", overlay, NULL,
     };
 
-    return run(log, argv, WRITE_MS, err);
+    return run_slow(log, argv, tick, opaque, err);
+}
+
+int snap_qemu_img_rebase(const struct snap_log *log, const char *overlay,
+                         const char *base, const char *base_format,
+                         int (*tick)(void *opaque), void *opaque,
+                         struct snap_err *err)
+{
+    const char *argv[12];
+    size_t n = 0;
+
+    argv[n++] = "qemu-img";
+    argv[n++] = "rebase";
+    argv[n++] = "-q";
+    argv[n++] = "-f";
+    argv[n++] = "qcow2";
+    argv[n++] = "-b";
+    argv[n++] = base ? base : "";
+    if (base) {
+        argv[n++] = "-F";
+        argv[n++] = base_format;
+    }
+    argv[n++] = overlay;
+    argv[n] = NULL;
+    return run_slow(log, argv, tick, opaque, err);
 }
 
 int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,

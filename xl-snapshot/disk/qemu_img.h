@@ -41,7 +41,16 @@ int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
                            const char *tag, const char *target,
                            struct snap_err *err);
 /* Merge a qcow2 overlay into its base; the overlay is left as it is. */
+/* Merge a qcow2 overlay into its base; the overlay is left as it is.  tick
+ * as in lib/run.h, or NULL. */
 int snap_qemu_img_commit(const struct snap_log *log, const char *overlay,
+                         int (*tick)(void *opaque), void *opaque,
+                         struct snap_err *err);
+/* Give a qcow2 overlay another backing file (NULL: none), and whatever it
+ * reads through the old one and would not through the new. */
+int snap_qemu_img_rebase(const struct snap_log *log, const char *overlay,
+                         const char *base, const char *base_format,
+                         int (*tick)(void *opaque), void *opaque,
                          struct snap_err *err);
 
 #endif /* SNAP_DISK_QEMU_IMG_H */

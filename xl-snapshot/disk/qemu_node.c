@@ -31,8 +31,7 @@ static bool is_protocol(const char *driver)
     return snap_streq(driver, "file") || snap_streq(driver, "host_device");
 }
 
-/* The path in "file" of a node: plain, or inside a json: name. */
-static char *plain_file(const char *file, const char *driver)
+char *snap_qemu_plain_file(const char *file, const char *driver)
 {
     struct snap_json *j = NULL;
     const struct snap_json *in;
@@ -91,7 +90,8 @@ static int parse_nodes(struct snap_qemu_view *v, struct snap_err *err)
         memset(node, 0, sizeof(*node));
         node->name = name;
         node->driver = driver;
-        node->file = plain_file(snap_json_get_str(j, "file"), driver);
+        node->file = snap_qemu_plain_file(snap_json_get_str(j, "file"),
+                                          driver);
         node->ro = snap_json_get_bool(j, "ro", true);
         node->bitmaps = has_persistent_bitmap(j);
         node->image = snap_json_get(j, "image");
@@ -402,8 +402,8 @@ const char *snap_qemu_emulated(const struct snap_qemu_view *v,
         device = snap_json_get_str(d, "device");
         if (!device || !device[0] || !in)
             continue;
-        file = plain_file(snap_json_get_str(in, "file"),
-                          snap_json_get_str(in, "drv"));
+        file = snap_qemu_plain_file(snap_json_get_str(in, "file"),
+                                    snap_json_get_str(in, "drv"));
         if (file[0] && snap_same_file(file, path))
             found = device;
         free(file);

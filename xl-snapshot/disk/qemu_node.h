@@ -50,6 +50,10 @@ void snap_qemu_view_dispose(struct snap_qemu_view *v);
 
 const struct snap_qemu_node *snap_qemu_named(const struct snap_qemu_view *v,
                                              const char *name);
+/* The path in a file name of QEMU's: plain, or inside a json: name; "" if it
+ * is not one file.  Caller frees. */
+char *snap_qemu_plain_file(const char *file, const char *driver);
+
 /* The node that node has as backing, or NULL. */
 const struct snap_qemu_node *snap_qemu_backing(
     const struct snap_qemu_view *v, const struct snap_qemu_node *node);

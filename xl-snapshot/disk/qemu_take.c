@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "disk/image_info.h"
@@ -21,13 +20,13 @@
 #include "disk/overlay_files.h"
 #include "disk/qcow2_tag.h"
 #include "disk/qemu_img.h"
+#include "disk/qemu_job.h"
 #include "disk/qemu_node.h"
 #include "lib/mem.h"
 
 #define LOOK_AFTER_MS 2000 /* of SNAP_TAKE_MS */
 #define COMMAND_MS    10000
 #define MERGE_MS      (10 * 60 * 1000)
-#define POLL_MS       20
 
 void snap_qemu_preflush(struct snap_disk_ctx *c, const char *path)
 {
@@ -287,86 +286,6 @@ out:
     return rc;
 }
 
-/* The job of this id, borrowed from *jobs_r, or NULL. */
-static int find_job(struct snap_disk_ctx *c, const char *id,
-                    struct snap_json **jobs_r, const struct snap_json **job_r,
-                    struct snap_err *err)
-{
-    int rc;
-    size_t i;
-
-    *job_r = NULL;
-    rc = snap_qmp_command(c->qmp, "query-jobs", NULL, COMMAND_MS, jobs_r, err);
-    if (rc)
-        return rc;
-    if (snap_json_type(*jobs_r) != SNAP_JSON_ARRAY)
-        return 0;
-    for (i = 0; i < snap_json_len(*jobs_r); i++) {
-        const struct snap_json *j = snap_json_at(*jobs_r, i);
-
-        if (snap_streq(snap_json_get_str(j, "id"), id))
-            *job_r = j;
-    }
-    return 0;
-}
-
-static int job_command(struct snap_disk_ctx *c, const char *command,
-                       const char *id, struct snap_err *err)
-{
-    struct snap_json *args = snap_json_object();
-
-    snap_json_set_str(args, "id", id);
-    return snap_qmp_command(c->qmp, command, args, COMMAND_MS, NULL, err);
-}
-
-/* See a merge through: ready, complete, concluded, dismissed. */
-static int finish_job(struct snap_disk_ctx *c, const char *id,
-                      struct snap_err *err)
-{
-    int rc;
-    bool completing = false;
-    double deadline = snap_now_ms() + MERGE_MS;
-    const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-
-    for (;;) {
-        struct snap_json *jobs = NULL;
-        const struct snap_json *job;
-        const char *status, *why;
-
-        rc = find_job(c, id, &jobs, &job, err);
-        if (rc) {
-            snap_json_free(jobs);
-            return rc;
-        }
-        status = snap_json_get_str(job, "status");
-        if (!status) {
-            snap_json_free(jobs);
-            return snap_fail(err, SNAP_PROTO, "QEMU lost job %s", id);
-        }
-        if (!strcmp(status, "concluded")) {
-            why = snap_json_get_str(job, "error");
-            rc = why ? snap_fail(err, SNAP_FAIL, "merging: %.300s", why) : 0;
-            snap_json_free(jobs);
-            job_command(c, "job-dismiss", id, NULL);
-            return rc;
-        }
-        if (!completing && !strcmp(status, "ready")) {
-            rc = job_command(c, "job-complete", id, err);
-            if (rc) {
-                snap_json_free(jobs);
-                return rc;
-            }
-            completing = true;
-        }
-        snap_json_free(jobs);
-        if (snap_now_ms() > deadline) {
-            job_command(c, "job-cancel", id, NULL);
-            return snap_fail(err, SNAP_TIMEOUT, "merging took too long");
-        }
-        nanosleep(&pause, NULL);
-    }
-}
-
 int snap_qemu_merge_back(struct snap_disk_ctx *c, const char *overlay,
                          struct snap_err *err)
 {
@@ -399,16 +318,19 @@ int snap_qemu_merge_back(struct snap_disk_ctx *c, const char *overlay,
     }
     id = snap_printf("xlsnap-back-%s", c->op_id);
     args = snap_json_object();
-    snap_json_set_str(args, "job-id", id);
     snap_json_set_str(args, "device", root->name);
     snap_json_set_str(args, "base-node", base->name);
-    snap_json_set_bool(args, "auto-dismiss", false);
-    rc = snap_qmp_command(c->qmp, "block-commit", args, COMMAND_MS, NULL, err);
-    if (rc)
+    rc = snap_qemu_job_start(c, "block-commit", id, args, err);
+    if (!rc)
+        rc = snap_qemu_job_wait(c, id, true, MERGE_MS, err);
+    if (!rc)
+        rc = snap_qemu_job_complete(c, id, err);
+    if (!rc)
+        rc = snap_qemu_job_wait(c, id, false, MERGE_MS, err);
+    if (rc) {
+        snap_err_prefix(err, "merging %s", overlay);
         goto out;
-    rc = finish_job(c, id, err);
-    if (rc)
-        goto out;
+    }
     rc = 0;
 
 out:

@@ -10,6 +10,15 @@
 /* Nothing to do, successfully. */
 int snap_slot_nothing(struct snap_disk_ctx *c, struct snap_part *p,
                       struct snap_err *err);
+int snap_slot_nothing_deleted(struct snap_disk_ctx *c, struct snap_part *p,
+                              const struct snap_delete *d,
+                              struct snap_err *err);
+/* For a driver whose delete_plan() answers DROP or STAY. */
+int snap_slot_never(struct snap_disk_ctx *c, struct snap_part *p,
+                    const struct snap_delete *d, struct snap_err *err);
+int snap_slot_never_child(struct snap_disk_ctx *c, struct snap_part *p,
+                          const struct snap_delete *d, size_t i,
+                          struct snap_err *err);
 /* Disks of one QEMU, by whichever driver: one transaction (qemu_take.h). */
 const char *snap_slot_group_qemu(const struct snap_part *p);
 

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,6 +31,7 @@
 
 #define TIMEOUT_MS 60000
 #define GRACE_MS   2000 /* between SIGTERM and SIGKILL */
+#define TICK_MS    100 /* between two calls of tick() */
 #define KILLED_MS  5000 /* for a killed process to be gone */
 #define SLICE_MS   20 /* without pidfd: how often to look */
 #define QUOTE_MAX  300 /* bytes of stderr in a message */
@@ -47,6 +49,7 @@ struct child {
     int fd[STREAMS]; /* our ends; -1 once at end of file */
     struct snap_buf text[STREAMS];
     bool flooded; /* more than SNAP_RUN_OUT_MAX */
+    bool stopped; /* tick() asked for it */
     bool ended;
     int wstatus;
 };
@@ -246,13 +249,18 @@ static void close_from(unsigned int low)
  * success. */
 static void __attribute__((noreturn))
 become(const char *file, const char *const *argv, char **env, int in,
-       const int fd[STREAMS])
+       const int fd[STREAMS], pid_t parent)
 {
     struct sigaction sa = { .sa_handler = SIG_DFL };
     int sig, e, say = fd[EXEC];
     sigset_t none;
 
     setpgid(0, 0);
+    if (parent) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent)
+            _exit(127);
+    }
     for (sig = 1; sig < NSIG; sig++)
         sigaction(sig, &sa, NULL);
     sigemptyset(&none);
@@ -322,9 +330,9 @@ static int reap(struct child *c)
 
 /*
  * Collect output until the child has ended, or the deadline, or it printed
- * too much.  Returns 0, or -1 with errno if the child got lost.
+ * too much, or is to stop.  Returns 0, or -1 with errno if the child got lost.
  */
-static int attend(struct child *c, double deadline)
+static int attend(struct child *c, const struct snap_run *r, double deadline)
 {
     struct pollfd pfd[STREAMS + 1];
     double left;
@@ -339,11 +347,17 @@ static int attend(struct child *c, double deadline)
         left = deadline - snap_now_ms();
         if (c->ended || left <= 0)
             return 0;
+        if (r->tick && r->tick(r->opaque)) {
+            c->stopped = true;
+            return 0;
+        }
         for (i = 0; i < STREAMS; i++)
             pfd[i] = (struct pollfd){ .fd = c->fd[i], .events = POLLIN };
         pfd[STREAMS] = (struct pollfd){ .fd = c->pidfd, .events = POLLIN };
         if (left > (c->pidfd < 0 ? SLICE_MS : TIMEOUT_MS))
             left = c->pidfd < 0 ? SLICE_MS : TIMEOUT_MS;
+        if (r->tick && left > TICK_MS)
+            left = TICK_MS;
         if (poll(pfd, STREAMS + 1, (int)left + 1) < 0 && errno != EINTR)
             return -1;
     }
@@ -434,6 +448,10 @@ static int judge(const struct snap_run *r, const struct child *c,
         return snap_fail(err, SNAP_PROTO,
                          "%s: printed more than %u bytes and was stopped",
                          tool, SNAP_RUN_OUT_MAX);
+    if (c->stopped)
+        return snap_fail(err, SNAP_INTR, "%s: interrupted; %s", tool,
+                         c->ended ? "it was stopped"
+                                  : "it could not be killed and may go on");
     if (timeout_ms)
         return snap_fail(err, SNAP_TIMEOUT, "%s: not done after %d ms; %s",
                          tool, timeout_ms,
@@ -461,6 +479,7 @@ static int start(const struct snap_run *r, struct child *c,
     char *path = NULL, *file = NULL;
     int null_fd = -1, i, rc;
     char **env = NULL;
+    pid_t self = getpid();
     sigset_t all, old;
 
     path = search_path();
@@ -488,8 +507,8 @@ static int start(const struct snap_run *r, struct child *c,
     pthread_sigmask(SIG_SETMASK, &all, &old);
     c->pid = fork();
     if (c->pid == 0)
-        become(file, r->argv, env, null_fd < 0 ? r->stdin_fd : null_fd,
-               theirs);
+        become(file, r->argv, env, null_fd < 0 ? r->stdin_fd : null_fd, theirs,
+               r->tick ? self : 0);
     i = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (c->pid < 0) {
@@ -544,7 +563,7 @@ int snap_run(struct snap_run *r, struct snap_err *err)
     rc = start(r, &c, err);
     if (rc)
         goto out;
-    if (attend(&c, begun + timeout_ms)) {
+    if (attend(&c, r, begun + timeout_ms)) {
         e = errno;
         if (e != ECHILD) /* its pid may be another's by now */
             put_down(&c);
@@ -553,7 +572,7 @@ int snap_run(struct snap_run *r, struct snap_err *err)
         goto out;
     }
     if (!c.ended) {
-        late = c.flooded ? 0 : timeout_ms;
+        late = c.flooded || c.stopped ? 0 : timeout_ms;
         put_down(&c);
         drain(&c, STDERR);
     }

@@ -21,6 +21,10 @@ struct snap_run {
     int timeout_ms; /* 0: 60 000 */
     int stdin_fd; /* -1: /dev/null */
     const struct snap_log *log;
+    /* For slow ones: called a few times a second; non-zero puts the tool down
+     * (SNAP_INTR).  With it, the tool also ends when we die.  May be NULL. */
+    int (*tick)(void *opaque);
+    void *opaque;
     /* out */
     int status; /* exit status, or 128+signal */
     char *out; /* stdout, NUL-terminated; NULL if not run */
@@ -37,7 +41,7 @@ struct snap_run {
  * Run it and wait.  0 only if it exited with 0.  Otherwise SNAP_FAIL with
  * "tool: its own last line of stderr (exit N)", SNAP_NOTFOUND if the program
  * is not installed (the message names the Debian package where known),
- * SNAP_TIMEOUT, SNAP_PROTO if it printed more than SNAP_RUN_OUT_MAX.
+ * SNAP_TIMEOUT, SNAP_INTR, SNAP_PROTO if it printed more than SNAP_RUN_OUT_MAX.
  */
 int snap_run(struct snap_run *r, struct snap_err *err);
 void snap_run_dispose(struct snap_run *r);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-delete: the request, the plan, the deed, the report.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/delete.h"
+#include "lib/mem.h"
+
+static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
+                     struct snap_err *err)
+{
+    struct snap_delete_req *req = ctx;
+
+    (void)arg;
+    switch (opt->id) {
+    case OPT_CHILDREN:
+        req->children = true;
+        return 0;
+    case OPT_CHILDREN_ONLY:
+        req->children_only = true;
+        return 0;
+    case OPT_NO_WAIT:
+        req->no_wait = true;
+        return 0;
+    default:
+        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
+    }
+}
+
+static int operands(struct snap_delete_req *req, int argc, char **argv,
+                    struct snap_err *err)
+{
+    if (argc < 1 || !*argv[0])
+        return snap_fail(err, SNAP_INVAL, "which domain?");
+    if (argc < 2)
+        return snap_fail(err, SNAP_INVAL, "which snapshot of %s?", argv[0]);
+    if (argc > 2)
+        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
+                         argv[2]);
+    if (req->children && req->children_only)
+        return snap_fail(err, SNAP_INVAL,
+                         "either --children or --children-only, not both");
+    req->domain = snap_strdup(argv[0]);
+    req->name = snap_strdup(argv[1]);
+    return snap_name_check(req->name, err);
+}
+
+static const struct snap_column disk_cols[] = {
+    { "snapshot", "SNAPSHOT" },  { "vdev", "DISK" },     { "type", "TYPE" },
+    { "frozen", "SNAPSHOT IN" }, { "data", "WHICH IS" },
+};
+
+/* What is told of each snapshot that goes. */
+struct telling {
+    struct snap_cli *cli;
+    struct snap_report *r; /* JSON: the table of disks is open in it */
+    struct snap_cli_notes notes;
+    char **names;
+    size_t n;
+    double since;
+};
+
+/* Of each disk only the last word counts: where it is in the end. */
+static void note_once(struct snap_cli_notes *n, const char *text)
+{
+    size_t i, len = strcspn(text, ":") + 1;
+
+    for (i = 0; i < n->n; i++)
+        if (!strncmp(n->v[i], text, len)) {
+            snap_set(&n->v[i], text);
+            return;
+        }
+    snap_cli_note(n, text);
+}
+
+static void add_disks(struct telling *t, const struct snap_delete_plan *p)
+{
+    size_t i;
+
+    for (i = 0; i < p->rec.n_parts; i++) {
+        const struct snap_part *part = &p->rec.parts[i];
+        char *what = snap_delete_what(part, &p->del[i]);
+
+        snap_report_row(t->r,
+                        (const char *const[]){ p->rec.name, part->vdev,
+                                               snap_disk_type_name(part->type),
+                                               part->frozen_path, what });
+        free(what);
+    }
+    for (i = 0; i < p->n_notes; i++)
+        note_once(&t->notes, p->notes[i]);
+}
+
+static void on_done(void *opaque, const struct snap_delete_plan *p)
+{
+    struct telling *t = opaque;
+    double now = snap_now_ms();
+    char *what, *time, *line;
+
+    add_disks(t, p);
+    t->names = snap_realloc(t->names, t->n + 1, sizeof(*t->names));
+    t->names[t->n++] = snap_strdup(p->rec.name);
+    if (!t->cli->json) {
+        what = snap_record_what(&p->rec);
+        time = snap_ms_human(now - t->since);
+        line = snap_printf("%s: deleted from %s (%s), %s", p->rec.name,
+                           p->domain, what, time);
+        snap_clean(line);
+        snap_sink_flush(t->cli->sink);
+        fprintf(t->cli->out, "%s\n", line);
+        fflush(t->cli->out);
+        free(line);
+        free(time);
+        free(what);
+    }
+    t->since = now;
+}
+
+static void tell_notes(struct telling *t)
+{
+    size_t i;
+
+    for (i = 0; i < snap_sink_notes(t->cli->sink); i++)
+        snap_cli_note(&t->notes, snap_sink_note_at(t->cli->sink, i));
+    if (t->cli->json) {
+        snap_report_strv(t->r, "notes", NULL, t->notes.v, t->notes.n);
+        return;
+    }
+    for (i = 0; i < t->notes.n; i++)
+        if (!snap_sink_said(t->cli->sink, t->notes.v[i]))
+            snap_sink_line(t->cli->sink, "note: ", t->notes.v[i]);
+}
+
+static void show_plan(struct telling *t, const struct snap_delete_plan *p)
+{
+    struct snap_cli *cli = t->cli;
+    char *text;
+
+    snap_report_add(t->r, "dry_run", "dry run", snap_json_bool(true),
+                    "nothing is touched");
+    text = p->running ? snap_printf("%s (id %u, %s)", p->dom.name,
+                                    p->dom.domid, snap_domain_state(&p->dom))
+                      : snap_printf("%s (does not exist now)", p->domain);
+    snap_report_add(t->r, "domain", "domain", snap_json_str(p->domain), text);
+    free(text);
+    snap_report_str(t->r, "state", NULL,
+                    p->running ? snap_domain_state(&p->dom) : "absent");
+    snap_report_strv(t->r, "deleted", p->n_names > 1 ? "in this order" : NULL,
+                     p->names, p->n_names);
+    if (p->n_names && p->rec.has_memory)
+        snap_report_str(t->r, "memory.path", "memory image", p->rec.mem_path);
+    snap_report_table(t->r, "disks", disk_cols,
+                      sizeof(disk_cols) / sizeof(disk_cols[0]));
+    if (p->n_names)
+        add_disks(t, p);
+    if (p->n_names > 1)
+        snap_cli_note(&t->notes,
+                      "what becomes of the images of the others depends on "
+                      "those before and is planned when it is their turn");
+    if (cli->json) {
+        tell_notes(t);
+        snap_report_json(t->r, cli->out);
+    } else {
+        snap_report_text(t->r, cli->out);
+        tell_notes(t);
+    }
+}
+
+static void show_done(struct telling *t, const struct snap_delete_plan *p,
+                      const struct snap_delete_result *res)
+{
+    tell_notes(t);
+    if (!t->cli->json) {
+        if (!p->n_names)
+            fprintf(t->cli->out, "nothing descends from it; nothing was "
+                                 "deleted\n");
+        return;
+    }
+    snap_report_str(t->r, "domain", NULL, p->domain);
+    snap_report_str(t->r, "uuid", NULL, p->uuid);
+    snap_report_strv(t->r, "deleted", NULL, t->names, t->n);
+    snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
+    snap_report_json(t->r, t->cli->out);
+}
+
+int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
+{
+    int rc, status, first = 0;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_delete_req req = { 0 };
+    struct snap_delete_plan plan = { .store = SNAP_STORE_INIT };
+    struct telling t = { .cli = cli, .r = snap_report_new() };
+    struct snap_delete_result res = { .done = on_done, .opaque = &t };
+    bool planned = false;
+
+    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
+    if (!rc && cli->help_shown) {
+        snap_help_cmd(cli, cli->cmd, cli->out);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+    if (!rc)
+        rc = operands(&req, argc - first, argv + first, &err);
+    if (rc) {
+        status = snap_cli_usage(cli, &err);
+        goto out;
+    }
+    if (cli->store_root)
+        cli->env.store_root = cli->store_root;
+
+    rc = snap_cli_open(cli, &err);
+    if (rc)
+        goto fail;
+    planned = true;
+    rc = snap_delete_plan_make(&cli->env, &req, cli->dry_run, &plan, &err);
+    if (rc)
+        goto fail;
+    if (cli->dry_run) {
+        show_plan(&t, &plan);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+
+    snap_report_table(t.r, "disks", disk_cols,
+                      sizeof(disk_cols) / sizeof(disk_cols[0]));
+    t.since = snap_now_ms();
+    snap_signals_arm();
+    rc = snap_delete_run(&cli->env, &plan, &res, &err);
+    snap_signals_disarm();
+    if (rc)
+        goto fail;
+    snap_sink_flush(cli->sink);
+    show_done(&t, &plan, &res);
+    status = SNAP_EXIT_DONE;
+    goto out;
+
+fail:
+    status = snap_cli_fail(cli, &err);
+out:
+    while (t.n)
+        free(t.names[--t.n]);
+    free(t.names);
+    snap_cli_notes_dispose(&t.notes);
+    snap_report_free(t.r);
+    if (planned)
+        snap_delete_plan_dispose(&plan);
+    snap_delete_req_dispose(&req);
+    return status;
+}

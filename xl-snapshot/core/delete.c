@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Carry out the plan of a deletion, one snapshot at a time.
+ *
+ *   journal "plan"   durable: what is moved where, what goes
+ *   pull             what stands on the snapshot takes what it reads there;
+ *                    nothing is lost by stopping here
+ *   records          of those whose frozen image changed, brought up to date
+ *   record removed   COMMIT: the snapshot does not exist any more
+ *   merge            where the active image goes down into the frozen one
+ *   remove           images, memory file
+ *   records, state   those that came after it come after its parent
+ *
+ * A merge destroys the snapshot with the first byte, hence after the commit;
+ * a pull destroys nothing, hence before.
+ */
+#include "core/delete.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/deleted.h"
+#include "core/journal.h"
+#include "core/parts.h"
+#include "lib/mem.h"
+
+struct run {
+    struct snap_env *env;
+    struct snap_delete_plan *p;
+    struct snap_deletion x;
+    struct snap_journal journal;
+};
+
+static int interrupted(const struct run *r, struct snap_err *err)
+{
+    if (r->env->interrupted && r->env->interrupted())
+        return snap_fail(err, SNAP_INTR, "interrupted");
+    return 0;
+}
+
+static int on_tick(void *opaque, uint64_t done, uint64_t total)
+{
+    const struct snap_disk_ctx *c = opaque;
+    const struct snap_env *env = c->opaque2;
+
+    if (env->progress && total)
+        env->progress->fn(env->progress->opaque, "moving data", done, total);
+    return env->interrupted && env->interrupted();
+}
+
+static int begin(struct run *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_json *plan = snap_deleted_plan_json(r->p);
+    char *path = snap_store_journal_path(&r->p->store);
+
+    rc = snap_journal_begin(&r->journal, path, "delete", plan, err);
+    free(path);
+    snap_json_free(plan);
+    return rc;
+}
+
+static int pull(struct run *r, struct snap_err *err)
+{
+    int rc;
+    size_t i, k;
+    struct snap_disk_ctx ctx;
+    struct snap_delete_plan *p = r->p;
+
+    snap_ctx_init(&ctx, r->env, p->running ? p->dom.domid : UINT32_MAX, p->qmp,
+                  p->op_id);
+    ctx.tick = on_tick;
+    for (i = 0; i < p->rec.n_parts; i++) {
+        struct snap_part *part = &p->rec.parts[i];
+
+        if (p->del[i].how != SNAP_DELETE_PULL)
+            continue;
+        for (k = 0; k < p->del[i].n_child; k++) {
+            rc = interrupted(r, err);
+            if (!rc)
+                rc = part->drv->pull(&ctx, part, &p->del[i], k, err);
+            if (rc) {
+                snap_err_prefix(err, "%s", part->vdev);
+                return rc;
+            }
+        }
+    }
+    rc = snap_deleted_refreeze(&r->x, false, err);
+    return rc ? rc : interrupted(r, err);
+}
+
+/* The snapshot stays.  Always returns an error code. */
+static int go_back(struct run *r, struct snap_err *err)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+
+    /* One connection at a time: QEMU serves no second one. */
+    snap_qmp_close(r->p->qmp);
+    r->p->qmp = NULL;
+    if (snap_deleted_undo(&r->x, &e) || snap_journal_end(&r->journal, &e)) {
+        snap_journal_dispose(&r->journal);
+        snap_err_append(err,
+                        "tidying up also failed: %s; the next snapshot "
+                        "command for %s tries again",
+                        e.msg, r->p->domain);
+        err->rc = SNAP_RECOVER;
+        return SNAP_RECOVER;
+    }
+    if (err->rc == SNAP_RECOVER)
+        err->rc = SNAP_FAIL;
+    snap_err_append(err, "snapshot %s is kept", r->p->rec.name);
+    return err->rc;
+}
+
+static int run_one(struct snap_env *env, struct snap_delete_plan *p,
+                   struct snap_err *err)
+{
+    int rc;
+    struct run r = { .env = env, .p = p, .journal = SNAP_JOURNAL_INIT };
+
+    r.x = (struct snap_deletion){
+        .env = env,
+        .s = &p->store,
+        .rec = &p->rec,
+        .del = p->del,
+        .state = &p->state,
+        .op_id = p->op_id,
+        .journal = &r.journal,
+    };
+    rc = interrupted(&r, err);
+    if (!rc)
+        rc = begin(&r, err);
+    if (rc)
+        return rc;
+    rc = pull(&r, err);
+    if (rc)
+        return go_back(&r, err);
+    snap_qmp_close(p->qmp);
+    p->qmp = NULL;
+    rc = snap_store_drop(&p->store, p->rec.name, err);
+    if (rc && snap_store_has(&p->store, p->rec.name))
+        return go_back(&r, err);
+    if (!rc)
+        rc = snap_deleted_finish(&r.x, err);
+    if (!rc)
+        rc = snap_journal_end(&r.journal, err);
+    if (rc) {
+        snap_err_append(err,
+                        "snapshot %s is deleted; the next snapshot command "
+                        "for %s tidies up what it left",
+                        p->rec.name, p->domain);
+        err->rc = rc = SNAP_RECOVER;
+        snap_journal_dispose(&r.journal);
+    }
+    return rc;
+}
+
+int snap_delete_run(struct snap_env *env, struct snap_delete_plan *p,
+                    struct snap_delete_result *res, struct snap_err *err)
+{
+    int rc = 0;
+    size_t i;
+    double started = snap_now_ms();
+
+    res->n_done = 0;
+    for (i = 0; i < p->n_names; i++) {
+        if (i)
+            rc = snap_delete_plan_next(env, p, i, err);
+        if (!rc)
+            rc = run_one(env, p, err);
+        if (rc)
+            break;
+        res->n_done++;
+        if (res->done)
+            res->done(res->opaque, p);
+    }
+    if (rc && res->n_done)
+        snap_err_append(err, "%zu of %zu were deleted before, %s the last",
+                        res->n_done, p->n_names, p->names[res->n_done - 1]);
+    res->total_ms = snap_now_ms() - started;
+    return rc;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-delete: give up a snapshot, and let no other one, no chain and no
+ * domain lose anything by it.  One snapshot after another, each an operation
+ * of its own with a plan, a journal and a commit point.
+ */
+#ifndef SNAP_CORE_DELETE_H
+#define SNAP_CORE_DELETE_H
+
+#include "core/env.h"
+#include "core/record.h"
+#include "core/request.h"
+#include "core/store.h"
+
+/* All that a command is about to do. */
+struct snap_delete_plan {
+    struct snap_store store; /* locked, unless it is a dry run */
+    char uuid[37];
+    char *domain; /* its name */
+    char **names; /* snapshots, in the order in which they go */
+    size_t n_names;
+    /* the first of them: */
+    bool running;
+    struct snap_domain dom; /* if running */
+    struct snap_qmp *qmp; /* if running */
+    struct snap_record rec;
+    struct snap_delete *del; /* one a part of rec */
+    struct snap_record *all; /* every record of the domain */
+    size_t n_all;
+    struct snap_state state;
+    char op_id[17];
+    char **notes;
+    size_t n_notes;
+};
+void snap_delete_plan_dispose(struct snap_delete_plan *p);
+
+/* Finds the snapshots, recovers if need be, and plans the first one.  Touches
+ * nothing.  dry_run: no lock. */
+int snap_delete_plan_make(struct snap_env *env,
+                          const struct snap_delete_req *req, bool dry_run,
+                          struct snap_delete_plan *p, struct snap_err *err);
+/* The same for the i-th of p->names, in place of what was planned before. */
+int snap_delete_plan_next(struct snap_env *env, struct snap_delete_plan *p,
+                          size_t i, struct snap_err *err);
+/* What becomes of this part, in a few words; caller frees. */
+char *snap_delete_what(const struct snap_part *part,
+                       const struct snap_delete *d);
+
+struct snap_delete_result {
+    size_t n_done; /* of p->names; on failure, too */
+    double total_ms;
+    /* Called for each snapshot that is gone, p still describing it. */
+    void (*done)(void *opaque, const struct snap_delete_plan *p);
+    void *opaque;
+};
+
+/* Carries it out.  SNAP_INTR and other failures: the snapshot in hand is as
+ * it was, those before it (n_done) are gone.  SNAP_RECOVER: it is gone, and
+ * what it left is not all tidied up. */
+int snap_delete_run(struct snap_env *env, struct snap_delete_plan *p,
+                    struct snap_delete_result *res, struct snap_err *err);
+
+#endif /* SNAP_CORE_DELETE_H */

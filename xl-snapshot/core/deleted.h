@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The two ends of a deletion, shared by delete and recover: finish it after
+ * its commit point, which is the removal of the record, or undo it before.
+ */
+#ifndef SNAP_CORE_DELETED_H
+#define SNAP_CORE_DELETED_H
+
+#include "core/delete.h"
+#include "core/journal.h"
+
+/* One deletion under way. */
+struct snap_deletion {
+    struct snap_env *env;
+    struct snap_store *s;
+    struct snap_record *rec;
+    struct snap_delete *del; /* one a part of rec */
+    struct snap_state *state;
+    const char *op_id;
+    struct snap_journal *journal;
+    const struct snap_journal_entry *e; /* what it had, in recover */
+    size_t n_e;
+    /* recover: what cannot be removed or merged is left, with a warning */
+    bool last_try;
+};
+
+/* The journal's plan, and back. */
+struct snap_json *snap_deleted_plan_json(const struct snap_delete_plan *p);
+int snap_deleted_plan_parts(const struct snap_json *plan,
+                            const struct snap_record *rec,
+                            struct snap_delete **del_r, struct snap_err *err);
+void snap_deleted_free(struct snap_delete **del, size_t n);
+
+/* Records that freeze an image which was changed are brought up to date:
+ * what a pull wrote to, or, with inside, what had a snapshot removed. */
+int snap_deleted_refreeze(const struct snap_deletion *x, bool inside,
+                          struct snap_err *err);
+/* The record is there: stop what works, protect again.  Idempotent. */
+int snap_deleted_undo(const struct snap_deletion *x, struct snap_err *err);
+/* The record is gone: everything else.  Idempotent. */
+int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err);
+
+/* For delete_plan(): images that may be over the one that goes. */
+void snap_deleted_know_path(struct snap_delete *d, const char *path);
+void snap_deleted_know(struct snap_delete *d, const struct snap_record *rs,
+                       size_t n);
+void snap_deleted_know_state(struct snap_delete *d,
+                             const struct snap_state *state);
+
+#endif /* SNAP_CORE_DELETED_H */

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The plan of a deletion: which snapshots, in which order, who else needs
+ * what the first of them holds, and how it can be given up.  Changes nothing
+ * but the store's own folders and lock.
+ *
+ * Who needs an image is asked of everybody that might: all records of all
+ * domains, the states, the domain's disks, the headers of images (the driver
+ * does that), and the hypervisor.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/delete.h"
+#include "core/deleted.h"
+#include "core/parts.h"
+#include "core/recover.h"
+#include "core/resolve.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+/* What is known of the snapshot in hand, but not what the command is about. */
+static void forget_one(struct snap_delete_plan *p)
+{
+    snap_qmp_close(p->qmp);
+    p->qmp = NULL;
+    snap_domain_dispose(&p->dom);
+    memset(&p->dom, 0, sizeof(p->dom));
+    p->running = false;
+    snap_deleted_free(&p->del, p->rec.n_parts);
+    snap_record_dispose(&p->rec);
+    memset(&p->rec, 0, sizeof(p->rec));
+    snap_records_free(&p->all, &p->n_all);
+    snap_state_dispose(&p->state);
+    snap_notes_free(&p->notes, &p->n_notes);
+}
+
+void snap_delete_plan_dispose(struct snap_delete_plan *p)
+{
+    forget_one(p);
+    snap_notes_free(&p->names, &p->n_names);
+    snap_free(&p->domain);
+    snap_store_close(&p->store);
+    memset(p, 0, sizeof(*p));
+    p->store.lock_fd = -1;
+}
+
+/* ---- which ---- */
+
+static bool listed(const struct snap_delete_plan *p, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < p->n_names; i++)
+        if (!strcmp(p->names[i], name))
+            return true;
+    return false;
+}
+
+/* Those that descend from name, the youngest first; ends with any records,
+ * since no name is listed twice. */
+static void add_descendants(struct snap_delete_plan *p, const char *name,
+                            unsigned depth)
+{
+    size_t i;
+
+    for (i = p->n_all; depth <= p->n_all && i-- > 0;) {
+        const struct snap_record *r = &p->all[i];
+
+        if (!snap_streq(r->parent, name) || listed(p, r->name))
+            continue;
+        add_descendants(p, r->name, depth + 1);
+        if (!listed(p, r->name))
+            snap_note_add(&p->names, &p->n_names, "%s", r->name);
+    }
+}
+
+/* ---- one of them ---- */
+
+static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
+                          struct snap_err *err)
+{
+    int rc;
+
+    rc = env->ops->find_uuid(env->hyp, p->uuid, &p->dom, err);
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+        return 0;
+    }
+    if (rc)
+        return rc;
+    p->running = true;
+    if (p->dom.dying)
+        return snap_fail(err, SNAP_BUSY,
+                         "%s is being destroyed; try again when it is gone",
+                         p->dom.name);
+    if (p->dom.suspended)
+        return snap_fail(err, SNAP_BUSY,
+                         "%s is suspended: it is being saved or migrated; "
+                         "try again afterwards",
+                         p->dom.name);
+    if (p->dom.stubdom)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s has its device model in a stub domain; shut it "
+                         "down and delete the snapshot then",
+                         p->dom.name);
+    return env->ops->qmp_open(env->hyp, &p->dom, &p->qmp, err);
+}
+
+static bool same_image(const char *a, const char *b)
+{
+    struct stat sa, sb;
+
+    if (snap_streq(a, b))
+        return true;
+    return a && b && !stat(a, &sa) && !stat(b, &sb) &&
+           (S_ISBLK(sa.st_mode) && S_ISBLK(sb.st_mode)
+                ? sa.st_rdev == sb.st_rdev
+                : sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino);
+}
+
+/* What other snapshots of this domain have in the same image, and whether
+ * any of them needs the leaf as it is. */
+static void ask_others(const struct snap_delete_plan *p,
+                       const struct snap_part *part, struct snap_delete *d)
+{
+    size_t i, k;
+
+    for (i = 0; i < p->n_all; i++) {
+        if (snap_streq(p->all[i].name, p->rec.name))
+            continue;
+        for (k = 0; k < p->all[i].n_parts; k++) {
+            const struct snap_part *o = &p->all[i].parts[k];
+
+            if (d->leaf && same_image(o->frozen_path, d->leaf))
+                d->may_merge = false;
+            if (!same_image(o->frozen_path, part->frozen_path))
+                continue;
+            if (o->type == SNAP_DISK_EXTERNAL)
+                d->others_freeze = true;
+            else
+                d->others_inside = true;
+        }
+    }
+}
+
+/* Another domain's snapshots may stand on ours (a clone): their records are
+ * theirs to change, so this is where it ends. */
+static int check_neighbours(struct snap_env *env, struct snap_delete_plan *p,
+                            const char *uuid, bool ask, struct snap_err *err)
+{
+    int rc;
+    size_t i, k, m, c, n = 0;
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record *rs = NULL;
+
+    rc = snap_store_open(&s, env->store_root, uuid, false, err);
+    if (!rc)
+        rc = snap_store_all(&s, env->drivers, NULL, &rs, &n, err);
+    for (i = 0; !rc && i < p->rec.n_parts; i++) {
+        struct snap_delete *d = &p->del[i];
+
+        if (p->rec.parts[i].type != SNAP_DISK_EXTERNAL)
+            continue;
+        if (ask) {
+            snap_deleted_know(d, rs, n);
+            continue;
+        }
+        for (k = 0; k < n; k++)
+            for (m = 0; m < rs[k].n_parts; m++)
+                for (c = 0; c < d->n_child + 1; c++) {
+                    const char *path = c < d->n_child
+                                           ? d->child[c].path
+                                           : p->rec.parts[i].frozen_path;
+
+                    if (!same_image(rs[k].parts[m].frozen_path, path))
+                        continue;
+                    rc = snap_fail(err, SNAP_REFUSED,
+                                   "%s: snapshot %s of domain %s has %s; "
+                                   "delete that one first",
+                                   p->rec.parts[i].vdev, rs[k].name,
+                                   rs[k].domain_name, path);
+                    goto out;
+                }
+    }
+
+out:
+    snap_records_free(&rs, &n);
+    snap_store_close(&s);
+    return rc;
+}
+
+/* ask: gather what they know.  Else: does any of them need what is to be
+ * changed? */
+static int each_neighbour(struct snap_env *env, struct snap_delete_plan *p,
+                          bool ask, struct snap_err *err)
+{
+    int rc;
+    char **uuids = NULL;
+    size_t i, n = 0;
+
+    rc = snap_store_domains(env->store_root, &uuids, &n, err);
+    for (i = 0; i < n; i++) {
+        if (!rc && strcmp(uuids[i], p->uuid) != 0)
+            rc = check_neighbours(env, p, uuids[i], ask, err);
+        free(uuids[i]);
+    }
+    free(uuids);
+    return rc;
+}
+
+/* A snapshot that stands on the one that goes must be whole before anything
+ * is moved into its image: afterwards nobody could tell. */
+static int check_children(struct snap_env *env, struct snap_disk_ctx *ctx,
+                          struct snap_delete_plan *p,
+                          const struct snap_delete *d, struct snap_err *err)
+{
+    int rc;
+    size_t i, k, c;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    (void)env;
+    for (i = 0; i < p->n_all; i++)
+        for (k = 0; k < p->all[i].n_parts; k++) {
+            struct snap_part *o = &p->all[i].parts[k];
+
+            if (o->type != SNAP_DISK_EXTERNAL)
+                continue;
+            for (c = 0; c < d->n_child; c++)
+                if (same_image(o->frozen_path, d->child[c].path))
+                    break;
+            if (c == d->n_child)
+                continue;
+            rc = o->drv->verify(ctx, o, &why);
+            if (rc)
+                return snap_fail(err, rc,
+                                 "snapshot %s stands on this one, and cannot "
+                                 "be used: %s.  Repair or delete that one "
+                                 "first",
+                                 p->all[i].name, why.msg);
+        }
+    return 0;
+}
+
+static void note_part(struct snap_delete_plan *p, const struct snap_part *part,
+                      const struct snap_delete *d)
+{
+    if (part->type != SNAP_DISK_EXTERNAL)
+        return;
+    if (d->how == SNAP_DELETE_MERGE)
+        snap_note_add(&p->notes, &p->n_notes,
+                      "%s: the domain's disk is %s again; its xl.cfg must "
+                      "have format=%s, target=%s",
+                      part->vdev, d->active_path, d->active_format,
+                      d->active_path);
+    else if (!part->frozen_made && !d->keep_image &&
+             d->how != SNAP_DELETE_STAY && d->leaf)
+        snap_note_add(&p->notes, &p->n_notes,
+                      "%s: %s goes; no xl.cfg may name it any more, the "
+                      "domain's disk is %s",
+                      part->vdev, part->frozen_path, d->leaf);
+}
+
+static int plan_part(struct snap_env *env, struct snap_disk_ctx *ctx,
+                     struct snap_delete_plan *p, struct snap_part *part,
+                     struct snap_delete *d, const struct snap_vbd *vbds,
+                     size_t n_vbds, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    const struct snap_vbd *v = snap_vbd_find(vbds, n_vbds, part->vdev);
+    const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
+
+    snap_set(&part->tag, p->rec.name);
+    snap_deleted_know(d, p->all, p->n_all);
+    snap_deleted_know_state(d, &p->state);
+    for (i = 0; i < n_vbds; i++)
+        snap_deleted_know_path(d, vbds[i].path);
+    snap_set(&d->leaf, v ? v->path : !p->running && leaf ? leaf->path : NULL);
+    d->may_merge = d->leaf && leaf && leaf->made &&
+                   snap_streq(leaf->path, d->leaf);
+    ask_others(p, part, d);
+    rc = part->drv->delete_plan(ctx, part, d, err);
+    if (!rc && d->how == SNAP_DELETE_PULL)
+        rc = check_children(env, ctx, p, d, err);
+    if (rc) {
+        snap_err_prefix(err, "%s", part->vdev);
+        return rc;
+    }
+    note_part(p, part, d);
+    return 0;
+}
+
+static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
+                      struct snap_err *err)
+{
+    int rc;
+    size_t i, n = 0;
+    struct snap_vbd *vbds = NULL;
+    struct snap_disk_ctx ctx;
+
+    snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, p->qmp,
+                  p->op_id);
+    if (p->running) {
+        rc = env->ops->disks(env->hyp, &p->dom, &vbds, &n, err);
+        if (rc)
+            goto out;
+    }
+    p->del = snap_zalloc((p->rec.n_parts + 1) * sizeof(*p->del));
+    rc = each_neighbour(env, p, true, err);
+    for (i = 0; !rc && i < p->rec.n_parts; i++)
+        rc = plan_part(env, &ctx, p, &p->rec.parts[i], &p->del[i], vbds, n,
+                       err);
+    if (!rc)
+        rc = each_neighbour(env, p, false, err);
+
+out:
+    snap_vbds_free(&vbds, &n);
+    return rc;
+}
+
+int snap_delete_plan_next(struct snap_env *env, struct snap_delete_plan *p,
+                          size_t i, struct snap_err *err)
+{
+    int rc;
+
+    forget_one(p);
+    rc = snap_op_id_make(p->op_id, err);
+    if (!rc)
+        rc = look_at_domain(env, p, err);
+    if (!rc)
+        rc = snap_state_load(&p->store, &p->state, err);
+    if (!rc)
+        rc = snap_store_all_whole(&p->store, env->drivers, &p->all, &p->n_all,
+                                  err);
+    if (!rc)
+        rc = snap_store_get(&p->store, p->names[i], env->drivers, &p->rec,
+                            err);
+    if (!rc)
+        rc = plan_parts(env, p, err);
+    if (rc)
+        snap_err_prefix(err, "deleting %s", p->names[i]);
+    return rc;
+}
+
+/* ---- all ---- */
+
+static int resolve(struct snap_env *env, const struct snap_delete_req *req,
+                   struct snap_delete_plan *p, struct snap_err *err)
+{
+    int rc;
+    struct snap_domain dom = { 0 };
+
+    rc = env->ops->find(env->hyp, req->domain, &dom, err);
+    if (!rc) {
+        memcpy(p->uuid, dom.uuid, sizeof(p->uuid));
+        snap_set(&p->domain, dom.name);
+    } else if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+        rc = snap_store_resolve(env->store_root, req->domain, p->uuid, err);
+        snap_set(&p->domain, req->domain);
+    }
+    snap_domain_dispose(&dom);
+    return rc;
+}
+
+static int choose(struct snap_env *env, const struct snap_delete_req *req,
+                  struct snap_delete_plan *p, struct snap_err *err)
+{
+    int rc;
+    struct snap_record named = { 0 };
+
+    rc = snap_store_all_whole(&p->store, env->drivers, &p->all, &p->n_all,
+                              err);
+    if (rc)
+        return rc;
+    rc = snap_store_get(&p->store, req->name, env->drivers, &named, err);
+    if (rc)
+        return rc;
+    snap_record_dispose(&named);
+    if (req->children || req->children_only)
+        add_descendants(p, req->name, 0);
+    if (req->children_only && listed(p, req->name))
+        return snap_fail(err, SNAP_CORRUPT,
+                         "the records say that %s descends from itself",
+                         req->name);
+    if (!req->children_only && !listed(p, req->name))
+        snap_note_add(&p->names, &p->n_names, "%s", req->name);
+    return 0;
+}
+
+int snap_delete_plan_make(struct snap_env *env,
+                          const struct snap_delete_req *req, bool dry_run,
+                          struct snap_delete_plan *p, struct snap_err *err)
+{
+    int rc;
+
+    memset(p, 0, sizeof(*p));
+    p->store.lock_fd = -1;
+    rc = resolve(env, req, p, err);
+    if (rc)
+        goto out;
+    rc = snap_store_open(&p->store, env->store_root, p->uuid, false, err);
+    if (rc)
+        goto out;
+    if (!snap_file_exists(p->store.dir)) {
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "there is no snapshot %s of %s in %s", req->name,
+                       p->domain, p->store.dir);
+        goto out;
+    }
+    if (!dry_run) {
+        rc = snap_store_lock(&p->store, !req->no_wait, "snapshot-delete",
+                             env->log, err);
+        if (rc)
+            goto out;
+    }
+    rc = snap_recover_before(env, &p->store, dry_run, err);
+    if (rc)
+        goto out;
+    rc = choose(env, req, p, err);
+    if (!rc && p->n_names)
+        rc = snap_delete_plan_next(env, p, 0, err);
+
+out:
+    if (rc)
+        snap_delete_plan_dispose(p);
+    return rc;
+}
+
+char *snap_delete_what(const struct snap_part *part,
+                       const struct snap_delete *d)
+{
+    if (part->type != SNAP_DISK_EXTERNAL)
+        return snap_printf("removed from %s", part->frozen_path);
+    switch (d->how) {
+    case SNAP_DELETE_PULL:
+        return snap_printf("copied into %s, then %s",
+                           d->n_child == 1 ? d->child[0].path
+                                           : "the images over it",
+                           d->keep_image ? "kept" : "removed");
+    case SNAP_DELETE_MERGE:
+        return snap_printf("takes over %s, which is removed", d->gone);
+    case SNAP_DELETE_STAY:
+        return snap_strdup("kept, another snapshot has it too");
+    case SNAP_DELETE_DROP:
+        break;
+    }
+    return snap_strdup(d->keep_image ? "kept" : "removed");
+}
