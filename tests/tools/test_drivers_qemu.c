@@ -25,6 +25,7 @@
 #include "disk/in_use.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
+#include "disk/qcow2_header.h"
 #include "disk/qcow2_tag.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -1008,6 +1009,264 @@ out:
     free(path);
 }
 
+/* ---- giving it up ---- */
+
+static void ask_delete(struct snap_delete *d, const char *leaf, bool merge)
+{
+    memset(d, 0, sizeof(*d));
+    d->leaf = snap_strdup(leaf);
+    d->may_merge = merge;
+}
+
+/* delete_plan() must refuse with this code and words, and change nothing. */
+static void keeps(struct fix *f, struct snap_part *p, const char *leaf, int rc,
+                  const char *words)
+{
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *before = real_dir_digest(f->dir), *after;
+    int got;
+
+    ask_delete(&d, leaf, true);
+    got = p->drv->delete_plan(&f->c, p, &d, &e);
+    if (got != rc || !strstr(e.msg, words))
+        fail_msg("got %d \"%s\", want %d \"%s\"", got, e.msg, rc, words);
+    after = real_dir_digest(f->dir);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    snap_delete_dispose(&d);
+}
+
+/* What is inside an image reads through its backing file: neither a stream
+ * nor a rebase would take care of that. */
+static void snapshots_inside_a_child(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p, q;
+    char *path = image(f, "a.qcow2", "qcow2");
+
+    real_image_write(path, "qcow2", 0, 1);
+    ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    take(f, &p);
+    ask(&q, "xvda", p.active_path, "qcow2", SNAP_DISK_INTERNAL);
+    snap_set(&q.tag, "inner");
+    take(f, &q);
+    keeps(f, &p, p.active_path, SNAP_REFUSED, "snapshots inside (inner)");
+    start(f);
+    real_qemu_add(f->q, "xvda", p.active_path, "qcow2");
+    keeps(f, &p, p.active_path, SNAP_REFUSED, "delete those first");
+    /* The one inside can go, and then the other. */
+    DO(remove, &q);
+    stop(f);
+    {
+        struct snap_delete d;
+
+        ask_delete(&d, p.active_path, true);
+        ok(p.drv->delete_plan(&f->c, &p, &d, NULL), NULL);
+        assert_int_equal(d.how, SNAP_DELETE_MERGE);
+        assert_string_equal(d.active_path, path);
+        snap_delete_dispose(&d);
+    }
+    snap_part_dispose(&p);
+    snap_part_dispose(&q);
+    free(path);
+}
+
+static void somebody_elses_child(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p;
+    char *path = image(f, "a.img", "raw"), *clone = in_dir(f, "clone.qcow2");
+    int fd;
+
+    ask(&p, "xvda", path, "raw", SNAP_DISK_EXTERNAL);
+    take(f, &p);
+    assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-b",
+                              path, "-F", "raw", clone, NULL),
+                     0);
+    snprintf(f->who, sizeof(f->who), "web (xvda)");
+    snprintf(f->who_path, sizeof(f->who_path), "%s", clone);
+    keeps(f, &p, p.active_path, SNAP_BUSY, "in use by web (xvda)");
+    f->who[0] = '\0';
+    /* Somebody reads it: what he has cached of it must not change. */
+    fd = open(clone, O_RDONLY);
+    keeps(f, &p, p.active_path, SNAP_BUSY, "test_drivers");
+    close(fd);
+    snap_part_dispose(&p);
+    free(clone);
+    free(path);
+}
+
+/* A pull into the middle of a running chain: the image is unprotected for it
+ * and protected again, and the header names the file and not what QEMU calls
+ * it, which after --keep-path is another one. */
+static void a_pull_under_kept_paths(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p[3];
+    struct snap_delete d;
+    struct snap_qcow2 h = { 0 };
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = image(f, "a.qcow2", "qcow2");
+    char *op[] = { (char *)"op1", (char *)"op2", (char *)"op3" };
+    unsigned char want[4] = { 1, 2, 3, 4 }, second[3] = { 1, 2, 3 };
+    bool protected;
+    int i;
+
+    start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    for (i = 0; i < 3; i++) {
+        char tag[8];
+
+        real_qemu_write(f->q, "xvda", i, i + 1);
+        f->c.op_id = op[i];
+        ask(&p[i], "xvda", i ? p[i - 1].active_path : path, "qcow2",
+            SNAP_DISK_EXTERNAL);
+        snprintf(tag, sizeof(tag), "s%d", i + 1);
+        snap_set(&p[i].tag, tag);
+        snap_set(&p[i].stem, "a");
+        p[i].keep_path = !i;
+        take(f, &p[i]);
+        p[i].drv->finish(&f->c, &p[i], &e);
+        snap_err_clear(&e);
+    }
+    real_qemu_write(f->q, "xvda", 3, 4);
+    protected = snap_image_protected(p[2].frozen_path);
+
+    f->c.op_id = "op4";
+    ask_delete(&d, p[2].active_path, true);
+    ok(p[1].drv->delete_plan(&f->c, &p[1], &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_PULL);
+    assert_int_equal(d.n_child, 1);
+    ok(p[1].drv->pull(&f->c, &p[1], &d, 0, &e), &e);
+    snap_delete_dispose(&d);
+    assert_int_equal(protected, snap_image_protected(p[2].frozen_path));
+    assert_int_equal(snap_qcow2_read(p[2].frozen_path, &h, NULL), 0);
+    assert_string_equal(h.backing, p[0].frozen_path);
+    snap_qcow2_dispose(&h);
+    DO(remove, &p[1]);
+    assert_false(snap_file_exists(p[1].frozen_path));
+    assert_true(real_qemu_has(f->q, "xvda", want, 4));
+    /* Its record must follow, or it looks damaged. */
+    assert_int_equal(p[2].drv->verify(&f->c, &p[2], NULL), SNAP_CORRUPT);
+    DO(refreeze, &p[2]);
+    DO(verify, &p[2]);
+    stop(f);
+    assert_true(real_image_has(p[2].frozen_path, "qcow2", second, 3));
+    assert_true(real_image_has(p[2].active_path, "qcow2", want, 4));
+    assert_int_equal(
+        real_run("qemu-img", "check", "-q", p[2].frozen_path, NULL), 0);
+    for (i = 0; i < 3; i++)
+        snap_part_dispose(&p[i]);
+    free(path);
+}
+
+/* QEMU would have to open an image again by a name that is another's. */
+static void a_name_that_is_anothers(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p, q;
+    char *path = image(f, "a.qcow2", "qcow2");
+
+    ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    take(f, &p);
+    start(f);
+    real_qemu_add(f->q, "xvda", p.active_path, "qcow2");
+    f->c.op_id = "op2";
+    ask(&q, "xvda", p.active_path, "qcow2", SNAP_DISK_EXTERNAL);
+    snap_set(&q.tag, "s2");
+    q.keep_path = true;
+    take(f, &q);
+    f->c.op_id = "op3";
+    keeps(f, &p, q.active_path, SNAP_REFUSED, "another file's now");
+    stop(f);
+    {
+        struct snap_delete d;
+
+        ask_delete(&d, q.active_path, true);
+        ok(p.drv->delete_plan(&f->c, &p, &d, NULL), NULL);
+        assert_int_equal(d.how, SNAP_DELETE_PULL);
+        snap_delete_dispose(&d);
+    }
+    snap_part_dispose(&p);
+    snap_part_dispose(&q);
+    free(path);
+}
+
+/* Inside an image that the domain only reads: not through QEMU, and not
+ * behind its back. */
+static void inside_what_is_below(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p, q;
+    struct snap_delete d = { 0 };
+    char *path = image(f, "a.qcow2", "qcow2");
+    struct snap_err e = SNAP_ERR_INIT;
+    bool protected;
+
+    ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    take(f, &p);
+    ask(&q, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    snap_set(&q.tag, "s2");
+    take(f, &q);
+    q.drv->finish(&f->c, &q, &e);
+    protected = snap_image_protected(path);
+    start(f);
+    real_qemu_add(f->q, "xvda", q.active_path, "qcow2");
+    keeps(f, &p, q.active_path, SNAP_REFUSED, "to which the domain writes");
+    f->c.qmp = NULL;
+    keeps(f, &p, q.active_path, SNAP_BUSY, "in use by");
+    stop(f);
+    ok(p.drv->delete_plan(&f->c, &p, &d, NULL), NULL);
+    DO(remove, &p);
+    assert_int_equal(protected, snap_image_protected(path));
+    DO(refreeze, &q);
+    DO(verify, &q);
+    snap_part_dispose(&p);
+    snap_part_dispose(&q);
+    free(path);
+}
+
+/* The process died with the job at work; the next one goes on with it. */
+static void a_merge_is_gone_on_with(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = image(f, "a.qcow2", "qcow2");
+    unsigned char want[2] = { 1, 3 };
+
+    start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    real_qemu_write(f->q, "xvda", 0, 1);
+    real_qemu_write(f->q, "xvda", 1, 2);
+    ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    take(f, &p);
+    f->c.op_id = "op2";
+    ask_delete(&d, p.active_path, true);
+    ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_MERGE);
+    ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    real_qemu_write(f->q, "xvda", 1, 3);
+    ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    /* Given up, and begun anew. */
+    ok(p.drv->delete_stop(&f->c, &p, &d, &e), &e);
+    ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    ok(p.drv->merge_switch(&f->c, &p, &d, &e), &e);
+    ok(p.drv->delete_stop(&f->c, &p, &d, &e), &e);
+    assert_false(snap_image_protected(path));
+    ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    assert_false(snap_file_exists(p.active_path));
+    assert_true(real_qemu_has(f->q, "xvda", want, 2));
+    stop(f);
+    assert_true(real_image_has(path, "qcow2", want, 2));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 /* ---- a QEMU in trouble ---- */
 
 static void a_silent_qemu(void **state)
@@ -1159,6 +1418,12 @@ int main(void)
         T(undo_does_not_choose),
         T(what_a_dead_prepare_left),
         T(what_is_frozen_is_protected),
+        T(snapshots_inside_a_child),
+        T(somebody_elses_child),
+        T(a_pull_under_kept_paths),
+        T(a_name_that_is_anothers),
+        T(inside_what_is_below),
+        T(a_merge_is_gone_on_with),
         T(a_silent_qemu),
         T(a_qemu_that_dies),
         T(a_group_that_qemu_refuses),
