@@ -188,6 +188,37 @@ static void test_begin_fails(void **state)
     assert_true(fail_at > 2 && fail_at < 50);
 }
 
+/* Recovery goes on behind what is whole, and the torn end is gone. */
+static void test_resume(void **state)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_journal j = SNAP_JOURNAL_INIT;
+    struct snap_journal_entry *e = NULL;
+    size_t n = 0;
+    int cut;
+
+    (void)state;
+    assert_int_equal(snap_journal_resume(&j, path, "create", &err),
+                     SNAP_NOTFOUND);
+    for (cut = 0; cut < 8; cut += 7) {
+        struct stat st;
+
+        unlink(path);
+        write_one();
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(truncate(path, st.st_size - cut), 0);
+        snap_err_clear(&err);
+        assert_int_equal(snap_journal_resume(&j, path, "create", &err), 0);
+        assert_int_equal(snap_journal_mark(&j, "again", NULL, &err), 0);
+        snap_journal_dispose(&j);
+        assert_int_equal(snap_journal_read(path, &e, &n, &err), 0);
+        assert_int_equal(n, cut ? 3 : 4);
+        assert_string_equal(e[n - 1].step, "again");
+        assert_string_equal(e[1].step, "window");
+        snap_journal_entries_free(e, n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +229,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_torn_at_every_byte, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_flipped_byte, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
         cmocka_unit_test_setup_teardown(test_begin_fails, setup, teardown),
     };
     int failed;

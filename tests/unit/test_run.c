@@ -620,6 +620,29 @@ static void a_deadline_ends_it(void **state)
     snap_run_dispose(&r);
 }
 
+static int third_time(void *opaque)
+{
+    return ++*(int *)opaque >= 3;
+}
+
+static void a_tick_ends_it(void **state)
+{
+    const char *argv[] = { self, "sleep", "1000", NULL };
+    struct snap_run r = SNAP_RUN_INIT;
+    struct snap_err err = SNAP_ERR_INIT;
+    int ticks = 0;
+
+    (void)state;
+    r.argv = argv;
+    r.tick = third_time;
+    r.opaque = &ticks;
+    assert_int_equal(snap_run(&r, &err), SNAP_INTR);
+    assert_int_equal(ticks, 3);
+    assert_int_equal(r.status, 128 + SIGTERM);
+    assert_string_equal(err.msg, "test_run: interrupted; it was stopped");
+    snap_run_dispose(&r);
+}
+
 /* Neither it nor its child heeds SIGTERM: SIGKILL takes both. */
 static void a_deadline_ends_the_whole_group(void **state)
 {
@@ -800,6 +823,7 @@ int main(int argc, char **argv)
         T(both_streams_at_once),
         T(too_much_output_is_refused),
         T(a_deadline_ends_it),
+        T(a_tick_ends_it),
         T(a_deadline_ends_the_whole_group),
         T(a_daemon_does_not_hold_us),
         T(a_mute_tool_is_waited_for),

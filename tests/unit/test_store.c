@@ -340,6 +340,74 @@ static void test_put_get(void **state)
     snap_store_close(&s);
 }
 
+/* Only what may change does; what we do not know stays; and it can go. */
+static void test_update_and_drop(void **state)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record a, b, *all = NULL;
+    struct snap_err err = SNAP_ERR_INIT;
+    char *path, *text = NULL;
+    size_t len, n = 0;
+
+    (void)state;
+    open_store(&s, true);
+    must_put(&s, "s1");
+    path = snap_store_record_path(&s, "s1");
+    assert_int_equal(snap_file_read(path, 1 << 20, &text, &len, &err), 0);
+    assert_int_equal(text[0], '{');
+    text[0] = ' ';
+    plant("s1.json", "{ \"later\": [1.50],");
+    {
+        FILE *f = fopen(path, "a");
+
+        assert_non_null(f);
+        fputs(text, f);
+        fclose(f);
+    }
+    free(text);
+    assert_int_equal(snap_store_get(&s, "s1", sample_drivers, &a, &err), 0);
+    snap_set(&a.parent, "s0");
+    snap_set(&a.description, "not this");
+    if (!a.parts[0].data)
+        a.parts[0].data = snap_json_object();
+    snap_json_set_int(a.parts[0].data, "base_bytes", 4711);
+    assert_int_equal(snap_store_update(&s, &a, sample_drivers, &err), 0);
+    assert_int_equal(snap_store_get(&s, "s1", sample_drivers, &b, &err), 0);
+    assert_string_equal(b.parent, "s0");
+    assert_false(snap_streq(b.description, "not this"));
+    assert_int_equal(snap_json_get_int(b.parts[0].data, "base_bytes", 0),
+                     4711);
+    snap_record_dispose(&b);
+    assert_int_equal(snap_file_read(path, 1 << 20, &text, &len, &err), 0);
+    assert_non_null(strstr(text, "1.50"));
+    free(text);
+    snap_set(&a.parent, NULL);
+    assert_int_equal(snap_store_update(&s, &a, sample_drivers, &err), 0);
+    assert_int_equal(snap_store_get(&s, "s1", sample_drivers, &b, &err), 0);
+    assert_null(b.parent);
+    snap_record_dispose(&b);
+
+    assert_int_equal(snap_store_all_whole(&s, sample_drivers, &all, &n, &err),
+                     0);
+    assert_int_equal(n, 1);
+    snap_record_dispose(&all[0]);
+    free(all);
+    plant("bad.json", "{");
+    assert_int_equal(snap_store_all_whole(&s, sample_drivers, &all, &n, &err),
+                     SNAP_REFUSED);
+    assert_non_null(strstr(err.msg, "move it away: snapshot bad is damaged"));
+    snap_err_clear(&err);
+
+    assert_int_equal(snap_store_drop(&s, "s1", &err), 0);
+    assert_false(snap_store_has(&s, "s1"));
+    assert_int_equal(snap_store_drop(&s, "s1", &err), 0);
+    assert_int_equal(snap_store_update(&s, &a, sample_drivers, &err),
+                     SNAP_NOTFOUND);
+    snap_record_dispose(&a);
+    free(path);
+    snap_store_close(&s);
+}
+
 static void test_put_refuses(void **state)
 {
     struct snap_store s = SNAP_STORE_INIT;
@@ -1231,6 +1299,7 @@ int main(void)
         T(test_not_there),
         T(test_refused_folders),
         T(test_put_get),
+        T(test_update_and_drop),
         T(test_put_refuses),
         T(test_names_before_paths),
         T(test_damaged),
