@@ -161,6 +161,15 @@ int snap_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
     return rc;
 }
 
+static int unknown(const struct snap_part *p, struct snap_err *err)
+{
+    snap_err_append(err, "whether QEMU writes to %s by now is not known",
+                    p->frozen_path);
+    if (err)
+        err->rc = SNAP_RECOVER;
+    return SNAP_RECOVER;
+}
+
 int snap_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err)
@@ -184,23 +193,19 @@ int snap_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
     rc = snap_qemu_job_complete(&quiet, id, err);
     if (!rc)
         rc = snap_qemu_job_wait(&quiet, id, false, SWITCH_MS, err);
-    if (!rc)
-        rc = look(c, p, d, &now, err);
-    else if (!snap_qmp_alive(c->qmp)) {
-        snap_err_append(err, "whether QEMU changed over is not known");
-        if (err)
-            err->rc = SNAP_RECOVER;
-        rc = SNAP_RECOVER;
-    }
+    if (rc && (rc != SNAP_FAIL || !snap_qmp_alive(c->qmp)))
+        rc = unknown(p, err);
     if (rc)
         goto out;
-    if (!now.switched) {
-        rc = snap_fail(err, SNAP_FAIL,
-                       "QEMU reported success, but does not write to %s",
-                       p->frozen_path);
+    /* The old top first: its node still has the image as its backing. */
+    snap_overlay_release(c, top);
+    if (look(c, p, d, &now, err) || !now.switched) {
+        snap_fail(err, SNAP_RECOVER,
+                  "QEMU reported success, but does not write to %s",
+                  p->frozen_path);
+        rc = unknown(p, err);
         goto out;
     }
-    snap_overlay_release(c, top);
     rc = 0;
 
 out:

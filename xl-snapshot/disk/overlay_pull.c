@@ -227,16 +227,19 @@ int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
 /* Is the frozen image the active one by now? */
 static bool is_active(struct snap_disk_ctx *c, const struct snap_part *p)
 {
+    int rc;
     struct snap_qemu_view v;
     const struct snap_qemu_node *root;
     bool yes;
 
     if (!c->qmp)
         return false;
+    /* In doubt QEMU may write to it. */
     if (snap_qemu_look(c->qmp, LOOK_MS, &v, NULL))
-        return true; /* in doubt QEMU may write to it */
-    yes = !snap_qemu_root_of(&v, p->frozen_path, &root, NULL) &&
-          snap_same_file(root->file, p->frozen_path);
+        return true;
+    rc = snap_qemu_root_of(&v, p->frozen_path, &root, NULL);
+    yes = rc ? rc != SNAP_NOTFOUND
+             : snap_same_file(root->file, p->frozen_path);
     snap_qemu_view_dispose(&v);
     return yes;
 }

@@ -332,6 +332,28 @@ static void mark_upwards(const struct snap_qemu_view *v, bool *mark)
     }
 }
 
+/* Does a device write to this very node?  What stands on it may be idle: the
+ * former top of a disk, after a merge, that nobody has closed yet. */
+static bool is_top(const struct snap_qemu_view *v, size_t node)
+{
+    bool *mark, used_above = false, ends = false;
+    size_t i;
+
+    if (!v->node[node].used)
+        return false;
+    mark = snap_zalloc(v->n + 1);
+    mark[node] = true;
+    mark_upwards(v, mark);
+    for (i = 0; i < v->n; i++) {
+        if (!mark[i])
+            continue;
+        used_above = used_above || (i != node && v->node[i].used);
+        ends = ends || snap_qemu_is_root(v, &v->node[i]);
+    }
+    free(mark);
+    return ends && !used_above;
+}
+
 int snap_qemu_root_of(const struct snap_qemu_view *v, const char *path,
                       const struct snap_qemu_node **root_r,
                       struct snap_err *err)
@@ -354,10 +376,10 @@ int snap_qemu_root_of(const struct snap_qemu_view *v, const char *path,
     }
     mark_upwards(v, mark);
     for (i = 0; i < v->n; i++) {
-        if (!mark[i] || !snap_qemu_is_root(v, &v->node[i]))
+        if (!mark[i])
             continue;
-        if (!v->node[i].used) {
-            idle++;
+        if (!is_top(v, i)) {
+            idle += snap_qemu_is_root(v, &v->node[i]);
         } else if (root) {
             rc = snap_fail(err, SNAP_REFUSED,
                            "QEMU of the domain has %s open twice, as %s and "
