@@ -166,6 +166,7 @@ static void adopt_memory(struct rec *r, struct snap_memfile *mem)
     if (mem->fd < 0) {
         snap_memfile_abort(mem);
         r->record.has_memory = false;
+        r->record.live = false;
         snap_set(&r->record.consistency, "crash");
         snap_free(&r->record.mem_path);
     }
