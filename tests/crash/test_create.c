@@ -25,12 +25,14 @@ struct kind {
     enum snap_disk_type type;
     bool memory;
     bool paused; /* --paused */
+    bool live; /* disks are taken before the memory is whole */
 };
 
 static const struct kind kinds[] = {
-    { "memory, mixed", SNAP_DISK_AUTO, true, false },
-    { "memory, external", SNAP_DISK_EXTERNAL, true, false },
-    { "disk-only, mixed", SNAP_DISK_AUTO, false, false },
+    { "memory, mixed", SNAP_DISK_AUTO, true, false, false },
+    { "memory, external", SNAP_DISK_EXTERNAL, true, false, false },
+    { "live memory, mixed", SNAP_DISK_AUTO, true, false, true },
+    { "disk-only, mixed", SNAP_DISK_AUTO, false, false, false },
 };
 
 static void ask(struct snap_create_req *req, const struct kind *k)
@@ -39,7 +41,7 @@ static void ask(struct snap_create_req *req, const struct kind *k)
     req->domain = (char *)"vm1";
     req->name = (char *)"s1";
     req->type = k->type;
-    req->live = -1;
+    req->live = k->live ? 1 : -1;
     req->memory = k->memory ? SNAP_MEM_DEFAULT : SNAP_MEM_NO;
     req->paused = k->paused;
     req->no_wait = true;

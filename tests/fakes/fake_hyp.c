@@ -353,13 +353,13 @@ static int f_free_mem(struct snap_hyp *h, uint64_t *kb_r, struct snap_err *err)
 
 static int f_save(struct snap_hyp *h, const struct snap_domain *dom,
                   const char *config, int fd, bool live,
+                  const struct snap_at_stop *at_stop,
                   struct snap_save_result *res, struct snap_err *err)
 {
     int rc;
     char *text;
     MINE(f);
 
-    (void)live;
     rc = fault("save", err);
     if (rc)
         return rc;
@@ -370,16 +370,21 @@ static int f_save(struct snap_hyp *h, const struct snap_domain *dom,
     res->stopped_ms = snap_now_ms();
     text = snap_printf(IMAGE_MAGIC "%llu\n%s", (unsigned long long)f->tick,
                        config);
+    /* A live save has written most of it by now; what is left may fail when
+     * the disks are taken already. */
+    if (live)
+        at_stop->fn(at_stop->opaque);
     rc = snap_write_all(fd, text, strlen(text), "fake image", err);
     free(text);
     if (!rc)
         rc = fault("save done", err);
-    if (rc) {
+    if (rc && !live) {
         f->suspended = false;
         f->monitor_held = false;
-        return rc;
     }
-    return 0;
+    if (!rc && !live)
+        at_stop->fn(at_stop->opaque);
+    return rc;
 }
 
 static int f_resume(struct snap_hyp *h, const struct snap_domain *dom,

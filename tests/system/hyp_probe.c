@@ -117,8 +117,17 @@ static int do_disks(const struct snap_domain *d)
     return rc;
 }
 
+static double at_stop_ms;
+
+static void note_stop(void *unused)
+{
+    (void)unused;
+    at_stop_ms = snap_now_ms();
+}
+
 static int do_save(const struct snap_domain *d, int argc, char **argv)
 {
+    const struct snap_at_stop at_stop = { .fn = note_stop };
     struct snap_save_result res;
     bool live = false, paused = false;
     char *config;
@@ -139,7 +148,7 @@ static int do_save(const struct snap_domain *d, int argc, char **argv)
         return 1;
     }
     begin();
-    rc = end("save", ops->save(h, d, config, fd, live, &res, &err));
+    rc = end("save", ops->save(h, d, config, fd, live, &at_stop, &res, &err));
     free(config);
     close(fd);
     if (rc)
@@ -147,6 +156,7 @@ static int do_save(const struct snap_domain *d, int argc, char **argv)
     t0 = res.stopped_ms;
     printf("bytes=%llu stopped_after=%.1f ms\n", (unsigned long long)res.bytes,
            t0 - begin_ms);
+    printf("at_stop called after: %.1f ms\n", at_stop_ms - t0);
     printf("window until save returned: %.1f ms\n", snap_now_ms() - t0);
     if (no_resume)
         return 0;

@@ -335,6 +335,7 @@ static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
     add_disks(r, rec);
     snap_report_strv(r, "left_out", NULL, rec->left_out, rec->n_left_out);
     snap_report_ms(r, "window_ms", NULL, res->window_ms);
+    snap_report_ms(r, "disks_ms", NULL, res->disks_ms);
     snap_report_ms(r, "total_ms", NULL, res->total_ms);
     snap_report_bool(r, "paused", NULL, req->paused || p->paused_before);
     if (res->output)

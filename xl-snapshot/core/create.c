@@ -6,8 +6,9 @@
  *                       know: every part, every path
  *   prepare             overlays and the memory file are made, guest running
  *   guardian            armed
- *   ┌ window            memory saved (or domain paused), disks taken, the new
- *   │                   active images made known durably
+ *   ┌ window            memory saved (or domain paused) and disks taken, at
+ *   │                   once if the hypervisor can; the new active images
+ *   │                   made known durably
  *   └ resume
  *   commit              memory file checksummed, synced and named, record put
  *   finish              frozen images protected, state moved, journal removed
@@ -52,8 +53,13 @@ struct run {
     struct snap_journal journal;
     struct snap_guardian guardian;
     struct snap_memfile mem;
-    double stopped_ms;
-    bool taken; /* the disks are switched */
+    struct snap_watch watch;
+    double stopped_ms; /* all of these in snap_now_ms() terms */
+    double saved_ms, take_begun_ms, take_done_ms, known_ms;
+    bool stood; /* the guest stood still, and taking was begun */
+    int take_rc;
+    struct snap_err take_err;
+    bool taken; /* the disks are switched, and Xen knows */
 };
 
 static int interrupted(const struct run *r, struct snap_err *err)
@@ -117,29 +123,54 @@ static int prepare(struct run *r, struct snap_err *err)
     return interrupted(r, err);
 }
 
-/* Stop the guest.  On failure it runs as it did. */
-static int stop_guest(struct run *r, struct snap_err *err)
+/* Take the disks, once the guest stands still.  Perhaps in another thread,
+ * while its memory is still being saved; nothing else touches the parts or
+ * the QMP connection then. */
+static void take(void *opaque)
+{
+    struct run *r = opaque;
+
+    r->stood = true;
+    r->take_begun_ms = snap_now_ms();
+    r->take_rc = snap_parts_take(&r->ctx, r->p->rec.parts, r->p->rec.n_parts,
+                                 &r->take_err);
+    r->take_done_ms = snap_now_ms();
+}
+
+/* Stop the guest and take memory and disks.  If that fails and r->stood is
+ * not set, the guest runs as it did; else it stands, and disks may have been
+ * switched. */
+static int stop_and_take(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_create_plan *p = r->p;
     struct snap_save_result res = { 0 };
-    struct snap_watch watch;
+    const struct snap_at_stop at_stop = { .fn = take, .opaque = r };
 
-    if (!p->rec.has_memory) {
+    if (p->rec.has_memory) {
+        snap_watch_start(&r->watch, r->env->progress, "saving memory",
+                         r->mem.fd, p->dom.mem_kb * 1024);
+        rc = r->env->ops->save(r->env->hyp, &p->dom, p->rec.config_json,
+                               r->mem.fd, p->rec.live, &at_stop, &res, err);
+        r->stopped_ms = res.stopped_ms;
+        r->saved_ms = snap_now_ms();
+        if (!rc)
+            snap_journal_note(&r->journal, "saved");
+    } else {
         r->stopped_ms = snap_now_ms();
-        return p->paused_before
-                   ? 0
-                   : r->env->ops->pause(r->env->hyp, &p->dom, err);
+        rc = p->paused_before ? 0
+                              : r->env->ops->pause(r->env->hyp, &p->dom, err);
+        r->saved_ms = snap_now_ms();
+        if (!rc)
+            take(r);
     }
-    snap_watch_start(&watch, r->env->progress, "saving memory", r->mem.fd,
-                     p->dom.mem_kb * 1024);
-    rc = r->env->ops->save(r->env->hyp, &p->dom, p->rec.config_json, r->mem.fd,
-                           p->rec.live, &res, err);
-    snap_watch_stop(&watch);
-    r->stopped_ms = res.stopped_ms;
-    if (!rc)
-        snap_journal_note(&r->journal, "saved");
-    return rc;
+    if (!r->take_rc)
+        return rc;
+    /* What went wrong with the disks weighs more: it may need recovery. */
+    if (rc)
+        snap_err_append(&r->take_err, "and: %s", err->msg);
+    snap_err_clear(err);
+    return snap_fail(err, r->take_rc, "%s", r->take_err.msg);
 }
 
 /* Let the guest go on, paused if the user wants it so. */
@@ -183,16 +214,16 @@ static int window(struct run *r, struct snap_err *err)
     struct snap_create_plan *p = r->p;
     struct snap_record *rec = &p->rec;
 
-    rc = stop_guest(r, err);
-    if (rc)
+    rc = stop_and_take(r, err);
+    if (rc && !r->stood) {
+        snap_watch_stop(&r->watch);
         return rc;
-
-    rc = snap_parts_take(&r->ctx, rec->parts, rec->n_parts, err);
+    }
     if (rc) {
         size_t i;
 
         /* A reply that got lost: undo must look at every disk.  If it can,
-         * the doubt is gone. */
+         * the doubt is gone.  The memory may have failed instead. */
         for (i = 0; rc == SNAP_RECOVER && i < rec->n_parts; i++)
             rec->parts[i].taken = true;
         if (!untake(r, err) && rc == SNAP_RECOVER)
@@ -214,6 +245,7 @@ static int window(struct run *r, struct snap_err *err)
         }
         goto out;
     }
+    r->known_ms = snap_now_ms();
     r->taken = true;
 
 out:
@@ -228,11 +260,21 @@ out:
                       p->dom.name, e.msg);
             snap_err_append(err, "try xl unpause %s", p->dom.name);
             err->rc = SNAP_RECOVER;
+            snap_watch_stop(&r->watch);
             return SNAP_RECOVER;
         }
         snap_guardian_end(&r->guardian);
         p->rec.window_ms = snap_now_ms() - r->stopped_ms;
     }
+    snap_watch_stop(&r->watch);
+    if (!rc && !r2)
+        snap_say(r->env->log, SNAP_LOG_DEBUG,
+                 "%s stood still for %.0f ms; since it stopped: "
+                 "memory written after %.0f, disks taken from %.0f to %.0f, "
+                 "new images known after %.0f",
+                 p->dom.name, p->rec.window_ms, r->saved_ms - r->stopped_ms,
+                 r->take_begun_ms - r->stopped_ms,
+                 r->take_done_ms - r->stopped_ms, r->known_ms - r->stopped_ms);
     return rc ? (err->rc ? err->rc : rc) : 0;
 }
 
@@ -304,6 +346,7 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
         .journal = SNAP_JOURNAL_INIT,
         .guardian = SNAP_GUARDIAN_INIT,
         .mem = SNAP_MEMFILE_INIT,
+        .take_err = SNAP_ERR_INIT,
     };
 
     memset(res, 0, sizeof(*res));
@@ -348,6 +391,7 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
     }
 
     res->window_ms = p->rec.window_ms;
+    res->disks_ms = r.take_done_ms - r.take_begun_ms;
     res->stale_path_hint = stale_hint(&p->rec);
     if (!p->dom.monitor_pid)
         res->monitor_note = snap_printf("%s has no xl daemon watching it "

@@ -35,6 +35,7 @@ int snap_create_plan_make(struct snap_env *env,
 
 struct snap_create_result {
     double window_ms; /* guest's standstill */
+    double disks_ms; /* of that, taking the disks */
     double total_ms;
     char *stale_path_hint; /* which lines of xl.cfg go stale; NULL */
     char *monitor_note; /* no daemon watches this domain; NULL */

@@ -68,6 +68,14 @@ struct snap_active { /* a disk's new active image */
     const char *format; /* libxl's word */
 };
 
+/* What save() calls once when the guest has stopped and its images can be
+ * snapshotted.  That may be in another thread, while the rest of the memory
+ * is being written: fn must not call an op of this table. */
+struct snap_at_stop {
+    void (*fn)(void *opaque);
+    void *opaque;
+};
+
 struct snap_save_result {
     double stopped_ms; /* snap_now_ms() when the guest stopped */
     uint64_t bytes; /* file size afterwards */
@@ -105,12 +113,15 @@ struct snap_hyp_ops {
     /*
      * Suspend the guest and write its memory to fd (a regular file, empty)
      * behind a header that holds config_json and that a plain `xl restore`
-     * refuses.  On success the guest is suspended and its images can be
-     * snapshotted; resume() must follow.  On failure it runs as before.
+     * refuses.  On success at_stop was called and the guest is suspended;
+     * resume() must follow.  On failure without a call of at_stop it runs as
+     * before; after a call resume() must follow as well, so that the caller
+     * can undo what at_stop did while the guest stands still.
      * Holds back the domain's monitor until resume().
      */
     int (*save)(struct snap_hyp *h, const struct snap_domain *dom,
                 const char *config_json, int fd, bool live,
+                const struct snap_at_stop *at_stop,
                 struct snap_save_result *res_r, struct snap_err *err);
     /* Let a guest go on after save(); with paused set it stays stopped as by
      * `xl pause`.  Releases the monitor. */

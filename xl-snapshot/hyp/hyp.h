@@ -49,6 +49,7 @@ struct snap_hyp {
     struct hyp_logger logger;
     int xen_major, xen_minor;
     char *qemu_version; /* asked once */
+    struct hyp_stopwatch *watch; /* of the last save, or NULL */
     int held_monitor; /* pidfd of the daemon that save()
                                          * stopped; -1: none */
 };
@@ -157,6 +158,7 @@ const char *hyp_format_of_params(const char *params);
 
 int hyp_save(struct snap_hyp *h, const struct snap_domain *dom,
              const char *config_json, int fd, bool live,
+             const struct snap_at_stop *at_stop,
              struct snap_save_result *res_r, struct snap_err *err);
 int hyp_resume(struct snap_hyp *h, const struct snap_domain *dom, bool paused,
                struct snap_err *err);
@@ -169,9 +171,15 @@ void hyp_monitor_release(struct snap_hyp *h);
 
 /* Notices when a domain suspends, from a thread of its own. */
 struct hyp_stopwatch;
-struct hyp_stopwatch *hyp_stopwatch_start(uint32_t domid);
-/* Ends it; the moment in snap_now_ms() terms, or 0 if nothing was seen. */
+/* at_stop (or NULL) is called in that thread. */
+struct hyp_stopwatch *hyp_stopwatch_start(uint32_t domid,
+                                          const struct snap_at_stop *at_stop);
+/* Ends it, after at_stop if that was begun; the moment in snap_now_ms()
+ * terms, or 0 if nothing was seen and at_stop not called. */
 double hyp_stopwatch_stop(struct hyp_stopwatch *w);
+/* After stop.  Closes connections: not a thing to do in the window.  *w may
+ * be NULL and becomes it. */
+void hyp_stopwatch_free(struct hyp_stopwatch **w);
 
 /* --- qmp_sock.c -------------------------------------------------------- */
 

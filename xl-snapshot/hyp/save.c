@@ -15,7 +15,14 @@
  *    internal snapshots then fail; "cont" takes them back, and "stop" leaves
  *    QEMU as resume expects it.  The guest's processors stand still in Xen.
  *
- * Whatever happens: on failure the guest runs and its monitor too.
+ * A live save of a PVH guest calls at_stop as soon as the guest stands still,
+ * beside the last round of memory: nothing of QEMU is in its image.  An HVM
+ * guest's QEMU is busy with being saved until the end.  A save that is not
+ * live calls it after the memory: it would fail, or be ended by its user, for
+ * long with the disks switched.
+ *
+ * Whatever happens: on failure before at_stop the guest runs and its monitor
+ * too.
  */
 #include <errno.h>
 #include <signal.h>
@@ -91,11 +98,12 @@ static void run_on(struct snap_hyp *h, const struct snap_domain *dom,
 
 int hyp_save(struct snap_hyp *h, const struct snap_domain *dom,
              const char *config_json, int fd, bool live,
+             const struct snap_at_stop *at_stop,
              struct snap_save_result *res_r, struct snap_err *err)
 {
     static const char *const reactivate[] = { "cont", "stop", NULL };
-    struct hyp_stopwatch *watch = NULL;
-    bool begun = false;
+    const bool early = live && dom->type == SNAP_GUEST_PVH;
+    bool begun = false, called = false;
     enum hyp_state state;
     struct stat st;
     int rc, xl;
@@ -117,11 +125,14 @@ int hyp_save(struct snap_hyp *h, const struct snap_domain *dom,
     if (rc)
         goto out;
 
-    watch = hyp_stopwatch_start(dom->domid);
+    hyp_stopwatch_free(&h->watch);
+    h->watch = hyp_stopwatch_start(dom->domid, early ? at_stop : NULL);
     begun = true;
     monitor_hold(h, dom);
     xl = libxl_domain_suspend(h->ctx, dom->domid, fd,
                               live ? LIBXL_SUSPEND_LIVE : 0, NULL);
+    res_r->stopped_ms = hyp_stopwatch_stop(h->watch);
+    called = early && res_r->stopped_ms;
     if (xl) {
         rc = hyp_fail(h, err, xl, "%s: cannot save its memory", dom->name);
         goto out;
@@ -137,14 +148,14 @@ int hyp_save(struct snap_hyp *h, const struct snap_domain *dom,
         goto out;
     }
     res_r->bytes = st.st_size;
+    if (!res_r->stopped_ms)
+        res_r->stopped_ms = snap_now_ms();
+    if (!called)
+        at_stop->fn(at_stop->opaque);
     rc = 0;
 
 out:
-    if (watch)
-        res_r->stopped_ms = hyp_stopwatch_stop(watch);
-    if (!rc && !res_r->stopped_ms)
-        res_r->stopped_ms = snap_now_ms();
-    if (rc && begun)
+    if (rc && begun && !called)
         run_on(h, dom, err);
     return rc;
 }
