@@ -19,7 +19,7 @@ into() {        # the transcript to write from now on
 filter() {
     sed -E -e "s|$T|DIR|g" \
         -e 's/[0-9.]+ (ms|s)\b/TIME/g' \
-        -e 's/("(window|total|down)_ms": )[0-9.]+/\1TIME/' \
+        -e 's/("(window|disks|total|down)_ms": )[0-9.]+/\1TIME/' \
         -e 's/[0-9a-f]{32}/HASH/g' \
         -e 's/("(space_free|space_needed|size)": )[0-9]+/\1SIZE/' \
         -e 's/\b[0-9]+ B\b/SIZE/' -e 's/(space needed +).*/\1SIZE/' \

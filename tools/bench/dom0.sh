@@ -15,7 +15,7 @@ mkdir -p $work
 
 # "1.0 2.0 …" for each thing measured: what dom0 saw, what the tool says.  The
 # guest itself is no witness: its clock stands still while it does.
-declare -A seen said
+declare -A seen said disks beside
 broken=0
 
 field() { # NAME TEXT
@@ -34,7 +34,7 @@ median() { # VALUE...
 
 # once WHAT COMMAND... : measure it once
 once() {
-    local what=$1 out s status=0
+    local what=$1 out s d status=0
     shift
     rm -f $work/x.*
     sync
@@ -50,9 +50,15 @@ once() {
     fi
     seen[$what]+=" $(field total "$out")"
     s=$(jq -r '.window_ms // empty' <$work/out.stdout 2>/dev/null)
-    [ -z "$s" ] || said[$what]+=" $s"
+    d=$(jq -r '.disks_ms // empty' <$work/out.stdout 2>/dev/null)
+    if [ -n "$s" ]; then
+        said[$what]+=" $s"
+        disks[$what]+=" $d"
+        beside[$what]+=" $(awk -v w="$(field total "$out")" -v d="$d" \
+            'BEGIN { printf "%.1f", w - d }')"
+    fi
     printf '  %-20s %s%s\n' "$what" "${out#standstill }" \
-        "${s:+, tool says $s ms}"
+        "${s:+, tool says $s ms, of that $d for the disks}"
 }
 
 create() { # WHAT OPTION...
@@ -76,7 +82,11 @@ table=$work/table
 : >$table
 row() { # GUEST WHAT COMPARISON-TEXT
     local what=$2 s
-    [ -n "${seen[$what]:-}" ] || return 0
+    [ -z "$what" ] || [ -n "${seen[$what]:-}" ] || return 0
+    if [ -z "$what" ]; then
+        printf '%-11s %-19s %9s %9s  %s\n' "" "" "" "" "$3" >>$table
+        return
+    fi
     s=${said[$what]:-}
     # shellcheck disable=SC2086 # lists of numbers
     printf '%-11s %-19s %9s %9s  %s\n' "$1" "$what" \
@@ -97,18 +107,26 @@ of() { # WHAT -> median of what dom0 saw; 0 if it never worked
     median ${seen[$1]:-0}
 }
 
+# The live window beside the disks is that of each run less its own disk
+# transaction: from one run to the next that varies by more than all the rest.
+# The second line is the plain sum of the parts, each done on its own.
 summary() { # GUEST
-    local disks
+    local sum
     row "$1" "xl save -c" "1.00"
     row "" "create" "$(verdict 1.1 "$(of create)" "$(of "xl save -c")" \
         "xl save -c")"
-    disks=$(($(of "create --disk-only") - $(of pause+unpause)))
-    [ -z "${seen["create --live"]:-}" ] ||
+    if [ -n "${seen["create --live"]:-}" ]; then
+        # shellcheck disable=SC2086 # lists of numbers
         row "" "create --live" "$(verdict 1.5 \
-            $(($(of "create --live") - disks)) "$(of suspend+resume)" \
-            "suspend+resume, without the disks' $disks ms")"
+            "$(median ${beside["create --live"]})" "$(of suspend+resume)" \
+            "suspend+resume, beside its disks' $(median \
+                ${disks["create --live"]}) ms")"
+        sum=$(($(of suspend+resume) + $(of "create --disk-only") - \
+            $(of pause+unpause)))
+        row "" "" "(suspend+resume and --disk-only's disks one by one: $sum ms)"
+    fi
     row "" "suspend+resume"
-    row "" "create --disk-only" "disks: $disks ms beside pause+unpause"
+    row "" "create --disk-only"
     row "" "pause+unpause"
     echo >>$table
 }
@@ -120,7 +138,7 @@ for one; do
         --disk xvdb:qcow2:256M && guest start bench || exit 1
     guest ask bench mem fill 32 >/dev/null
     sleep 3
-    seen=() said=()
+    seen=() said=() disks=() beside=()
     count=0
     for ((i = 1; i <= rounds; i++)); do
         one_round "$type"
