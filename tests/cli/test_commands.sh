@@ -83,7 +83,9 @@ xs create vm1 "$T/cfg/typo.cfg"
 xs create vm1 "$T/cfg/open.cfg"
 xs create vm1 "$T/cfg/conflict.cfg"
 xs create vm1 "$T/cfg/missing.cfg"
+cd "$T/cfg" || exit 1
 xs create v9.cfg vm1
+cd "$TOP" || exit 1
 xs create vm1 "$T/cfg"
 # The file that create was given is enough to go back, with nothing stored.
 xs -N revert vm1 --config "$T/cfg/v5.cfg"

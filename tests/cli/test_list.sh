@@ -97,6 +97,7 @@ xs list vm1 --json
 xs list --tree
 printf 'garbage' >"$XLFAKE_STORE/${U}01/state.json"
 xs list vm1 --tree
+xs recover vm1
 chmod 777 "$XLFAKE_STORE/${U}02"
 xs list
 xs list vm2
@@ -158,10 +159,16 @@ golden list-journal.txt "$T/list-journal.txt"
     start=$(sed 's/.*) //' "/proc/$me/stat" | cut -d' ' -f20)
     echo "$me $boot $start snapshot-create" \
         >"$XLFAKE_STORE/${U}01/lock"
-    "$FAKE" list vm1 2>&1 | sed -E 's/pid [0-9]+/pid PID/'
+    for command in "list vm1" "recover -N vm1" "create -N vm1 --disk-only"; do
+        # shellcheck disable=SC2086 # words
+        "$FAKE" $command 2>&1 | sed -E 's/pid [0-9]+/pid PID/'
+    done
 ) >"$T/at-work"
-is "a command at work" "$(cat "$T/at-work")" \
+is "a command at work" "$(grep -v "^domain " "$T/at-work" | head -n 3)" \
     "xl-snapshot list: note: vm1: snapshot-create (pid PID) is at work
-no snapshots"
+no snapshots
+${U}01  snapshot-create (pid PID) is at work and needs no recovery"
+is "a plan beside it says so" "$(grep -c "^xl-snapshot create: note: \
+snapshot-create (pid PID) is at work and needs no recovery" "$T/at-work")" 1
 
 finish

@@ -907,9 +907,7 @@ static void test_plain_refused(void **state)
                   "belongs to a file of --output, and its line format=1 is "
                   "missing; put it back");
     plain_refused("name=\"s1\"\ndisks=[ 'xvda', 'xvda' ]\n",
-                  "disk xvda: "
-                  "both s1.cfg:2 and s1.cfg:2 say what to do with it; remove "
-                  "one");
+                  "disk xvda is named twice by s1.cfg:2; remove one");
 }
 
 int main(void)

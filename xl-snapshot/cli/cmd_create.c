@@ -170,11 +170,14 @@ static int merge_config(struct snap_cli *cli, struct snap_create_req *req,
 
     rc = snap_file_read(file, SNAP_CFG_MAX, &text, &len, err);
     if (rc) {
-        if (rc == SNAP_NOTFOUND && !strchr(file, '/'))
+        if (rc == SNAP_NOTFOUND && !strchr(file, '/') &&
+            snap_file_exists(req->domain))
             snap_err_append(err,
                             "a configuration file that comes before "
                             "the domain needs a slash, as in ./%s",
                             req->domain);
+        /* The command was wrong, and nothing was begun: exit 2. */
+        err->rc = rc = SNAP_INVAL;
         goto out;
     }
     rc = cli->env.cfg_parse(file, text, len, &cfg, err);

@@ -40,6 +40,7 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
     int rc;
     char *what = NULL;
     struct snap_store s = SNAP_STORE_INIT;
+    struct snap_state state = { 0 };
 
     rc = snap_store_open(&s, cli->env.store_root, uuid, false, err);
     if (!rc && !cli->dry_run)
@@ -53,6 +54,10 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
         snap_report_row(r, cells);
         *did = true;
     }
+    /* Nothing that a command left, but "nothing to recover" would be wrong. */
+    if (!rc)
+        rc = snap_state_load(&s, &state, err);
+    snap_state_dispose(&state);
     free(what);
     snap_store_close(&s);
     return rc;

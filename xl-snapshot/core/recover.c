@@ -389,7 +389,7 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
                  char **what_r, struct snap_err *err)
 {
     int rc;
-    char *path = snap_store_journal_path(s);
+    char *path = snap_store_journal_path(s), *worker = NULL;
     struct snap_journal_entry *e = NULL;
     size_t n = 0;
     struct rec r = { .env = env, .s = s };
@@ -398,6 +398,13 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     if (!dry_run)
         snap_store_sweep(s);
     if (!snap_file_exists(path)) {
+        rc = 0;
+        goto out;
+    }
+    /* Without the lock it may be the journal of one who lives. */
+    worker = dry_run ? snap_store_worker(s) : NULL;
+    if (worker) {
+        r.what = snap_printf("%s is at work and needs no recovery", worker);
         rc = 0;
         goto out;
     }
@@ -454,6 +461,7 @@ out:
     snap_record_dispose(&r.record);
     snap_state_dispose(&r.state);
     snap_journal_entries_free(e, n);
+    free(worker);
     free(path);
     return rc;
 }
@@ -466,8 +474,8 @@ int snap_recover_before(struct snap_env *env, struct snap_store *s,
 
     rc = snap_recover(env, s, dry_run, &what, err);
     if (!rc && what)
-        snap_say(env->log, SNAP_LOG_NOTE,
-                 "an earlier command was interrupted: %s", what);
+        snap_say(env->log, SNAP_LOG_NOTE, "%s%s",
+                 dry_run ? "" : "an earlier command was interrupted: ", what);
     free(what);
     return rc;
 }

@@ -53,10 +53,14 @@ int snap_create_req_add_disk(struct snap_create_req *r,
     for (i = 0; i < r->n_disks; i++) {
         if (!snap_streq(r->disks[i].vdev, c->vdev))
             continue;
-        rc = snap_fail(err, SNAP_INVAL,
-                       "disk %s: both %s and %s say what to do with it; "
-                       "remove one",
-                       c->vdev, r->disks[i].origin, c->origin);
+        rc = snap_streq(r->disks[i].origin, c->origin)
+                 ? snap_fail(err, SNAP_INVAL,
+                             "disk %s is named twice by %s; remove one",
+                             c->vdev, c->origin)
+                 : snap_fail(err, SNAP_INVAL,
+                             "disk %s: both %s and %s say what to do with "
+                             "it; remove one",
+                             c->vdev, r->disks[i].origin, c->origin);
         goto out;
     }
     if (r->n_disks == SNAP_DISKS_MAX) {
