@@ -29,7 +29,8 @@ struct kind {
     enum snap_disk_type type;
     bool memory;
     bool off; /* the domain is gone before */
-    /* 'c': the next snapshot, s1, s2, ...; a digit: back to that one */
+    /* 'c': the next snapshot, s1, s2, ..., 'i' an internal one, 'e' an
+     * external one; a digit: back to that one */
     const char *script;
     const char *victim;
     bool children;
@@ -54,6 +55,12 @@ static const struct kind kinds[] = {
       "cc1", "s1", false, false, 1 },
     { "off the active branch", SNAP_DISK_EXTERNAL, false, false, "ccc1", "s3",
       false, false, 1 },
+    { "external, back at an internal one below", SNAP_DISK_EXTERNAL, false,
+      false, "ie1", "s2", false, false, 1 },
+    { "external, back at an internal one below, off", SNAP_DISK_EXTERNAL,
+      false, true, "ie1", "s2", false, false, 1 },
+    { "external below an internal one", SNAP_DISK_EXTERNAL, false, false,
+      "ei", "s1", false, true, 1 },
     { "with all that descend from it", SNAP_DISK_EXTERNAL, false, false, "ccc",
       "s2", true, false, 2 },
 };
@@ -85,7 +92,7 @@ static void must(struct scene *s,
         fail_msg("%s: %s: %s", s->k->name, what, out.msg);
 }
 
-static void create(struct scene *s)
+static void create(struct scene *s, enum snap_disk_type type)
 {
     struct snap_create_req req = { 0 };
     char name[16];
@@ -95,7 +102,7 @@ static void create(struct scene *s)
     snprintf(name, sizeof(name), "s%u", ++s->n);
     req.domain = (char *)"vm1";
     req.name = name;
-    req.type = s->k->type;
+    req.type = type;
     req.live = -1;
     req.memory = s->k->memory ? SNAP_MEM_DEFAULT : SNAP_MEM_NO;
     must(s, fake_host_create, &req, name);
@@ -122,7 +129,9 @@ static void scene_init(struct scene *s, const struct kind *k)
     fake_host_init(&s->h);
     for (c = k->script; *c; c++) {
         if (*c == 'c') {
-            create(s);
+            create(s, k->type);
+        } else if (*c == 'i' || *c == 'e') {
+            create(s, *c == 'i' ? SNAP_DISK_AUTO : SNAP_DISK_EXTERNAL);
         } else {
             snprintf(name, sizeof(name), "s%c", *c);
             revert(s, name);
