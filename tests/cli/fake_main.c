@@ -10,7 +10,9 @@
  *   XLFAKE_NOXEN   there is no hypervisor, and no module for it
  *   XLFAKE_AT      "LAYER WHAT ACTION": when this call is first made (what
  *                  may go on), ACTION: EIO, ENOSPC, or a signal to ourselves:
- *                  INT, INT2 (twice), TSTP, PIPE, KILL
+ *                  INT, INT2 (twice), TERM, HUP, TSTP, PIPE, KILL.  "call N
+ *                  ACTION": the N-th call, whatever it is
+ *   XLFAKE_REACHED a file that is made then
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -98,11 +100,21 @@ static char at_layer[32], at_what[64], at_action[16];
 
 static int at_fault(const char *layer, const char *what)
 {
-    const char *a = at_action;
+    const char *a = at_action, *reached = getenv("XLFAKE_REACHED");
+    static long calls;
 
-    if (!a[0] || strcmp(layer, at_layer) || !snap_has_prefix(what, at_what))
+    calls++;
+    if (!a[0])
+        return 0;
+    if (!strcmp(at_layer, "call") ? calls != atol(at_what)
+                                  : strcmp(layer, at_layer) ||
+                                        !snap_has_prefix(what, at_what))
+        return 0;
+    if (!at_layer[0])
         return 0;
     at_layer[0] = '\0'; /* once */
+    if (reached)
+        close(open(reached, O_CREAT | O_WRONLY, 0600));
     if (!strcmp(a, "EIO"))
         return EIO;
     if (!strcmp(a, "ENOSPC"))
@@ -111,6 +123,10 @@ static int at_fault(const char *layer, const char *what)
         raise(SIGINT);
     if (!strcmp(a, "INT2"))
         raise(SIGINT);
+    if (!strcmp(a, "TERM"))
+        raise(SIGTERM);
+    if (!strcmp(a, "HUP"))
+        raise(SIGHUP);
     if (!strcmp(a, "TSTP"))
         raise(SIGTSTP);
     if (!strcmp(a, "PIPE"))

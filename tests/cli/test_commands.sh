@@ -181,7 +181,8 @@ golden failures.txt "$T/failures.txt"
 
 new_world
 run env XLFAKE_AT="hyp find INT" "$FAKE" create vm1 -n s1
-is "Ctrl-C before anything has begun ends the program" "$status" 130
+is "Ctrl-C before anything has begun ends the program" "$status" 1
+has "and it is said" "$err" "interrupted; nothing was changed"
 
 # --- where output goes ------------------------------------------------------
 

@@ -471,6 +471,8 @@ static int f_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
         struct fake_open *o = live(c, p);
         int img = o ? o->image : lookup(S, p->path);
 
+        if (i && S->mortal && fault("take half", p->vdev, NULL))
+            abort();
         if (p->type == SNAP_DISK_EXTERNAL) {
             int to = lookup(S, p->target);
 

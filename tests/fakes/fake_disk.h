@@ -68,6 +68,8 @@ struct fake_store {
     struct fake_open open[FAKE_OPEN];
     uint64_t version; /* last content handed out */
     uint64_t free_bytes; /* what prepare may still fill */
+    bool mortal; /* QEMU may end with us in the middle of a take: then
+                           * "take half VDEV" is asked between two disks */
     char violation[512]; /* the first thing that must not happen */
 };
 

@@ -1162,6 +1162,74 @@ static void a_pull_under_kept_paths(void **state)
     free(path);
 }
 
+/* A pull that is done is on the disk: with the QEMU that did it killed (or the
+ * power gone) right after it, nothing is missing. */
+static void killed_after_a_pull(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = image(f, "a.qcow2", "qcow2");
+    unsigned char want[4] = { 1, 2, 3, 4 };
+    unsigned int i;
+
+    start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    for (i = 0; i < 4; i++)
+        real_qemu_write(f->q, "xvda", i, i + 1);
+    ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    take(f, &p);
+    ask_delete(&d, p.active_path, false);
+    ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_PULL);
+    ok(p.drv->pull(&f->c, &p, &d, 0, &e), &e);
+    snap_delete_dispose(&d);
+    real_qemu_kill(f->q);
+    f->q = NULL;
+    stop(f);
+    assert_int_equal(real_run("qemu-img", "check", "-q", p.active_path, NULL),
+                     0);
+    assert_true(real_image_has(p.active_path, "qcow2", want, 4));
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* And a merge. */
+static void killed_after_a_merge(void **state)
+{
+    struct fix *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = image(f, "a.qcow2", "qcow2");
+    unsigned char want[4] = { 1, 2, 3, 9 };
+    unsigned int i;
+
+    start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    for (i = 0; i < 3; i++)
+        real_qemu_write(f->q, "xvda", i, i + 1);
+    ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    take(f, &p);
+    real_qemu_write(f->q, "xvda", 3, 9);
+    ask_delete(&d, p.active_path, true);
+    ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_MERGE);
+    ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    ok(p.drv->merge_switch(&f->c, &p, &d, &e), &e);
+    ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    real_qemu_kill(f->q);
+    f->q = NULL;
+    stop(f);
+    assert_int_equal(real_run("qemu-img", "check", "-q", d.active_path, NULL),
+                     0);
+    assert_true(real_image_has(d.active_path, "qcow2", want, 4));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 /* QEMU would have to open an image again by a name that is another's. */
 static void a_name_that_is_anothers(void **state)
 {
@@ -1421,6 +1489,8 @@ int main(void)
         T(snapshots_inside_a_child),
         T(somebody_elses_child),
         T(a_pull_under_kept_paths),
+        T(killed_after_a_pull),
+        T(killed_after_a_merge),
         T(a_name_that_is_anothers),
         T(inside_what_is_below),
         T(a_merge_is_gone_on_with),
@@ -1433,6 +1503,7 @@ int main(void)
         printf("skip - special cases on a real QEMU: %s\n", missing);
         return 0;
     }
+    cmocka_set_test_filter(getenv("ONLY"));
     return cmocka_run_group_tests_name("special cases on a real QEMU", tests,
                                        NULL, NULL);
 }

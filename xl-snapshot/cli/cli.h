@@ -110,10 +110,12 @@ char *snap_progress_text(const char *what, uint64_t done, uint64_t total,
                          double seconds, int width);
 
 /* signals.c.  Until arm(), Ctrl-C ends the program at once, which is right
- * since nothing has begun.  Afterwards it only sets a flag.  disarm() leaves
- * SIGPIPE harmless: what was done is done, whoever reads about it. */
+ * since nothing has begun; after start() with status 1 and a word about it.
+ * Afterwards it only sets a flag.  After disarm() it ends the program with the
+ * status of what was done; SIGPIPE stays harmless, whoever reads about it. */
+void snap_signals_start(const char *prog);
 void snap_signals_arm(void);
-void snap_signals_disarm(void);
+void snap_signals_disarm(int status);
 int snap_signals_interrupted(void);
 
 /* output.c: a report is one list of fields, printed as text or as JSON. */

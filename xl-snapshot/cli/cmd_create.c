@@ -421,7 +421,7 @@ int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
 
     snap_signals_arm();
     rc = snap_create_run(&cli->env, &req, &plan, &res, &err);
-    snap_signals_disarm();
+    snap_signals_disarm(snap_exit_of(rc));
     if (rc)
         goto fail;
     snap_sink_flush(cli->sink);

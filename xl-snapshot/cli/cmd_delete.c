@@ -229,7 +229,7 @@ int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
     t.since = snap_now_ms();
     snap_signals_arm();
     rc = snap_delete_run(&cli->env, &plan, &res, &err);
-    snap_signals_disarm();
+    snap_signals_disarm(snap_exit_of(rc));
     if (rc)
         goto fail;
     snap_sink_flush(cli->sink);

@@ -129,7 +129,7 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
     } else {
         rc = recover_all(cli, &req, r, &did, &err);
     }
-    snap_signals_disarm();
+    snap_signals_disarm(snap_exit_of(rc));
     snap_sink_flush(cli->sink);
     if (rc)
         goto fail;

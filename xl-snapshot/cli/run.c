@@ -227,6 +227,8 @@ static int run_cmd(struct snap_cli *cli, const struct snap_cmd *cmd, int argc,
         snap_fail(&err, SNAP_INVAL, "this command has no dry run (-N)");
         return snap_cli_usage(cli, &err);
     }
+    if (cmd->modifies)
+        snap_signals_start(cli->prog);
     cli->line = snap_progress_line_new(cli->sink, cli->progress_always);
     cli->progress = (struct snap_progress){ snap_progress_fn, cli->line };
     if (!cli->env.progress)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Being asked to stop.  While nothing has begun, the usual thing happens: we
- * end.  From snap_signals_arm() on, SIGINT, SIGTERM and SIGHUP only set a
+ * Being asked to stop.  While nothing has begun we end at once, with the
+ * status of a command that failed and changed nothing; once all is done, with
+ * that of what was done.  From snap_signals_arm() on, SIGINT, SIGTERM and SIGHUP only set a
  * flag that the core looks at between steps; asking twice changes nothing.
  *
  * The handlers restart system calls: what libxl or a library does at that
@@ -14,7 +15,9 @@
  * stopped save helper stops the guest just the same.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -24,6 +27,19 @@ static void on_ask(int sig)
 {
     (void)sig;
     asked = 1;
+}
+
+/* What a command says and returns that is asked to stop outside of its work;
+ * changed only while on_ask() is in place. */
+static char last_words[160];
+static volatile sig_atomic_t last_status;
+
+static void on_leave(int sig)
+{
+    (void)sig;
+    if (write(STDERR_FILENO, last_words, strlen(last_words)) < 0)
+        last_words[0] = '\0'; /* nobody listens */
+    _exit(last_status);
 }
 
 static void on_nothing(int sig)
@@ -45,6 +61,24 @@ static const struct {
 
 static struct sigaction before[N_SIGNALS];
 static bool armed;
+
+void snap_signals_start(const char *prog)
+{
+    struct sigaction sa, was;
+    size_t i;
+
+    snprintf(last_words, sizeof(last_words),
+             "%s: interrupted; nothing was changed\n", prog);
+    last_status = SNAP_EXIT_FAILED;
+    for (i = 0; i < N_SIGNALS; i++) {
+        memset(&sa, 0, sizeof(sa));
+        sa.sa_handler = on_leave;
+        sigemptyset(&sa.sa_mask);
+        if (table[i].fn == on_ask && !sigaction(table[i].sig, NULL, &was) &&
+            was.sa_handler != SIG_IGN)
+            sigaction(table[i].sig, &sa, NULL);
+    }
+}
 
 void snap_signals_arm(void)
 {
@@ -68,12 +102,14 @@ void snap_signals_arm(void)
     armed = true;
 }
 
-void snap_signals_disarm(void)
+void snap_signals_disarm(int status)
 {
     size_t i;
 
     if (!armed)
         return;
+    last_words[0] = '\0';
+    last_status = status;
     for (i = 0; i < N_SIGNALS; i++)
         if (table[i].sig != SIGPIPE)
             sigaction(table[i].sig, &before[i], NULL);

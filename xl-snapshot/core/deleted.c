@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/boot.h"
 #include "core/guardian.h"
 #include "core/parts.h"
 #include "lib/file.h"
@@ -40,10 +41,13 @@ struct snap_json *snap_deleted_plan_json(const struct snap_delete_plan *p)
 {
     size_t i, k;
     struct snap_json *j = snap_json_object(), *disks = snap_json_array();
+    char *boot = snap_boot_id();
 
     snap_json_set(j, "record", snap_record_to_json(&p->rec));
     snap_json_set_str(j, "op_id", p->op_id);
     snap_json_set_str(j, "uuid", p->uuid);
+    snap_json_set_str(j, "boot_id", boot);
+    free(boot);
     snap_json_set_int(j, "monitor_pid", p->running ? p->dom.monitor_pid : 0);
     for (i = 0; i < p->rec.n_parts; i++) {
         const struct snap_delete *d = &p->del[i];
@@ -168,6 +172,7 @@ void snap_deleted_free(struct snap_delete **del, size_t n)
 struct now {
     struct snap_domain dom;
     bool there;
+    bool qemu; /* and its QEMU answers */
     struct snap_qmp *qmp;
     struct snap_disk_ctx ctx;
 };
@@ -195,7 +200,7 @@ static int now_open(const struct snap_deletion *x, struct now *now,
         rc = 0;
     } else if (!rc) {
         now->there = true;
-        rc = x->env->ops->qmp_open(x->env->hyp, &now->dom, &now->qmp, err);
+        rc = snap_domain_qmp(x->env, &now->dom, &now->qmp, &now->qemu, err);
     }
     snap_ctx_init(&now->ctx, x->env, now->there ? now->dom.domid : UINT32_MAX,
                   now->qmp, x->op_id);
@@ -462,9 +467,12 @@ static int merge(const struct snap_deletion *x, struct now *now,
     d->paused_at = e ? snap_json_get_int(e->data, "at", 0) : 0;
     if (!step(x, "switched", p->vdev)) {
         rc = p->drv->merge(&now->ctx, p, d, err);
+        if (!rc && now->there && !now->qemu)
+            rc = tell(x, &now->dom, p->vdev, d->active_path, d->active_format,
+                      err);
         if (!rc)
-            rc = now->there ? exchange(x, now, p, d, err)
-                            : mark(x, "switched", p->vdev, NULL, err);
+            rc = now->qemu ? exchange(x, now, p, d, err)
+                           : mark(x, "switched", p->vdev, NULL, err);
         if (rc) {
             p->drv->delete_stop(&now->ctx, p, d, &e2);
             return rc;

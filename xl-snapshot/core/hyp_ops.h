@@ -140,7 +140,8 @@ struct snap_hyp_ops {
     int (*rescue)(struct snap_hyp *h, const char *uuid, pid_t monitor_pid,
                   bool was_paused, struct snap_err *err);
 
-    /* A QMP connection that may stay open while other ops are called. */
+    /* A QMP connection that may stay open while other ops are called.
+     * SNAP_NOTFOUND: the domain's QEMU is gone. */
     int (*qmp_open)(struct snap_hyp *h, const struct snap_domain *dom,
                     struct snap_qmp **q_r, struct snap_err *err);
     /* Make new active images known: libxl's stored configuration (durably),

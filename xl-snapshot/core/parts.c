@@ -35,6 +35,24 @@ void snap_ctx_init(struct snap_disk_ctx *c, struct snap_env *env,
     c->opaque2 = env;
 }
 
+int snap_domain_qmp(struct snap_env *env, const struct snap_domain *dom,
+                    struct snap_qmp **q_r, bool *alive_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = env->ops->qmp_open(env->hyp, dom, q_r, &why);
+    *alive_r = !rc;
+    if (rc && rc != SNAP_NOTFOUND)
+        return snap_fail(err, rc, "%s", why.msg);
+    if (rc)
+        snap_say(env->log, SNAP_LOG_WARN,
+                 "%s; its disks do not answer any more: xl destroy %s, and "
+                 "start it again",
+                 why.msg, dom->name);
+    return 0;
+}
+
 static int random_bytes(void *p, size_t len, struct snap_err *err)
 {
     if (getrandom(p, len, 0) != (ssize_t)len)

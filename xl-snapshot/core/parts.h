@@ -13,6 +13,12 @@
 /* domid UINT32_MAX: the domain is off.  The context borrows env and qmp. */
 void snap_ctx_init(struct snap_disk_ctx *c, struct snap_env *env,
                    uint32_t domid, struct snap_qmp *qmp, const char *op_id);
+/* qmp_open() of the env's table, but a domain whose QEMU is gone is no
+ * failure: *alive_r is false, *q_r NULL, and that is said (WARN).  Nobody has
+ * its images open then. */
+int snap_domain_qmp(struct snap_env *env, const struct snap_domain *dom,
+                    struct snap_qmp **q_r, bool *alive_r,
+                    struct snap_err *err);
 /* 8 random letters and digits, for node names and temporary names. */
 int snap_op_id_make(char id_r[17], struct snap_err *err);
 /* 32 random hex digits. */

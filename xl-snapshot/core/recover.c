@@ -35,6 +35,7 @@ struct rec {
     struct snap_state state;
     struct snap_domain dom; /* if there */
     bool there;
+    bool qemu; /* and its QEMU answers */
     struct snap_qmp *qmp;
     char *what;
 };
@@ -108,34 +109,73 @@ int snap_recover_can_read(const struct snap_json *plan,
               : 0;
 }
 
-/* Was every disk switched (roll forward), or none (undo)?  One transaction
- * takes all disks of a QEMU, so one answer serves for all. */
+/* Was the host booted since?  Then no domain that is there is the one that
+ * the plan speaks of. */
+static bool other_boot(const struct rec *r)
+{
+    const char *then = snap_json_get_str(r->plan, "boot_id");
+    char *now = snap_boot_id();
+    bool other = then && strcmp(now, then) != 0;
+
+    free(now);
+    return other;
+}
+
+/* The guest goes on, if it is one that we stopped. */
+static int rescue(struct rec *r, bool was_paused, struct snap_err *err)
+{
+    if (other_boot(r))
+        return 0;
+    return r->env->ops->rescue(
+        r->env->hyp, r->uuid,
+        (pid_t)snap_json_get_int(r->plan, "monitor_pid", 0), was_paused, err);
+}
+
+/*
+ * Was every disk switched (roll forward), or none (undo)?  One transaction
+ * takes all disks of a QEMU, so one answer serves for all.
+ *
+ * Only a QEMU that went in the middle of it (power cut, SIGKILL) leaves some
+ * of each.  It makes the snapshots inside images first and changes over to
+ * overlays last, so one overlay in use tells that all were taken: the others
+ * were just not written to.  With none in use it did not come to its end, and
+ * the guest has not run since.
+ */
 static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,
                      struct snap_err *err)
 {
     int rc;
-    size_t i, present = 0;
+    size_t i, present = 0, moved = 0, missing = 0;
 
     for (i = 0; i < r->record.n_parts; i++) {
         struct snap_part *p = &r->record.parts[i];
         enum snap_part_state st = SNAP_PART_ABSENT;
+        bool external = p->type == SNAP_DISK_EXTERNAL;
 
         rc = p->drv->inspect(ctx, p, &st, err);
         if (rc) {
             snap_err_prefix(err, "%s", p->vdev);
             return rc;
         }
-        if (st == SNAP_PART_PRESENT)
+        if (st == SNAP_PART_PRESENT) {
             present++;
+            moved += external;
+        } else if (!external || st != SNAP_PART_PARTIAL) {
+            missing++;
+        }
     }
-    if (present && present < r->record.n_parts)
-        return snap_fail(err, SNAP_RECOVER,
-                         "only %zu of %zu disks of %s are "
-                         "snapshotted; look at the images before anything "
-                         "else",
-                         present, r->record.n_parts, r->record.domain_name);
     *taken_r = present > 0;
-    return 0;
+    if (!present || present == r->record.n_parts)
+        return 0;
+    if (!r->qemu && (!moved || !missing)) {
+        *taken_r = moved > 0;
+        return 0;
+    }
+    return snap_fail(err, SNAP_RECOVER,
+                     "only %zu of %zu disks of %s are "
+                     "snapshotted; look at the images before anything "
+                     "else",
+                     present, r->record.n_parts, r->record.domain_name);
 }
 
 /* The memory image counts only if it was whole when its writer died, which
@@ -143,11 +183,10 @@ static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,
 static void adopt_memory(struct rec *r, struct snap_memfile *mem)
 {
     struct snap_err ignored = SNAP_ERR_INIT;
-    char *boot = snap_boot_id(), *header = NULL;
-    const char *then = snap_json_get_str(r->plan, "boot_id");
-    bool whole = has_step(r, "saved") && snap_streq(boot, then) && boot[0];
+    char *header = NULL;
+    bool whole = has_step(r, "saved") && !other_boot(r) &&
+                 snap_json_get_str(r->plan, "boot_id");
 
-    free(boot);
     mem->fd = -1;
     mem->path = snap_strdup(r->record.mem_path);
     mem->part = snap_printf("%s.part", mem->path);
@@ -247,17 +286,14 @@ static int recover_create(struct rec *r, struct snap_err *err)
     bool taken = false;
     struct snap_disk_ctx ctx;
 
-    rc = r->env->ops->rescue(
-        r->env->hyp, r->uuid,
-        (pid_t)snap_json_get_int(r->plan, "monitor_pid", 0),
-        snap_json_get_bool(r->plan, "was_paused", false), err);
+    rc = rescue(r, snap_json_get_bool(r->plan, "was_paused", false), err);
     if (rc)
         return rc;
     rc = look_for_domain(r, err);
     if (rc)
         return rc;
     if (r->there && !r->dom.shutdown) {
-        rc = r->env->ops->qmp_open(r->env->hyp, &r->dom, &r->qmp, err);
+        rc = snap_domain_qmp(r->env, &r->dom, &r->qmp, &r->qemu, err);
         if (rc)
             return rc;
     }
@@ -281,6 +317,7 @@ static int recover_revert(struct rec *r, struct snap_err *err)
 {
     int rc;
     bool was_running = snap_json_get_bool(r->plan, "running", false), booted;
+    bool rebooted = other_boot(r);
     struct snap_reverted_old old = { 0 };
     uint32_t old_domid = snap_json_get_int(r->plan, "domid", 0);
 
@@ -292,7 +329,7 @@ static int recover_revert(struct rec *r, struct snap_err *err)
         return rc;
 
     if (has_step(r, "restored")) {
-        if (r->there && r->dom.paused &&
+        if (r->there && r->dom.paused && !rebooted &&
             !snap_json_get_bool(r->plan, "paused_after", false)) {
             rc = r->env->ops->unpause(r->env->hyp, &r->dom, err);
             if (rc)
@@ -304,15 +341,18 @@ static int recover_revert(struct rec *r, struct snap_err *err)
             snap_json_get_bool(r->plan, "no_metadata", false), true, r->op_id,
             err);
     }
-    /* A domain that was built but not committed has never run. */
-    if (has_step(r, "destroy") && r->there &&
+    /* A domain that was built but not committed has never run.  After a
+     * reboot of the host it is one that somebody started, and stays; one that
+     * is off is for whoever starts domains after a reboot. */
+    if (has_step(r, "destroy") && r->there && !rebooted &&
         (!was_running || r->dom.domid != old_domid || r->dom.dying)) {
         rc = r->env->ops->destroy(r->env->hyp, &r->dom, err);
         if (rc)
             return rc;
     }
     old.uuid = r->uuid;
-    if (was_running && has_step(r, "destroy"))
+    old.other = rebooted;
+    if (was_running && has_step(r, "destroy") && !rebooted)
         old.config = snap_json_get_str(r->plan, "old_config");
     old.paused = snap_json_get_bool(r->plan, "was_paused", false);
     rc = snap_reverted_undo(r->env, r->record.parts, r->record.n_parts, &old,
@@ -336,11 +376,7 @@ static int resume_paused(struct rec *r, struct snap_err *err)
         else if (snap_has_prefix(r->e[i].step, "resumed-"))
             paused = false;
     }
-    if (!paused)
-        return 0;
-    return r->env->ops->rescue(
-        r->env->hyp, r->uuid,
-        (pid_t)snap_json_get_int(r->plan, "monitor_pid", 0), false, err);
+    return paused ? rescue(r, false, err) : 0;
 }
 
 static int recover_delete(struct rec *r, const char *path,

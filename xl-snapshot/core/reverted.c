@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/boot.h"
 #include "core/parts.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -15,6 +16,7 @@ struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
 {
     size_t i;
     struct snap_json *j = snap_json_object(), *leaves = snap_json_array();
+    char *boot = snap_boot_id();
 
     snap_json_set(j, "record", snap_record_to_json(&p->rec));
     snap_json_set_str(j, "op_id", p->op_id);
@@ -22,6 +24,8 @@ struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
     snap_json_set_bool(j, "running", p->running);
     snap_json_set_bool(j, "was_paused", p->running && p->dom.paused);
     snap_json_set_int(j, "domid", p->running ? p->dom.domid : 0);
+    snap_json_set_str(j, "boot_id", boot);
+    free(boot);
     snap_json_set_str(j, "old_config", p->old_config);
     snap_json_set_bool(j, "paused_after", paused_after);
     snap_json_set_bool(j, "no_metadata", no_metadata);
@@ -193,7 +197,8 @@ int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
         if (rc)
             goto out;
     }
-    if (there)
+    /* The same domain may have the images that it had. */
+    if (there && !old->other)
         domid = dom.domid;
     snap_ctx_init(&ctx, env, domid, NULL, op_id);
     rc = snap_parts_revert_undo(&ctx, parts, n, err);

@@ -28,6 +28,7 @@ struct snap_reverted_old {
     const char *uuid; /* NULL: none ran */
     const char *config; /* to boot it again; NULL: never touched */
     bool paused; /* it was */
+    bool other; /* one that is there was started by somebody else since */
 };
 
 /*

@@ -9,9 +9,11 @@
  * the header.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "disk/in_use.h"
 #include "disk/overlay_chain.h"
@@ -19,10 +21,12 @@
 #include "disk/overlay_files.h"
 #include "disk/qemu_img.h"
 #include "disk/qemu_job.h"
+#include "lib/fault.h"
 #include "lib/mem.h"
 
 #define LOOK_MS    10000
 #define COMMAND_MS 10000
+#define FLUSH_MS   60000 /* all that was copied */
 
 char *snap_overlay_job_id(const struct snap_disk_ctx *c,
                           const struct snap_part *p)
@@ -71,6 +75,69 @@ static int is_over(const char *path, const struct snap_part *p, bool *yes_r,
 
 /* ---- live ---- */
 
+/*
+ * All that QEMU has of this node goes to the disk: where its clusters are is
+ * in QEMU's memory until the guest happens to flush.  QMP has no such command;
+ * the people's monitor has, and is silent if all is well.
+ */
+static int flush(struct snap_disk_ctx *c, const char *node, const char *path,
+                 struct snap_err *err)
+{
+    int rc, fd, e;
+    struct snap_json *args = snap_json_object(), *said = NULL;
+    char *line = snap_printf("qemu-io %s flush", node);
+    const char *text;
+
+    snap_json_set_str(args, "command-line", line);
+    rc = snap_qmp_command(c->qmp, "human-monitor-command", args, FLUSH_MS,
+                          &said, err);
+    if (rc)
+        goto out;
+    text = snap_json_string(said, "an answer that is no text");
+    if (text[0]) {
+        rc = snap_fail(err, SNAP_IO, "QEMU cannot flush it: %.300s", text);
+        goto out;
+    }
+    /* Whatever QEMU made of an error, the file system remembers it. */
+    e = snap_fault("file", "fdatasync");
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (!e && (fd < 0 || fdatasync(fd)))
+        e = errno;
+    if (fd >= 0)
+        close(fd);
+    rc = e ? snap_fail_errno(err, SNAP_IO, e, "flushing it") : 0;
+
+out:
+    snap_json_free(said);
+    free(line);
+    return rc;
+}
+
+/* The job copies; then its data is made safe; then the header is changed, and
+ * made safe as well, for the image below will go. */
+static int run_job(struct snap_disk_ctx *c, const char *id,
+                   struct snap_json *args, const char *node, const char *path,
+                   struct snap_err *err)
+{
+    int rc;
+
+    snap_json_set_bool(args, "auto-finalize", false);
+    rc = snap_qemu_job_start(c, "block-stream", id, args, err);
+    if (!rc)
+        rc = snap_qemu_job_wait(c, id, true, 0, err);
+    if (!rc)
+        rc = flush(c, node, path, err);
+    if (!rc)
+        rc = snap_qemu_job_finalize(c, id, err);
+    if (!rc)
+        rc = snap_qemu_job_wait(c, id, false, 0, err);
+    if (!rc)
+        rc = flush(c, node, path, err);
+    if (rc)
+        snap_qemu_job_cancel(c, id, NULL);
+    return rc;
+}
+
 static int stream(struct snap_disk_ctx *c, const struct snap_part *p,
                   const struct snap_delete *d,
                   const struct snap_overlay_level *l, size_t n, size_t at,
@@ -94,9 +161,7 @@ static int stream(struct snap_disk_ctx *c, const struct snap_part *p,
         snap_json_set_str(args, "base-node", l[at + 2].node->name);
         snap_json_set_str(args, "backing-file", d->parent);
     }
-    rc = snap_qemu_job_start(c, "block-stream", id, args, err);
-    if (!rc)
-        rc = snap_qemu_job_wait(c, id, false, 0, err);
+    rc = run_job(c, id, args, l[at].node->name, l[at].path, err);
     if (rc)
         goto out;
     snap_overlay_release(c, l[at + 1].node->name);

@@ -120,7 +120,8 @@ int snap_qemu_job_wait(struct snap_disk_ctx *c, const char *id, bool ready,
             return rc;
         }
         snap_free(&j.error);
-        if (ready && !strcmp(j.status, "ready"))
+        if (ready &&
+            (!strcmp(j.status, "ready") || !strcmp(j.status, "pending")))
             return 0;
         if (c->tick && c->tick(c->opaque, j.done, j.total))
             rc = snap_fail(err, SNAP_INTR, "interrupted");
@@ -139,6 +140,12 @@ int snap_qemu_job_complete(struct snap_disk_ctx *c, const char *id,
                            struct snap_err *err)
 {
     return command(c, "job-complete", id, err);
+}
+
+int snap_qemu_job_finalize(struct snap_disk_ctx *c, const char *id,
+                           struct snap_err *err)
+{
+    return command(c, "job-finalize", id, err);
 }
 
 int snap_qemu_job_cancel(struct snap_disk_ctx *c, const char *id,

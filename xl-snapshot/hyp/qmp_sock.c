@@ -9,7 +9,11 @@
  * it, so a connection that stays open must not be on libxl's socket.
  * Protocol, deadlines and distrust are lib/qmp.c's business.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "hyp/hyp.h"
 #include "lib/qmp.h"
@@ -17,6 +21,27 @@
 #define GREETING_MS 10000
 #define COMMAND_MS  20000
 #define LOCK_MS     15000
+
+/* It was there if it left its socket, and is gone if nobody listens to that. */
+static int no_qemu(const struct snap_domain *dom, struct snap_err *err)
+{
+    struct sockaddr_un sun = { .sun_family = AF_UNIX };
+    bool gone;
+    int fd;
+
+    snprintf(sun.sun_path, sizeof(sun.sun_path),
+             HYP_RUN_DIR "/qmp-libxenstat-%u", dom->domid);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    gone = fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) &&
+           errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    if (gone)
+        return snap_fail(err, SNAP_NOTFOUND, "%s: its QEMU is gone",
+                         dom->name);
+    return snap_fail(err, SNAP_UNSUPPORTED,
+                     "%s: no QEMU of this host serves its disks", dom->name);
+}
 
 static int need_qemu(struct snap_hyp *h, const struct snap_domain *dom,
                      struct snap_err *err)
@@ -33,9 +58,7 @@ static int need_qemu(struct snap_hyp *h, const struct snap_domain *dom,
                          "reach",
                          dom->name);
     if (!dom->qemu_pid)
-        return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: no QEMU of this host serves its disks",
-                         dom->name);
+        return no_qemu(dom, err);
     return 0;
 }
 
@@ -58,9 +81,11 @@ int hyp_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
     if (!rc)
         goto out;
     if (dom->type == SNAP_GUEST_HVM) {
-        rc = snap_fail(err, first.rc, "%s: %s", dom->name, first.msg);
+        rc = snap_fail(err, rc == SNAP_NOTFOUND ? SNAP_IO : rc, "%s: %s",
+                       dom->name, first.msg);
         goto out;
     }
+    snap_err_clear(&first);
 
     /* For PV and PVH libxl needs its socket for `xl block-attach` and the
      * like only; the lock keeps us from cutting in, not from being there. */
@@ -68,9 +93,11 @@ int hyp_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
     if (rc)
         goto out;
     snprintf(path, sizeof(path), HYP_RUN_DIR "/qmp-libxl-%u", dom->domid);
-    rc = snap_qmp_connect(path, GREETING_MS, h->log, q_r, err);
+    rc = snap_qmp_connect(path, GREETING_MS, h->log, q_r, &first);
+    /* A socket that is not there says nothing of the QEMU, which is. */
     if (rc)
-        snap_err_prefix(err, "%s", dom->name);
+        rc = snap_fail(err, rc == SNAP_NOTFOUND ? SNAP_IO : rc, "%s: %s",
+                       dom->name, first.msg);
 
 out:
     hyp_unlock(&lock);

@@ -8,7 +8,7 @@ cmd_help() {
 Usage: lab COMMAND [OPTION...]
 
   image                      build the dom0 image, or reuse it; print its folder
-  up [--disk FILE] [--mem MB] [--timeout S]
+  up [--disk FILE [--lossy]] [--mem MB] [--timeout S]
                              start a lab; returns when dom0 answers
   install [--run CMD]        build tree -> dom0 ("make install DESTDIR=..."),
                              then run CMD there (default: the project's setup)
@@ -29,6 +29,8 @@ labs of different names run side by side.
 
   --disk FILE   dom0's root is FILE (made if it is not there) and survives
                 "kill"; without it, all changes are gone with the lab
+  --lossy       "kill" takes what dom0 has not flushed from FILE, as the power
+                would; FILE is raw then, a copy of the image
 
 Exit status: that of the command run; 2 wrong usage, 124 timeout, 125 the
 machine is gone.
@@ -76,10 +78,12 @@ no_more() { # COMMAND
 }
 
 cmd_up() {
-    local opt_disk='' opt_mem=3072 opt_timeout=180
-    parse_options "disk mem timeout" "$@"
+    local opt_disk='' opt_mem=3072 opt_timeout=180 opt_lossy=''
+    parse_options "disk mem timeout lossy!" "$@"
     no_more up
-    machine_up "$opt_disk" "$opt_mem" "$opt_timeout"
+    [ -z "$opt_lossy" ] || [ -n "$opt_disk" ] ||
+        misuse "up: --lossy needs --disk"
+    machine_up "$opt_disk" "$opt_mem" "$opt_timeout" "$opt_lossy"
     say "dom0 is up: '$LAB_NAME'"
 }
 

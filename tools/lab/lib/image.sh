@@ -60,6 +60,7 @@ build_parts() { # FOLDER
     local cc=(gcc -O2 -Wall -Wextra)
     "$LAB_TOP/../deps.sh" lab || exit 1
     "${cc[@]}" -o "$1/labx" "$LAB_TOP/host/labx.c" &&
+        "${cc[@]}" -o "$1/labdisk" "$LAB_TOP/host/labdisk.c" &&
         "${cc[@]}" -static -o "$1/lab-agent" "$LAB_TOP/dom0/agent.c" &&
         "${cc[@]}" -o "$1/guest-ask" "$LAB_TOP/dom0/ask.c" -lxenstore &&
         "$LAB_TOP/guest/build" "$LAB_IMAGE" "$1/guest-initrd"
@@ -67,7 +68,7 @@ build_parts() { # FOLDER
 
 ensure_image() {
     local image=("$LAB_TOP"/image/*)
-    local parts=("$LAB_TOP/host/labx.c" "$LAB_TOP/dom0/agent.c"
+    local parts=("$LAB_TOP"/host/*.c "$LAB_TOP/dom0/agent.c"
                  "$LAB_TOP/dom0/ask.c" "$LAB_TOP"/guest/*)
     local hash
     hash=$(hash_of "${image[@]}") || exit 1

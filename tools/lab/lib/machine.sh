@@ -8,8 +8,8 @@
 
 LAB_CPU=Opteron_G3,+svm,+npt,-rdtscp
 
-machine_up() { # DISK MEM TIMEOUT
-    local disk=$1 mem=$2 timeout=$3 drive share
+machine_up() { # DISK MEM TIMEOUT [LOSSY]
+    local disk=$1 mem=$2 timeout=$3 lossy=${4:-} drive share
     ensure_image
     lab_find
     [ -z "$LAB_QEMU" ] || die "a lab named '$LAB_NAME' is running already"
@@ -22,9 +22,12 @@ machine_up() { # DISK MEM TIMEOUT
         "$LAB_PARTS/guest-initrd" "$LAB_IMAGE/vmlinuz" "$share/boot/" &&
         cp "$LAB_TOP"/dom0/bin/* "$share/bin/" || exit 1
     # What "lab exec" needs later must not vanish with a newer build.
-    cp "$LAB_PARTS/labx" "$LAB_RUN/labx" || exit 1
+    cp "$LAB_PARTS/labx" "$LAB_PARTS/labdisk" "$LAB_RUN/" || exit 1
 
-    if [ -n "$disk" ]; then
+    if [ -n "$lossy" ]; then
+        lossy_disk "$disk"
+        drive="file=nbd+unix:///?socket=$LAB_RUN/disk,format=raw,cache=writeback"
+    elif [ -n "$disk" ]; then
         if [ ! -e "$disk" ]; then
             qemu-img create -q -f qcow2 -F raw -b "$LAB_IMAGE/root.img" \
                 "$disk" || exit 1
@@ -104,6 +107,47 @@ machine_up() { # DISK MEM TIMEOUT
     fi
 }
 
+# A disk that loses what was not flushed: host/labdisk.c stands before it.
+lossy_disk() { # FILE
+    local disk=$1 seed=()
+    if [ ! -e "$disk" ]; then
+        cp --sparse=always "$LAB_IMAGE/root.img" "$disk.new" &&
+            mv "$disk.new" "$disk" || exit 1
+    fi
+    [ "$(head -c 3 "$disk")" != QFI ] ||
+        die "$disk is a qcow2 image; --lossy needs one that it made itself"
+    [ -z "${LAB_CUT_SEED:-}" ] || seed=(-r "$LAB_CUT_SEED")
+    setsid "$LAB_RUN/labdisk" -f "$disk" -s "$LAB_RUN/disk" \
+        ${seed[@]+"${seed[@]}"} >"$LAB_RUN/disk.log" 2>&1 </dev/null 9>&- &
+    echo $! >"$LAB_RUN/disk.pid"
+    disown
+    local tries
+    for ((tries = 0; tries < 100; tries++)); do
+        [ ! -S "$LAB_RUN/disk" ] || return 0
+        sleep 0.05
+    done
+    cat "$LAB_RUN/disk.log" >&2
+    die "the lab's disk did not start"
+}
+
+# It ends when QEMU is gone; FILE is what it will be only then.
+lossy_disk_end() {
+    local pid end=$((SECONDS + 20))
+    [ -s "$LAB_RUN/disk.pid" ] || return 0
+    read -r pid <"$LAB_RUN/disk.pid"
+    rm -f "$LAB_RUN/disk.pid"
+    while [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$LAB_RUN/labdisk" ]
+    do
+        if [ $SECONDS -ge $end ]; then
+            kill -9 "$pid"
+            warn "the lab's disk does not end"
+            break
+        fi
+        sleep 0.05
+    done
+    [ ! -s "$LAB_RUN/disk.log" ] || say "disk: $(tail -n 1 "$LAB_RUN/disk.log")"
+}
+
 machine_exec() { # [LABX-OPTION...] -- CMD [ARG...]
     "$LAB_RUN/labx" -s "$LAB_RUN/share" -f "$LAB_RUN/agent.in" -p "$LAB_QEMU" \
         -l "$LAB_RUN/serial.log" "$@"
@@ -139,6 +183,7 @@ machine_down() {
 
 # The console log stays for whoever wants to look; the rest is gone.
 machine_forget() {
+    lossy_disk_end
     rm -rf "$LAB_RUN/share"
-    rm -f "$LAB_RUN"/{qemu.pid,console,qmp,agent.in,agent.out}
+    rm -f "$LAB_RUN"/{qemu.pid,console,qmp,agent.in,agent.out,disk}
 }
