@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/cfg.h"
+#include "hyp/cfg_xlu.h"
 #include "hyp/hyp.h"
 #include "lib/file.h"
 #include "lib/run.h"
@@ -53,8 +54,7 @@ int hyp_cfg_has_uuid(const char *file, const char *text, size_t len,
     }
     if (xlu_cfg_readdata(xlu, copy, len + 1)) {
         fflush(to);
-        rc = snap_fail(err, SNAP_INVAL, "%.*s", (int)strcspn(report, "\n"),
-                       report);
+        rc = hyp_cfg_error(file, report, err);
         goto out;
     }
     *has_r = !xlu_cfg_get_string(xlu, "uuid", &value, 1);
