@@ -48,7 +48,8 @@ as_xl snapshot-create vm5 --domain-config "$T/vm4.cfg"
 as_xl snapshot-create vm1 --domain-config "$T/vm4.cfg"
 as_xl snapshot-create vm4 --domain-config "$T/none.cfg"
 as_xl snapshot-create vm4 --domain-config ''
-is "what is refused leaves no folder" "$(ls "$XLFAKE_STORE" | grep 04)" ""
+is "what is refused leaves no folder" "$(echo "$XLFAKE_STORE"/*04)" \
+    "$XLFAKE_STORE/*04"
 as_xl -N snapshot-create vm4 -n s1 --domain-config "$T/vm4.cfg"
 is "a dry run makes nothing" "$(find "$XLFAKE_STORE" -name '*.json')" ""
 as_xl snapshot-create vm4 -n s1 --domain-config "$T/vm4.cfg" --type external
