@@ -18,6 +18,7 @@
 #include "core/create.h"
 #include "core/domcfg.h"
 #include "core/parts.h"
+#include "core/resolve.h"
 #include "core/revert.h"
 #include "fakes/check.h"
 #include "fakes/fake_host.h"
@@ -407,15 +408,22 @@ static int start_it(const char *layer, const char *what)
     return 0;
 }
 
-/* Somebody starts it in between: given up, all is as it was. */
+/* Somebody starts it in between: given up, all is as it was.  Its name is
+ * known from then on, for whoever has to recover. */
 static void test_started(void **unused)
 {
+    char uuid[37];
+
     (void)unused;
+    assert_int_equal(snap_store_resolve(host.root, "vm1", uuid, NULL),
+                     SNAP_NOTFOUND);
     snap_fault_hook = start_it;
     refused(take("bad", cfg, SNAP_DISK_AUTO), SNAP_BUSY,
             "was started while its disks were taken");
     assert_int_equal(fake_store_snap(host.disks, "/img/a.qcow2", "bad"), 0);
     assert_false(fake_store_exists(host.disks, "/img/b.bad.qcow2"));
+    assert_int_equal(snap_store_resolve(host.root, "vm1", uuid, NULL), 0);
+    assert_string_equal(uuid, FAKE_UUID);
 }
 
 /* No record is left that knows its configuration. */

@@ -76,6 +76,18 @@ static int interrupted(const struct run *r, struct snap_err *err)
     return 0;
 }
 
+/* A domain that neither runs nor was ever snapshotted is found by its name
+ * after all, should we die: snapshot-recover is given that. */
+static int remember_name(struct run *r, struct snap_err *err)
+{
+    struct snap_state *st = &r->p->state;
+
+    if (!r->p->off || st->domain_name)
+        return 0;
+    snap_set(&st->domain_name, r->p->dom.name);
+    return snap_state_save(&r->p->store, st, err);
+}
+
 static int begin(struct run *r, struct snap_err *err)
 {
     int rc;
@@ -87,6 +99,8 @@ static int begin(struct run *r, struct snap_err *err)
     if (r->p->off)
         snap_json_set_bool(plan, "offline", true);
     rc = snap_recover_can_read(plan, r->env->drivers, err);
+    if (!rc)
+        rc = remember_name(r, err);
     if (!rc)
         rc = snap_journal_begin(&r->journal, path, "create", plan, err);
     free(path);
