@@ -213,7 +213,7 @@ list_details() {
     eq "consistency" "memory memory crash offline" \
         "$(jq -r '[.snapshots[].consistency] | join(" ")' <<<"$out")"
     eq "parents" "null s1 s2 s3" \
-        "$(jq -r '[.snapshots[].parent // "null"] | join(" ")' <<<"$out")"
+        "$(jq -r '[.snapshots[] | .parent // "null"] | join(" ")' <<<"$out")"
     eq "disks" "xvda xvdb" \
         "$(jq -r '[.snapshots[3].disks[].vdev] | join(" ")' <<<"$out")"
     out=$(run xl snapshot-list --long $g)
