@@ -205,6 +205,21 @@ static void test_record(void **unused)
     assert_null(check_guest(&host, &had));
 }
 
+/* The path that a snapshot inside the image is known by stays that image's. */
+static void test_kept_path(void **unused)
+{
+    struct snap_create_req req = ask("bad", NULL);
+
+    (void)unused;
+    good(take("s1", cfg, SNAP_DISK_AUTO));
+    req.keep_path = true;
+    refused(take_as(&req, false), SNAP_REFUSED,
+            "snapshot s1 is inside /img/a.qcow2");
+    fake_host_start(&host);
+    refused(take_as(&req, false), SNAP_REFUSED,
+            "snapshot s1 is inside /img/a.qcow2");
+}
+
 /* Which line of which file goes stale, and when none does. */
 static void test_hint(void **unused)
 {
@@ -444,6 +459,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_record),
+        T(test_kept_path),
         T(test_hint),
         T(test_known_to_the_store),
         T(test_config_of_current),

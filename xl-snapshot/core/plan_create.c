@@ -352,6 +352,36 @@ static int check_collisions(const struct snap_record *r, struct snap_err *err)
     return 0;
 }
 
+/* --keep-path gives the path to another image.  A snapshot inside the one that
+ * has it now is known by that path, and would not be found any more. */
+static int check_kept_paths(struct snap_env *env,
+                            const struct snap_create_plan *p,
+                            struct snap_err *err)
+{
+    int rc;
+    size_t i, k, m, n = 0;
+    struct snap_record *all = NULL;
+
+    rc = snap_store_brief(&p->store, env->drivers, NULL, &all, &n, err);
+    for (i = 0; !rc && i < n; i++)
+        for (k = 0; !rc && k < all[i].n_parts; k++)
+            for (m = 0; !rc && m < p->rec.n_parts; m++) {
+                const struct snap_part *in = &all[i].parts[k];
+                const struct snap_part *part = &p->rec.parts[m];
+
+                if (part->keep_path && in->type == SNAP_DISK_INTERNAL &&
+                    snap_streq(in->frozen_path, part->path))
+                    rc = snap_fail(err, SNAP_REFUSED,
+                                   "%s: snapshot %s is inside %s and known "
+                                   "by that path, which --keep-path gives to "
+                                   "another image; leave that out, or use "
+                                   "--type internal",
+                                   part->vdev, all[i].name, part->path);
+            }
+    snap_records_free(&all, &n);
+    return rc;
+}
+
 static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
                       struct snap_create_plan *p, struct snap_err *err)
 {
@@ -403,6 +433,8 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
         goto out;
     }
     rc = check_collisions(&p->rec, err);
+    if (!rc && req->keep_path)
+        rc = check_kept_paths(env, p, err);
 
 out:
     snap_vbds_free(&vbds, &n);
