@@ -53,6 +53,10 @@ static void make_world(struct fake_world *w, struct fake_store *s)
     fake_store_add(s, "/img/b.raw", "raw", 1 << 30);
     fake_store_add(s, "/img/c.qcow2", "qcow2", 1 << 30);
     fake_store_add(s, "/img/d.qcow2", "qcow2", 1 << 30);
+    if (getenv("XLFAKE_OFF")) { /* images of a domain that does not run */
+        fake_store_add(s, "/img/e.qcow2", "qcow2", 1 << 30);
+        fake_store_add(s, "/img/f.raw", "raw", 1 << 30);
+    }
     fake_domain_add(w, "vm1", "11111111-2222-4333-8444-555555555501",
                     (const char *const[]){ "xvda:qcow2:/img/a.qcow2",
                                            "xvdb:raw:/img/b.raw", cd, NULL });

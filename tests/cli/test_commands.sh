@@ -28,6 +28,45 @@ as_xl snapshot-create nobody
 as_xl snapshot-create vm3 -n s1 --live
 golden session.txt "$T/session.txt"
 
+# --- a domain that does not run ---------------------------------------------
+
+new_world
+xl_cfg() {      # disks of vm4
+    printf 'name="vm4"\nuuid="%s"\nmemory=64\ndisk=[ "%s",\n"%s" ]\n' \
+        11111111-2222-4333-8444-555555555504 \
+        "format=qcow2,vdev=xvda,target=$1" \
+        "format=$2,vdev=xvdb,target=$3" >"$T/vm4.cfg"
+}
+xl_cfg /img/e.qcow2 raw /img/f.raw
+export XLFAKE_OFF=1
+into offline.txt
+as_xl snapshot-create vm4
+as_xl snapshot-create vm4 --domain-config "$T/vm4.cfg" --memory /m.save
+as_xl snapshot-create vm4 --domain-config "$T/vm4.cfg" --live
+as_xl snapshot-create vm4 --domain-config "$T/vm4.cfg" --paused
+as_xl snapshot-create vm5 --domain-config "$T/vm4.cfg"
+as_xl snapshot-create vm1 --domain-config "$T/vm4.cfg"
+as_xl snapshot-create vm4 --domain-config "$T/none.cfg"
+as_xl snapshot-create vm4 --domain-config ''
+is "what is refused leaves no folder" "$(echo "$XLFAKE_STORE"/*04)" \
+    "$XLFAKE_STORE/*04"
+as_xl -N snapshot-create vm4 -n s1 --domain-config "$T/vm4.cfg"
+is "a dry run makes nothing" "$(find "$XLFAKE_STORE" -name '*.json')" ""
+as_xl snapshot-create vm4 -n s1 --domain-config "$T/vm4.cfg" --type external
+as_xl snapshot-create vm4 -n s2 --domain-config "$T/vm4.cfg"
+xl_cfg /img/e.s1.qcow2 qcow2 /img/f.s1.qcow2
+as_xl snapshot-create vm4 -n s2 --domain-config "$T/vm4.cfg" --keep-path
+as_xl snapshot-create vm4 -n s3
+as_xl snapshot-create vm4 -n s4 --json
+as_xl snapshot-create vm4 -n s5 --json -N
+as_xl snapshot-list vm4
+as_xl snapshot-info vm4 s1 --check
+as_xl snapshot-delete vm4 s3
+as_xl snapshot-revert vm4 s1
+as_xl snapshot-create vm4 -n s5 --domain-config "$T/vm4.cfg"
+golden offline.txt "$T/offline.txt"
+unset XLFAKE_OFF
+
 # --- delete -----------------------------------------------------------------
 
 new_world

@@ -126,6 +126,7 @@ const char *check_record(struct fake_host *h, const char *name, bool memory,
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_record r = { 0 }, *all = NULL;
+    struct snap_state st = { 0 };
     size_t n_all = 0, o;
     struct fake_domain *d = fake_domain_find(h->world, "vm1");
     const char *w = NULL, *keep[16] = { 0 }, *tags[16] = { 0 };
@@ -147,9 +148,24 @@ const char *check_record(struct fake_host *h, const char *name, bool memory,
     if (d) {
         keep[k++] = fake_store_active(h->disks, d->domid, "xvda");
         keep[k++] = fake_store_active(h->disks, d->domid, "xvdb");
+    } else if (!snap_state_load(&s, &st, &err)) {
+        for (i = 0; i < st.n && k < 2; i++)
+            keep[k++] = st.leaves[i].path;
     }
+    /* Other records own what they name, too. */
+    if (snap_store_all(&s, h->env.drivers, NULL, &all, &n_all, &err))
+        WRONG("the records cannot be read: %s", err.msg);
+    for (o = 0; o < n_all; o++)
+        for (i = 0; i < all[o].n_parts && k < 14; i++) {
+            const struct snap_part *p = &all[o].parts[i];
+
+            keep[k++] = p->frozen_path;
+            if (p->type == SNAP_DISK_INTERNAL)
+                tags[t++] = made[m++] = snap_printf("%s@%s", p->frozen_path,
+                                                    p->tag);
+        }
     if (!*there_r) {
-        if (files[0]) {
+        if (files[0] && strcmp(files, "records/s0.json")) {
             snprintf(why, sizeof(why), "no record, but the store holds %s",
                      files);
             w = why;
@@ -159,18 +175,6 @@ const char *check_record(struct fake_host *h, const char *name, bool memory,
         for (i = 0; i < r.n_parts && !w; i++) {
             w = check_part(h, &r.parts[i], b);
         }
-        /* Other records own what they name, too. */
-        if (snap_store_all(&s, h->env.drivers, NULL, &all, &n_all, &err))
-            WRONG("the records cannot be read: %s", err.msg);
-        for (o = 0; o < n_all; o++)
-            for (i = 0; i < all[o].n_parts && k < 14; i++) {
-                const struct snap_part *p = &all[o].parts[i];
-
-                keep[k++] = p->frozen_path;
-                if (p->type == SNAP_DISK_INTERNAL)
-                    tags[t++] = made[m++] = snap_printf(
-                        "%s@%s", p->frozen_path, p->tag);
-            }
         if (!w && memory && r.has_memory)
             w = check_memory(h, &r);
         if (!w && !memory && r.has_memory) {
@@ -191,6 +195,7 @@ out:
     free(files);
     snap_record_dispose(&r);
     snap_records_free(&all, &n_all);
+    snap_state_dispose(&st);
     snap_store_close(&s);
     return w;
 }

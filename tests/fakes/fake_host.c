@@ -17,6 +17,7 @@
 #include "core/delete.h"
 #include "core/recover.h"
 #include "core/revert.h"
+#include "core/store.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
 
@@ -222,6 +223,40 @@ int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err)
     free(what);
     snap_store_close(&s);
     return rc;
+}
+
+/* ---- off and on ---- */
+
+void fake_host_stop(struct fake_host *h)
+{
+    struct fake_domain *d = fake_domain_find(h->world, "vm1");
+
+    on_stopped(h, d);
+    d->exists = false;
+}
+
+void fake_host_start(struct fake_host *h)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_state st = { 0 };
+    const struct snap_leaf *a, *b;
+    char *da, *db;
+
+    if (!snap_store_open(&s, h->root, FAKE_UUID, false, &err))
+        snap_state_load(&s, &st, &err);
+    a = snap_state_leaf(&st, "xvda");
+    b = snap_state_leaf(&st, "xvdb");
+    da = snap_printf("xvda:%s:%s", a ? a->format : "qcow2",
+                     a ? a->path : "/img/a.qcow2");
+    db = snap_printf("xvdb:%s:%s", b ? b->format : "raw",
+                     b ? b->path : "/img/b.img");
+    fake_domain_add(h->world, "vm1", FAKE_UUID,
+                    (const char *const[]){ da, db, NULL });
+    free(da);
+    free(db);
+    snap_state_dispose(&st);
+    snap_store_close(&s);
 }
 
 /* ---- what is in the store ---- */

@@ -58,6 +58,12 @@ int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err);
 
+/* vm1 goes away, as after a poweroff. */
+void fake_host_stop(struct fake_host *h);
+/* vm1 comes again, on the images that the store's state names, or else those
+ * of the beginning: what its user was told. */
+void fake_host_start(struct fake_host *h);
+
 /* Files of the store but its lock and state: a list with a space between;
  * caller frees. */
 char *fake_host_files(const struct fake_host *h);

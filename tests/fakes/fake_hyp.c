@@ -13,6 +13,7 @@
 
 #include "core/domcfg.h"
 #include "core/parts.h"
+#include "fakes/fake_cfg.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -316,6 +317,71 @@ static int f_disks(struct snap_hyp *h, const struct snap_domain *dom,
     return rc;
 }
 
+/* What of an xl.cfg the fakes need: name, uuid, memory and disks, those in the
+ * form 'format=qcow2,vdev=xvda,target=/img/a.qcow2'. */
+static struct snap_json *disk_of(const char *spec)
+{
+    static const char *const keys[][2] = {
+        { "format=", "format" },
+        { "vdev=", "vdev" },
+        { "target=", "pdev_path" },
+    };
+    char *copy = snap_strdup(spec), *save = NULL, *word;
+    struct snap_json *d = snap_json_object();
+    size_t i;
+
+    snap_json_set_int(d, "readwrite", 1);
+    for (word = strtok_r(copy, ",", &save); word;
+         word = strtok_r(NULL, ",", &save)) {
+        for (i = 0; i < 3; i++)
+            if (snap_has_prefix(word, keys[i][0]))
+                snap_json_set_str(d, keys[i][1], word + strlen(keys[i][0]));
+        if (!strcmp(word, "cdrom"))
+            snap_json_set_int(d, "is_cdrom", 1);
+    }
+    free(copy);
+    return d;
+}
+
+static int f_config_file(struct snap_hyp *h, const char *path, char **json_r,
+                         bool *has_uuid_r, struct snap_err *err)
+{
+    int rc;
+    size_t len, i;
+    char *text = NULL;
+    struct snap_cfg cfg = { 0 };
+    const struct snap_cfg_entry *e;
+    struct snap_json *j = snap_json_object(), *c = snap_json_object();
+    struct snap_json *a = snap_json_array(), *b = snap_json_object();
+
+    (void)h;
+    rc = fault("config_file", err);
+    if (!rc)
+        rc = snap_file_read(path, SNAP_CFG_MAX, &text, &len, err);
+    if (!rc)
+        rc = fake_cfg_parse(path, text, len, &cfg, err);
+    snap_json_set_str(c, "type", "pvh");
+    e = snap_cfg_find(&cfg, "name");
+    snap_json_set_str(c, "name", e ? e->values[0] : NULL);
+    e = snap_cfg_find(&cfg, "uuid");
+    *has_uuid_r = e;
+    snap_json_set_str(
+        c, "uuid", e ? e->values[0] : "00000000-1111-4222-8333-444444444444");
+    e = snap_cfg_find(&cfg, "memory");
+    snap_json_set_int(b, "target_memkb", e ? atoi(e->values[0]) * 1024 : 0);
+    e = snap_cfg_find(&cfg, "disk");
+    for (i = 0; e && i < e->n; i++)
+        snap_json_push(a, disk_of(e->values[i]));
+    snap_json_set(j, "c_info", c);
+    snap_json_set(j, "b_info", b);
+    snap_json_set(j, "disks", a);
+    *json_r = rc ? NULL : snap_json_text(j, true);
+    snap_json_free(j);
+    snap_cfg_dispose(&cfg);
+    free(text);
+    return rc;
+}
+
 static int f_image_user(struct snap_hyp *h, const char *path, uint32_t except,
                         char **who_r, struct snap_err *err)
 {
@@ -591,6 +657,7 @@ const struct snap_hyp_ops fake_hyp_ops = {
     .find_uuid = f_find_uuid,
     .config = f_config,
     .disks = f_disks,
+    .config_file = f_config_file,
     .image_user = f_image_user,
     .free_mem = f_free_mem,
     .save = f_save,

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/domcfg.h"
+#include "core/parts.h"
 #include "core/request.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -347,6 +348,54 @@ static void test_every_truncation(void **state)
     }
 }
 
+/* A backend that is not said is the one that libxl takes. */
+static void test_backends(void **state)
+{
+    static const struct {
+        const char *disk, *backend;
+    } rows[] = {
+        { "\"format\":\"qcow2\",\"pdev_path\":\"/dev/null\"", "qdisk" },
+        { "\"format\":\"raw\",\"pdev_path\":\"/none.img\"", "qdisk" },
+        { "\"format\":\"raw\",\"pdev_path\":\"/dev/null\"", "qdisk" },
+        { "\"format\":\"raw\",\"script\":\"block-nbd\"", "phy" },
+        { "\"format\":\"raw\",\"backend\":\"tap\"", "tap" },
+        { "\"pdev_path\":\"/x\"", "unknown" },
+    };
+    size_t i, n;
+
+    (void)state;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct snap_err err = SNAP_ERR_INIT;
+        struct snap_vbd *v = NULL;
+        char *json = snap_printf("{\"disks\":[{\"vdev\":\"xvda\",%s}]}",
+                                 rows[i].disk);
+
+        assert_int_equal(snap_domcfg_disks(json, &v, &n, &err), 0);
+        assert_string_equal(v[0].backend, rows[i].backend);
+        snap_vbds_free(&v, &n);
+        free(json);
+    }
+}
+
+static void test_set_uuid(void **state)
+{
+    static const char other[] = "99999999-2222-4333-8444-555555555501";
+    struct snap_err err = SNAP_ERR_INIT;
+    char *json = NULL, *name = NULL, uuid[37];
+
+    (void)state;
+    assert_int_equal(snap_domcfg_set_uuid(config, other, &json, &err), 0);
+    assert_int_equal(snap_domcfg_identity(json, &name, uuid, NULL, NULL, &err),
+                     0);
+    assert_string_equal(uuid, other);
+    free(name);
+    free(json);
+    assert_int_equal(
+        snap_domcfg_set_uuid("{\"c_info\":1}", other, &json, &err),
+        SNAP_CORRUPT);
+    assert_null(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +406,8 @@ int main(void)
         cmocka_unit_test(test_no_disks),
         cmocka_unit_test(test_set_disks),
         cmocka_unit_test(test_set_no_disks),
+        cmocka_unit_test(test_backends),
+        cmocka_unit_test(test_set_uuid),
         cmocka_unit_test(test_every_truncation),
     };
 

@@ -106,6 +106,12 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     case OPT_KEEP_PATH:
         req->keep_path = true;
         return 0;
+    case OPT_DOMAIN_CONFIG:
+        if (!*arg)
+            return snap_fail(err, SNAP_INVAL,
+                             "--domain-config: the file's name is empty");
+        snap_set(&req->domain_config, arg);
+        return 0;
     case OPT_NO_METADATA:
         req->no_metadata = true;
         return 0;
@@ -242,13 +248,19 @@ static void show_plan(struct snap_cli *cli, const struct snap_create_plan *p)
     snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
                     "nothing is touched");
     snap_report_str(r, "name", "snapshot", rec->name);
-    text = snap_printf("%s (id %u, %s, %s)", p->dom.name, p->dom.domid,
-                       snap_guest_type_name(p->dom.type),
-                       snap_domain_state(&p->dom));
+    text = p->off
+               ? snap_printf("%s (%s, does not run)", p->dom.name,
+                             snap_guest_type_name(p->dom.type))
+               : snap_printf("%s (id %u, %s, %s)", p->dom.name, p->dom.domid,
+                             snap_guest_type_name(p->dom.type),
+                             snap_domain_state(&p->dom));
     snap_report_add(r, "domain", "domain", snap_json_str(p->dom.name), text);
     free(text);
-    snap_report_add(r, "domid", NULL, snap_json_int(p->dom.domid), NULL);
-    snap_report_str(r, "state", NULL, snap_domain_state(&p->dom));
+    snap_report_add(r, "domid", NULL,
+                    p->off ? snap_json_null() : snap_json_int(p->dom.domid),
+                    NULL);
+    snap_report_str(r, "state", NULL,
+                    p->off ? "off" : snap_domain_state(&p->dom));
     snap_report_record(r, rec);
     if (rec->has_memory) {
         text = snap_size_human(p->dom.mem_kb << 10);

@@ -55,6 +55,9 @@ static const struct snap_opt create_opts[] = {
     { OPT_KEEP_PATH, 0, "keep-path", NULL, ARG_NONE, true,
       "Rename the frozen image, so that the new one has the old path and "
       "no configuration file goes stale." },
+    { OPT_DOMAIN_CONFIG, 0, "domain-config", "FILE", ARG_FILE, false,
+      "The xl.cfg of a domain that does not run; default: its configuration "
+      "as the store last knew it." },
     { OPT_NO_METADATA, 0, "no-metadata", NULL, ARG_NONE, true,
       "Register nothing in the store; keep what --output writes." },
     { OPT_OUTPUT, 0, "output", "FILE", ARG_FILE, false,

@@ -43,6 +43,7 @@ enum snap_opt_id {
     OPT_CHECK,
     OPT_CHILDREN,
     OPT_CHILDREN_ONLY,
+    OPT_DOMAIN_CONFIG,
 };
 
 /* What an argument is, for completion. */

@@ -20,6 +20,10 @@
  * recover completes the record (core/recover.c), and if power goes before the
  * memory file is whole, it completes it as a disk-only one.
  *
+ * A domain that does not run has no window and no guardian; its disks are
+ * taken at rest, one after the other.  Nothing writes to the new images before
+ * we have ended, so the record is the commit: without it recover undoes.
+ *
  * Whatever fails: the guest first, then the disks, then the files.
  */
 #include "core/create.h"
@@ -66,10 +70,22 @@ static int interrupted(const struct run *r, struct snap_err *err)
 {
     if (r->env->interrupted && r->env->interrupted())
         return snap_fail(err, SNAP_INTR,
-                         "interrupted; %s runs as before and "
-                         "nothing was changed",
-                         r->p->dom.name);
+                         "interrupted; %s%s nothing was changed",
+                         r->p->off ? "" : r->p->dom.name,
+                         r->p->off ? "" : " runs as before and");
     return 0;
+}
+
+/* A domain that neither runs nor was ever snapshotted is found by its name
+ * after all, should we die: snapshot-recover is given that. */
+static int remember_name(struct run *r, struct snap_err *err)
+{
+    struct snap_state *st = &r->p->state;
+
+    if (!r->p->off || st->domain_name)
+        return 0;
+    snap_set(&st->domain_name, r->p->dom.name);
+    return snap_state_save(&r->p->store, st, err);
 }
 
 static int begin(struct run *r, struct snap_err *err)
@@ -80,7 +96,11 @@ static int begin(struct run *r, struct snap_err *err)
         r->req->no_metadata ? r->req->output : NULL, r->req->paused);
     char *path = snap_store_journal_path(&r->p->store);
 
+    if (r->p->off)
+        snap_json_set_bool(plan, "offline", true);
     rc = snap_recover_can_read(plan, r->env->drivers, err);
+    if (!rc)
+        rc = remember_name(r, err);
     if (!rc)
         rc = snap_journal_begin(&r->journal, path, "create", plan, err);
     free(path);
@@ -114,7 +134,9 @@ static int prepare(struct run *r, struct snap_err *err)
         if (rc)
             return rc;
     }
-    rc = snap_guardian_start(r->env, &r->p->dom, &r->guardian, err);
+    rc = r->p->off
+             ? 0
+             : snap_guardian_start(r->env, &r->p->dom, &r->guardian, err);
     if (rc)
         return rc;
     rc = snap_journal_mark(&r->journal, "window", NULL, err);
@@ -207,6 +229,46 @@ static int untake(struct run *r, struct snap_err *err)
     return rc ? SNAP_RECOVER : 0;
 }
 
+/* After a take that failed: if a reply got lost, undo must look at every disk,
+ * and if it can, the doubt is gone. */
+static int take_failed(struct run *r, int rc, struct snap_err *err)
+{
+    size_t i;
+
+    for (i = 0; rc == SNAP_RECOVER && i < r->p->rec.n_parts; i++)
+        r->p->rec.parts[i].taken = true;
+    if (!untake(r, err) && rc == SNAP_RECOVER)
+        err->rc = rc = SNAP_FAIL;
+    return rc;
+}
+
+/* The domain does not run: take its disks, and make sure that it still does
+ * not. */
+static int take_at_rest(struct run *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_domain dom = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+
+    take(r);
+    if (r->take_rc) {
+        rc = snap_fail(err, r->take_rc, "%s", r->take_err.msg);
+        return take_failed(r, rc, err);
+    }
+    rc = r->env->ops->find_uuid(r->env->hyp, r->p->dom.uuid, &dom, &why);
+    snap_domain_dispose(&dom);
+    if (rc == SNAP_NOTFOUND) {
+        r->taken = true;
+        return 0;
+    }
+    rc = rc ? snap_fail(err, rc, "%s", why.msg)
+            : snap_fail(err, SNAP_BUSY,
+                        "%s was started while its disks were taken; the "
+                        "snapshot is given up",
+                        r->p->dom.name);
+    return take_failed(r, rc, err);
+}
+
 static int window(struct run *r, struct snap_err *err)
 {
     int rc, r2;
@@ -220,14 +282,7 @@ static int window(struct run *r, struct snap_err *err)
         return rc;
     }
     if (rc) {
-        size_t i;
-
-        /* A reply that got lost: undo must look at every disk.  If it can,
-         * the doubt is gone.  The memory may have failed instead. */
-        for (i = 0; rc == SNAP_RECOVER && i < rec->n_parts; i++)
-            rec->parts[i].taken = true;
-        if (!untake(r, err) && rc == SNAP_RECOVER)
-            err->rc = rc = SNAP_FAIL;
+        rc = take_failed(r, rc, err);
         goto out;
     }
     rc = snap_parts_set_active(r->env, &p->dom, rec->parts, rec->n_parts, err);
@@ -278,29 +333,44 @@ out:
     return rc ? (err->rc ? err->rc : rc) : 0;
 }
 
-static char *stale_hint(const struct snap_record *rec)
+/* "line 12 of /etc/xen/vm1.cfg", or "vm1's xl.cfg". */
+static char *xl_cfg(const struct snap_create_plan *p, const char *image)
+{
+    unsigned line = snap_offline_line(&p->offline, image);
+
+    if (line)
+        return snap_printf("line %u of %s", line, p->offline.file);
+    return p->offline.file ? snap_strdup(p->offline.file)
+                           : snap_printf("%s's xl.cfg", p->dom.name);
+}
+
+static char *stale_hint(const struct snap_create_plan *plan)
 {
     size_t i;
     struct snap_buf b = { 0 };
+    const struct snap_record *rec = &plan->rec;
 
     for (i = 0; i < rec->n_parts; i++) {
         const struct snap_part *p = &rec->parts[i];
+        char *where;
 
         if (!snap_part_moves(p))
             continue;
+        where = xl_cfg(plan, p->path);
         if (snap_streq(p->path, p->active_path))
             snap_buf_addf(&b,
-                          "%s%s: in %s's xl.cfg, change the format of %s "
+                          "%s%s: in %s, change the format of %s "
                           "to %s",
-                          b.len ? "\n" : "", p->vdev, rec->domain_name,
-                          p->path, p->active_format);
+                          b.len ? "\n" : "", p->vdev, where, p->path,
+                          p->active_format);
         else
             snap_buf_addf(&b,
-                          "%s%s: %s is frozen now; in %s's xl.cfg, "
+                          "%s%s: %s is frozen now; in %s, "
                           "change this disk to format=%s, target=%s "
                           "(--keep-path avoids this)",
-                          b.len ? "\n" : "", p->vdev, p->path,
-                          rec->domain_name, p->active_format, p->active_path);
+                          b.len ? "\n" : "", p->vdev, p->path, where,
+                          p->active_format, p->active_path);
+        free(where);
     }
     return b.data;
 }
@@ -333,6 +403,13 @@ static int abandon(struct run *r, struct snap_err *err)
     return err->rc;
 }
 
+/* Is there what says that there is a snapshot? */
+static bool committed(const struct run *r)
+{
+    return r->req->no_metadata ? snap_file_exists(r->req->output)
+                               : snap_store_has(&r->p->store, r->p->rec.name);
+}
+
 int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
                     struct snap_create_plan *p, struct snap_create_result *res,
                     struct snap_err *err)
@@ -357,22 +434,26 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
         goto out;
     rc = prepare(&r, err);
     if (!rc)
-        rc = window(&r, err);
-    if (rc && !r.taken) {
-        rc = abandon(&r, err);
-        goto out;
-    }
+        rc = p->off ? take_at_rest(&r, err) : window(&r, err);
     /* Taken, and the guest runs on the new images: nothing is undone any
      * more.  What cannot be finished here, recover finishes. */
     if (!rc)
         rc = snap_commit(env, &p->store, &p->rec, &r.mem,
                          req->no_metadata ? req->output : NULL, err);
+    if (rc && (!r.taken || (p->off && !committed(&r)))) {
+        rc = abandon(&r, err);
+        goto out;
+    }
     if (rc) {
-        snap_err_append(err,
-                        "the disks of %s are snapshotted and it runs on "
-                        "the new images; the next snapshot command for it "
-                        "completes or repairs the record",
-                        p->dom.name);
+        if (p->off)
+            snap_err_append(err, "the snapshot is there; the next snapshot "
+                                 "command for the domain tidies up");
+        else
+            snap_err_append(err,
+                            "the disks of %s are snapshotted and it runs on "
+                            "the new images; the next snapshot command for "
+                            "it completes or repairs the record",
+                            p->dom.name);
         err->rc = rc = SNAP_RECOVER;
         snap_journal_dispose(&r.journal);
         goto out;
@@ -392,8 +473,8 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
 
     res->window_ms = p->rec.window_ms;
     res->disks_ms = r.take_done_ms - r.take_begun_ms;
-    res->stale_path_hint = stale_hint(&p->rec);
-    if (!p->dom.monitor_pid)
+    res->stale_path_hint = stale_hint(p);
+    if (!p->off && !p->dom.monitor_pid)
         res->monitor_note = snap_printf("%s has no xl daemon watching it "
                                         "(and had none before): a reboot or "
                                         "poweroff in the guest is not acted "

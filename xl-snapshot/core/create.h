@@ -7,6 +7,7 @@
 #define SNAP_CORE_CREATE_H
 
 #include "core/env.h"
+#include "core/offline.h"
 #include "core/record.h"
 #include "core/request.h"
 #include "core/store.h"
@@ -14,6 +15,8 @@
 /* Everything decided, nothing done. */
 struct snap_create_plan {
     struct snap_domain dom;
+    bool off; /* it does not run; dom.domid is UINT32_MAX */
+    struct snap_offline offline; /* then */
     struct snap_store store; /* locked */
     struct snap_record rec; /* parts probed; outcome planned */
     char **notes; /* "xvdc: CD-ROM, left out"; for people */

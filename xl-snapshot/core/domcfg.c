@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "core/domcfg.h"
 #include "core/request.h"
@@ -112,6 +113,31 @@ int snap_domcfg_set_disks(const char *json, const struct snap_active *a,
         snap_json_set_str(d, "format", a[i].format);
         snap_json_set_str(d, "backend", "qdisk");
     }
+    *json_r = snap_json_text(j, true);
+    rc = 0;
+
+out:
+    snap_json_free(j);
+    return rc;
+}
+
+int snap_domcfg_set_uuid(const char *json, const char *uuid, char **json_r,
+                         struct snap_err *err)
+{
+    struct snap_json *j = NULL, *c_info;
+    int rc;
+
+    *json_r = NULL;
+    rc = parse(json, &j, err);
+    if (rc)
+        goto out;
+    c_info = snap_json_get(j, "c_info");
+    if (snap_json_type(c_info) != SNAP_JSON_OBJECT) {
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the domain's configuration: c_info is not an object");
+        goto out;
+    }
+    snap_json_set_str(c_info, "uuid", uuid);
     *json_r = snap_json_text(j, true);
     rc = 0;
 
@@ -254,6 +280,19 @@ static char *word(const struct snap_json *d, const char *key)
     return s;
 }
 
+static const char *chosen_backend(const struct snap_vbd *v)
+{
+    struct stat st;
+
+    if (!strcmp(v->format, "unknown"))
+        return "unknown";
+    if (strcmp(v->format, "raw"))
+        return "qdisk";
+    if (v->script && v->script[0])
+        return "phy";
+    return !stat(v->path, &st) && S_ISBLK(st.st_mode) ? "phy" : "qdisk";
+}
+
 static int read_disk(const struct snap_json *d, struct snap_vbd *v,
                      struct snap_err *err)
 {
@@ -270,6 +309,8 @@ static int read_disk(const struct snap_json *d, struct snap_vbd *v,
     v->format = word(d, "format");
     v->backend = word(d, "backend");
     v->script = snap_strdup(snap_json_get_str(d, "script"));
+    if (!strcmp(v->backend, "unknown"))
+        snap_set(&v->backend, chosen_backend(v));
     v->readonly = !flag(d, "readwrite");
     v->cdrom = flag(d, "is_cdrom");
     spec = word(d, "specification");

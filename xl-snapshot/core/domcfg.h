@@ -23,7 +23,12 @@ int snap_domcfg_set_disks(const char *json, const struct snap_active *a,
 int snap_domcfg_identity(const char *json, char **name_r, char uuid_r[37],
                          enum snap_guest_type *type_r, uint64_t *mem_kb_r,
                          struct snap_err *err);
-/* The disks it names, as vbds (frontend_state 0). */
+/* Give it another UUID.  *json_r is new. */
+int snap_domcfg_set_uuid(const char *json, const char *uuid, char **json_r,
+                         struct snap_err *err);
+/* The disks it names, as vbds (frontend_state 0).  A backend that it does not
+ * say is the one that libxl would choose (libxl_device.c, disk_try_backend(),
+ * Xen 4.17): phy for raw devices and for scripts, else qdisk. */
 int snap_domcfg_disks(const char *json, struct snap_vbd **vbds_r, size_t *n_r,
                       struct snap_err *err);
 

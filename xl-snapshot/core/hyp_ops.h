@@ -102,6 +102,11 @@ struct snap_hyp_ops {
                   char **json_r, struct snap_err *err);
     int (*disks)(struct snap_hyp *h, const struct snap_domain *dom,
                  struct snap_vbd **vbds_r, size_t *n_r, struct snap_err *err);
+    /* What `xl create` would make of this xl.cfg (absolute path), in libxl's
+     * JSON; nothing is made.  A disk may lack its backend.  *has_uuid_r: the
+     * file has a uuid; if not, the one in *json_r is a random one. */
+    int (*config_file)(struct snap_hyp *h, const char *path, char **json_r,
+                       bool *has_uuid_r, struct snap_err *err);
     /* A domain other than except_domid (UINT32_MAX: none) whose backend has
      * this file (same path, or same inode); *who_r "NAME (xvda)" or NULL. */
     int (*image_user)(struct snap_hyp *h, const char *path,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/create.h"
+#include "core/domcfg.h"
 #include "core/memfile.h"
 #include "core/parts.h"
 #include "core/recover.h"
@@ -18,6 +19,7 @@ void snap_create_plan_dispose(struct snap_create_plan *p)
 {
     snap_qmp_close(p->qmp);
     snap_domain_dispose(&p->dom);
+    snap_offline_dispose(&p->offline);
     snap_record_dispose(&p->rec);
     snap_state_dispose(&p->state);
     snap_notes_free(&p->notes, &p->n_notes);
@@ -26,18 +28,49 @@ void snap_create_plan_dispose(struct snap_create_plan *p)
     p->store.lock_fd = -1;
 }
 
-static bool wants_memory(const struct snap_create_req *req)
+/* A domain that does not run has none, and nobody has to say so. */
+static bool wants_memory(const struct snap_create_req *req,
+                         const struct snap_create_plan *p)
 {
-    return req->memory != SNAP_MEM_NO;
+    return req->memory != SNAP_MEM_NO && !p->off;
+}
+
+/* What only makes sense for a domain that runs. */
+static int check_off(const struct snap_create_req *req, const char *name,
+                     struct snap_err *err)
+{
+    if (req->memory == SNAP_MEM_YES)
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s does not run, so it has no memory to save (%s); "
+                         "leave that out, or start it first",
+                         name,
+                         req->origin_memory ? req->origin_memory : "--memory");
+    if (req->live == 1)
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s does not run, so there is nothing to take live "
+                         "(%s); leave that out, or start it first",
+                         name, req->origin_live ? req->origin_live : "--live");
+    if (req->paused)
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s does not run, so it cannot be left paused "
+                         "(--paused); leave that out, or start it first",
+                         name);
+    return 0;
 }
 
 /* Is the domain in a state in which it can be snapshotted at all? */
 static int check_domain(const struct snap_create_req *req,
                         const struct snap_domain *d, struct snap_err *err)
 {
-    bool memory = wants_memory(req);
+    bool memory = req->memory != SNAP_MEM_NO;
     const char *n = d->name;
 
+    if (req->domain_config)
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s runs, so its configuration is known; "
+                         "--domain-config is for a domain that does not run, "
+                         "leave it out",
+                         n);
     if (d->dying)
         return snap_fail(err, SNAP_REFUSED,
                          "%s is being destroyed; "
@@ -319,6 +352,36 @@ static int check_collisions(const struct snap_record *r, struct snap_err *err)
     return 0;
 }
 
+/* --keep-path gives the path to another image.  A snapshot inside the one that
+ * has it now is known by that path, and would not be found any more. */
+static int check_kept_paths(struct snap_env *env,
+                            const struct snap_create_plan *p,
+                            struct snap_err *err)
+{
+    int rc;
+    size_t i, k, m, n = 0;
+    struct snap_record *all = NULL;
+
+    rc = snap_store_brief(&p->store, env->drivers, NULL, &all, &n, err);
+    for (i = 0; !rc && i < n; i++)
+        for (k = 0; !rc && k < all[i].n_parts; k++)
+            for (m = 0; !rc && m < p->rec.n_parts; m++) {
+                const struct snap_part *in = &all[i].parts[k];
+                const struct snap_part *part = &p->rec.parts[m];
+
+                if (part->keep_path && in->type == SNAP_DISK_INTERNAL &&
+                    snap_streq(in->frozen_path, part->path))
+                    rc = snap_fail(err, SNAP_REFUSED,
+                                   "%s: snapshot %s is inside %s and known "
+                                   "by that path, which --keep-path gives to "
+                                   "another image; leave that out, or use "
+                                   "--type internal",
+                                   part->vdev, all[i].name, part->path);
+            }
+    snap_records_free(&all, &n);
+    return rc;
+}
+
 static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
                       struct snap_create_plan *p, struct snap_err *err)
 {
@@ -327,7 +390,8 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
     struct snap_vbd *vbds = NULL;
     struct snap_disk_ctx ctx;
 
-    rc = env->ops->disks(env->hyp, &p->dom, &vbds, &n, err);
+    rc = p->off ? snap_domcfg_disks(p->offline.config_json, &vbds, &n, err)
+                : env->ops->disks(env->hyp, &p->dom, &vbds, &n, err);
     if (rc)
         goto out;
     rc = check_choices(req, &p->dom, vbds, n, err);
@@ -340,7 +404,7 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
         if (!vbds[i].cdrom && !vbds[i].readonly && !(c && c->skip))
             writable++;
     }
-    if (writable) {
+    if (writable && !p->off) {
         rc = env->ops->qmp_open(env->hyp, &p->dom, &p->qmp, err);
         if (rc)
             goto out;
@@ -363,12 +427,14 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
                 goto out;
         }
     }
-    if (!p->rec.n_parts && !wants_memory(req)) {
+    if (!p->rec.n_parts && !wants_memory(req, p)) {
         rc = snap_fail(err, SNAP_REFUSED, "%s has no disk to snapshot",
                        p->dom.name);
         goto out;
     }
     rc = check_collisions(&p->rec, err);
+    if (!rc && req->keep_path)
+        rc = check_kept_paths(env, p, err);
 
 out:
     snap_vbds_free(&vbds, &n);
@@ -381,8 +447,10 @@ static int plan_memory(const struct snap_create_req *req,
     int rc;
     struct snap_record *r = &p->rec;
 
-    r->has_memory = wants_memory(req);
-    snap_set(&r->consistency, r->has_memory ? "memory" : "crash");
+    r->has_memory = wants_memory(req, p);
+    snap_set(&r->consistency, r->has_memory ? "memory"
+                              : p->off      ? "offline"
+                                            : "crash");
     if (!r->has_memory)
         return 0;
 
@@ -446,7 +514,85 @@ static int plan_record(struct snap_env *env, const struct snap_create_req *req,
     rc = env->ops->version(env->hyp, &r->versions, err);
     if (rc)
         return rc;
+    if (p->off) {
+        snap_set(&r->config_json, p->offline.config_json);
+        return 0;
+    }
     return env->ops->config(env->hyp, &p->dom, &r->config_json, err);
+}
+
+/* The domain if it runs, or else who it is: p->off and uuid_r. */
+static int find(struct snap_env *env, const struct snap_create_req *req,
+                struct snap_create_plan *p, char uuid_r[37],
+                struct snap_err *err)
+{
+    int rc;
+
+    rc = env->ops->find(env->hyp, req->domain, &p->dom, err);
+    if (rc != SNAP_NOTFOUND) {
+        memcpy(uuid_r, p->dom.uuid, 37);
+        return rc;
+    }
+    snap_err_clear(err);
+    p->off = true;
+    return snap_offline_find(env, req, &p->offline, uuid_r, err);
+}
+
+/* We may have waited, or repaired: look again. */
+static int look_again(struct snap_env *env, const struct snap_create_req *req,
+                      struct snap_create_plan *p, struct snap_err *err)
+{
+    int rc;
+
+    snap_domain_dispose(&p->dom);
+    memset(&p->dom, 0, sizeof(p->dom));
+    if (p->off) {
+        rc = env->ops->find_uuid(env->hyp, p->store.uuid, &p->dom, err);
+        p->off = rc == SNAP_NOTFOUND;
+        if (p->off) {
+            snap_err_clear(err);
+            rc = 0;
+        }
+        return rc;
+    }
+    rc = env->ops->find(env->hyp, req->domain, &p->dom, err);
+    if (!rc && !snap_streq(p->dom.uuid, p->store.uuid))
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s was replaced by another "
+                       "domain while we waited",
+                       req->domain);
+    return rc;
+}
+
+/* Its configuration and its disks' images, if it does not run. */
+static int load_off(struct snap_env *env, const struct snap_create_req *req,
+                    struct snap_create_plan *p, struct snap_err *err)
+{
+    int rc;
+    char *note = NULL;
+
+    rc = snap_offline_load(env, &p->store, &p->state, &p->offline, &p->dom,
+                           &note, err);
+    if (!rc && note)
+        snap_note_add(&p->notes, &p->n_notes, "%s", note);
+    free(note);
+    return rc ? rc : check_off(req, p->dom.name, err);
+}
+
+/* The first snapshot of a domain that does not run: a plan that fails shall
+ * not leave a folder for a domain that nobody has heard of. */
+static int try_first(struct snap_env *env, const struct snap_create_req *req,
+                     struct snap_err *err)
+{
+    int rc;
+    struct snap_env quiet = *env;
+    struct snap_create_plan p;
+
+    quiet.log = NULL;
+    rc = snap_create_plan_make(&quiet, req, true, &p, err);
+    if (!rc)
+        snap_create_plan_dispose(&p);
+    return rc;
 }
 
 int snap_create_plan_make(struct snap_env *env,
@@ -454,6 +600,7 @@ int snap_create_plan_make(struct snap_env *env,
                           struct snap_create_plan *p, struct snap_err *err)
 {
     int rc;
+    char uuid[37] = "", *dir = NULL;
 
     memset(p, 0, sizeof(*p));
     p->store.lock_fd = -1;
@@ -464,13 +611,16 @@ int snap_create_plan_make(struct snap_env *env,
     rc = snap_op_id_make(p->op_id, err);
     if (rc)
         goto out;
-    rc = env->ops->find(env->hyp, req->domain, &p->dom, err);
+    rc = find(env, req, p, uuid, err);
     if (rc)
         goto out;
-    p->paused_before = p->dom.paused;
-
-    rc = snap_store_open(&p->store, env->store_root, p->dom.uuid, !dry_run,
-                         err);
+    dir = snap_printf("%s/%s", env->store_root, uuid);
+    if (p->off && !dry_run && !snap_file_exists(dir)) {
+        rc = try_first(env, req, err);
+        if (rc)
+            goto out;
+    }
+    rc = snap_store_open(&p->store, env->store_root, uuid, !dry_run, err);
     if (rc)
         goto out;
     if (!dry_run) {
@@ -482,26 +632,19 @@ int snap_create_plan_make(struct snap_env *env,
     rc = snap_recover_before(env, &p->store, dry_run, err);
     if (rc)
         goto out;
-    if (!dry_run) {
-        /* We may have waited, or repaired: look again. */
-        snap_domain_dispose(&p->dom);
-        memset(&p->dom, 0, sizeof(p->dom));
-        rc = env->ops->find(env->hyp, req->domain, &p->dom, err);
+    if (!dry_run || p->off) {
+        rc = look_again(env, req, p, err);
         if (rc)
             goto out;
-        if (!snap_streq(p->dom.uuid, p->store.uuid)) {
-            rc = snap_fail(err, SNAP_BUSY,
-                           "%s was replaced by another "
-                           "domain while we waited",
-                           req->domain);
-            goto out;
-        }
-        p->paused_before = p->dom.paused;
     }
-    rc = check_domain(req, &p->dom, err);
+    p->paused_before = p->dom.paused;
+    rc = p->off ? 0 : check_domain(req, &p->dom, err);
     if (rc)
         goto out;
     rc = snap_state_load(&p->store, &p->state, err);
+    if (rc)
+        goto out;
+    rc = p->off ? load_off(env, req, p, err) : 0;
     if (rc)
         goto out;
     rc = plan_record(env, req, p, err);
@@ -528,6 +671,7 @@ int snap_create_plan_make(struct snap_env *env,
     rc = plan_disks(env, req, p, err);
 
 out:
+    free(dir);
     if (rc)
         snap_create_plan_dispose(p);
     return rc;

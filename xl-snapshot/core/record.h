@@ -31,7 +31,7 @@ struct snap_record {
     char domain_uuid[37];
     enum snap_guest_type guest_type;
     bool paused; /* it was, by the toolstack, before and while it was taken */
-    char *consistency; /* "memory" or "crash" */
+    char *consistency; /* "memory", "crash", "offline", … */
     /* libxl's, as at the snapshot: disks name the images that it froze */
     char *config_json;
     bool has_memory;

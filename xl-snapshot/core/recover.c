@@ -131,6 +131,12 @@ static int rescue(struct rec *r, bool was_paused, struct snap_err *err)
         (pid_t)snap_json_get_int(r->plan, "monitor_pid", 0), was_paused, err);
 }
 
+/* Was it a snapshot of a domain that did not run? */
+static bool was_off(const struct rec *r)
+{
+    return snap_json_get_bool(r->plan, "offline", false);
+}
+
 /*
  * Was every disk switched (roll forward), or none (undo)?  One transaction
  * takes all disks of a QEMU, so one answer serves for all.
@@ -219,7 +225,7 @@ static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
     struct snap_memfile mem = SNAP_MEMFILE_INIT;
     const char *output = snap_json_get_str(r->plan, "output");
 
-    if (r->there) {
+    if (r->there && !was_off(r)) {
         rc = snap_parts_set_active(r->env, &r->dom, r->record.parts,
                                    r->record.n_parts, err);
         if (rc)
@@ -261,7 +267,7 @@ static int create_back(struct rec *r, struct snap_disk_ctx *ctx,
     struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_memfile mem = SNAP_MEMFILE_INIT;
 
-    if (r->there) {
+    if (r->there && !was_off(r)) {
         rc = snap_commit_set_old(r->env, &r->dom, &r->record, err);
         if (rc)
             return rc;
@@ -279,6 +285,47 @@ static int create_back(struct rec *r, struct snap_disk_ctx *ctx,
     return 0;
 }
 
+/* A domain that was started since, and on an image that goes now: what Xen is
+ * to have instead. */
+static int name_old(struct rec *r, struct snap_disk_ctx *ctx,
+                    struct snap_err *err)
+{
+    int rc = 0;
+    size_t i;
+
+    for (i = 0; !rc && r->there && i < r->record.n_parts; i++) {
+        const struct snap_part *p = &r->record.parts[i];
+        const struct snap_active old = { p->vdev, p->path, p->format };
+        enum snap_part_state st = SNAP_PART_ABSENT;
+
+        if (!snap_part_moves(p))
+            continue;
+        rc = p->drv->inspect(ctx, p, &st, err);
+        if (!rc && st == SNAP_PART_PRESENT)
+            rc = r->env->ops->set_active(r->env->hyp, &r->dom, &old, 1, err);
+    }
+    return rc;
+}
+
+/* Nothing ran on the new images while the command lived: the record alone says
+ * whether the snapshot is one. */
+static int recover_create_off(struct rec *r, struct snap_disk_ctx *ctx,
+                              struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    const char *output = snap_json_get_str(r->plan, "output");
+    bool done = output ? snap_file_exists(output)
+                       : snap_store_has(r->s, r->record.name);
+
+    for (i = 0; i < r->record.n_parts; i++)
+        r->record.parts[i].taken = done;
+    if (done)
+        return create_forward(r, ctx, err);
+    rc = name_old(r, ctx, err);
+    return rc ? rc : create_back(r, ctx, err);
+}
+
 static int recover_create(struct rec *r, struct snap_err *err)
 {
     int rc;
@@ -286,9 +333,11 @@ static int recover_create(struct rec *r, struct snap_err *err)
     bool taken = false;
     struct snap_disk_ctx ctx;
 
-    rc = rescue(r, snap_json_get_bool(r->plan, "was_paused", false), err);
-    if (rc)
-        return rc;
+    if (!was_off(r)) {
+        rc = rescue(r, snap_json_get_bool(r->plan, "was_paused", false), err);
+        if (rc)
+            return rc;
+    }
     rc = look_for_domain(r, err);
     if (rc)
         return rc;
@@ -299,6 +348,8 @@ static int recover_create(struct rec *r, struct snap_err *err)
     }
     snap_ctx_init(&ctx, r->env, r->there ? r->dom.domid : UINT32_MAX, r->qmp,
                   r->op_id);
+    if (was_off(r))
+        return recover_create_off(r, &ctx, err);
 
     if (has_step(r, "window")) {
         rc = was_taken(r, &ctx, &taken, err);

@@ -28,6 +28,7 @@ void snap_create_req_dispose(struct snap_create_req *r)
     snap_free(&r->description);
     snap_free(&r->memory_file);
     snap_free(&r->output);
+    snap_free(&r->domain_config);
     snap_free(&r->origin_name);
     snap_free(&r->origin_description);
     snap_free(&r->origin_memory);

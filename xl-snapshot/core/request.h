@@ -45,6 +45,7 @@ struct snap_create_req {
     bool keep_path;
     bool no_metadata;
     char *output; /* FILE of --output */
+    char *domain_config; /* xl.cfg of a domain that does not run, or NULL */
     bool no_wait;
     enum snap_disk_type type; /* default for all disks; AUTO: best */
     struct snap_disk_choice *disks;

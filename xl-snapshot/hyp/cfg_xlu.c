@@ -25,8 +25,7 @@
  * comment, its line number is one too low (libxlu_cfg.c: xlu__cfg_yyerror()
  * takes back a newline that the scanner has taken back already, 4.17).
  */
-static int grammar_error(const char *file, const char *report,
-                         struct snap_err *err)
+int hyp_cfg_error(const char *file, const char *report, struct snap_err *err)
 {
     size_t len = strlen(file), n = strcspn(report, "\n");
     const char *rest;
@@ -131,7 +130,7 @@ int hyp_cfg_parse(const char *file, const char *text, size_t len,
     }
     if (xlu_cfg_readdata(xlu, copy, len + 1)) {
         fflush(to);
-        rc = grammar_error(file, report, err);
+        rc = hyp_cfg_error(file, report, err);
         goto out;
     }
     rc = cfg_scan_keys(file, copy, len + 1, cfg_r, err);

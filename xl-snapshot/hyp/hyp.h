@@ -154,6 +154,16 @@ int hyp_image_user(struct snap_hyp *h, const char *path, uint32_t except_domid,
 const char *hyp_params_word(const char *format);
 const char *hyp_format_of_params(const char *params);
 
+/* --- config_file.c ----------------------------------------------------- */
+
+int hyp_config_file(struct snap_hyp *h, const char *path, char **json_r,
+                    bool *has_uuid_r, struct snap_err *err);
+/* Does this text of an xl.cfg have a value for uuid? */
+int hyp_cfg_has_uuid(const char *file, const char *text, size_t len,
+                     bool *has_r, struct snap_err *err);
+/* xl itself, past any front of ours, in buf or as a word to look up. */
+const char *hyp_xl_program(const struct snap_hyp *h, char *buf, size_t size);
+
 /* --- save.c, rescue.c -------------------------------------------------- */
 
 int hyp_save(struct snap_hyp *h, const struct snap_domain *dom,

@@ -20,6 +20,7 @@ static const struct snap_hyp_ops ops = {
     .find_uuid = hyp_find_uuid,
     .config = hyp_config,
     .disks = hyp_disks,
+    .config_file = hyp_config_file,
     .image_user = hyp_image_user,
     .free_mem = hyp_free_mem,
     .save = hyp_save,

@@ -76,20 +76,11 @@ struct xl {
     int said; /* its stdout and stderr */
 };
 
-/* Debian keeps each version's xl beside its libraries; what stands in /usr/
- * sbin may be a front of ours. */
-static const char *xl_program(struct snap_hyp *h, char *buf, size_t size)
-{
-    snprintf(buf, size, "/usr/lib/xen-%d.%d/bin/xl", h->xen_major,
-             h->xen_minor);
-    return access(buf, X_OK) ? "xl" : buf;
-}
-
 static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
 {
     char program[64];
     const char *const argv[] = {
-        xl_program(h, program, sizeof(program)),
+        hyp_xl_program(h, program, sizeof(program)),
         "restore",
         "-p",
         "/dev/stdin",

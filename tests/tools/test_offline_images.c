@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A domain that does not run, on real images: snapshots inside and over them
+ * from an xl.cfg and from what the store knows, back to each, and deleted.
+ * The hypervisor is the fake one; qemu-io plays the guest.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "core/store.h"
+#include "disk/driver.h"
+#include "fakes/fake_host.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+#include "lib/run.h"
+#include "tools/real_dir.h"
+#include "tools/real_qemu.h"
+
+static struct fake_host host;
+static struct snap_err err;
+static char *dir, *cfg, *image[2];
+static const char *const vdevs[] = { "xvda", "xvdb" };
+
+static char *tool(const char *const *argv)
+{
+    struct snap_run r = SNAP_RUN_INIT;
+    char *out;
+
+    r.argv = argv;
+    if (snap_run(&r, &err))
+        fail_msg("%s: %s", argv[0], err.msg);
+    out = snap_strdup(r.out);
+    snap_run_dispose(&r);
+    return out;
+}
+
+/* The image that the state, or at first the xl.cfg, names for a disk. */
+static char *active(int disk, const char **format_r)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_state st = { 0 };
+    const struct snap_leaf *leaf;
+    char *path;
+
+    if (!snap_store_open(&s, host.root, FAKE_UUID, false, &err))
+        snap_state_load(&s, &st, &err);
+    leaf = snap_state_leaf(&st, vdevs[disk]);
+    path = snap_strdup(leaf ? leaf->path : image[disk]);
+    *format_r = (leaf ? !strcmp(leaf->format, "qcow2") : !disk) ? "qcow2"
+                                                                : "raw";
+    snap_state_dispose(&st);
+    snap_store_close(&s);
+    return path;
+}
+
+static void io(int disk, const char *what)
+{
+    const char *format;
+    char *path = active(disk, &format);
+
+    free(tool((const char *const[]){ "qemu-io", "-f", format, "-c", what, path,
+                                     NULL }));
+    free(path);
+}
+
+static void guest_writes(int pattern)
+{
+    char *what = snap_printf("write -P %d 0 1M", pattern);
+
+    io(0, what);
+    io(1, what);
+    free(what);
+}
+
+/* qemu-io fails if what it reads is something else. */
+static void guest_reads(int pattern)
+{
+    char *what = snap_printf("read -P %d 0 1M", pattern);
+    const char *format;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        char *path = active(i, &format), *out;
+
+        out = tool((const char *const[]){ "qemu-io", "-f", format, "-c", what,
+                                          path, NULL });
+        if (strstr(out, "verification failed"))
+            fail_msg("%s does not hold %d:\n%s", path, pattern, out);
+        free(out);
+        free(path);
+    }
+    free(what);
+}
+
+static void operate(int (*fn)(struct fake_host *h, void *arg,
+                              struct snap_err *err),
+                    void *arg)
+{
+    snap_err_clear(&err);
+    if (fake_host_attach(&host, &err) || fn(&host, arg, &err))
+        fail_msg("%s", err.msg);
+    fake_host_detach(&host);
+}
+
+static void create(const char *name, enum snap_disk_type type,
+                   const char *file, bool keep_path)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)name,
+                                   .live = -1,
+                                   .type = type,
+                                   .keep_path = keep_path,
+                                   .domain_config = (char *)file };
+
+    operate(fake_host_create, &req);
+}
+
+/* It boots, on the images of the snapshot; then it is off again. */
+static void revert(const char *name)
+{
+    struct snap_revert_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)name };
+
+    operate(fake_host_revert, &req);
+    fake_domain_find(host.world, "vm1")->exists = false;
+}
+
+static void delete (const char *name)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)name };
+
+    operate(fake_host_delete, &req);
+}
+
+static int setup(void **state)
+{
+    char *text;
+    struct stat st;
+
+    (void)state;
+    snap_err_clear(&err);
+    fake_host_init(&host);
+    fake_host_stop(&host);
+    host.world->started = NULL;
+    host.world->stopped = NULL;
+    host.env.drivers = snap_disk_drivers;
+    dir = real_dir_make();
+    image[0] = snap_printf("%s/a.qcow2", dir);
+    image[1] = snap_printf("%s/b.img", dir);
+    cfg = snap_printf("%s/vm1.cfg", dir);
+    free(tool((const char *const[]){ "qemu-img", "create", "-q", "-f", "qcow2",
+                                     image[0], "8M", NULL }));
+    free(tool((const char *const[]){ "qemu-img", "create", "-q", "-f", "raw",
+                                     image[1], "8M", NULL }));
+    text = snap_printf("name='vm1'\nuuid='" FAKE_UUID "'\nmemory=64\n"
+                       "disk=[ 'format=qcow2,vdev=xvda,target=%s',\n"
+                       "       'format=raw,vdev=xvdb,target=%s' ]\n",
+                       image[0], image[1]);
+    assert_int_equal(
+        snap_file_write(cfg, text, strlen(text), 0600, false, &err), 0);
+    free(text);
+    return stat(cfg, &st);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    real_dir_remove(dir);
+    fake_host_dispose(&host);
+    snap_free(&dir);
+    snap_free(&cfg);
+    snap_free(&image[0]);
+    snap_free(&image[1]);
+    return 0;
+}
+
+/* Inside and over, mixed; each one is there whatever comes after it. */
+static void test_mixed(void **state)
+{
+    (void)state;
+    guest_writes(1);
+    create("s1", SNAP_DISK_AUTO, cfg, false);
+    guest_reads(1);
+    guest_writes(2);
+    create("s2", SNAP_DISK_INTERNAL, NULL, false);
+    guest_writes(3);
+    create("s3", SNAP_DISK_EXTERNAL, NULL, false);
+    guest_writes(4);
+    revert("s2");
+    guest_reads(2);
+    revert("s1");
+    guest_reads(1);
+    revert("s3");
+    guest_reads(3);
+}
+
+static void test_chain(void **state)
+{
+    (void)state;
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, false);
+    guest_writes(2);
+    create("s2", SNAP_DISK_EXTERNAL, NULL, false);
+    guest_writes(3);
+    create("s3", SNAP_DISK_EXTERNAL, NULL, true);
+    guest_reads(3);
+    guest_writes(4);
+    delete ("s2");
+    guest_reads(4);
+    revert("s1");
+    guest_reads(1);
+    revert("s3");
+    guest_reads(3);
+    delete ("s1");
+    delete ("s3");
+    guest_reads(3);
+}
+
+/* An image that somebody has open is left alone. */
+static void test_in_use(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .domain_config = cfg };
+    char *before, *after;
+    FILE *f;
+
+    (void)state;
+    guest_writes(1);
+    before = real_dir_digest(dir);
+    f = fopen(image[1], "r+");
+    assert_non_null(f);
+    assert_int_equal(fake_host_attach(&host, &err), 0);
+    assert_int_equal(fake_host_create(&host, &req, &err), SNAP_BUSY);
+    fake_host_detach(&host);
+    assert_non_null(strstr(err.msg, image[1]));
+    fclose(f);
+    after = real_dir_digest(dir);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_mixed),
+        T(test_chain),
+        T(test_in_use),
+    };
+    const char *missing = real_qemu_missing();
+
+    if (missing) {
+        printf("skip - a domain that does not run, on real images: %s\n",
+               missing);
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

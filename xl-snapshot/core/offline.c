@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See offline.h. */
+#include "core/offline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/domcfg.h"
+#include "core/parts.h"
+#include "core/resolve.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+void snap_offline_dispose(struct snap_offline *o)
+{
+    snap_free(&o->file);
+    snap_free(&o->config_json);
+}
+
+/* ---- who it is ---- */
+
+/* An xl.cfg without a uuid gives the domain a new one with every xl create:
+ * the one that the store has it under, if it has. */
+static int uuid_of_store(struct snap_env *env,
+                         const struct snap_create_req *req, const char *name,
+                         struct snap_offline *o, char uuid_r[37],
+                         struct snap_err *err)
+{
+    int rc;
+    char *json = NULL;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = snap_store_resolve(env->store_root, req->domain, uuid_r, &why);
+    if (rc == SNAP_NOTFOUND && snap_streq(req->domain, name)) {
+        o->no_uuid = true;
+        return 0; /* the random one, from now on */
+    }
+    if (rc == SNAP_NOTFOUND)
+        return snap_fail(err, SNAP_INVAL,
+                         "%s is the configuration of %s, not of %s", o->file,
+                         name, req->domain);
+    if (rc)
+        return snap_fail(err, rc, "%s", why.msg);
+    rc = snap_domcfg_set_uuid(o->config_json, uuid_r, &json, err);
+    if (rc)
+        return rc;
+    free(o->config_json);
+    o->config_json = json;
+    return 0;
+}
+
+static int find_by_file(struct snap_env *env,
+                        const struct snap_create_req *req,
+                        struct snap_offline *o, char uuid_r[37],
+                        struct snap_err *err)
+{
+    int rc;
+    bool has_uuid = false;
+    char *name = NULL;
+
+    o->file = realpath(req->domain_config, NULL);
+    if (!o->file) {
+        rc = snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
+                             errno, "--domain-config %s", req->domain_config);
+        goto out;
+    }
+    rc = env->ops->config_file(env->hyp, o->file, &o->config_json, &has_uuid,
+                               err);
+    if (rc)
+        goto out;
+    rc = snap_domcfg_identity(o->config_json, &name, uuid_r, NULL, NULL, err);
+    if (rc) {
+        snap_err_prefix(err, "%s", o->file);
+        goto out;
+    }
+    if (!has_uuid) {
+        rc = uuid_of_store(env, req, name, o, uuid_r, err);
+        goto out;
+    }
+    if (!snap_streq(req->domain, name) && strcasecmp(req->domain, uuid_r)) {
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s is the configuration of %s, not of %s", o->file,
+                       name, req->domain);
+        goto out;
+    }
+    rc = 0;
+
+out:
+    free(name);
+    return rc;
+}
+
+int snap_offline_find(struct snap_env *env, const struct snap_create_req *req,
+                      struct snap_offline *o, char uuid_r[37],
+                      struct snap_err *err)
+{
+    int rc;
+
+    if (req->domain_config)
+        return find_by_file(env, req, o, uuid_r, err);
+    rc = snap_store_resolve(env->store_root, req->domain, uuid_r, err);
+    if (rc == SNAP_NOTFOUND)
+        snap_err_append(err, "to snapshot one that is shut down, name its "
+                             "xl.cfg with --domain-config FILE");
+    return rc;
+}
+
+/* ---- its configuration, as last known ---- */
+
+/* That of the snapshot that the domain descends from, or of the newest. */
+static int from_records(struct snap_env *env, const struct snap_store *s,
+                        const struct snap_state *st, struct snap_offline *o,
+                        char **note_r, struct snap_err *err)
+{
+    int rc;
+    size_t i, n = 0;
+    struct snap_record *all = NULL;
+    const struct snap_record *best = NULL;
+
+    rc = snap_store_all(s, env->drivers, env->log, &all, &n, err);
+    if (rc)
+        goto out;
+    for (i = 0; i < n; i++) {
+        best = &all[i];
+        if (snap_streq(best->name, st->current))
+            break;
+    }
+    if (!best) {
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "%s does not run, and no snapshot of it is left that "
+                       "knows its configuration; name its xl.cfg with "
+                       "--domain-config FILE",
+                       st->domain_name ? st->domain_name : s->uuid);
+        goto out;
+    }
+    o->config_json = snap_strdup(best->config_json);
+    *note_r = snap_printf("%s does not run; its configuration is the one of "
+                          "snapshot %s (--domain-config FILE names another)",
+                          best->domain_name, best->name);
+    rc = 0;
+
+out:
+    snap_records_free(&all, &n);
+    return rc;
+}
+
+/* ---- its images ---- */
+
+/* The disks of the record are what it froze; the state has what was over them
+ * when the domain was last seen.  An xl.cfg means what it says. */
+static int use_leaves(struct snap_offline *o, const struct snap_state *st,
+                      const struct snap_vbd *v, size_t n, struct snap_err *err)
+{
+    int rc;
+    size_t i, m = 0;
+    char *json = NULL;
+    struct snap_active *a = snap_realloc(NULL, n + 1, sizeof(*a));
+
+    for (i = 0; i < n; i++) {
+        const struct snap_leaf *leaf = snap_state_leaf(st, v[i].vdev);
+
+        if (!leaf || v[i].readonly || v[i].cdrom)
+            continue;
+        a[m].vdev = v[i].vdev;
+        a[m].path = leaf->path;
+        a[m].format = leaf->format;
+        m++;
+    }
+    rc = m ? snap_domcfg_set_disks(o->config_json, a, m, &json, err) : 0;
+    if (json) {
+        free(o->config_json);
+        o->config_json = json;
+    }
+    free(a);
+    return rc;
+}
+
+static int refuse_frozen(const struct snap_offline *o,
+                         const struct snap_state *st, const struct snap_vbd *v,
+                         struct snap_err *err)
+{
+    const struct snap_leaf *leaf = snap_state_leaf(st, v->vdev);
+    unsigned line = snap_offline_line(o, v->path);
+    char *where = line ? snap_printf("line %u of %s", line, o->file)
+                       : snap_strdup(o->file ? o->file : "its configuration");
+
+    if (leaf && !snap_streq(leaf->path, v->path))
+        snap_fail(err, SNAP_REFUSED,
+                  "%s: %s names %s, which a snapshot froze; the domain wrote "
+                  "to %s since: change the line to format=%s, target=%s, or "
+                  "leave --domain-config out",
+                  v->vdev, where, v->path, leaf->path, leaf->format,
+                  leaf->path);
+    else
+        snap_fail(err, SNAP_REFUSED,
+                  "%s: %s names %s, which a snapshot froze; name an xl.cfg "
+                  "with the image that the domain writes to with "
+                  "--domain-config FILE",
+                  v->vdev, where, v->path);
+    free(where);
+    return SNAP_REFUSED;
+}
+
+/* Did a snapshot of this domain, or of another one, freeze an image? */
+static int check_frozen(struct snap_env *env, const struct snap_offline *o,
+                        const struct snap_state *st, const struct snap_vbd *v,
+                        size_t n, struct snap_err *err)
+{
+    int rc;
+    size_t i, k, n_uuid = 0;
+    char **uuids = NULL;
+
+    rc = snap_store_domains(env->store_root, &uuids, &n_uuid, err);
+    for (i = 0; !rc && i < n_uuid; i++) {
+        struct snap_store s = SNAP_STORE_INIT;
+        struct snap_record *rs = NULL;
+        struct snap_err ignored = SNAP_ERR_INIT;
+        size_t n_rs = 0;
+
+        /* What cannot be read protects its images all the same. */
+        if (!snap_store_open(&s, env->store_root, uuids[i], false, &ignored) &&
+            !snap_store_brief(&s, env->drivers, NULL, &rs, &n_rs, &ignored))
+            for (k = 0; !rc && k < n; k++)
+                if (!v[k].readonly && !v[k].cdrom &&
+                    snap_records_freeze(rs, n_rs, v[k].path))
+                    rc = refuse_frozen(o, st, &v[k], err);
+        snap_records_free(&rs, &n_rs);
+        snap_store_close(&s);
+    }
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err); /* no store yet */
+        rc = 0;
+    }
+    for (i = 0; i < n_uuid; i++)
+        free(uuids[i]);
+    free(uuids);
+    return rc;
+}
+
+int snap_offline_load(struct snap_env *env, const struct snap_store *s,
+                      const struct snap_state *st, struct snap_offline *o,
+                      struct snap_domain *dom_r, char **note_r,
+                      struct snap_err *err)
+{
+    int rc;
+    char uuid[37] = "";
+    struct snap_vbd *v = NULL;
+    size_t n = 0;
+
+    *note_r = NULL;
+    if (!o->file) {
+        rc = from_records(env, s, st, o, note_r, err);
+        if (!rc)
+            rc = snap_domcfg_disks(o->config_json, &v, &n, err);
+        if (!rc)
+            rc = use_leaves(o, st, v, n, err);
+        if (rc)
+            goto out;
+        snap_vbds_free(&v, &n);
+    }
+    dom_r->domid = UINT32_MAX;
+    rc = snap_domcfg_identity(o->config_json, &dom_r->name, uuid, &dom_r->type,
+                              &dom_r->mem_kb, err);
+    if (!rc && !snap_streq(uuid, s->uuid))
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "its configuration is of domain %s, not of %s", uuid,
+                       s->uuid);
+    if (rc)
+        goto out;
+    memcpy(dom_r->uuid, uuid, sizeof(dom_r->uuid));
+    rc = snap_domcfg_disks(o->config_json, &v, &n, err);
+    if (rc)
+        goto out;
+    rc = check_frozen(env, o, st, v, n, err);
+    if (rc)
+        goto out;
+    if (o->no_uuid)
+        *note_r = snap_printf("%s has no uuid; the snapshots are kept for "
+                              "UUID %s: add the line uuid=\"%s\" to it, or "
+                              "the domain will not be known as theirs",
+                              o->file, uuid, uuid);
+
+out:
+    snap_vbds_free(&v, &n);
+    return rc;
+}
+
+unsigned snap_offline_line(const struct snap_offline *o, const char *image)
+{
+    unsigned line = 0;
+    char *text = NULL, *at, *p;
+    size_t len;
+
+    if (!o->file || snap_file_read(o->file, SNAP_CFG_MAX, &text, &len, NULL))
+        return 0;
+    at = strstr(text, image);
+    if (at)
+        for (line = 1, p = text; p < at; p++)
+            line += *p == '\n';
+    free(text);
+    return line;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The configuration of a domain that does not run, out of its xl.cfg.  Which
+ * keys there are and what they mean is xl's own business (tools/xl/xl_parse.c
+ * is in no library), so xl is asked: `xl create -n FILE` prints libxl's JSON
+ * of what it would create, and creates nothing (xl_vmcontrol.c,
+ * create_domain(): dryrun, Xen 4.17).
+ *
+ * The UUID in it is a random one, and another one each time, if the file has
+ * none; whether it has is asked of libxlutil.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cfg.h"
+#include "hyp/cfg_xlu.h"
+#include "hyp/hyp.h"
+#include "lib/file.h"
+#include "lib/run.h"
+
+#include <libxlutil.h>
+
+/* Debian keeps each version's xl beside its libraries; what stands in /usr/
+ * sbin may be a front of ours. */
+const char *hyp_xl_program(const struct snap_hyp *h, char *buf, size_t size)
+{
+    snprintf(buf, size, "/usr/lib/xen-%d.%d/bin/xl", h->xen_major,
+             h->xen_minor);
+    return access(buf, X_OK) ? "xl" : buf;
+}
+
+int hyp_cfg_has_uuid(const char *file, const char *text, size_t len,
+                     bool *has_r, struct snap_err *err)
+{
+    int rc;
+    char *report = NULL, *copy = NULL;
+    const char *value;
+    size_t report_len = 0;
+    XLU_Config *xlu = NULL;
+    FILE *to;
+
+    *has_r = false;
+    /* libxlutil does not see a comment that no newline ends. */
+    copy = snap_zalloc(len + 2);
+    memcpy(copy, text, len);
+    copy[len] = '\n';
+    to = open_memstream(&report, &report_len);
+    xlu = to ? xlu_cfg_init(to, file) : NULL;
+    if (!xlu) {
+        rc = snap_fail(err, SNAP_FAIL, "%s: out of memory", file);
+        goto out;
+    }
+    if (xlu_cfg_readdata(xlu, copy, len + 1)) {
+        fflush(to);
+        rc = hyp_cfg_error(file, report, err);
+        goto out;
+    }
+    *has_r = !xlu_cfg_get_string(xlu, "uuid", &value, 1);
+    rc = 0;
+
+out:
+    if (xlu)
+        xlu_cfg_destroy(xlu);
+    if (to)
+        fclose(to);
+    free(report);
+    free(copy);
+    return rc;
+}
+
+/* xl's reasons stand in its first line; the last one says that it failed. */
+static int ask_xl(struct snap_hyp *h, const char *path, char **json_r,
+                  struct snap_err *err)
+{
+    int rc;
+    char program[64];
+    const char *const argv[] = {
+        hyp_xl_program(h, program, sizeof(program)),
+        "create",
+        "-n",
+        "-q",
+        path,
+        NULL,
+    };
+    struct snap_run r = SNAP_RUN_INIT;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    r.argv = argv;
+    r.log = h->log;
+    rc = snap_run(&r, &why);
+    if (rc == SNAP_FAIL && r.err_text && r.err_text[0]) {
+        r.err_text[strcspn(r.err_text, "\n")] = '\0';
+        snap_clean(r.err_text);
+        rc = snap_fail(err, SNAP_INVAL, "xl cannot use %s: %s", path,
+                       r.err_text);
+        goto out;
+    }
+    if (rc) {
+        rc = snap_fail(err, rc, "xl create -n %s: %s", path, why.msg);
+        goto out;
+    }
+    if (!r.out || r.out[strspn(r.out, " \n")] != '{') {
+        rc = snap_fail(err, SNAP_PROTO,
+                       "xl create -n %s printed no JSON; is output_format in "
+                       "xl.conf something else?",
+                       path);
+        goto out;
+    }
+    *json_r = snap_strdup(r.out);
+    rc = 0;
+
+out:
+    snap_run_dispose(&r);
+    return rc;
+}
+
+int hyp_config_file(struct snap_hyp *h, const char *path, char **json_r,
+                    bool *has_uuid_r, struct snap_err *err)
+{
+    int rc;
+    char *text = NULL;
+    size_t len;
+
+    *json_r = NULL;
+    rc = hyp_enter(h, "config_file", err);
+    if (rc)
+        goto out;
+    /* xl takes a word with a "=" for a line of configuration. */
+    if (path[0] != '/' || strchr(path, '=')) {
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s: xl takes no configuration file whose path has a "
+                       "\"=\" in it; give it another name",
+                       path);
+        goto out;
+    }
+    rc = snap_file_read(path, SNAP_CFG_MAX, &text, &len, err);
+    if (rc)
+        goto out;
+    rc = hyp_cfg_has_uuid(path, text, len, has_uuid_r, err);
+    if (rc)
+        goto out;
+    rc = ask_xl(h, path, json_r, err);
+
+out:
+    free(text);
+    return rc;
+}
