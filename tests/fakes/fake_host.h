@@ -56,7 +56,12 @@ bool fake_host_run(struct fake_host *h,
 int fake_host_create(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
+int fake_host_clone(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err);
+
+/* The same for every domain of the store, as snapshot-recover does it. */
+int fake_host_recover_all(struct fake_host *h, void *did,
+                          struct snap_err *err);
 
 /* Files of the store but its lock and state: a list with a space between;
  * caller frees. */

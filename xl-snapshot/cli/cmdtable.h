@@ -43,6 +43,8 @@ enum snap_opt_id {
     OPT_CHECK,
     OPT_CHILDREN,
     OPT_CHILDREN_ONLY,
+    OPT_DIR,
+    OPT_NO_START,
 };
 
 /* What an argument is, for completion. */
