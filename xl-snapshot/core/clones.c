@@ -112,6 +112,14 @@ out:
     return rc;
 }
 
+static int by_name(const void *pa, const void *pb)
+{
+    const struct snap_clone *a = pa, *b = pb;
+    int c = strcmp(a->name, b->name);
+
+    return c ? c : strcmp(a->uuid, b->uuid);
+}
+
 static int load(struct snap_env *env, const char *except, bool strict,
                 struct snap_clone **cs_r, size_t *n_r, struct snap_err *err)
 {
@@ -147,6 +155,8 @@ static int load(struct snap_env *env, const char *except, bool strict,
     free(uuids);
     if (rc)
         snap_clones_free(&cs, &m);
+    if (m)
+        qsort(cs, m, sizeof(*cs), by_name);
     *cs_r = cs;
     *n_r = m;
     return rc;

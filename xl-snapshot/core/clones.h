@@ -22,7 +22,7 @@ struct snap_clone {
 };
 void snap_clones_free(struct snap_clone **cs, size_t *n);
 
-/* All domains of the store but except (a UUID, or NULL).  Only the states, not
+/* By name, all domains of the store but except (a UUID, or NULL).  Only the states, not
  * the snapshots; a damaged one is warned of in env->log. */
 int snap_clones_look(struct snap_env *env, const char *except,
                      struct snap_clone **cs_r, size_t *n_r,

@@ -291,7 +291,7 @@ static int check_memory(struct snap_env *env, const struct snap_clone_req *req,
 
 /* ---- what people should know ---- */
 
-static void note_all(const struct snap_clone_req *req,
+static void note_all(const struct snap_clone_req *req, bool dry_run,
                      struct snap_clone_plan *p)
 {
     size_t i;
@@ -315,6 +315,8 @@ static void note_all(const struct snap_clone_req *req,
                       "the memory of %s is not used: to the clone its disks "
                       "are as after a power cut",
                       r->name);
+    if (dry_run) /* the real one gets another UUID, and other images */
+        return;
     snap_buf_addf(&b,
                   "to start it%s, copy %s's xl.cfg and put in: name=\"%s\", "
                   "uuid=\"%s\"",
@@ -412,7 +414,7 @@ int snap_clone_plan_make(struct snap_env *env,
     rc = check_memory(env, req, p, err);
     if (rc)
         goto out;
-    note_all(req, p);
+    note_all(req, dry_run, p);
 
 out:
     if (rc)
