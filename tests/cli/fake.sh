@@ -25,6 +25,8 @@ filter() {
         -e 's/\b[0-9]+ B\b/SIZE/' -e 's/(space needed +).*/\1SIZE/' \
         -e 's/-[a-z0-9]{9}\.qcow2/-OP.qcow2/g' \
         -e 's/(space free there +).*/\1FREE/' \
+        -e 's/00:16:3e(:[0-9a-f]{2}){3}/MAC/g' \
+        -e '/11111111-2222-4333/!s/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/UUID/g' \
         -e 's/\b1[0-9]{9}\b/EPOCH/g' \
         -e 's/20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z/DATE/g'
 }

@@ -95,6 +95,49 @@ xs delete vm1 ../a
 xs delete nobody s1
 golden delete.txt "$T/delete.txt"
 
+# --- clone ------------------------------------------------------------------
+
+new_world
+into clone.txt
+xs create vm1 -n s1
+xs clone vm1 s1 web1 -N
+is "a dry run of a clone makes no folder" \
+    "$(find "$XLFAKE_STORE" -mindepth 1 -maxdepth 1 | wc -l)" 1
+xs clone vm1 s1 web1
+xs clone vm1 s1 web2 --disk-only --paused
+xs clone vm1 s1 web3 --no-start --json
+xs clone vm1 s1 web1
+xs clone vm1 s1 web3
+xs clone vm1 s1 vm2
+xs clone vm1 s1 12
+xs clone vm1 nothing web4
+xs clone nobody s1 web4
+xs clone vm1 s1 web4 --dir "$T/nothing"
+xs clone vm1 s1 web4 --no-start --paused
+xs clone vm1 s1
+xs clone vm1 s1 a b
+xs clone vm1 s1 ../a
+xs info vm1 s1
+xs delete vm1 s1
+xs create web1 -n own -D --type external
+xs delete web1 own
+xs create web1 -n own -D --type external
+xs clone web1 own web4 --dir "$T"
+xs delete web1 own
+xs list --long --json
+golden clone.txt "$T/clone.txt"
+
+# A clone gets nothing of its snapshot's domain that it could write to.
+new_world
+"$FAKE" create vm1 -n part --no-disk xvdb >/dev/null 2>&1
+"$FAKE" create vm1 -n disks --no-disk xvdb -D >/dev/null 2>&1
+run "$FAKE" clone vm1 part web
+has "a writable disk that is not in it: refused from memory" "$err" \
+    "use --disk-only"
+run "$FAKE" clone vm1 disks web --json
+has "and left out from disks" "$out" '"xvdb"'
+is "which works" "$status" 0
+
 # --- configuration files ----------------------------------------------------
 
 new_world
@@ -162,7 +205,7 @@ one_object() {
     new_world
     local bad=
     for args in "create vm1 -n a" "create vm1 -n a -N" "create vm1 -n a" \
-        "create vm2" "revert vm1 a" "revert vm1 b" "create" "revert vm1 a -N"
+        "create vm2" "clone vm1 a n -N" "clone vm1 a n" "clone vm1 a n" "revert vm1 a" "revert vm1 b" "create" "revert vm1 a -N"
     do
         # shellcheck disable=SC2086
         "$FAKE" $args --json 2>/dev/null |

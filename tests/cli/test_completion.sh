@@ -42,10 +42,10 @@ offers() {      # name, expected, words
     is "$name" "$(complete_at xl-snapshot.bash "$@")" "$want "
 }
 
-offers "commands" "create delete help info list recover revert" xl-snapshot ''
-offers "the beginning of a command" "create" xl-snapshot c
+offers "commands" "clone create delete help info list recover revert" xl-snapshot ''
+offers "the beginning of a command" "create" xl-snapshot cr
 offers "global options" "--store" xl-snapshot --s
-offers "help on a command" "create delete info list recover revert" xl-snapshot help ''
+offers "help on a command" "clone create delete info list recover revert" xl-snapshot help ''
 offers "domains" "other vm1 vm2" xl-snapshot create ''
 offers "domains behind options" "vm1 vm2" xl-snapshot -v create -n x -D v
 offers "a configuration file" "one.cfg two.cfg" xl-snapshot create vm1 ''
@@ -64,6 +64,9 @@ offers "options of list" "--long" xl-snapshot list --l
 offers "no domain after the domain" "" xl-snapshot list vm1 ''
 offers "snapshots" "friday monday" xl-snapshot revert vm1 ''
 offers "snapshots to delete" "friday monday" xl-snapshot delete vm1 ''
+offers "snapshots to clone" "friday monday" xl-snapshot clone vm1 ''
+offers "a domain to clone" "vm1 vm2" xl-snapshot clone v
+offers "no word for the new name" "" xl-snapshot clone vm1 monday ''
 offers "the beginning of one" "monday" xl-snapshot revert vm1 m
 offers "no snapshots with --config" "" xl-snapshot revert vm1 --config one.cfg ''
 offers "a file behind --config" "one.cfg two.cfg" xl-snapshot revert vm1 --config ''

@@ -118,7 +118,7 @@ is "global options come along" "$out" \
     "ours: <-vvvN> <-t> <-T> <-f> <snapshot-revert> <vm1> <s1>"
 run "$XL" -N -- snapshot-create vm1
 is "-- before the command" "$out" "ours: <-N> <--> <snapshot-create> <vm1>"
-run "$XL" snapshot-c vm1
+run "$XL" snapshot-cr vm1
 is "the beginning of ours is enough" "$out" "ours: <snapshot-create> <vm1>"
 run "$XL" snapshot-rev vm1 s
 is "also of the other" "$out" "ours: <snapshot-revert> <vm1> <s>"

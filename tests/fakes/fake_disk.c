@@ -607,8 +607,12 @@ static void plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p)
 {
     char *suffix = snap_printf("-r%s.qcow2", c->op_id);
 
+    char *beside = p->leaf_dir ? snap_printf("%s/x", p->leaf_dir)
+                               : snap_strdup(p->path);
+
     free(p->leaf_path);
-    p->leaf_path = sibling(p, p->path, suffix);
+    p->leaf_path = sibling(p, beside, suffix);
+    free(beside);
     snap_set(&p->leaf_format, "qcow2");
     free(suffix);
 }
@@ -633,7 +637,7 @@ static void i_plan_leaf(struct snap_disk_ctx *c, struct snap_part *p)
 {
     int i = lookup(S, p->frozen_path);
 
-    if (p->shared || S->image[i].immutable || has_child(i)) {
+    if (p->leaf_dir || p->shared || S->image[i].immutable || has_child(i)) {
         plan_leaf(c, p);
     } else {
         snap_set(&p->leaf_path, p->frozen_path);
@@ -1129,6 +1133,23 @@ static int e_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     return rc;
 }
 
+static int f_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
+                       const char *path, enum snap_stand *how_r,
+                       struct snap_err *err)
+{
+    int rc, base = lookup(S, p->frozen_path), i = lookup(S, path), depth;
+
+    (void)c;
+    rc = fault("stands_on", p->vdev ? p->vdev : "any", err);
+    *how_r = i < 0 ? SNAP_STAND_GONE : SNAP_STAND_ALONE;
+    for (depth = 0; base >= 0 && i >= 0 && depth < FAKE_IMAGES; depth++) {
+        i = S->image[i].backing;
+        if (i == base)
+            *how_r = SNAP_STAND_ON;
+    }
+    return rc;
+}
+
 /* ---- giving it up ---- */
 
 static bool in_chain(const struct fake_open *o, int image)
@@ -1381,6 +1402,7 @@ const struct snap_disk_driver fake_internal = {
     .revert_switch = i_revert_switch,
     .revert_finish = i_revert_finish,
     .revert_undo = i_revert_undo,
+    .stands_on = f_stands_on,
     .delete_plan = i_delete_plan,
     .pull = never_child,
     .delete_stop = nothing_deleted,
@@ -1411,6 +1433,7 @@ const struct snap_disk_driver fake_external = {
     .revert_switch = e_revert_switch,
     .revert_finish = e_revert_finish,
     .revert_undo = e_revert_undo,
+    .stands_on = f_stands_on,
     .delete_plan = e_delete_plan,
     .pull = e_pull,
     .delete_stop = e_delete_stop,
@@ -1439,6 +1462,7 @@ const struct snap_disk_driver fake_volume = {
     .revert_switch = i_revert_switch,
     .revert_finish = i_revert_finish,
     .revert_undo = i_revert_undo,
+    .stands_on = f_stands_on,
     .delete_plan = i_delete_plan,
     .pull = never_child,
     .delete_stop = nothing_deleted,

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/clone.h"
 #include "core/create.h"
 #include "core/delete.h"
 #include "core/recover.h"
@@ -207,21 +208,62 @@ int fake_host_delete(struct fake_host *h, void *arg, struct snap_err *err)
     return rc;
 }
 
-int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err)
+int fake_host_clone(struct fake_host *h, void *arg, struct snap_err *err)
+{
+    int rc;
+    struct snap_clone_plan p;
+    struct snap_clone_result r;
+
+    rc = snap_clone_plan_make(&h->env, arg, false, &p, err);
+    if (rc)
+        return rc;
+    rc = snap_clone_run(&h->env, arg, &p, &r, err);
+    snap_clone_result_dispose(&r);
+    snap_clone_plan_dispose(&p);
+    return rc;
+}
+
+static int recover_one(struct fake_host *h, const char *uuid, void *did,
+                       struct snap_err *err)
 {
     int rc;
     char *what = NULL;
     struct snap_store s = SNAP_STORE_INIT;
 
-    rc = snap_store_open(&s, h->root, FAKE_UUID, true, err);
+    rc = snap_store_open(&s, h->root, uuid, true, err);
     if (!rc)
         rc = snap_store_lock(&s, false, "recover", NULL, err);
     if (!rc)
         rc = snap_recover(&h->env, &s, false, &what, err);
-    if (did)
-        *(int *)did = what != NULL;
+    if (did && what)
+        *(int *)did = 1;
     free(what);
     snap_store_close(&s);
+    return rc;
+}
+
+int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err)
+{
+    if (did)
+        *(int *)did = 0;
+    return recover_one(h, FAKE_UUID, did, err);
+}
+
+int fake_host_recover_all(struct fake_host *h, void *did, struct snap_err *err)
+{
+    int rc;
+    char **uuids = NULL;
+    size_t i, n = 0;
+
+    if (did)
+        *(int *)did = 0;
+    rc = snap_store_domains(h->root, &uuids, &n, err);
+    for (i = 0; i < n; i++) {
+        if (!rc)
+            rc = recover_one(h, uuids[i], did, err);
+        free(uuids[i]);
+    }
+    free(uuids);
     return rc;
 }
 

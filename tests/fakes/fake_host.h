@@ -56,6 +56,7 @@ bool fake_host_run(struct fake_host *h,
 int fake_host_create(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
+int fake_host_clone(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err);
 
 /* vm1 goes away, as after a poweroff. */
@@ -63,6 +64,9 @@ void fake_host_stop(struct fake_host *h);
 /* vm1 comes again, on the images that the store's state names, or else those
  * of the beginning: what its user was told. */
 void fake_host_start(struct fake_host *h);
+/* The same for every domain of the store, as snapshot-recover does it. */
+int fake_host_recover_all(struct fake_host *h, void *did,
+                          struct snap_err *err);
 
 /* Files of the store but its lock and state: a list with a space between;
  * caller frees. */

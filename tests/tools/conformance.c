@@ -720,6 +720,137 @@ out:
     snap_part_dispose(p);
 }
 
+/* ---- clones ---- */
+
+static enum snap_stand stand(struct fixture *f, const struct snap_part *p,
+                             const char *path)
+{
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    enum snap_stand how = SNAP_STAND_GONE;
+
+    context(f, &c);
+    ok(p->drv->stands_on(&c, p, path, &how, &e), &e, "stands_on");
+    return how;
+}
+
+/* As snapshot-clone does: the domain, which runs or not, is not asked. */
+static void clone(struct fixture *f, struct snap_part *p)
+{
+    struct snap_disk_ctx c;
+
+    begin_op(f);
+    context(f, &c);
+    snap_set(&p->leaf_path, NULL);
+    snap_set(&p->leaf_dir, ops_of(f)->dir(f->w));
+    snap_set(&p->stem, "web-xvda");
+    DO(verify);
+    assert_non_null(p->leaf_path);
+    assert_string_equal(p->leaf_format, "qcow2");
+    assert_string_not_equal(p->leaf_path, p->path);
+    assert_string_not_equal(p->leaf_path, p->frozen_path);
+    assert_true(snap_has_prefix(p->leaf_path, p->leaf_dir));
+    assert_false(ops_of(f)->exists(f->w, p->leaf_path));
+    c.qmp = NULL;
+    c.domid = UINT32_MAX;
+    DO(revert_prepare);
+    DO(revert_switch);
+}
+
+static void cloned_beside(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part = { 0 }, *p = &part;
+    struct snap_disk_ctx c;
+    struct content at;
+    char *before = NULL, *after, *leaf, *gone;
+
+    snapshot(f, d, tag_of(f), p);
+    at = d->now;
+    guest_writes(f, d);
+    if (!f->running)
+        before = ops_of(f)->digest(f->w);
+    clone(f, p);
+    leaf = snap_strdup(p->leaf_path);
+    assert_true(ops_of(f)->image_has(f->w, leaf, "qcow2", &at));
+    assert_true(guest_has(f, d, &d->now));
+    /* What it made is undone, by whoever finds it in a journal. */
+    reload(p);
+    p->leaf_path = snap_strdup(leaf);
+    context(f, &c);
+    c.qmp = NULL;
+    c.domid = UINT32_MAX;
+    DO(revert_undo);
+    DO(revert_undo);
+    assert_false(ops_of(f)->exists(f->w, leaf));
+    assert_int_equal(stand(f, p, leaf), SNAP_STAND_GONE);
+    gone = snap_printf("%s/nothing", ops_of(f)->dir(f->w));
+    assert_int_equal(stand(f, p, gone), SNAP_STAND_GONE);
+    assert_true(guest_has(f, d, &d->now));
+    if (before) {
+        after = ops_of(f)->digest(f->w);
+        assert_string_equal(before, after);
+        free(after);
+    }
+    free(gone);
+    free(leaf);
+    free(before);
+    revert(f, d, p, true);
+    snap_part_dispose(p);
+}
+
+/* Two clones and the guest write, each for itself; and the snapshot stays. */
+static void clones_stand_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *d = &f->disk[0];
+    struct snap_part part = { 0 }, *p = &part;
+    struct content at, one, mine;
+    bool external;
+    char *leaf[2];
+    int i;
+
+    snapshot(f, d, tag_of(f), p);
+    external = p->type == SNAP_DISK_EXTERNAL;
+    at = one = d->now;
+    guest_writes(f, d);
+    for (i = 0; i < 2; i++) {
+        clone(f, p);
+        leaf[i] = snap_strdup(p->leaf_path);
+        if (!f->running)
+            continue;
+        /* The copy was made while the guest had the image open; it goes on. */
+        guest_writes(f, d);
+    }
+    if (!f->running)
+        start(f);
+    ops_of(f)->add(f->w, "xvdy", leaf[0], "qcow2");
+    ops_of(f)->write(f->w, "xvdy", &one);
+    guest_writes(f, d);
+    mine = d->now;
+    assert_true(ops_of(f)->has(f->w, "xvdy", &one));
+    assert_true(guest_has(f, d, &mine));
+    assert_true(ops_of(f)->image_has(f->w, leaf[1], "qcow2", &at));
+    for (i = 0; i < 2; i++)
+        assert_int_equal(stand(f, p, leaf[i]),
+                         external ? SNAP_STAND_ON : SNAP_STAND_ALONE);
+    assert_int_equal(stand(f, p, d->path),
+                     external ? SNAP_STAND_ON : SNAP_STAND_ALONE);
+    assert_int_equal(stand(f, p, p->frozen_path), SNAP_STAND_ALONE);
+    stop(f);
+    assert_true(ops_of(f)->image_has(f->w, leaf[0], "qcow2", &one));
+    assert_true(ops_of(f)->image_has(f->w, leaf[1], "qcow2", &at));
+    for (i = 0; i < 2; i++) {
+        ops_of(f)->remove(f->w, leaf[i]);
+        free(leaf[i]);
+    }
+    reload(p);
+    revert(f, d, p, false);
+    assert_true(guest_has(f, d, &at));
+    snap_part_dispose(p);
+}
+
 static void many_snapshots(void **state)
 {
     struct fixture *f = *state;
@@ -1126,6 +1257,8 @@ static const struct {
     { "verify sees foreign", verify_sees_foreign, false },
     { "revert is undone", revert_is_undone, false },
     { "in use is never switched", in_use_is_never_switched, false },
+    { "cloned beside", cloned_beside, false },
+    { "clones stand apart", clones_stand_apart, false },
     { "many snapshots", many_snapshots, false },
     { "removed for good", removed_for_good, false },
     { "the only one is deleted", only_one_is_deleted, false },

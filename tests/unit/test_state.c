@@ -142,6 +142,63 @@ static void test_round_trip(void **state)
     snap_state_dispose(&st);
 }
 
+/* Of a clone; what is half there is refused. */
+static void test_origin(void **state)
+{
+    static const char head[] = "{\"format\":1,\"current\":null,\"domain\":"
+                               "\"web2\",\"disks\":[],\"origin\":";
+    static const char *const bad[] = {
+        "7",
+        "null",
+        "{}",
+        "{\"uuid\":\"x\",\"domain\":\"w\",\"snapshot\":\"s\",\"id\":"
+        "\"0123456789abcdef0123456789abcdef\"}",
+        "{\"uuid\":\"" SAMPLE_UUID "\",\"snapshot\":\"s\",\"id\":"
+        "\"0123456789abcdef0123456789abcdef\"}",
+        "{\"uuid\":\"" SAMPLE_UUID "\",\"domain\":\"w\",\"id\":"
+        "\"0123456789abcdef0123456789abcdef\"}",
+        "{\"uuid\":\"" SAMPLE_UUID "\",\"domain\":\"w\",\"snapshot\":\"../s\","
+        "\"id\":\"0123456789abcdef0123456789abcdef\"}",
+        "{\"uuid\":\"" SAMPLE_UUID "\",\"domain\":\"w\",\"snapshot\":\"s\","
+        "\"id\":\"0123\"}",
+    };
+    struct snap_state st, back;
+    struct snap_err err = SNAP_ERR_INIT;
+    char *text;
+    size_t i;
+
+    (void)state;
+    sample(&st);
+    st.origin.uuid = snap_strdup(SAMPLE_UUID);
+    st.origin.domain = snap_strdup("web \"1\"");
+    st.origin.name = snap_strdup("gold");
+    st.origin.id = snap_strdup("0123456789abcdef0123456789abcdef");
+    assert_int_equal(snap_state_save(&store, &st, &err), 0);
+    snap_state_dispose(&st);
+    load(&back);
+    is_sample(&back);
+    assert_string_equal(back.origin.uuid, SAMPLE_UUID);
+    assert_string_equal(back.origin.domain, "web \"1\"");
+    assert_string_equal(back.origin.name, "gold");
+    assert_string_equal(back.origin.id, "0123456789abcdef0123456789abcdef");
+    snap_free(&back.origin.id);
+    assert_int_not_equal(snap_state_save(&store, &back, NULL), 0);
+    snap_state_dispose(&back);
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        text = snap_printf("%s%s}", head, bad[i]);
+        assert_int_equal(
+            snap_file_write(path, text, strlen(text), 0600, false, NULL), 0);
+        free(text);
+        snap_err_clear(&err);
+        assert_int_equal(snap_state_load(&store, &back, &err), SNAP_CORRUPT);
+        assert_non_null(strstr(err.msg, "state.json"));
+        assert_null(back.origin.uuid);
+    }
+    assert_int_equal(snap_state_remove(&store, NULL), 0);
+    assert_int_equal(snap_state_remove(&store, NULL), 0);
+    assert_false(snap_file_exists(path));
+}
+
 static void test_empty_round_trip(void **state)
 {
     struct snap_state st = { .n = 0 };
@@ -428,6 +485,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_missing),
         T(test_round_trip),
+        T(test_origin),
         T(test_empty_round_trip),
         T(test_refused),
         T(test_many),

@@ -1291,6 +1291,38 @@ static void test_lock_fails(void **state)
     snap_store_close(&s);
 }
 
+/* Only what holds nothing goes; who waits for its lock is told. */
+static void test_remove_empty(void **state)
+{
+    static const char *const full[] = { "state.json", "journal",
+                                        "records/a.json", "memory/a.save",
+                                        "something" };
+    struct snap_store s = SNAP_STORE_INIT, other = SNAP_STORE_INIT;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct stat st;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(full) / sizeof(full[0]); i++) {
+        open_store(&s, true);
+        assert_int_equal(snap_store_lock(&s, false, "test", NULL, &err), 0);
+        sh("echo > %s/%s", dir, full[i]);
+        snap_store_remove_empty(&s);
+        sh("test -e %s/%s && rm %s/%s", dir, full[i], dir, full[i]);
+        snap_store_close(&s);
+    }
+    open_store(&s, true);
+    open_store(&other, false);
+    assert_int_equal(snap_store_lock(&s, false, "test", NULL, &err), 0);
+    snap_store_remove_empty(&s);
+    assert_int_equal(stat(dir, &st), -1);
+    snap_store_remove_empty(&s);
+    assert_int_equal(snap_store_lock(&other, false, "test", NULL, &err),
+                     SNAP_NOTFOUND);
+    snap_store_close(&other);
+    snap_store_close(&s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -1313,6 +1345,7 @@ int main(void)
         T(test_put_dies_anywhere),
         T(test_read_fails_anywhere),
         T(test_domains),
+        T(test_remove_empty),
         T(test_need),
         T(test_lock_alone),
         T(test_lock_busy),

@@ -81,6 +81,13 @@ _xl_snapshot_at() {
         return 0
     fi
     case ${COMP_WORDS[at]#snapshot-},${#operands[@]} in
+    cl*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
+    cl*,1)
+        _xl_snapshot_reply "$cur" < <(
+            xl-snapshot --complete snapshots "${operands[0]}" "${store[@]}" \
+                2>/dev/null)
+        ;;
+    cl*,*) ;;
     c*,0)
         if [[ $cur == [./]* ]]; then
             _xl_snapshot_files "$cur"

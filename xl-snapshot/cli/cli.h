@@ -48,6 +48,7 @@ struct snap_cli {
 /* The commands (cmd_*.c); each returns an exit status. */
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv);
+int snap_cmd_clone(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv);
 int snap_cmd_list(struct snap_cli *cli, int argc, char **argv);
@@ -162,9 +163,13 @@ void snap_report_record(struct snap_report *r, const struct snap_record *rec);
 const char *snap_domain_state(const struct snap_domain *d);
 
 /* show_record.c: a whole snapshot, as snapshot-info and snapshot-list --long
- * show it.  current: the domain descends from it. */
+ * show it.  current: the domain descends from it; clones: all of the store,
+ * of which its own are shown. */
+struct snap_clone;
 struct snap_report *snap_report_snapshot(const struct snap_record *rec,
-                                         bool current);
+                                         bool current,
+                                         const struct snap_clone *clones,
+                                         size_t n_clones);
 /* What the domain was then: "running", "paused" or "shut down"; and in the
  * letters of `xl list` and the RFC, "r----". */
 const char *snap_record_state(const struct snap_record *rec);

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "core/check.h"
+#include "core/clones.h"
 #include "core/resolve.h"
 #include "core/store.h"
 #include "lib/mem.h"
@@ -22,6 +23,8 @@ struct info {
     char *current;
     struct snap_check *checks;
     size_t n_checks, n_bad;
+    struct snap_clone *clones;
+    size_t n_clones;
 };
 
 static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
@@ -100,6 +103,9 @@ static int look(struct snap_cli *cli, struct info *in, struct snap_err *err)
     if (rc)
         return rc;
     look_at_state(cli, in);
+    rc = snap_clones_look(&cli->env, uuid, &in->clones, &in->n_clones, err);
+    if (rc)
+        return rc;
     if (!in->check)
         return 0;
     rc = look_for_domain(cli, uuid, in, err);
@@ -139,7 +145,8 @@ static void show(struct snap_cli *cli, const struct info *in)
 {
     struct snap_report *r;
 
-    r = snap_report_snapshot(&in->rec, snap_streq(in->current, in->rec.name));
+    r = snap_report_snapshot(&in->rec, snap_streq(in->current, in->rec.name),
+                             in->clones, in->n_clones);
     if (in->check)
         add_checks(r, in);
     snap_sink_flush(cli->sink);
@@ -204,6 +211,7 @@ int snap_cmd_info(struct snap_cli *cli, int argc, char **argv)
 
 out:
     snap_checks_free(&in.checks, &in.n_checks);
+    snap_clones_free(&in.clones, &in.n_clones);
     snap_free(&in.current);
     snap_domain_dispose(&in.dom);
     snap_record_dispose(&in.rec);

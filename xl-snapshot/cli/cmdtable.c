@@ -79,6 +79,20 @@ static const struct snap_opt revert_opts[] = {
     COMMON_OPTS
 };
 
+static const struct snap_opt clone_opts[] = {
+    { OPT_DISK_ONLY, 'D', "disk-only", NULL, ARG_NONE, true,
+      "Boot it from the disks, though the snapshot has memory." },
+    { OPT_PAUSED, 0, "paused", NULL, ARG_NONE, true,
+      "Leave the clone paused." },
+    { OPT_NO_START, 0, "no-start", NULL, ARG_NONE, true,
+      "Only make its images, and say what its xl.cfg needs." },
+    { OPT_DIR, 0, "dir", "DIR", ARG_DIR, false,
+      "Put its images into DIR, not beside those of the snapshot." },
+    { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
+      "Fail if another snapshot command works on DOMAIN." },
+    COMMON_OPTS
+};
+
 static const struct snap_opt delete_opts[] = {
     { OPT_CHILDREN, 0, "children", NULL, ARG_NONE, true,
       "Delete also all snapshots that descend from it, the youngest first." },

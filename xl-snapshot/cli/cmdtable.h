@@ -44,6 +44,8 @@ enum snap_opt_id {
     OPT_CHILDREN,
     OPT_CHILDREN_ONLY,
     OPT_DOMAIN_CONFIG,
+    OPT_DIR,
+    OPT_NO_START,
 };
 
 /* What an argument is, for completion. */

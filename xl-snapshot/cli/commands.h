@@ -18,6 +18,8 @@
       "Take a snapshot of a domain: its memory and its disks")              \
     X(revert, true, true, "[options] DOMAIN NAME | DOMAIN --config FILE",   \
       "Bring a domain back to a snapshot")                                  \
+    X(clone, true, true, "[options] DOMAIN NAME NEW",                       \
+      "Make a new domain, called NEW, from a snapshot")                     \
     X(list, false, false, "[options] [DOMAIN]",                             \
       "List the snapshots of a domain, or of all")                          \
     X(info, false, false, "[options] DOMAIN NAME",                          \

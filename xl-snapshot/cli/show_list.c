@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/clones.h"
 #include "core/listing.h"
 #include "core/tree.h"
 #include "lib/mem.h"
@@ -139,7 +140,7 @@ void snap_list_table(struct snap_cli *cli, const struct snap_listing *ls,
 /* --- blocks ------------------------------------------------------------ */
 
 static void long_json(struct snap_cli *cli, const struct snap_listing *ls,
-                      size_t n)
+                      size_t n, const struct snap_clone *cs, size_t n_cs)
 {
     struct snap_report *r = snap_report_new(), *one;
     struct snap_json *all = snap_json_array();
@@ -148,7 +149,8 @@ static void long_json(struct snap_cli *cli, const struct snap_listing *ls,
     add_domains(r, ls, n);
     for (i = 0; i < n; i++)
         for (k = 0; k < ls[i].n; k++) {
-            one = snap_report_snapshot(&ls[i].rs[k], is_current(&ls[i], k));
+            one = snap_report_snapshot(&ls[i].rs[k], is_current(&ls[i], k), cs,
+                                       n_cs);
             snap_json_push(all, snap_json_copy(snap_report_root(one)));
             snap_report_free(one);
         }
@@ -162,22 +164,30 @@ void snap_list_long(struct snap_cli *cli, const struct snap_listing *ls,
                     size_t n)
 {
     struct snap_report *r;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_clone *cs = NULL;
     bool first = true;
-    size_t i, k;
+    size_t i, k, n_cs = 0;
 
+    if (snap_clones_look(&cli->env, NULL, &cs, &n_cs, &e))
+        snap_sink_line(cli->sink, "warning: ", e.msg);
     if (cli->json) {
-        long_json(cli, ls, n);
-        return;
+        long_json(cli, ls, n, cs, n_cs);
+        goto out;
     }
     for (i = 0; i < n; i++)
         for (k = 0; k < ls[i].n; k++) {
-            r = snap_report_snapshot(&ls[i].rs[k], is_current(&ls[i], k));
+            r = snap_report_snapshot(&ls[i].rs[k], is_current(&ls[i], k), cs,
+                                     n_cs);
             snap_report_text(r, cli->out);
             snap_report_free(r);
             first = false;
         }
     if (first)
         put_none(cli);
+
+out:
+    snap_clones_free(&cs, &n_cs);
 }
 
 /* --- tree -------------------------------------------------------------- */

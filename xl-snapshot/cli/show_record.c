@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/clones.h"
 #include "lib/mem.h"
 
 const char *snap_record_state(const struct snap_record *rec)
@@ -88,8 +89,23 @@ static void add_config(struct snap_report *r, const struct snap_record *rec)
     free(size);
 }
 
+static void add_clones(struct snap_report *r, const struct snap_record *rec,
+                       const struct snap_clone *cs, size_t n)
+{
+    char **names = snap_zalloc((n + 1) * sizeof(*names));
+    size_t i, m = 0;
+
+    for (i = 0; i < n; i++)
+        if (snap_clone_is_of(&cs[i], rec))
+            names[m++] = cs[i].name;
+    snap_report_strv(r, "clones", "clones", names, m);
+    free(names);
+}
+
 struct snap_report *snap_report_snapshot(const struct snap_record *rec,
-                                         bool current)
+                                         bool current,
+                                         const struct snap_clone *clones,
+                                         size_t n_clones)
 {
     struct snap_report *r = snap_report_new();
     char *tag = snap_printf("%" PRId64, rec->created);
@@ -109,6 +125,7 @@ struct snap_report *snap_report_snapshot(const struct snap_record *rec,
     snap_report_bool(r, "disk_only", "disk-only", !rec->has_memory);
     snap_report_str(r, "parent", "parent", rec->parent);
     snap_report_bool(r, "current", "current", current);
+    add_clones(r, rec, clones, n_clones);
     add_memory(r, rec);
     snap_report_ms(
         r, "window_ms",

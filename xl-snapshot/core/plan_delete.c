@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/clones.h"
 #include "core/delete.h"
 #include "core/deleted.h"
 #include "core/parts.h"
@@ -153,9 +154,12 @@ static int check_neighbours(struct snap_env *env, struct snap_delete_plan *p,
     int rc;
     size_t i, k, m, c, n = 0;
     struct snap_store s = SNAP_STORE_INIT;
+    struct snap_state st = { 0 };
     struct snap_record *rs = NULL;
 
     rc = snap_store_open(&s, env->store_root, uuid, false, err);
+    if (!rc)
+        rc = snap_state_load(&s, &st, err);
     if (!rc)
         rc = snap_store_all(&s, env->drivers, NULL, &rs, &n, err);
     for (i = 0; !rc && i < p->rec.n_parts; i++) {
@@ -165,6 +169,7 @@ static int check_neighbours(struct snap_env *env, struct snap_delete_plan *p,
             continue;
         if (ask) {
             snap_deleted_know(d, rs, n);
+            snap_deleted_know_state(d, &st);
             continue;
         }
         for (k = 0; k < n; k++)
@@ -187,6 +192,7 @@ static int check_neighbours(struct snap_env *env, struct snap_delete_plan *p,
 
 out:
     snap_records_free(&rs, &n);
+    snap_state_dispose(&st);
     snap_store_close(&s);
     return rc;
 }
@@ -292,12 +298,37 @@ static int plan_part(struct snap_env *env, struct snap_disk_ctx *ctx,
     return 0;
 }
 
+/* A clone reads through what is frozen, in a QEMU of its own: nothing below it
+ * may change, at any depth.  What is inside an image it has as a copy. */
+static int check_clones(struct snap_disk_ctx *ctx,
+                        const struct snap_delete_plan *p,
+                        const struct snap_clone *cs, size_t n,
+                        struct snap_err *err)
+{
+    int rc;
+    size_t i;
+
+    for (i = 0; i < p->rec.n_parts; i++) {
+        const struct snap_part *part = &p->rec.parts[i];
+
+        if (part->type != SNAP_DISK_EXTERNAL)
+            continue;
+        rc = snap_clones_stand_on(ctx, cs, n, part, err);
+        if (rc) {
+            snap_err_prefix(err, "%s", part->vdev);
+            return rc;
+        }
+    }
+    return 0;
+}
+
 static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
                       struct snap_err *err)
 {
     int rc;
-    size_t i, n = 0;
+    size_t i, n = 0, n_clones = 0;
     struct snap_vbd *vbds = NULL;
+    struct snap_clone *clones = NULL;
     struct snap_disk_ctx ctx;
 
     snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, p->qmp,
@@ -308,7 +339,11 @@ static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
             goto out;
     }
     p->del = snap_zalloc((p->rec.n_parts + 1) * sizeof(*p->del));
-    rc = each_neighbour(env, p, true, err);
+    rc = snap_clones_load(env, p->uuid, &clones, &n_clones, err);
+    if (!rc)
+        rc = check_clones(&ctx, p, clones, n_clones, err);
+    if (!rc)
+        rc = each_neighbour(env, p, true, err);
     for (i = 0; !rc && i < p->rec.n_parts; i++)
         rc = plan_part(env, &ctx, p, &p->rec.parts[i], &p->del[i], vbds, n,
                        err);
@@ -316,6 +351,7 @@ static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
         rc = each_neighbour(env, p, false, err);
 
 out:
+    snap_clones_free(&clones, &n_clones);
     snap_vbds_free(&vbds, &n);
     return rc;
 }

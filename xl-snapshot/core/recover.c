@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/boot.h"
+#include "core/cloned.h"
 #include "core/commit.h"
 #include "core/deleted.h"
 #include "core/journal.h"
@@ -415,6 +416,29 @@ static int recover_revert(struct rec *r, struct snap_err *err)
     return rc;
 }
 
+/* The journal is the clone's: its record is another domain's. */
+static int recover_clone(struct rec *r, bool *undone_r, struct snap_err *err)
+{
+    int rc;
+    const char *name = snap_json_get_str(r->plan, "new_name");
+
+    rc = snap_reverted_plan_parts(r->plan, &r->record, err);
+    if (rc)
+        return rc;
+    if (!has_step(r, "built")) {
+        *undone_r = true;
+        r->what = snap_printf("unfinished clone %s was undone",
+                              name ? name : r->uuid);
+        return snap_cloned_undo(r->env, r->s, &r->record, r->op_id, err);
+    }
+    rc = look_for_domain(r, err);
+    if (!rc && r->there && r->dom.paused && !other_boot(r) &&
+        !snap_json_get_bool(r->plan, "paused_after", true))
+        rc = r->env->ops->unpause(r->env->hyp, &r->dom, err);
+    r->what = snap_printf("clone %s was finished", name ? name : r->uuid);
+    return rc;
+}
+
 /* A guest that we paused for the exchange of images goes on. */
 static int resume_paused(struct rec *r, struct snap_err *err)
 {
@@ -480,6 +504,7 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     struct snap_journal_entry *e = NULL;
     size_t n = 0;
     struct rec r = { .env = env, .s = s };
+    bool undone = false;
 
     *what_r = NULL;
     if (!dry_run)
@@ -524,11 +549,15 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
         rc = recover_revert(&r, err);
     else if (snap_streq(e[0].op, "delete"))
         rc = recover_delete(&r, path, err);
+    else if (snap_streq(e[0].op, "clone"))
+        rc = recover_clone(&r, &undone, err);
     else
         rc = snap_fail(err, SNAP_CORRUPT, "%s: unknown operation %s", path,
                        e[0].op);
     if (!rc)
         rc = snap_file_remove(path, err);
+    if (!rc && undone)
+        snap_store_remove_empty(s);
 
 out:
     if (rc) {

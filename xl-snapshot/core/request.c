@@ -534,6 +534,14 @@ int snap_create_req_check(const struct snap_create_req *r,
     return check_disks(r, err);
 }
 
+void snap_clone_req_dispose(struct snap_clone_req *r)
+{
+    snap_free(&r->domain);
+    snap_free(&r->name);
+    snap_free(&r->new_name);
+    snap_free(&r->dir);
+}
+
 void snap_delete_req_dispose(struct snap_delete_req *r)
 {
     snap_free(&r->domain);

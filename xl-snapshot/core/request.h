@@ -66,6 +66,18 @@ struct snap_revert_req {
 };
 void snap_revert_req_dispose(struct snap_revert_req *r);
 
+struct snap_clone_req {
+    char *domain;
+    char *name; /* of the snapshot */
+    char *new_name; /* of the clone */
+    char *dir; /* absolute; NULL: beside the images of the snapshot */
+    bool disk_only; /* boot from the disks, though there is memory */
+    bool paused;
+    bool no_start; /* only the images */
+    bool no_wait;
+};
+void snap_clone_req_dispose(struct snap_clone_req *r);
+
 struct snap_delete_req {
     char *domain;
     char *name;

@@ -11,11 +11,29 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
+struct snap_json *snap_reverted_leaves_json(const struct snap_record *rec)
+{
+    size_t i;
+    struct snap_json *leaves = snap_json_array();
+
+    for (i = 0; i < rec->n_parts; i++) {
+        const struct snap_part *part = &rec->parts[i];
+        struct snap_json *l = snap_json_object();
+
+        snap_json_set_str(l, "vdev", part->vdev);
+        snap_json_set_str(l, "leaf_path", part->leaf_path);
+        snap_json_set_str(l, "leaf_format", part->leaf_format);
+        snap_json_set_str(l, "drop_path", part->drop_path);
+        snap_json_set_str(l, "stem", part->stem);
+        snap_json_push(leaves, l);
+    }
+    return leaves;
+}
+
 struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
                                           bool paused_after, bool no_metadata)
 {
-    size_t i;
-    struct snap_json *j = snap_json_object(), *leaves = snap_json_array();
+    struct snap_json *j = snap_json_object();
     char *boot = snap_boot_id();
 
     snap_json_set(j, "record", snap_record_to_json(&p->rec));
@@ -29,18 +47,7 @@ struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
     snap_json_set_str(j, "old_config", p->old_config);
     snap_json_set_bool(j, "paused_after", paused_after);
     snap_json_set_bool(j, "no_metadata", no_metadata);
-    for (i = 0; i < p->rec.n_parts; i++) {
-        const struct snap_part *part = &p->rec.parts[i];
-        struct snap_json *l = snap_json_object();
-
-        snap_json_set_str(l, "vdev", part->vdev);
-        snap_json_set_str(l, "leaf_path", part->leaf_path);
-        snap_json_set_str(l, "leaf_format", part->leaf_format);
-        snap_json_set_str(l, "drop_path", part->drop_path);
-        snap_json_set_str(l, "stem", part->stem);
-        snap_json_push(leaves, l);
-    }
-    snap_json_set(j, "leaves", leaves);
+    snap_json_set(j, "leaves", snap_reverted_leaves_json(&p->rec));
     return j;
 }
 

@@ -11,6 +11,8 @@
 /* What recover needs to know of a revert. */
 struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
                                           bool paused_after, bool no_metadata);
+/* The leaves planned for the parts of rec, for such a plan's "leaves". */
+struct snap_json *snap_reverted_leaves_json(const struct snap_record *rec);
 /* Put the planned leaves of such a plan back into the parts of its record. */
 int snap_reverted_plan_parts(const struct snap_json *plan,
                              struct snap_record *rec, struct snap_err *err);

@@ -27,6 +27,14 @@ static void leaf_dispose(struct snap_leaf *l)
     l->made = false;
 }
 
+void snap_origin_dispose(struct snap_origin *o)
+{
+    snap_free(&o->uuid);
+    snap_free(&o->domain);
+    snap_free(&o->name);
+    snap_free(&o->id);
+}
+
 void snap_state_dispose(struct snap_state *st)
 {
     size_t i;
@@ -36,6 +44,7 @@ void snap_state_dispose(struct snap_state *st)
     free(st->leaves);
     snap_free(&st->current);
     snap_free(&st->domain_name);
+    snap_origin_dispose(&st->origin);
     memset(st, 0, sizeof(*st));
 }
 
@@ -100,6 +109,21 @@ static int check_leaf(const struct snap_leaf *l, struct snap_err *err)
     return rc;
 }
 
+static int check_origin(const struct snap_origin *o, struct snap_err *err)
+{
+    int rc;
+
+    rc = snap_uuid_check(o->uuid, err);
+    if (!rc)
+        rc = snap_text_check(o->domain, DOMAIN_NAME_MAX, "domain", err);
+    if (!rc)
+        rc = snap_name_check(o->name ? o->name : "", err);
+    if (!rc && (!o->id || strlen(o->id) != 32 ||
+                strspn(o->id, "0123456789abcdef") != 32))
+        rc = snap_fail(err, SNAP_INVAL, "id is not 32 hex digits");
+    return rc;
+}
+
 static int check(const struct snap_state *st, struct snap_err *err)
 {
     size_t i;
@@ -116,6 +140,13 @@ static int check(const struct snap_state *st, struct snap_err *err)
         rc = snap_text_check(st->domain_name, DOMAIN_NAME_MAX, "domain", err);
         if (rc)
             return rc;
+    }
+    if (st->origin.uuid) {
+        rc = check_origin(&st->origin, err);
+        if (rc) {
+            snap_err_prefix(err, "origin");
+            return rc;
+        }
     }
     if (st->n > SNAP_DISKS_MAX)
         return snap_fail(err, SNAP_INVAL, "too many disks");
@@ -173,6 +204,28 @@ static int read_leaf(const struct snap_json *j, struct snap_leaf *l,
     return 0;
 }
 
+/* Missing, or whole. */
+static int read_origin(const struct snap_json *j, struct snap_origin *o,
+                       struct snap_err *err)
+{
+    int rc;
+
+    if (!j)
+        return 0;
+    if (snap_json_type(j) != SNAP_JSON_OBJECT)
+        return snap_fail(err, SNAP_CORRUPT, "origin is not an object");
+    rc = get(j, "uuid", &o->uuid, err);
+    if (!rc)
+        rc = get(j, "domain", &o->domain, err);
+    if (!rc)
+        rc = get(j, "snapshot", &o->name, err);
+    if (!rc)
+        rc = get(j, "id", &o->id, err);
+    if (!rc && !o->uuid)
+        rc = snap_fail(err, SNAP_CORRUPT, "origin has no uuid");
+    return rc;
+}
+
 static int read_state(const struct snap_json *j, struct snap_state *st,
                       struct snap_err *err)
 {
@@ -192,6 +245,9 @@ static int read_state(const struct snap_json *j, struct snap_state *st,
     if (rc)
         return rc;
     rc = get(j, "domain", &st->domain_name, err);
+    if (rc)
+        return rc;
+    rc = read_origin(snap_json_get(j, "origin"), &st->origin, err);
     if (rc)
         return rc;
     if (snap_json_type(disks) != SNAP_JSON_ARRAY || n > SNAP_DISKS_MAX)
@@ -257,6 +313,15 @@ out:
     return rc;
 }
 
+int snap_state_remove(const struct snap_store *s, struct snap_err *err)
+{
+    char *path = state_path(s);
+    int rc = snap_file_remove(path, err);
+
+    free(path);
+    return rc;
+}
+
 /* --- writing ----------------------------------------------------------- */
 
 static struct snap_json *to_json(const struct snap_state *st)
@@ -267,6 +332,15 @@ static struct snap_json *to_json(const struct snap_state *st)
     snap_json_set_int(j, "format", STATE_FORMAT);
     snap_json_set_str(j, "current", st->current);
     snap_json_set_str(j, "domain", st->domain_name);
+    if (st->origin.uuid) {
+        struct snap_json *o = snap_json_object();
+
+        snap_json_set_str(o, "uuid", st->origin.uuid);
+        snap_json_set_str(o, "domain", st->origin.domain);
+        snap_json_set_str(o, "snapshot", st->origin.name);
+        snap_json_set_str(o, "id", st->origin.id);
+        snap_json_set(j, "origin", o);
+    }
     for (i = 0; i < st->n; i++) {
         struct snap_json *l = snap_json_object();
 

@@ -143,6 +143,37 @@ void snap_store_close(struct snap_store *s)
     s->lock_fd = -1;
 }
 
+void snap_store_remove_empty(struct snap_store *s)
+{
+    static const char *const folders[] = { "records", "memory" };
+    char *state = snap_printf("%s/state.json", s->dir);
+    char *journal = snap_store_journal_path(s), *path;
+    struct snap_err ignored = SNAP_ERR_INIT;
+    size_t i;
+
+    if (snap_file_exists(state) || snap_file_exists(journal))
+        goto out;
+    for (i = 0; i < 2; i++) {
+        path = snap_printf("%s/%s", s->dir, folders[i]);
+        if (rmdir(path) && errno != ENOENT) {
+            free(path);
+            goto out;
+        }
+        free(path);
+    }
+    /* Whoever waits for the lock sees that it is gone (core/lock.c). */
+    path = snap_printf("%s/lock", s->dir);
+    snap_file_remove(path, &ignored);
+    free(path);
+    if (rmdir(s->dir))
+        errno = 0;
+    snap_store_unlock(s);
+
+out:
+    free(journal);
+    free(state);
+}
+
 /* --- one record -------------------------------------------------------- */
 
 bool snap_store_has(const struct snap_store *s, const char *name)

@@ -96,6 +96,10 @@ int snap_store_damaged(const struct snap_store *s,
 int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
                        struct snap_err *err);
 
+/* Store locked: remove the folder if it holds nothing but its lock, which then
+ * is let go of.  What holds anything stays, and that is no error. */
+void snap_store_remove_empty(struct snap_store *s);
+
 /* Where the domain is: the snapshot it descends from, and the leaf of each
  * disk as we last left it.  made: created by us (revert or create), so it may
  * be dropped once nobody needs it. */
@@ -106,15 +110,26 @@ struct snap_leaf {
     char *stem;
     bool made;
 };
+/* Of a clone: the snapshot it was made from. */
+struct snap_origin {
+    char *uuid; /* of the domain whose snapshot that is; NULL: no clone */
+    char *domain; /* its name then */
+    char *name;
+    char *id;
+};
 struct snap_state {
     char *current; /* name, or NULL */
     char *domain_name;
+    struct snap_origin origin;
     struct snap_leaf *leaves;
     size_t n;
 };
+void snap_origin_dispose(struct snap_origin *o);
 void snap_state_dispose(struct snap_state *st);
 int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
                     struct snap_err *err); /* missing file: empty */
+/* The domain was never there.  Idempotent. */
+int snap_state_remove(const struct snap_store *s, struct snap_err *err);
 int snap_state_save(const struct snap_store *s, const struct snap_state *st,
                     struct snap_err *err);
 const struct snap_leaf *snap_state_leaf(const struct snap_state *st,

@@ -37,6 +37,7 @@ void snap_part_dispose(struct snap_part *p)
     snap_free(&p->frozen_format);
     snap_free(&p->active_path);
     snap_free(&p->active_format);
+    snap_free(&p->leaf_dir);
     snap_free(&p->leaf_path);
     snap_free(&p->leaf_format);
     snap_free(&p->drop_path);

@@ -41,6 +41,13 @@ enum snap_part_state {
     SNAP_PART_FOREIGN, /* something is there that is not ours */
 };
 
+/* What an image has to do with the one that a part froze. */
+enum snap_stand {
+    SNAP_STAND_GONE, /* there is no such image any more */
+    SNAP_STAND_ALONE, /* it does not read through it */
+    SNAP_STAND_ON, /* it does, at whatever depth */
+};
+
 struct snap_disk_driver;
 
 /* One disk in one snapshot: what create makes, a record keeps, and revert
@@ -83,6 +90,9 @@ struct snap_part {
     /* revert only: others need the image at frozen_path as it is (set by core
      * before verify()) */
     bool shared;
+    /* clone only (set by core before verify()): the leaf is always a new image,
+     * in this folder, and belongs to a domain of its own */
+    char *leaf_dir;
     /* revert only: planned by verify(), made by revert_prepare() */
     char *leaf_path; /* what the restored guest will write to */
     char *leaf_format;
@@ -211,11 +221,12 @@ struct snap_disk_driver {
     int (*verify)(struct snap_disk_ctx *c, struct snap_part *p,
                   struct snap_err *err);
     /* Domain running or off.  Makes the leaf that verify() planned, beside
-     * the current one; checks space. */
+     * the current one; checks space.  With p->leaf_dir verify() has checked
+     * space, too, and what the part froze is only read. */
     int (*revert_prepare)(struct snap_disk_ctx *c, struct snap_part *p,
                           struct snap_err *err);
-    /* Domain and QEMU gone.  After this the leaf holds the snapshot's data;
-     * must be undoable until revert_finish(). */
+    /* Domain and QEMU gone, but for a clone.  After this the leaf holds the
+     * snapshot's data; must be undoable until revert_finish(). */
     int (*revert_switch)(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err);
     /* The new domain is there, and c->qmp is its QEMU (an image in use is
@@ -227,6 +238,14 @@ struct snap_disk_driver {
     int (*revert_undo)(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err);
 
+    /* Does the image at path read through the image that the part froze?  By
+     * the headers of images; reads only, whoever has them open.  No image at
+     * all, and that very image, stand alone, and so does everything if
+     * frozen_path is NULL.  A path whose folder is missing is SNAP_REFUSED: it
+     * may be on what is not mounted now. */
+    int (*stands_on)(struct snap_disk_ctx *c, const struct snap_part *p,
+                     const char *path, enum snap_stand *how_r,
+                     struct snap_err *err);
     /*
      * Domain running or off.  Finds who reads through what the part froze and
      * decides how it can be given up; refuses, with the reason and the way

@@ -7,7 +7,9 @@
  * Not so if others need the image as it is: it is the frozen base of an
  * external snapshot, or has an overlay over it.  Then a copy is made of what
  * the snapshot holds, before the domain is destroyed, and the image is only
- * read.
+ * read.  A clone always gets such a copy.  The image may be what a running
+ * domain writes to then: its QEMU leaves the clusters and the tables of a
+ * snapshot alone, and has flushed them when it said that it was taken.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -38,8 +40,9 @@ static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
                      struct snap_err *err)
 {
     int rc = 0;
-    char *suffix, *child;
-    bool shared = p->shared || snap_image_protected(p->frozen_path);
+    char *suffix, *child, *beside;
+    bool shared = p->leaf_dir || p->shared ||
+                  snap_image_protected(p->frozen_path);
 
     if (!shared) {
         child = snap_overlay_child(p->frozen_path);
@@ -50,7 +53,11 @@ static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
         if (!p->stem)
             p->stem = snap_overlay_stem(p->frozen_path);
         suffix = copy_suffix(c);
-        rc = snap_overlay_name(p, p->frozen_path, suffix, &p->leaf_path, err);
+        beside = p->leaf_dir ? snap_printf("%s/%s", p->leaf_dir,
+                                           snap_basename(p->frozen_path))
+                             : snap_strdup(p->frozen_path);
+        rc = snap_overlay_name(p, beside, suffix, &p->leaf_path, err);
+        free(beside);
         free(suffix);
     } else {
         snap_set(&p->leaf_path, p->frozen_path);
@@ -77,10 +84,17 @@ static int check_space(const struct snap_part *p, struct snap_err *err)
         return rc;
     have = snap_size_human(bytes);
     want = snap_size_human(need);
-    rc = snap_fail(err, SNAP_NOSPACE,
-                   "other snapshots need %s as it is, so what %s holds has to "
-                   "be copied: that takes up to %s, and only %s are free",
-                   p->frozen_path, p->tag, want, have);
+    rc = p->leaf_dir
+             ? snap_fail(err, SNAP_NOSPACE,
+                         "%s is inside %s, so a clone needs a copy of what it "
+                         "holds: that takes up to %s, and only %s are free in "
+                         "%s",
+                         p->tag, p->frozen_path, want, have, p->leaf_dir)
+             : snap_fail(err, SNAP_NOSPACE,
+                         "other snapshots need %s as it is, so what %s holds "
+                         "has to be copied: that takes up to %s, and only %s "
+                         "are free",
+                         p->frozen_path, p->tag, want, have);
     free(have);
     free(want);
     return rc;
@@ -176,9 +190,8 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
     }
     p->size = snap_image_size(info);
     rc = plan_leaf(c, p, err);
-    if (rc)
-        goto out;
-    rc = 0;
+    if (!rc && p->leaf_dir)
+        rc = check_space(p, err);
 
 out:
     snap_json_free(info);

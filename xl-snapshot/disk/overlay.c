@@ -28,6 +28,7 @@
 #include "disk/drivers.h"
 #include "disk/in_use.h"
 #include "disk/overlay.h"
+#include "disk/overlay_chain.h"
 #include "disk/overlay_delete.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
@@ -259,6 +260,7 @@ const struct snap_disk_driver snap_disk_overlay = {
     .revert_switch = snap_overlay_revert_switch,
     .revert_finish = snap_overlay_revert_finish,
     .revert_undo = snap_overlay_revert_undo,
+    .stands_on = snap_overlay_stands_on,
     .delete_plan = snap_overlay_delete_plan,
     .pull = snap_overlay_pull,
     .delete_stop = snap_overlay_delete_stop,

@@ -177,6 +177,82 @@ out:
     return rc;
 }
 
+/* ---- the other way ---- */
+
+/* Gone only if its folder says so. */
+static int is_gone(const char *path, bool *gone_r, struct snap_err *err)
+{
+    int rc = 0, e = snap_fault("file", "walk a chain");
+    struct stat st;
+    char *dir;
+
+    *gone_r = false;
+    if (!e && !lstat(path, &st))
+        return 0;
+    e = e ? e : errno;
+    if (e != ENOENT)
+        return snap_fail_errno(err, SNAP_IO, e, "%s", path);
+    dir = snap_dirname(path);
+    if (stat(dir, &st))
+        rc = snap_fail_errno(err, SNAP_REFUSED, errno,
+                             "the folder of %s is not there", path);
+    free(dir);
+    *gone_r = !rc;
+    return rc;
+}
+
+int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
+                           const char *path, enum snap_stand *how_r,
+                           struct snap_err *err)
+{
+    int rc;
+    unsigned depth;
+    char *at = NULL, *next;
+    struct stat st;
+    bool gone;
+
+    (void)c;
+    *how_r = SNAP_STAND_ALONE;
+    rc = is_gone(path, &gone, err);
+    if (!rc && gone)
+        *how_r = SNAP_STAND_GONE;
+    if (!rc && !gone && p->frozen_path)
+        at = snap_strdup(path);
+    for (depth = 0; !rc && at && *how_r != SNAP_STAND_ON; depth++) {
+        struct snap_qcow2 h = { 0 };
+        struct snap_err why = SNAP_ERR_INIT;
+
+        /* What is no image, or is missing below, is the end. */
+        if (stat(at, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+            break;
+        rc = snap_qcow2_read(at, &h, &why);
+        if (rc == SNAP_CORRUPT || rc == SNAP_NOTFOUND) {
+            rc = 0;
+            break;
+        }
+        if (rc) {
+            rc = snap_fail(err, rc, "what is %s over? %s", path, why.msg);
+            break;
+        }
+        next = depth < DEPTH_MAX ? snap_overlay_backing(at, &h) : NULL;
+        if (h.backing && !next)
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "the chain of images that %s reads through cannot "
+                           "be followed below %s",
+                           path, at);
+        if (next && snap_same_file(next, p->frozen_path))
+            *how_r = SNAP_STAND_ON;
+        free(at);
+        at = next;
+        /* What is in a raw image is the guest's, and no header. */
+        if (h.backing_format && strcmp(h.backing_format, "qcow2") != 0)
+            snap_free(&at);
+        snap_qcow2_dispose(&h);
+    }
+    free(at);
+    return rc;
+}
+
 /* ---- what QEMU has ---- */
 
 void snap_overlay_levels_free(struct snap_overlay_level **l, size_t *n)

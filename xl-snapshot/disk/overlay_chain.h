@@ -24,6 +24,12 @@ int snap_overlay_children(const char *base, char *const *known, size_t n_known,
                           const struct snap_qemu_view *v, char ***paths_r,
                           size_t *n_r, struct snap_err *err);
 
+/* The slot of both QEMU drivers.  A chain ends at what is gone or no image; one
+ * that cannot be followed is SNAP_REFUSED. */
+int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
+                           const char *path, enum snap_stand *how_r,
+                           struct snap_err *err);
+
 /* One image of the chain that a disk of the running domain reads through. */
 struct snap_overlay_level {
     char *path; /* by the header of the one above; the leaf by real path */

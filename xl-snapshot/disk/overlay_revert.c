@@ -151,6 +151,7 @@ static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc;
     char *suffix = snap_printf("-r%s.qcow2", c->op_id), *dir = NULL;
+    char *there = NULL;
     const char *beside = p->active_path ? p->active_path : p->frozen_path;
     struct stat st;
 
@@ -158,13 +159,17 @@ static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
     if (stat(dir, &st) || !S_ISDIR(st.st_mode) ||
         snap_has_prefix(beside, "/dev/"))
         beside = p->frozen_path;
+    if (p->leaf_dir)
+        beside = there = snap_printf("%s/%s", p->leaf_dir,
+                                     snap_basename(p->frozen_path));
     rc = snap_overlay_name(p, beside, suffix, &p->leaf_path, err);
     if (!rc)
         snap_set(&p->leaf_format, "qcow2");
-    if (!rc && snap_overlay_can_keep(p)) {
+    if (!rc && !p->leaf_dir && snap_overlay_can_keep(p)) {
         snap_json_set_str(p->data, "leaf_file", p->leaf_path);
         snap_set(&p->leaf_path, p->path);
     }
+    free(there);
     free(suffix);
     free(dir);
     return rc;
@@ -205,7 +210,8 @@ int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
     rc = plan_leaf(c, p, err);
     if (rc)
         goto out;
-    rc = 0;
+    if (p->leaf_dir)
+        rc = snap_overlay_check_space(c, p, p->leaf_path, err);
 
 out:
     free(who);

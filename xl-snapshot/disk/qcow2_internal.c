@@ -17,6 +17,7 @@
 #include "disk/image_info.h"
 #include "disk/in_use.h"
 #include "disk/internal.h"
+#include "disk/overlay_chain.h"
 #include "disk/qcow2_header.h"
 #include "disk/qcow2_tag.h"
 #include "disk/qemu_img.h"
@@ -343,6 +344,7 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .revert_switch = snap_internal_revert_switch,
     .revert_finish = snap_internal_revert_finish,
     .revert_undo = snap_internal_revert_undo,
+    .stands_on = snap_overlay_stands_on,
     .delete_plan = snap_internal_delete_plan,
     .pull = snap_slot_never_child,
     .delete_stop = snap_slot_nothing_deleted,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk/overlay_chain.h"
 #include "disk/qcow2_header.h"
 #include "lib/mem.h"
 #include "lib/run.h"
@@ -196,6 +197,7 @@ int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
     size_t n = 0;
     const char *argv[18];
     char *snapshot = snap_printf("snapshot.name=%s", tag), *format = NULL;
+    char *backing = NULL;
     struct snap_qcow2 h = { 0 };
 
     rc = snap_qcow2_read(path, &h, err);
@@ -212,10 +214,12 @@ int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
     argv[n++] = "-O";
     argv[n++] = "qcow2";
     if (h.backing) {
+        /* The copy may be in another folder. */
+        backing = snap_overlay_backing(path, &h);
         format = snap_printf("backing_fmt=%s",
                              h.backing_format ? h.backing_format : "raw");
         argv[n++] = "-B";
-        argv[n++] = h.backing;
+        argv[n++] = backing ? backing : h.backing;
         argv[n++] = "-o";
         argv[n++] = format;
     }
@@ -226,6 +230,7 @@ int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
 
 out:
     snap_qcow2_dispose(&h);
+    free(backing);
     free(format);
     free(snapshot);
     return rc;

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-clone, hit everywhere, as tests/crash/test_create.c does it.  The
+ * domain that the snapshot is of never notices; the snapshot stays as it was;
+ * the clone is wholly there, with the snapshot's data, or nothing of it is;
+ * and as long as one is there the snapshot cannot be deleted.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/clones.h"
+#include "core/parts.h"
+#include "core/store.h"
+#include "fakes/check.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+struct kind {
+    const char *name;
+    enum snap_disk_type type;
+    bool memory; /* of the snapshot */
+    bool disk_only; /* asked for */
+    bool no_start;
+    bool off; /* the domain is gone before */
+    bool over; /* a later snapshot froze the images */
+};
+
+static const struct kind kinds[] = {
+    { "from memory, mixed", SNAP_DISK_AUTO, true, false, false, false, false },
+    { "from disks, external", SNAP_DISK_EXTERNAL, false, false, false, false,
+      false },
+    { "from memory, mixed, the domain gone", SNAP_DISK_AUTO, true, false,
+      false, true, false },
+    { "from the disks of a memory snapshot, frozen since", SNAP_DISK_AUTO,
+      true, true, false, false, true },
+    { "not started, mixed", SNAP_DISK_AUTO, false, false, true, false, false },
+};
+
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+struct scene {
+    struct fake_host h;
+    const struct kind *k;
+    struct before at; /* the snapshot's instant */
+    struct before last; /* what the guest had last */
+    char *path_a, *path_b;
+};
+
+static void must(struct scene *s,
+                 int (*fn)(struct fake_host *h, void *arg,
+                           struct snap_err *err),
+                 void *arg, const char *when, const char *what)
+{
+    struct fake_outcome out;
+
+    fake_host_run(&s->h, fn, arg, DOOM_NONE, 0, 0, &out);
+    if (out.rc)
+        fail_msg("%s, %s: %s: %s", s->k->name, when, what, out.msg);
+}
+
+static void scene_init(struct scene *s, const struct kind *k)
+{
+    struct snap_create_req req = { 0 };
+    struct fake_domain *d;
+
+    memset(s, 0, sizeof(*s));
+    s->k = k;
+    fake_host_init(&s->h);
+    d = fake_domain_find(s->h.world, "vm1");
+    d->tick = 100;
+    before_take(&s->at, &s->h);
+    req.domain = (char *)"vm1";
+    req.name = (char *)"s1";
+    req.type = k->type;
+    req.live = -1;
+    req.memory = k->memory ? SNAP_MEM_DEFAULT : SNAP_MEM_NO;
+    must(s, fake_host_create, &req, "before", "create");
+    if (k->over) {
+        req.name = (char *)"s2";
+        req.type = SNAP_DISK_EXTERNAL;
+        req.memory = SNAP_MEM_NO;
+        must(s, fake_host_create, &req, "before", "second create");
+    }
+    d->tick = 200;
+    before_take(&s->last, &s->h);
+    s->path_a = fake_domain_path(d, "xvda");
+    s->path_b = fake_domain_path(d, "xvdb");
+    if (k->off) {
+        d->exists = false;
+        fake_store_close(s->h.disks, d->domid);
+    }
+}
+
+static void scene_dispose(struct scene *s)
+{
+    snap_free(&s->path_a);
+    snap_free(&s->path_b);
+    fake_host_dispose(&s->h);
+}
+
+static void clone_req(const struct scene *s, struct snap_clone_req *req,
+                      const char *name)
+{
+    memset(req, 0, sizeof(*req));
+    req->domain = (char *)"vm1";
+    req->name = (char *)"s1";
+    req->new_name = (char *)name;
+    req->disk_only = s->k->disk_only;
+    req->no_start = s->k->no_start;
+    req->no_wait = true;
+}
+
+/* ---- what must hold ---- */
+
+static char why[600];
+
+#define WRONG(...)                               \
+    do {                                         \
+        snprintf(why, sizeof(why), __VA_ARGS__); \
+        return why;                              \
+    } while (0)
+
+/* Nobody touched it. */
+static const char *check_source(struct scene *s)
+{
+    struct fake_host *h = &s->h;
+
+    if (!s->k->off)
+        return check_guest(h, &s->last);
+    if (h->world->bad)
+        WRONG("the hypervisor was misused: %s", h->world->why_bad);
+    if (h->disks->violation[0])
+        WRONG("%s", h->disks->violation);
+    if (fake_domain_find(h->world, "vm1"))
+        WRONG("vm1 is there");
+    if (fake_store_content(h->disks, s->path_a) != s->last.a ||
+        fake_store_content(h->disks, s->path_b) != s->last.b)
+        WRONG("the disks of vm1 are not what they were");
+    return NULL;
+}
+
+/* What the store's domains name, and of which instant the snapshot is. */
+struct inventory {
+    const char *keep[48], *tags[24];
+    char *owned[72];
+    size_t n_keep, n_tags, n_owned;
+};
+
+static char *own(struct inventory *v, char *s)
+{
+    v->owned[v->n_owned++] = s;
+    return s;
+}
+
+static const char *take_part(struct scene *s, struct inventory *v,
+                             const struct snap_record *r,
+                             const struct snap_part *p)
+{
+    uint64_t want, have;
+
+    v->keep[v->n_keep++] = own(v, snap_strdup(p->frozen_path));
+    if (p->type == SNAP_DISK_INTERNAL)
+        v->tags[v->n_tags++] = own(
+            v, snap_printf("%s@%s", p->frozen_path, r->name));
+    if (strcmp(r->name, "s1") != 0)
+        return NULL;
+    want = snap_streq(p->vdev, "xvda") ? s->at.a : s->at.b;
+    have = p->type == SNAP_DISK_EXTERNAL
+               ? fake_store_content(s->h.disks, p->frozen_path)
+               : fake_store_snap(s->h.disks, p->frozen_path, r->name);
+    if (have != want)
+        WRONG("%s: the snapshot is not what it was", p->vdev);
+    return NULL;
+}
+
+/* One folder of the store; another domain's makes it a clone's. */
+static const char *take_folder(struct scene *s, const char *uuid,
+                               struct inventory *v, unsigned *clones_r)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_store st = SNAP_STORE_INIT;
+    struct snap_state state = { 0 };
+    struct snap_record *all = NULL;
+    size_t i, k, n = 0;
+    const char *w = NULL;
+    bool ours = !strcmp(uuid, FAKE_UUID);
+
+    if (snap_store_open(&st, s->h.root, uuid, false, &err) ||
+        snap_store_all_whole(&st, s->h.env.drivers, &all, &n, &err) ||
+        snap_state_load(&st, &state, &err)) {
+        snprintf(why, sizeof(why), "the store: %s", err.msg);
+        w = why;
+    }
+    for (i = 0; !w && i < n; i++)
+        for (k = 0; !w && k < all[i].n_parts; k++)
+            w = take_part(s, v, &all[i], &all[i].parts[k]);
+    if (!w && ours && n != (s->k->over ? 2u : 1u))
+        w = "a snapshot is missing";
+    for (i = 0; !w && i < state.n; i++) {
+        v->keep[v->n_keep++] = own(v, snap_strdup(state.leaves[i].path));
+        if (!ours && !fake_store_exists(s->h.disks, state.leaves[i].path))
+            w = "a clone's image is missing";
+    }
+    if (!w && !ours && state.n) {
+        ++*clones_r;
+        if (!snap_streq(state.origin.uuid, FAKE_UUID) ||
+            !snap_streq(state.origin.name, "s1"))
+            w = "a clone does not know where it comes from";
+    }
+    if (!w && !ours && !state.n && n)
+        w = "a clone without a state";
+    snap_records_free(&all, &n);
+    snap_state_dispose(&state);
+    snap_store_close(&st);
+    return w;
+}
+
+static const char *check_clone(struct scene *s, const char *name)
+{
+    struct fake_domain *d = fake_domain_find(s->h.world, name);
+    bool memory = s->k->memory && !s->k->disk_only;
+
+    if (s->k->no_start)
+        return d ? "it was started" : NULL;
+    if (!d)
+        WRONG("%s has a state and is not there", name);
+    if (!fake_domain_runs(d))
+        WRONG("%s does not run", name);
+    if (!strcmp(d->uuid, FAKE_UUID))
+        WRONG("%s has the original's UUID", name);
+    if (fake_store_read(s->h.disks, d->domid, "xvda") != s->at.a ||
+        fake_store_read(s->h.disks, d->domid, "xvdb") != s->at.b)
+        WRONG("%s does not read what the snapshot holds", name);
+    if (d->tick != (memory ? 100 : 1))
+        WRONG("%s has the memory of tick %llu", name,
+              (unsigned long long)d->tick);
+    return NULL;
+}
+
+/* All of it, with the number of clones. */
+static const char *check_all(struct scene *s, unsigned *clones_r)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct inventory v = { .n_keep = 0 };
+    char **uuids = NULL, *files = fake_host_files(&s->h);
+    const char *w = check_source(s);
+    size_t i, n = 0;
+
+    *clones_r = 0;
+    if (!w && snap_store_domains(s->h.root, &uuids, &n, &err))
+        w = "the store cannot be listed";
+    for (i = 0; i < n; i++) {
+        if (!w)
+            w = take_folder(s, uuids[i], &v, clones_r);
+        free(uuids[i]);
+    }
+    free(uuids);
+    v.keep[v.n_keep++] = s->path_a;
+    v.keep[v.n_keep++] = s->path_b;
+    if (!w && (strstr(files, ".tmp-") || strstr(files, ".part") ||
+               strstr(files, "journal"))) {
+        snprintf(why, sizeof(why), "left over: %s", files);
+        w = why;
+    }
+    if (!w)
+        w = fake_store_check(s->h.disks, v.keep, v.tags);
+    for (i = 0; i < v.n_owned; i++)
+        free(v.owned[i]);
+    free(files);
+    return w;
+}
+
+/* The domain goes, and somebody removes its images. */
+static void end_clone(struct scene *s, const char *name)
+{
+    struct fake_domain *d = fake_domain_find(s->h.world, name);
+    char *prefix = snap_printf("/img/%s-", name);
+    int i;
+
+    if (d) {
+        d->exists = false;
+        fake_store_close(s->h.disks, d->domid);
+    }
+    for (i = 0; i < FAKE_IMAGES; i++)
+        if (s->h.disks->image[i].exists &&
+            snap_has_prefix(s->h.disks->image[i].path, prefix))
+            s->h.disks->image[i].exists = false;
+    free(prefix);
+}
+
+/* Each writes, and nobody else sees it. */
+static const char *write_apart(struct scene *s)
+{
+    static const char *const names[] = { "vm2", "vm3" };
+    struct fake_domain *d;
+    uint64_t wrote[2];
+    size_t i;
+
+    if (s->k->no_start)
+        return NULL;
+    for (i = 0; i < 2; i++) {
+        d = fake_domain_find(s->h.world, names[i]);
+        wrote[i] = fake_store_write(s->h.disks, d->domid, "xvda");
+        fake_store_write(s->h.disks, d->domid, "xvdb");
+    }
+    for (i = 0; i < 2; i++) {
+        d = fake_domain_find(s->h.world, names[i]);
+        if (fake_store_read(s->h.disks, d->domid, "xvda") != wrote[i])
+            WRONG("%s does not read what it wrote", names[i]);
+    }
+    return NULL;
+}
+
+enum end { ANY, NONE, THERE };
+
+static void check_end(struct scene *s, enum end end, const char *when)
+{
+    struct fake_outcome out;
+    struct snap_clone_req req;
+    struct snap_delete_req del = { 0 };
+    unsigned clones = 0;
+    int did = 0;
+    const char *w = check_all(s, &clones);
+
+    if (!w && clones)
+        w = check_clone(s, "vm2");
+    if (!w && !clones && fake_domain_find(s->h.world, "vm2"))
+        w = "vm2 is there, and the store does not know it";
+    if (!w && clones > 1)
+        w = "too many clones";
+    if (!w && end == THERE && !clones)
+        w = "said it was done, and there is no clone";
+    if (!w && end == NONE && clones)
+        w = "said that nothing was done, and there is a clone";
+    if (w)
+        fail_msg("%s, %s: %s", s->k->name, when, w);
+
+    must(s, fake_host_recover_all, &did, when, "a second recover");
+    if (!clones) {
+        clone_req(s, &req, "vm2");
+        must(s, fake_host_clone, &req, when, "cloning again");
+    }
+    clone_req(s, &req, "vm3");
+    must(s, fake_host_clone, &req, when, "a second clone");
+    w = check_all(s, &clones);
+    if (!w)
+        w = check_clone(s, "vm2");
+    if (!w)
+        w = check_clone(s, "vm3");
+    if (!w)
+        w = write_apart(s);
+    if (!w)
+        w = check_source(s);
+    if (!w && clones != 2)
+        w = "not two clones";
+    if (w)
+        fail_msg("%s, %s, two of them: %s", s->k->name, when, w);
+
+    del.domain = (char *)"vm1";
+    del.name = (char *)"s1";
+    del.no_wait = true;
+    fake_host_run(&s->h, fake_host_delete, &del, DOOM_NONE, 0, 0, &out);
+    if (out.rc != SNAP_REFUSED ||
+        (!s->k->over && (!strstr(out.msg, "vm2") || !strstr(out.msg, "vm3"))))
+        fail_msg("%s, %s: deleting what clones stand on: rc %d, %s",
+                 s->k->name, when, out.rc, out.msg);
+    end_clone(s, "vm2");
+    end_clone(s, "vm3");
+    if (!s->k->over) {
+        must(s, fake_host_delete, &del, when, "deleting it afterwards");
+        /* Off, its disks are where the deletion says. */
+        w = s->k->off ? NULL : check_source(s);
+        if (w)
+            fail_msg("%s, %s, deleted: %s", s->k->name, when, w);
+    }
+}
+
+/* ---- the tests ---- */
+
+static void test_success(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < KINDS; i++) {
+        struct scene s;
+        struct snap_clone_req req;
+
+        scene_init(&s, &kinds[i]);
+        clone_req(&s, &req, "vm2");
+        must(&s, fake_host_clone, &req, "success", "clone");
+        check_end(&s, THERE, "success");
+        scene_dispose(&s);
+    }
+}
+
+static void test_errno_everywhere(void **state)
+{
+    size_t i;
+    unsigned n, total = 0;
+
+    (void)state;
+    for (i = 0; i < KINDS; i++)
+        for (n = 1;; n++) {
+            struct scene s;
+            struct fake_outcome out;
+            struct snap_clone_req req;
+            char when[256];
+            bool hit;
+
+            scene_init(&s, &kinds[i]);
+            clone_req(&s, &req, "vm2");
+            hit = fake_host_run(&s.h, fake_host_clone, &req, DOOM_ERRNO, n,
+                                EIO, &out);
+            snprintf(when, sizeof(when), "EIO at %s", out.doomed);
+            if (hit && out.rc && !out.msg[0])
+                fail_msg("%s, %s: failed and said nothing", kinds[i].name,
+                         when);
+            if (out.rc == SNAP_RECOVER)
+                must(&s, fake_host_recover_all, NULL, when, "recover");
+            check_end(&s,
+                      !out.rc                  ? THERE
+                      : out.rc != SNAP_RECOVER ? NONE
+                                               : ANY,
+                      when);
+            scene_dispose(&s);
+            total++;
+            if (!hit)
+                break;
+        }
+    print_message("%u errors injected\n", total);
+}
+
+/* As in test_revert.c: every 17th call of the recovery, beginning at another
+ * one for each death.  CRASH_ALL=1 takes all pairs. */
+static unsigned stride(unsigned n, unsigned j)
+{
+    if (getenv("CRASH_ALL"))
+        return 1;
+    return j ? 17 : 1 + n % 17;
+}
+
+static void test_death_everywhere(void **state)
+{
+    size_t i;
+    unsigned n, j, deaths = 0, again = 0;
+
+    (void)state;
+    for (i = 0; i < KINDS; i++)
+        for (n = 1;; n++) {
+            bool hit = true, more = true;
+
+            for (j = 0; more; j += stride(n, j)) {
+                struct scene s;
+                struct fake_outcome out, rec;
+                struct snap_clone_req req;
+                char when[400];
+
+                scene_init(&s, &kinds[i]);
+                clone_req(&s, &req, "vm2");
+                hit = fake_host_run(&s.h, fake_host_clone, &req, DOOM_DEATH, n,
+                                    0, &out);
+                if (!hit) {
+                    scene_dispose(&s);
+                    break;
+                }
+                snprintf(when, sizeof(when), "dead at %s", out.doomed);
+                if (j) {
+                    more = fake_host_run(&s.h, fake_host_recover_all, NULL,
+                                         DOOM_DEATH, j, 0, &rec);
+                    if (more) {
+                        strcat(when, ", recovery dead at ");
+                        strcat(when, rec.doomed);
+                        again++;
+                    }
+                }
+                must(&s, fake_host_recover_all, NULL, when, "recover");
+                check_end(&s, ANY, when);
+                scene_dispose(&s);
+                deaths++;
+            }
+            if (!hit)
+                break;
+        }
+    print_message("%u deaths, %u of them followed by one in recovery\n",
+                  deaths, again);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_success),
+        cmocka_unit_test(test_errno_everywhere),
+        cmocka_unit_test(test_death_everywhere),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

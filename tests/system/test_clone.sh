@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# limit: 1800
+#
+# Clones of a PVH guest, from memory and from disks, twice each, all of them
+# running beside the guest itself: each has the snapshot's data, none sees
+# what another writes, the guest notices nothing, and the snapshot stays as
+# long as somebody stands on it.
+
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+g=gold
+ELSEWHERE=/root/guest/elsewhere
+mkdir -p $ELSEWHERE
+
+expected() { # NAME SEED
+    local s
+    s=$(ask "$1" expect "$2" 2) || return 1
+    s=$(field sum "$s")
+    echo "a=$s b=$s abad=0 bbad=0"
+}
+
+data_is() { # NAME SEED
+    eq "data of $1" "$(expected "$1" "$2")" "$(sums_of "$1")"
+}
+
+# The folder of a clone in the store.
+folder_of() { # NAME
+    local f
+    for f in "$STORE"/*/state.json; do
+        if [ "$(jq -r .domain "$f")" = "$1" ]; then
+            dirname "$f"
+            return 0
+        fi
+    done
+    fail "the store knows no $1"
+}
+
+clone() { # NAME-OF-CLONE OPTION...
+    local c=$1
+    shift
+    echo "\$ xl snapshot-clone $g s1 $c $*"
+    xl snapshot-clone $g s1 "$c" "$@" || return 1
+    [ "$(xl domid "$c")" != "$(xl domid $g 2>/dev/null)" ]
+}
+
+# What is asked of the guest after each step.
+undisturbed() { # BOOT SEED
+    one_instant $g "boot=$1"
+    ticks_go_on $g
+    data_is $g "$2"
+}
+
+take() { # TYPE ; leaves the boot of the guest and a tick before in $WORK
+    ask $g fill 1 2 >/dev/null
+    boot_of $g >"$WORK/boot"
+    tick_of $g >"$WORK/before"
+    snapshot $g -n s1 --type "$1"
+    tick_of $g >"$WORK/after"
+    ask $g fill 9 2 >/dev/null
+}
+
+from_memory() { # NAME
+    local tick
+    clone "$1" --paused
+    is_paused "$1"
+    undisturbed "$(cat "$WORK/boot")" 9
+    run xl unpause "$1"
+    one_instant "$1" "boot=$(cat "$WORK/boot")"
+    tick=$(tick_of "$1")
+    # It has just begun to count, from the snapshot's tick.
+    [ "$tick" -ge "$(cat "$WORK/before")" ]
+    [ "$tick" -lt $(($(cat "$WORK/after") + 600)) ]
+    data_is "$1" 1
+    ticks_go_on "$1"
+}
+
+from_disks() { # NAME OPTION...
+    local c=$1
+    shift
+    clone "$c" --disk-only "$@"
+    guest ready "$c" 200
+    hasnt "$(boot_of "$c")" "$(cat "$WORK/boot")"
+    one_instant "$c"
+    data_is "$c" 1
+    undisturbed "$(cat "$WORK/boot")" 9
+}
+
+own_data() { # NAME=SEED...
+    local p
+    for p; do ask "${p%=*}" fill "${p#*=}" 2 >/dev/null; done
+    for p; do
+        data_is "${p%=*}" "${p#*=}"
+        one_instant "${p%=*}"
+        ticks_go_on "${p%=*}"
+    done
+}
+
+all_differ() { # NAME...
+    local c
+    eq "different UUIDs" "$#" "$(for c; do xl list -l "$c" |
+        jq -r '.[].config.c_info.uuid'; done | sort -u | wc -l)"
+    eq "different images" $(($# * 2)) "$(for c; do images_of "$c"; done |
+        sort -u | wc -l)"
+}
+
+not_deleted() { # CLONE...
+    local c
+    for c; do
+        refused 1 "$c" xl snapshot-delete $g s1
+        has "$(xl snapshot-info $g s1)" "^clones .*$c"
+    done
+}
+
+lives_on() { # NAME ; a clone is a domain like any other
+    reboot_inside "$1"
+    one_instant "$1"
+    ask "$1" fill 21 2 >/dev/null
+    snapshot "$1" -n own
+    ask "$1" fill 22 2 >/dev/null
+    run xl snapshot-revert "$1" own
+    one_instant "$1"
+    data_is "$1" 21
+    run xl snapshot-delete "$1" own
+    one_instant "$1"
+    data_is "$1" 21
+    has "$(xl snapshot-info $g s1)" "^clones .*$1"
+}
+
+all_off() { # NAME...
+    local c f
+    for c; do poweroff_inside "$c"; done
+    images_clean $g
+    for f in "$ELSEWHERE"/*.qcow2; do
+        [ ! -e "$f" ] || run qemu-img check "$f"
+    done
+}
+
+bury() { # NAME... ; as an administrator does it
+    local c
+    for c; do
+        guest destroy "$c" >/dev/null 2>&1 || true
+        find "$(guest dir $g)" $ELSEWHERE -name "$c-*" -delete
+    done
+}
+
+delete_works() {
+    eq "clones" "" "$(xl snapshot-info $g s1 | grep '^clones ' || true)"
+    run xl snapshot-delete $g s1
+    eq "no images are left over" "" "$(find "$(guest dir $g)" -name '*-xvd*')"
+}
+
+starts_again() {
+    run guest start $g
+    one_instant $g
+    data_is $g 9
+}
+
+# --- over frozen images, the guest running ----------------------------------
+
+t "guest starts" fresh $g pvh --mem 96
+passed || { verdict; exit; }
+t "a snapshot with memory, mixed" take external
+passed || { verdict; exit; }
+t "a clone from memory" -s 300 from_memory m1
+t "another" -s 300 from_memory m2
+t "a clone from the disks" -s 400 from_disks d1
+t "another, elsewhere" -s 400 from_disks d2 --dir $ELSEWHERE
+t "nobody has what another has" all_differ $g m1 m2 d1 d2
+t "each writes, all at once" -s 400 own_data m1=11 m2=12 d1=13 d2=14
+t "the guest noticed nothing" undisturbed "$(cat "$WORK/boot")" 9
+t "the snapshot is not deleted" not_deleted m1 m2 d1 d2
+t "a clone from memory lives on" lives_on m1
+t "a clone from disks lives on" lives_on d1
+t "the other two have their data" own_data m2=12 d2=14
+t "all off: every image is clean" -s 400 all_off m1 m2 d1 d2 $g
+t "nor with the clones off" not_deleted m1 m2 d1 d2
+bury m1 m2 d1
+t "nor with one left" not_deleted d2
+bury d2
+t "without them it is" delete_works
+t "and the guest has its data" starts_again
+wipe $g
+
+# --- from inside images, the guest running and off ----------------------------
+
+t "guest with two qcow2 disks starts" fresh $g pvh --mem 96 \
+    --disk xvda:qcow2:256M --disk xvdb:qcow2:256M
+passed || { verdict; exit; }
+t "a snapshot with memory inside the images" take internal
+t "a clone from memory, of a guest that runs" -s 300 from_memory i1
+t "a clone from the disks" -s 400 from_disks i2
+t "each writes" -s 400 own_data i1=11 i2=12
+t "the guest noticed nothing" undisturbed "$(cat "$WORK/boot")" 9
+t "the snapshot is free to go: the clones have copies" \
+    run xl snapshot-delete $g s1
+t "the clones do not miss it" -s 400 own_data i1=15 i2=16
+t "all off: every image is clean" -s 400 all_off i1 i2 $g
+bury i1 i2
+rm -rf "${STORE:?}"/*
+wipe $g
+verdict

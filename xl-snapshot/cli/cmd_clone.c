@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * snapshot-clone: the request, the plan, the deed, the report.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/clone.h"
+#include "lib/mem.h"
+
+static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
+                     struct snap_err *err)
+{
+    struct snap_clone_req *req = ctx;
+
+    switch (opt->id) {
+    case OPT_DISK_ONLY:
+        req->disk_only = true;
+        return 0;
+    case OPT_PAUSED:
+        req->paused = true;
+        return 0;
+    case OPT_NO_START:
+        req->no_start = true;
+        return 0;
+    case OPT_NO_WAIT:
+        req->no_wait = true;
+        return 0;
+    case OPT_DIR:
+        /* Images are named by absolute paths, also from another folder. */
+        req->dir = realpath(arg, NULL);
+        return req->dir ? 0
+                        : snap_fail(err, SNAP_INVAL, "--dir %s: %s", arg,
+                                    strerror(errno));
+    default:
+        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
+    }
+}
+
+static int operands(struct snap_clone_req *req, int argc, char **argv,
+                    struct snap_err *err)
+{
+    int rc;
+
+    if (argc < 1)
+        return snap_fail(err, SNAP_INVAL, "which domain?");
+    if (!*argv[0])
+        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
+    if (argc < 2)
+        return snap_fail(err, SNAP_INVAL, "clone which snapshot of %s?",
+                         argv[0]);
+    if (argc < 3)
+        return snap_fail(err, SNAP_INVAL,
+                         "what is the clone of %s to be called?", argv[0]);
+    if (argc > 3)
+        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
+                         argv[3]);
+    if (req->no_start && req->paused)
+        return snap_fail(err, SNAP_INVAL,
+                         "--paused is of no use with --no-start: the clone "
+                         "is not started at all");
+    req->domain = snap_strdup(argv[0]);
+    req->name = snap_strdup(argv[1]);
+    req->new_name = snap_strdup(argv[2]);
+    rc = snap_name_check(req->name, err);
+    return rc ? rc : snap_name_check(req->new_name, err);
+}
+
+static const char *state_of(const struct snap_clone_req *req)
+{
+    if (req->no_start)
+        return "not started";
+    return req->paused ? "paused" : "running";
+}
+
+static const struct snap_column disk_cols[] = {
+    { "vdev", "DISK" },    { "type", "SNAPSHOT" },      { "frozen", "IN" },
+    { "made", "CLONE'S" }, { "path", "IS WRITTEN TO" }, { "format", NULL },
+};
+
+static void add_what(struct snap_report *r, const struct snap_clone_req *req,
+                     const struct snap_clone_plan *p)
+{
+    size_t i;
+
+    snap_report_str(r, "from.domain", "of", p->rec.domain_name);
+    snap_report_str(r, "from.uuid", NULL, p->rec.domain_uuid);
+    snap_report_str(r, "from.name", "snapshot", p->rec.name);
+    snap_report_str(r, "from.id", NULL, p->rec.id);
+    snap_report_bool(r, "memory", "wakes from memory", p->memory);
+    snap_report_str(r, "state", "afterwards", state_of(req));
+    snap_report_strv(r, "macs", "MAC addresses", p->macs, p->n_macs);
+    snap_report_strv(r, "left_out", "not in it", p->left_out, p->n_left_out);
+    snap_report_table(r, "disks", disk_cols,
+                      sizeof(disk_cols) / sizeof(disk_cols[0]));
+    for (i = 0; i < p->rec.n_parts; i++) {
+        const struct snap_part *d = &p->rec.parts[i];
+
+        snap_report_row(
+            r, (const char *const[]){
+                   d->vdev, snap_disk_type_name(d->type), d->frozen_path,
+                   d->type == SNAP_DISK_INTERNAL ? "copy" : "overlay",
+                   d->leaf_path, d->leaf_format });
+    }
+}
+
+static void add_notes(struct snap_cli *cli, struct snap_report *r,
+                      const struct snap_clone_plan *p,
+                      struct snap_cli_notes *notes)
+{
+    size_t i;
+
+    for (i = 0; i < p->n_notes; i++)
+        snap_cli_note(notes, p->notes[i]);
+    for (i = 0; i < snap_sink_notes(cli->sink); i++)
+        snap_cli_note(notes, snap_sink_note_at(cli->sink, i));
+    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
+}
+
+static void show_plan(struct snap_cli *cli, const struct snap_clone_req *req,
+                      const struct snap_clone_plan *p)
+{
+    struct snap_report *r = snap_report_new();
+    struct snap_cli_notes notes = { 0 };
+    size_t i;
+
+    snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
+                    "nothing is touched");
+    snap_report_str(r, "name", "clone", req->new_name);
+    add_what(r, req, p);
+    add_notes(cli, r, p, &notes);
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+    } else {
+        snap_report_text(r, cli->out);
+        for (i = 0; i < notes.n; i++)
+            if (!snap_sink_said(cli->sink, notes.v[i]))
+                fprintf(cli->out, "note: %s\n", notes.v[i]);
+    }
+    snap_cli_notes_dispose(&notes);
+    snap_report_free(r);
+}
+
+static void show_done(struct snap_cli *cli, const struct snap_clone_req *req,
+                      const struct snap_clone_plan *p,
+                      const struct snap_clone_result *res)
+{
+    struct snap_report *r = snap_report_new();
+    struct snap_cli_notes notes = { 0 };
+    char *total, *line, *as = NULL;
+    size_t i;
+
+    snap_report_str(r, "name", NULL, req->new_name);
+    snap_report_str(r, "uuid", NULL, p->uuid);
+    snap_report_add(r, "domid", NULL,
+                    req->no_start ? snap_json_null()
+                                  : snap_json_int(res->dom.domid),
+                    NULL);
+    add_what(r, req, p);
+    snap_report_ms(r, "total_ms", NULL, res->total_ms);
+    add_notes(cli, r, p, &notes);
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+    } else {
+        total = snap_ms_human(res->total_ms);
+        if (!req->no_start)
+            as = snap_printf(" as domain %u", res->dom.domid);
+        line = snap_printf("%s: cloned from %s of %s (%s%zu disk%s), %s%s, %s",
+                           req->new_name, p->rec.name, p->rec.domain_name,
+                           p->memory ? "memory and " : "", p->rec.n_parts,
+                           p->rec.n_parts == 1 ? "" : "s", state_of(req),
+                           as ? as : "", total);
+        snap_clean(line);
+        fprintf(cli->out, "%s\n", line);
+        fflush(cli->out);
+        free(total);
+        free(line);
+        free(as);
+        for (i = 0; i < notes.n; i++)
+            if (!snap_sink_said(cli->sink, notes.v[i]))
+                snap_sink_line(cli->sink, "note: ", notes.v[i]);
+    }
+    snap_cli_notes_dispose(&notes);
+    snap_report_free(r);
+}
+
+int snap_cmd_clone(struct snap_cli *cli, int argc, char **argv)
+{
+    int rc, status, first = 0;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_clone_req req = { 0 };
+    struct snap_clone_plan plan = { .source = SNAP_STORE_INIT, .mem_fd = -1 };
+    struct snap_clone_result res = { 0 };
+    bool planned = false;
+
+    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
+    if (!rc && cli->help_shown) {
+        snap_help_cmd(cli, cli->cmd, cli->out);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+    if (!rc)
+        rc = operands(&req, argc - first, argv + first, &err);
+    if (rc) {
+        status = snap_cli_usage(cli, &err);
+        goto out;
+    }
+    if (cli->store_root)
+        cli->env.store_root = cli->store_root;
+
+    rc = snap_cli_open(cli, &err);
+    if (rc)
+        goto fail;
+    planned = true;
+    rc = snap_clone_plan_make(&cli->env, &req, cli->dry_run, &plan, &err);
+    if (rc)
+        goto fail;
+    if (cli->dry_run) {
+        show_plan(cli, &req, &plan);
+        status = SNAP_EXIT_DONE;
+        goto out;
+    }
+
+    snap_signals_arm();
+    rc = snap_clone_run(&cli->env, &req, &plan, &res, &err);
+    snap_signals_disarm(snap_exit_of(rc));
+    if (rc)
+        goto fail;
+    snap_sink_flush(cli->sink);
+    show_done(cli, &req, &plan, &res);
+    status = SNAP_EXIT_DONE;
+    goto out;
+
+fail:
+    status = snap_cli_fail(cli, &err);
+out:
+    snap_clone_result_dispose(&res);
+    if (planned)
+        snap_clone_plan_dispose(&plan);
+    snap_clone_req_dispose(&req);
+    return status;
+}

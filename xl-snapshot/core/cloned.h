@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* What clone and its recovery share. */
+#ifndef SNAP_CORE_CLONED_H
+#define SNAP_CORE_CLONED_H
+
+#include "core/clone.h"
+
+/* What recover needs to know of a clone. */
+struct snap_json *snap_cloned_plan_json(const struct snap_clone_plan *p,
+                                        const struct snap_clone_req *req);
+
+/* s: the clone's, locked; rec: the snapshot with the planned leaves.  Before
+ * the commit: the domain, which has never run, its images and its state go.
+ * The journal is left to the caller.  Idempotent. */
+int snap_cloned_undo(struct snap_env *env, struct snap_store *s,
+                     struct snap_record *rec, const char *op_id,
+                     struct snap_err *err);
+
+#endif /* SNAP_CORE_CLONED_H */
