@@ -27,6 +27,7 @@
  * tiny ones cost some 60 MB of dom0's memory. */
 #define VALUES_MAX (1u << 19)
 #define INDENT     4
+#define FEW_KEYS   24
 
 struct item {
     char *key; /* objects only */
@@ -36,27 +37,26 @@ struct item {
 struct snap_json {
     enum snap_json_type type;
     bool truth; /* BOOL */
-    char *text; /* NUMBER, STRING */
     struct item *items; /* ARRAY, OBJECT */
     size_t len, cap;
+    char text[]; /* NUMBER, STRING; otherwise "" */
 };
 
-static struct snap_json *node(enum snap_json_type type)
+static struct snap_json *node_text(enum snap_json_type type, const char *text,
+                                   size_t len)
 {
     struct snap_json *j;
 
-    j = snap_zalloc(sizeof(*j));
-    j->type = type;
+    j = snap_realloc(NULL, sizeof(*j) + len + 1, 1);
+    *j = (struct snap_json){ .type = type };
+    memcpy(j->text, text, len);
+    j->text[len] = '\0';
     return j;
 }
 
-static struct snap_json *node_text(enum snap_json_type type, char *text)
+static struct snap_json *node(enum snap_json_type type)
 {
-    struct snap_json *j;
-
-    j = node(type);
-    j->text = text;
-    return j;
+    return node_text(type, "", 0);
 }
 
 static bool is(const struct snap_json *j, enum snap_json_type type)
@@ -67,7 +67,7 @@ static bool is(const struct snap_json *j, enum snap_json_type type)
 static void append(struct snap_json *j, char *key, struct snap_json *value)
 {
     if (j->len == j->cap) {
-        j->cap = j->cap ? j->cap * 2 : 2;
+        j->cap = j->cap ? j->cap * 2 : 4;
         j->items = snap_realloc(j->items, j->cap, sizeof(*j->items));
     }
     j->items[j->len].key = key;
@@ -80,7 +80,7 @@ static void append(struct snap_json *j, char *key, struct snap_json *value)
 struct parser {
     struct snap_json *root;
     struct snap_json *open[SNAP_JSON_DEPTH]; /* containers not yet closed */
-    char *key[SNAP_JSON_DEPTH]; /* key read, value to come */
+    struct snap_buf key; /* read, in the innermost object; value to come */
     size_t depth, values;
     const char *skip; /* key of the root whose value is not kept, or NULL */
     size_t skipping; /* containers open in that value */
@@ -103,22 +103,22 @@ static int count(struct parser *p)
 /* Put a value where it belongs; it is freed with the tree from then on. */
 static int place(struct parser *p, struct snap_json *j)
 {
-    size_t top = p->depth - 1;
+    struct snap_json *in = p->depth ? p->open[p->depth - 1] : NULL;
 
-    if (!p->depth)
+    if (!in)
         p->root = j;
-    else {
-        append(p->open[top], p->key[top], j);
-        p->key[top] = NULL;
-    }
+    else if (is(in, SNAP_JSON_OBJECT))
+        append(in, snap_strndup(p->key.data, p->key.len), j);
+    else
+        append(in, NULL, j);
     return count(p);
 }
 
 /* Does the value now begin that nobody wants? */
 static bool unwanted(const struct parser *p)
 {
-    return p->skip && p->depth == 1 && p->key[0] &&
-           !strcmp(p->key[0], p->skip);
+    return p->skip && p->depth == 1 && is(p->open[0], SNAP_JSON_OBJECT) &&
+           !strcmp(p->key.data, p->skip);
 }
 
 static int enter(struct parser *p, enum snap_json_type type)
@@ -163,7 +163,7 @@ static int on_number(void *opaque, const char *s, size_t len)
 
     if (p->skipping)
         return count(p);
-    return place(p, node_text(SNAP_JSON_NUMBER, snap_strndup(s, len)));
+    return place(p, node_text(SNAP_JSON_NUMBER, s, len));
 }
 
 static int on_string(void *opaque, const unsigned char *s, size_t len)
@@ -172,8 +172,7 @@ static int on_string(void *opaque, const unsigned char *s, size_t len)
 
     if (p->skipping)
         return count(p);
-    return place(
-        p, node_text(SNAP_JSON_STRING, snap_strndup((const char *)s, len)));
+    return place(p, node_text(SNAP_JSON_STRING, (const char *)s, len));
 }
 
 static int on_start_map(void *opaque)
@@ -185,8 +184,10 @@ static int on_map_key(void *opaque, const unsigned char *s, size_t len)
 {
     struct parser *p = opaque;
 
-    if (!p->skipping)
-        p->key[p->depth - 1] = snap_strndup((const char *)s, len);
+    if (p->skipping)
+        return 1;
+    p->key.len = 0;
+    snap_buf_add(&p->key, s, len);
     return 1;
 }
 
@@ -195,36 +196,49 @@ static int by_key(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Sorting keeps a hostile object with a million keys from costing a million
- * squared. */
+/* A key that is there twice, or NULL.  Sorting keeps a hostile object with a
+ * million keys from costing a million squared; few need no sorting. */
+static const char *twice(const struct snap_json *j)
+{
+    const char **keys = NULL, *found = NULL;
+    size_t i, k;
+
+    if (j->len <= FEW_KEYS) {
+        for (i = 1; i < j->len; i++)
+            for (k = 0; k < i; k++)
+                if (*j->items[i].key == *j->items[k].key &&
+                    !strcmp(j->items[i].key, j->items[k].key))
+                    return j->items[i].key;
+        return NULL;
+    }
+    keys = snap_realloc(NULL, j->len, sizeof(*keys));
+    for (i = 0; i < j->len; i++)
+        keys[i] = j->items[i].key;
+    qsort(keys, j->len, sizeof(*keys), by_key);
+    for (i = 1; i < j->len && !found; i++)
+        if (!strcmp(keys[i - 1], keys[i]))
+            found = keys[i];
+    free(keys);
+    return found;
+}
+
 static int on_end_map(void *opaque)
 {
     struct parser *p = opaque;
-    struct snap_json *j;
-    const char **keys = NULL;
-    char *what = NULL;
-    size_t i;
-    int go = 1;
+    const char *key;
+    char *what;
+    int go;
 
     if (p->skipping) {
         p->skipping--;
         return 1;
     }
-    j = p->open[--p->depth];
-    if (j->len < 2)
+    key = twice(p->open[--p->depth]);
+    if (!key)
         return 1;
-    keys = snap_realloc(NULL, j->len, sizeof(*keys));
-    for (i = 0; i < j->len; i++)
-        keys[i] = j->items[i].key;
-    qsort(keys, j->len, sizeof(*keys), by_key);
-    for (i = 1; i < j->len && go; i++) {
-        if (strcmp(keys[i - 1], keys[i]) != 0)
-            continue;
-        what = snap_excerpt(keys[i], strlen(keys[i]), 80);
-        go = stop(p, snap_printf("key \"%s\" twice in one object", what));
-    }
+    what = snap_excerpt(key, strlen(key), 80);
+    go = stop(p, snap_printf("key \"%s\" twice in one object", what));
     free(what);
-    free(keys);
     return go;
 }
 
@@ -335,6 +349,22 @@ static inline bool plain(char c)
     return (signed char)c > 0 && c != '"' && c != '\\';
 }
 
+/* Most texts have none of what precheck() looks for. */
+static bool all_plain(const char *s, size_t len)
+{
+    uint64_t word, seen = 0;
+    size_t i;
+
+    for (i = 0; len - i >= sizeof(word); i += sizeof(word)) {
+        memcpy(&word, s + i, sizeof(word));
+        seen |= word;
+    }
+    for (; i < len; i++)
+        seen |= (unsigned char)s[i];
+    return !(seen & UINT64_C(0x8080808080808080)) && !memchr(s, 0, len) &&
+           !memchr(s, '\\', len);
+}
+
 /* What yajl would let pass.  Returns NULL, or the reason and its offset. */
 static const char *precheck(const char *s, size_t len, size_t *offset_r)
 {
@@ -342,6 +372,8 @@ static const char *precheck(const char *s, size_t len, size_t *offset_r)
     bool quoted = false;
     size_t i, step;
 
+    if (all_plain(s, len))
+        return NULL;
     for (i = 0; i < len; i += step) {
         step = 1;
         if (plain(s[i]))
@@ -358,6 +390,32 @@ static const char *precheck(const char *s, size_t len, size_t *offset_r)
         }
     }
     return NULL;
+}
+
+/*
+ * Give yajl the text but for what indents a line, which it would take byte by
+ * byte and at some expense.  Blanks after a line's end mean nothing: where a
+ * string is open, yajl has refused the line's end.  *offset_r: how far it got.
+ */
+static yajl_status feed(yajl_handle h, const char *s, size_t len,
+                        size_t *offset_r)
+{
+    yajl_status st = yajl_status_ok;
+    const char *eol;
+    size_t i = 0, n;
+
+    while (i < len && st == yajl_status_ok) {
+        eol = memchr(s + i, '\n', len - i);
+        n = eol ? (size_t)(eol - s) - i + 1 : len - i;
+        st = yajl_parse(h, (const unsigned char *)s + i, n);
+        if (st != yajl_status_ok)
+            n = yajl_get_bytes_consumed(h);
+        i += n;
+        while (st == yajl_status_ok && i < len && s[i] == ' ')
+            i++;
+    }
+    *offset_r = i;
+    return st == yajl_status_ok ? yajl_complete_parse(h) : st;
 }
 
 int snap_json_parse(const char *text, size_t len, struct snap_json **out_r,
@@ -379,7 +437,7 @@ int snap_json_parse_but(const char *text, size_t len, const char *skip,
     struct parser p = { .skip = skip };
     yajl_handle h = NULL;
     const char *why;
-    size_t offset, i;
+    size_t offset;
     yajl_status st;
     int rc;
 
@@ -394,10 +452,7 @@ int snap_json_parse_but(const char *text, size_t len, const char *skip,
     }
 
     h = yajl_alloc(&callbacks, &afs, &p);
-    st = yajl_parse(h, input, len);
-    offset = st == yajl_status_ok ? len : yajl_get_bytes_consumed(h);
-    if (st == yajl_status_ok)
-        st = yajl_complete_parse(h);
+    st = feed(h, text, len, &offset);
     if (st != yajl_status_ok) {
         why = p.why;
         if (!why) {
@@ -419,8 +474,7 @@ out:
         yajl_free_error(h, said);
     if (h)
         yajl_free(h);
-    for (i = 0; i < SNAP_JSON_DEPTH; i++)
-        free(p.key[i]);
+    snap_buf_dispose(&p.key);
     free(p.why);
     snap_json_free(p.root);
     return rc;
@@ -517,7 +571,6 @@ void snap_json_free(struct snap_json *j)
         snap_json_free(j->items[i].value);
     }
     free(j->items);
-    free(j->text);
     free(j);
 }
 
@@ -528,7 +581,7 @@ struct snap_json *snap_json_copy(const struct snap_json *j)
 
     if (!j)
         return NULL;
-    copy = node_text(j->type, snap_strdup(j->text));
+    copy = node_text(j->type, j->text, strlen(j->text));
     copy->truth = j->truth;
     for (i = 0; i < j->len; i++)
         append(copy, snap_strdup(j->items[i].key),
@@ -539,6 +592,15 @@ struct snap_json *snap_json_copy(const struct snap_json *j)
 struct snap_json *snap_json_null(void)
 {
     return node(SNAP_JSON_NULL);
+}
+
+/* A node with this text, which is used up. */
+static struct snap_json *node_take(enum snap_json_type type, char *text)
+{
+    struct snap_json *j = node_text(type, text, strlen(text));
+
+    free(text);
+    return j;
 }
 
 struct snap_json *snap_json_bool(bool v)
@@ -552,7 +614,7 @@ struct snap_json *snap_json_bool(bool v)
 
 struct snap_json *snap_json_int(int64_t v)
 {
-    return node_text(SNAP_JSON_NUMBER, snap_printf("%" PRId64, v));
+    return node_take(SNAP_JSON_NUMBER, snap_printf("%" PRId64, v));
 }
 
 struct snap_json *snap_json_double(double v)
@@ -570,7 +632,7 @@ struct snap_json *snap_json_double(double v)
         s[--len] = '\0';
     if (!strcmp(s, "-0"))
         snap_set(&s, "0");
-    return node_text(SNAP_JSON_NUMBER, s);
+    return node_take(SNAP_JSON_NUMBER, s);
 }
 
 /* A copy that is valid UTF-8: each stray byte becomes U+FFFD.  A file name
@@ -597,7 +659,7 @@ struct snap_json *snap_json_str(const char *s)
 {
     if (!s)
         return snap_json_null();
-    return node_text(SNAP_JSON_STRING, as_utf8(s));
+    return node_take(SNAP_JSON_STRING, as_utf8(s));
 }
 
 struct snap_json *snap_json_array(void)
