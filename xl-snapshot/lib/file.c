@@ -363,8 +363,8 @@ out:
 int snap_file_read(const char *path, size_t max, char **data_r, size_t *len_r,
                    struct snap_err *err)
 {
-    struct snap_buf b = { 0 };
-    char chunk[8192];
+    char *data = NULL;
+    size_t len = 0, cap;
     struct stat st;
     int fd = -1;
     ssize_t n;
@@ -389,37 +389,47 @@ int snap_file_read(const char *path, size_t max, char **data_r, size_t *len_r,
         goto out;
     }
 
-    snap_buf_add(&b, "", 0);
     if (faulty("read", path)) {
         rc = fail(err, "read", path);
         goto out;
     }
+    /* Room for all of it, for one byte that should not be there, and for the
+     * NUL.  A size of 0 says nothing: files of /proc have it. */
+    cap = st.st_size > 0 && (uint64_t)st.st_size <= max ? st.st_size + 2
+                                                        : 8192;
+    data = snap_realloc(NULL, cap, 1);
     for (;;) {
-        n = read(fd, chunk, sizeof(chunk));
+        if (len + 1 == cap) {
+            cap *= 2;
+            data = snap_realloc(data, cap, 1);
+        }
+        n = read(fd, data + len, cap - len - 1);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
             rc = fail(err, "read", path);
             goto out;
         }
-        if (n == 0)
-            break;
-        if ((size_t)n > max - b.len) {
+        len += n;
+        if (len > max) {
             rc = snap_fail(err, SNAP_CORRUPT, "%s is larger than %zu bytes",
                            path, max);
             goto out;
         }
-        snap_buf_add(&b, chunk, n);
+        /* More was asked for, so its size is its end: no need to be told. */
+        if (n == 0 || (st.st_size > 0 && len == (size_t)st.st_size))
+            break;
     }
-    *data_r = b.data;
-    *len_r = b.len;
-    b.data = NULL;
+    data[len] = '\0';
+    *data_r = data;
+    *len_r = len;
+    data = NULL;
     rc = 0;
 
 out:
     if (fd >= 0)
         close(fd);
-    snap_buf_dispose(&b);
+    free(data);
     return rc;
 }
 
