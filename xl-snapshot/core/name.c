@@ -31,40 +31,30 @@ int snap_name_check(const char *name, struct snap_err *err)
     size_t len, good;
     int rc;
 
-    if (!name || !name[0]) {
-        rc = snap_fail(err, SNAP_INVAL, "a snapshot's name cannot be empty");
-        goto out;
-    }
+    if (!name || !name[0])
+        return snap_fail(err, SNAP_INVAL, "a snapshot's name cannot be empty");
     len = strlen(name);
-    q = snap_excerpt(name, len, QUOTE_MAX);
     good = strspn(name, LOWER UPPER DIGITS "._-");
-    if (good < len) {
+    if (good == len && len <= SNAP_NAME_MAX && name[len - 1] != '.' &&
+        in(name[0], LOWER UPPER DIGITS))
+        return 0;
+    q = snap_excerpt(name, len, QUOTE_MAX);
+    if (good < len)
         rc = snap_fail(err, SNAP_INVAL,
                        "name \"%s\": character %zu is not allowed; use "
                        "letters, digits, '.', '_' and '-'",
                        q, good + 1);
-        goto out;
-    }
-    if (!in(name[0], LOWER UPPER DIGITS)) {
+    else if (!in(name[0], LOWER UPPER DIGITS))
         rc = snap_fail(err, SNAP_INVAL,
                        "name \"%s\" must begin with a letter or a digit", q);
-        goto out;
-    }
-    if (len > SNAP_NAME_MAX) {
+    else if (len > SNAP_NAME_MAX)
         rc = snap_fail(err, SNAP_INVAL,
                        "name \"%s\" is %zu characters long; at most %d are "
                        "allowed",
                        q, len, SNAP_NAME_MAX);
-        goto out;
-    }
-    if (name[len - 1] == '.') {
+    else
         rc = snap_fail(err, SNAP_INVAL, "name \"%s\" must not end in a dot",
                        q);
-        goto out;
-    }
-    rc = 0;
-
-out:
     free(q);
     return rc;
 }
@@ -128,6 +118,9 @@ int snap_text_check(const char *text, size_t max, const char *what,
                          "%s is %zu bytes long; at most %zu are allowed", what,
                          len, max);
     for (i = 0; i < len; i += seq) {
+        seq = 1;
+        if (text[i] >= ' ' && text[i] < 0x7f)
+            continue;
         seq = snap_utf8_seq(text + i, len - i);
         if (!seq)
             return snap_fail(err, SNAP_INVAL, "%s: byte %zu is not UTF-8",

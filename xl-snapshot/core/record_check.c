@@ -129,10 +129,15 @@ int snap_part_check(const struct snap_part *p, struct snap_err *err)
     rc = check_path(p->path, "path", err);
     if (rc)
         return rc;
-    rc = check_path(p->frozen_path, "frozen_path", err);
+    /* An internal snapshot has the same one three times. */
+    rc = snap_streq(p->frozen_path, p->path)
+             ? 0
+             : check_path(p->frozen_path, "frozen_path", err);
     if (rc)
         return rc;
-    rc = check_path(p->active_path, "active_path", err);
+    rc = snap_streq(p->active_path, p->path)
+             ? 0
+             : check_path(p->active_path, "active_path", err);
     if (rc)
         return rc;
     rc = check_formats(p, err);
