@@ -482,14 +482,27 @@ out:
 
 /* --- writing ----------------------------------------------------------- */
 
+/* Does this byte stand for itself in a string? */
+static bool as_it_is(char c)
+{
+    return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
 static void write_string(struct snap_buf *b, const char *s)
 {
     static const char short_for[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-    size_t seq, left = strlen(s);
+    size_t seq, left = strlen(s), run;
     const char *e;
 
     snap_buf_add(b, "\"", 1);
     for (; left; s += seq, left -= seq) {
+        for (run = 0; run < left && as_it_is(s[run]); run++)
+            ;
+        if (run) {
+            snap_buf_add(b, s, run);
+            seq = run;
+            continue;
+        }
         seq = snap_utf8_seq(s, left);
         for (e = short_for; *e && *e != *s; e += 2)
             ;
@@ -640,9 +653,13 @@ struct snap_json *snap_json_double(double v)
 static char *as_utf8(const char *s)
 {
     struct snap_buf b = { 0 };
-    size_t seq, left = strlen(s);
+    size_t seq, left = strlen(s), run;
 
-    snap_buf_add(&b, "", 0);
+    for (run = 0; (signed char)s[run] > 0; run++)
+        ;
+    snap_buf_add(&b, s, run);
+    s += run;
+    left -= run;
     for (; left; s += seq, left -= seq) {
         seq = snap_utf8_seq(s, left);
         if (seq) {
