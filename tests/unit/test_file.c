@@ -541,6 +541,30 @@ static void read_is_bounded(void **state)
     assert_int_equal(read_rc(path, 100000, NULL), SNAP_CORRUPT);
 }
 
+/* All of it and a NUL behind, around every size at which a buffer ends. */
+static void read_takes_all(void **state)
+{
+    static const size_t sizes[] = { 1,    2,    4095, 4096,  4097, 8190,
+                                    8191, 8192, 8193, 16384, 70001 };
+    char *path = in_dir("f"), *text, *data;
+    size_t i, k, len;
+
+    (void)state;
+    for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        text = malloc(sizes[i] + 1);
+        for (k = 0; k < sizes[i]; k++)
+            text[k] = (char)('a' + k % 23);
+        text[sizes[i]] = '\0';
+        put(path, text);
+        assert_int_equal(snap_file_read(path, sizes[i], &data, &len, NULL), 0);
+        assert_int_equal(len, sizes[i]);
+        assert_string_equal(data, text);
+        free(data);
+        assert_int_equal(read_rc(path, sizes[i] - 1, NULL), SNAP_CORRUPT);
+        free(text);
+    }
+}
+
 static void read_takes_regular_files_only(void **state)
 {
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -800,6 +824,7 @@ int main(void)
         T(create_is_exclusive),
         T(folders),
         T(read_is_bounded),
+        T(read_takes_all),
         T(read_takes_regular_files_only),
         T(rename_moves),
         T(remove_removes),
