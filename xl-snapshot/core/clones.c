@@ -65,7 +65,8 @@ static void read_state(struct snap_env *env, struct snap_clone *c,
     c->name = snap_strdup(st->domain_name ? st->domain_name : c->uuid);
     c->origin = st->origin;
     memset(&st->origin, 0, sizeof(st->origin));
-    c->alive = n_records || snap_file_exists(journal);
+    c->unfinished = snap_file_exists(journal);
+    c->alive = n_records || c->unfinished;
     for (i = 0; i < st->n; i++) {
         add_image(c, st->leaves[i].path, st->leaves[i].format);
         c->alive = c->alive || !gone(env, st->leaves[i].path);
@@ -287,7 +288,13 @@ int snap_clones_name_free(struct snap_env *env, const char *name, bool dry_run,
             break;
         snap_err_clear(err);
         rc = 0;
-        if (!cs[i].origin.uuid || cs[i].alive)
+        if (cs[i].unfinished)
+            rc = snap_fail(err, SNAP_EXISTS,
+                           "making or changing a domain %s (UUID %s) was not "
+                           "finished; run snapshot-recover, or choose another "
+                           "name",
+                           name, cs[i].uuid);
+        else if (!cs[i].origin.uuid || cs[i].alive)
             rc = snap_fail(err, SNAP_EXISTS,
                            "a domain that does not run is called %s (UUID "
                            "%s); choose another name",

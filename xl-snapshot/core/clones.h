@@ -18,6 +18,7 @@ struct snap_clone {
     struct snap_origin origin; /* uuid NULL: not a clone */
     char **images; /* that its state and its snapshots name; no raw ones */
     size_t n_images;
+    bool unfinished; /* a command was interrupted, or is at work */
     bool alive; /* a journal, a snapshot or an image of it is there */
 };
 void snap_clones_free(struct snap_clone **cs, size_t *n);
