@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 1800
+# limit: 2700
 #
 # Clones of a PVH guest, from memory and from disks, twice each, all of them
 # running beside the guest itself: each has the snapshot's data, none sees
@@ -52,6 +52,17 @@ undisturbed() { # BOOT SEED
     data_is $g "$2"
 }
 
+# The emulation has one processor: who is not asked stands still meanwhile.
+rest() { # NAME...
+    local c
+    for c; do xl pause "$c"; done
+}
+
+wake() { # NAME...
+    local c
+    for c; do xl unpause "$c"; done
+}
+
 take() { # TYPE ; leaves the boot of the guest and a tick before in $WORK
     ask $g fill 1 2 >/dev/null
     boot_of $g >"$WORK/boot"
@@ -74,6 +85,7 @@ from_memory() { # NAME
     [ "$tick" -lt $(($(cat "$WORK/after") + 600)) ]
     data_is "$1" 1
     ticks_go_on "$1"
+    rest "$1"
 }
 
 from_disks() { # NAME OPTION...
@@ -85,16 +97,20 @@ from_disks() { # NAME OPTION...
     one_instant "$c"
     data_is "$c" 1
     undisturbed "$(cat "$WORK/boot")" 9
+    rest "$c"
 }
 
+# All at once, then at rest again.
 own_data() { # NAME=SEED...
     local p
+    wake "${@%=*}"
     for p; do ask "${p%=*}" fill "${p#*=}" 2 >/dev/null; done
     for p; do
         data_is "${p%=*}" "${p#*=}"
         one_instant "${p%=*}"
         ticks_go_on "${p%=*}"
     done
+    rest "${@%=*}"
 }
 
 all_differ() { # NAME...
@@ -114,6 +130,7 @@ not_deleted() { # CLONE...
 }
 
 lives_on() { # NAME ; a clone is a domain like any other
+    wake "$1"
     reboot_inside "$1"
     one_instant "$1"
     ask "$1" fill 21 2 >/dev/null
@@ -126,11 +143,15 @@ lives_on() { # NAME ; a clone is a domain like any other
     one_instant "$1"
     data_is "$1" 21
     has "$(xl snapshot-info $g s1)" "^clones .*$1"
+    rest "$1"
 }
 
 all_off() { # NAME...
     local c f
-    for c; do poweroff_inside "$c"; done
+    for c; do
+        wake "$c"
+        poweroff_inside "$c"
+    done
     images_clean $g
     for f in "$ELSEWHERE"/*.qcow2; do
         [ ! -e "$f" ] || run qemu-img check "$f"
