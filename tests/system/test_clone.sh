@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2700
+# limit: 3000
 #
 # Clones of a PVH guest, from memory and from disks, twice each, all of them
 # running beside the guest itself: each has the snapshot's data, none sees
@@ -197,7 +197,7 @@ t "another" -s 300 from_memory m2
 t "a clone from the disks" -s 400 from_disks d1
 t "another, elsewhere" -s 400 from_disks d2 --dir $ELSEWHERE
 t "nobody has what another has" all_differ $g m1 m2 d1 d2
-t "each writes, all at once" -s 400 own_data m1=11 m2=12 d1=13 d2=14
+t "each writes, all at once" -s 900 own_data m1=11 m2=12 d1=13 d2=14
 t "the guest noticed nothing" undisturbed "$(cat "$WORK/boot")" 9
 t "the snapshot is not deleted" not_deleted m1 m2 d1 d2
 t "a clone from memory lives on" lives_on m1
