@@ -209,7 +209,7 @@ list_all() {
 
 list_details() {
     local out
-    out=$(run xl snapshot-list --long --json $g)
+    out=$(xl snapshot-list --long --json $g)
     eq "consistency" "memory memory crash offline" \
         "$(jq -r '[.snapshots[].consistency] | join(" ")' <<<"$out")"
     eq "parents" "null s1 s2 s3" \
