@@ -110,9 +110,9 @@ static int at_fault(const char *layer, const char *what)
     calls++;
     if (!a[0])
         return 0;
-    if (!strcmp(at_layer, "call") ? calls != atol(at_what)
-                                  : strcmp(layer, at_layer) ||
-                                        !snap_has_prefix(what, at_what))
+    if (!strcmp(at_layer, "call")
+            ? calls != atol(at_what)
+            : strcmp(layer, at_layer) || !snap_has_prefix(what, at_what))
         return 0;
     if (!at_layer[0])
         return 0;
