@@ -59,8 +59,8 @@ static const struct kind kinds[] = {
       false, "ie1", "s2", false, false, 1 },
     { "external, back at an internal one below, off", SNAP_DISK_EXTERNAL,
       false, true, "ie1", "s2", false, false, 1 },
-    { "external below an internal one", SNAP_DISK_EXTERNAL, false, false,
-      "ei", "s1", false, true, 1 },
+    { "external below an internal one", SNAP_DISK_EXTERNAL, false, false, "ei",
+      "s1", false, true, 1 },
     { "with all that descend from it", SNAP_DISK_EXTERNAL, false, false, "ccc",
       "s2", true, false, 2 },
 };

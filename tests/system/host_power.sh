@@ -16,7 +16,7 @@
 set -u
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 eval "$(sed -n '/^KINDS=(/,/)$/p' tests/system/crash.sh)"
-cuts=${1:-3}
+cuts=${1:-2}
 seed=${2:-$((RANDOM * 32768 + RANDOM))}
 name=power-$$
 logs=${BUILD:-build}/test-logs/host_power

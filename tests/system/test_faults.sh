@@ -14,7 +14,7 @@
 # shellcheck source=tests/system/crash.sh
 . "$(dirname "$0")/crash.sh"
 
-signals=${1:-6}
+signals=${1:-3}
 seed=${2:-$((RANDOM * 32768 + RANDOM))}
 N=10 # the seed of the data, and the number in the names
 

@@ -15,7 +15,7 @@
 # shellcheck source=tests/system/crash.sh
 . "$(dirname "$0")/crash.sh"
 
-kills=${1:-8}
+kills=${1:-4}
 seed=${2:-$((RANDOM * 32768 + RANDOM))}
 
 # How long this kind of command takes, in ms; at first a guess.
