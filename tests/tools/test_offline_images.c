@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -251,6 +252,132 @@ static void test_in_use(void **state)
     free(after);
 }
 
+/* --keep-path lets the old path name another image.  The snapshot inside the
+ * one before is found, and the image stays: a record needs it. */
+static void test_inside_a_kept_path(void **state)
+{
+    (void)state;
+    guest_writes(9);
+    create("s0", SNAP_DISK_EXTERNAL, cfg, false);
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, NULL, true);
+    guest_writes(2);
+    create("i2", SNAP_DISK_INTERNAL, NULL, false);
+    guest_writes(3);
+    create("s3", SNAP_DISK_EXTERNAL, NULL, false);
+    revert("s1");
+    guest_reads(1);
+    revert("i2");
+    guest_reads(2);
+    revert("s3");
+    guest_reads(3);
+    revert("s1");
+    delete ("s3");
+    delete ("i2");
+    delete ("s1");
+    guest_reads(1);
+}
+
+/* A leaf that --keep-path made is ours: it goes when nobody needs it. */
+static void test_no_orphan_of_a_kept_path(void **state)
+{
+    char *leaf, *text;
+
+    (void)state;
+    guest_writes(1);
+    text = snap_printf("name='vm1'\nuuid='" FAKE_UUID "'\nmemory=64\n"
+                       "disk=[ 'format=qcow2,vdev=xvda,target=%s' ]\n",
+                       image[0]);
+    assert_int_equal(
+        snap_file_write(cfg, text, strlen(text), 0600, false, &err), 0);
+    free(text);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, true);
+    leaf = realpath(image[0], NULL);
+    assert_non_null(leaf);
+    assert_string_not_equal(leaf, image[0]);
+    revert("s1");
+    guest_reads(1);
+    assert_false(snap_file_exists(leaf));
+    free(leaf);
+}
+
+/* What the user made inside the image is his. */
+static void test_somebody_elses_snapshot_inside(void **state)
+{
+    const char *format;
+    char *leaf;
+
+    (void)state;
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, false);
+    leaf = active(0, &format);
+    free(tool((const char *const[]){ "qemu-img", "snapshot", "-c", "mine",
+                                     leaf, NULL }));
+    revert("s1");
+    guest_reads(1);
+    assert_true(snap_file_exists(leaf));
+    free(leaf);
+}
+
+/* The domain came again under another UUID, as it does from an xl.cfg without
+ * one.  Its snapshot is inside the image that the first one would drop. */
+static void test_needed_under_another_uuid(void **state)
+{
+    static const char other[] = "99999999-2222-3333-4444-555555555555";
+    const char *format;
+    char *leaf, *text;
+
+    (void)state;
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, false);
+    leaf = active(0, &format);
+    text = snap_printf("name='vm2'\nuuid='%s'\nmemory=64\n"
+                       "disk=[ 'format=qcow2,vdev=xvda,target=%s' ]\n",
+                       other, leaf);
+    assert_int_equal(
+        snap_file_write(cfg, text, strlen(text), 0600, false, &err), 0);
+    free(text);
+    {
+        struct snap_create_req req = { .domain = (char *)"vm2",
+                                       .name = (char *)"t1",
+                                       .live = -1,
+                                       .type = SNAP_DISK_INTERNAL,
+                                       .domain_config = cfg };
+
+        operate(fake_host_create, &req);
+    }
+    revert("s1");
+    guest_reads(1);
+    assert_true(snap_file_exists(leaf));
+    free(leaf);
+}
+
+/* A link is no way around: the image behind it is frozen. */
+static void test_frozen_behind_a_link(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s2",
+                                   .live = -1,
+                                   .domain_config = cfg };
+    char *text, *link = snap_printf("%s/link.qcow2", dir);
+
+    (void)state;
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, false);
+    assert_int_equal(symlink(image[0], link), 0);
+    text = snap_printf("name='vm1'\nuuid='" FAKE_UUID "'\nmemory=64\n"
+                       "disk=[ 'format=qcow2,vdev=xvda,target=%s' ]\n",
+                       link);
+    assert_int_equal(
+        snap_file_write(cfg, text, strlen(text), 0600, false, &err), 0);
+    free(text);
+    assert_int_equal(fake_host_attach(&host, &err), 0);
+    assert_int_equal(fake_host_create(&host, &req, &err), SNAP_REFUSED);
+    fake_host_detach(&host);
+    assert_non_null(strstr(err.msg, "which a snapshot froze"));
+    free(link);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -258,6 +385,11 @@ int main(void)
         T(test_mixed),
         T(test_chain),
         T(test_in_use),
+        T(test_inside_a_kept_path),
+        T(test_no_orphan_of_a_kept_path),
+        T(test_somebody_elses_snapshot_inside),
+        T(test_needed_under_another_uuid),
+        T(test_frozen_behind_a_link),
     };
     const char *missing = real_qemu_missing();
 

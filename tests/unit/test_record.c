@@ -377,10 +377,7 @@ static void test_images_mixed_up(void **state)
     (void)state;
     tamper("disks.0.active_path", "\"/img/other\"", SNAP_CORRUPT,
            "an internal snapshot has one image");
-    tamper("disks.0.path", "\"/img/other\"", SNAP_CORRUPT,
-           "an internal snapshot has one image");
-    tamper("disks.0.frozen_path", "\"/img/other\"", SNAP_CORRUPT,
-           "an internal snapshot has one image");
+    /* path may be a link to what is in frozen_path. */
     tamper("disks.0.type", "\"external\"", SNAP_CORRUPT,
            "the guest would write into the frozen image");
     tamper("disks.1.type", "\"internal\"", SNAP_CORRUPT,

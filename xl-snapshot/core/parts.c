@@ -260,9 +260,11 @@ void snap_state_after_create(struct snap_state *st,
         const struct snap_leaf *old = snap_state_leaf(st, p->vdev);
         bool made;
 
-        made = snap_part_moves(p) && !p->reuse_target;
-        if (!snap_part_moves(p) && old && snap_streq(old->path, p->path))
-            made = old->made;
+        /* With --keep-path the path stays, and what it names is ours too. */
+        if (p->type == SNAP_DISK_EXTERNAL)
+            made = !p->reuse_target;
+        else
+            made = old && snap_streq(old->path, p->path) && old->made;
         snap_state_set_leaf(st, p->vdev, p->active_path, p->active_format,
                             p->stem, made);
     }

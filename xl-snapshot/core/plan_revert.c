@@ -214,10 +214,39 @@ out:
     return rc;
 }
 
+/* Does a record of another domain need this file?  One that had this one's
+ * name and disks before, for instance: an xl.cfg without a uuid gets another
+ * with each xl create. */
+static bool others_need(struct snap_env *env, const char *uuid,
+                        const char *file)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    char **uuids = NULL;
+    size_t i, n = 0;
+    bool need = snap_store_domains(env->store_root, &uuids, &n, &e) != 0;
+
+    for (i = 0; i < n; i++) {
+        struct snap_store s = SNAP_STORE_INIT;
+        struct snap_record *rs = NULL;
+        size_t n_rs = 0;
+
+        if (!need && !snap_streq(uuids[i], uuid))
+            /* What cannot be read may need it. */
+            need = snap_store_open(&s, env->store_root, uuids[i], false, &e) ||
+                   snap_store_brief(&s, env->drivers, NULL, &rs, &n_rs, &e) ||
+                   snap_records_need(rs, n_rs, file);
+        snap_records_free(&rs, &n_rs);
+        snap_store_close(&s);
+        free(uuids[i]);
+    }
+    free(uuids);
+    return need;
+}
+
 /* The leaf that the domain has now goes away if we made it and no snapshot
  * needs it.  While a record cannot be read, nobody knows what it needs. */
-static void plan_drop(struct snap_revert_plan *p, struct snap_part *part,
-                      bool damaged)
+static void plan_drop(struct snap_env *env, struct snap_revert_plan *p,
+                      struct snap_part *part, bool damaged)
 {
     const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
     char *file = NULL;
@@ -238,6 +267,13 @@ static void plan_drop(struct snap_revert_plan *p, struct snap_part *part,
                       "%s: the image of before, %s, "
                       "is kept, since a record that cannot be read may need "
                       "it",
+                      part->vdev, file);
+        goto out;
+    }
+    if (others_need(env, p->rec.domain_uuid, file)) {
+        snap_note_add(&p->notes, &p->n_notes,
+                      "%s: the image of before, %s, is kept, since a snapshot "
+                      "of another domain needs it or cannot be read",
                       part->vdev, file);
         goto out;
     }
@@ -293,7 +329,7 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
             snap_err_prefix(err, "%s", part->vdev);
             return rc;
         }
-        plan_drop(p, part, damaged > 0);
+        plan_drop(env, p, part, damaged > 0);
         if (!snap_streq(part->leaf_path, part->path))
             snap_note_add(&p->notes, &p->n_notes,
                           "%s: the guest will write to a new image; in %s's "

@@ -99,10 +99,11 @@ static int check_places(const struct snap_part *p, struct snap_err *err)
     bool path_frozen = snap_streq(p->path, p->frozen_path);
     bool path_active = snap_streq(p->path, p->active_path);
 
-    if (p->type == SNAP_DISK_INTERNAL && (!path_frozen || !path_active))
+    if (p->type == SNAP_DISK_INTERNAL && !path_active &&
+        !snap_streq(p->frozen_path, p->active_path))
         return bad(err, "type",
-                   "an internal snapshot has one image, and path, frozen_path "
-                   "and active_path differ");
+                   "an internal snapshot has one image, and active_path is "
+                   "neither path nor frozen_path");
     if (p->type == SNAP_DISK_EXTERNAL && path_frozen && path_active)
         return bad(err, "active_path",
                    "the guest would write into the frozen image");

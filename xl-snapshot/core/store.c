@@ -686,12 +686,18 @@ bool snap_records_need(const struct snap_record *rs, size_t n,
 bool snap_records_freeze(const struct snap_record *rs, size_t n,
                          const char *path)
 {
+    struct stat st;
+    bool there = !stat(path, &st);
     size_t i, k;
 
     for (i = 0; i < n; i++)
-        for (k = 0; k < rs[i].n_parts; k++)
+        for (k = 0; k < rs[i].n_parts; k++) {
+            const char *frozen = rs[i].parts[k].frozen_path;
+
             if (rs[i].parts[k].type == SNAP_DISK_EXTERNAL &&
-                snap_streq(rs[i].parts[k].frozen_path, path))
+                (snap_streq(frozen, path) ||
+                 (there && same_file(&st, frozen))))
                 return true;
+        }
     return false;
 }

@@ -26,9 +26,11 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
+/* The domain's path may be a link to the image. */
 static bool is_copy(const struct snap_part *p)
 {
-    return p->leaf_path && !snap_streq(p->leaf_path, p->frozen_path);
+    return p->leaf_path && !snap_streq(p->leaf_path, p->frozen_path) &&
+           !snap_same_file(p->leaf_path, p->frozen_path);
 }
 
 static char *copy_suffix(const struct snap_disk_ctx *c)
@@ -60,7 +62,9 @@ static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
         free(beside);
         free(suffix);
     } else {
-        snap_set(&p->leaf_path, p->frozen_path);
+        snap_set(&p->leaf_path, snap_same_file(p->path, p->frozen_path)
+                                    ? p->path
+                                    : p->frozen_path);
     }
     if (!rc)
         snap_set(&p->leaf_format, "qcow2");

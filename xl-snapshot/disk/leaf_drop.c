@@ -92,6 +92,14 @@ int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
                        path);
         goto out;
     }
+    /* No record needs it, or we would not be here; but the image itself may
+     * tell that somebody does. */
+    if (h.snapshots || snap_image_protected(path)) {
+        snap_say(c->log, SNAP_LOG_NOTE, "%s is kept: %s", path,
+                 h.snapshots ? "it has snapshots inside that no record knows"
+                             : "it is protected, as a frozen image is");
+        goto out;
+    }
     rc = snap_image_drop(c, path, err);
     if (rc)
         goto out;

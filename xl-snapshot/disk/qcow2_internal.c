@@ -179,6 +179,7 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
                  struct snap_err *err)
 {
     int rc;
+    char *real;
 
     p->type = SNAP_DISK_INTERNAL;
     if (!snap_path_ok(p->path))
@@ -192,7 +193,11 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
     rc = c->qmp ? probe_live(c, p, err) : probe_offline(c, p, err);
     if (rc)
         return rc;
-    snap_set(&p->frozen_path, p->path);
+    /* Without links: --keep-path and a revert let a link name another file,
+     * and the snapshot stays where it is. */
+    real = realpath(p->path, NULL);
+    snap_set(&p->frozen_path, real ? real : p->path);
+    free(real);
     snap_set(&p->frozen_format, p->format);
     snap_set(&p->active_path, p->path);
     snap_set(&p->active_format, p->format);
