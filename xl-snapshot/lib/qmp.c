@@ -103,6 +103,12 @@ static int broken_by(struct snap_qmp *q, struct snap_err *err,
     return rc;
 }
 
+/* "Connection reset by peer" tells nobody who the peer was. */
+static const char *loss(int e)
+{
+    return e == EPIPE || e == ECONNRESET ? "QEMU has ended" : strerror(e);
+}
+
 /* Dead, or told by a test to fail: the error; else 0. */
 static int check(struct snap_qmp *q, const char *fault, const char *doing,
                  struct snap_err *err)
@@ -116,7 +122,7 @@ static int check(struct snap_qmp *q, const char *fault, const char *doing,
                          q->why);
     if (e == EPIPE || e == ECONNRESET || e == ETIMEDOUT)
         return broken(q, e == ETIMEDOUT ? SNAP_TIMEOUT : SNAP_IO, err,
-                      "%s: %s", doing, strerror(e));
+                      "%s: %s", doing, loss(e));
     if (e)
         return snap_fail_errno(err, SNAP_FAIL, e, "%s", doing);
     return 0;
@@ -156,14 +162,14 @@ static int fill(struct snap_qmp *q, const char *doing, double deadline,
         *late = !ms;
         r = poll(&pfd, 1, ms);
         if (r < 0 && errno != EINTR)
-            return broken(q, SNAP_IO, err, "%s: %s", doing, strerror(errno));
+            return broken(q, SNAP_IO, err, "%s: %s", doing, loss(errno));
         if (r <= 0)
             continue;
         n = read(q->fd, chunk, sizeof(chunk));
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n < 0)
-            return broken(q, SNAP_IO, err, "%s: %s", doing, strerror(errno));
+            return broken(q, SNAP_IO, err, "%s: %s", doing, loss(errno));
         if (n == 0)
             return broken(
                 q, SNAP_IO, err, "%s: QEMU closed the connection%s", doing,
@@ -369,7 +375,7 @@ static int transmit(struct snap_qmp *q, const char *command,
             continue;
         }
         if (errno != EAGAIN && errno != EINTR) {
-            rc = broken(q, SNAP_IO, err, "%s: %s", command, strerror(errno));
+            rc = broken(q, SNAP_IO, err, "%s: %s", command, loss(errno));
             goto out;
         }
         if (!left_ms(deadline)) {
