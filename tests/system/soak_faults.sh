@@ -7,7 +7,7 @@
 # command that is told to stop.  The guest goes on, nothing is lost, the
 # message says what was wrong, and recover leaves nothing behind.
 #
-#   test_faults.sh [SIGNALS [SEED]]     how many signals at random moments
+#   soak_faults.sh [SIGNALS [SEED]]     how many signals at random moments
 
 # The tests are called by name:
 # shellcheck disable=SC2317
@@ -155,14 +155,14 @@ no_space_beside_images() {
     guest start $f
     ask $f fill 3 1 >/dev/null || true
     one_instant $f
-    head -c 64M /dev/zero >/mnt/images/full 2>/dev/null || true
     sync
+    fill_up /mnt/images
     # Nothing fits: refused, or QEMU's own words; undone, the guest goes on.
     refused 1 'only .* free|space' xl snapshot-create -n f1 -D --type external $f
     refused 1 'only .* free|space' xl snapshot-create -n f2 -D --type internal $f
-    eq "images" "$(printf '%s\n' b.qcow2 full lost+found)" "$(ls /mnt/images)"
+    eq "images" /mnt/images/b.qcow2 "$(echo /mnt/images/*.qcow2)"
     eq "nothing to do" "nothing to recover" "$(xl snapshot-recover $f)"
-    rm /mnt/images/full
+    rm /mnt/images/full.*
     GUEST_TIMEOUT=60 one_instant $f
     snapshot $f -n f3 -D
     guest destroy $f
@@ -316,7 +316,7 @@ ends_well() {
     back_to "$(newest)"
 }
 
-echo "# seed $seed: tests/system/run tests/system/test_faults.sh $signals $seed"
+echo "# seed $seed: tests/system/run tests/system/soak_faults.sh $signals $seed"
 RANDOM=$seed
 t "guest starts, the store has a file system of its own" -s 700 store_apart
 passed || { verdict; exit; }
