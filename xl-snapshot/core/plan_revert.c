@@ -217,43 +217,59 @@ out:
 /* Does a record of another domain need this file?  One that had this one's
  * name and disks before, for instance: an xl.cfg without a uuid gets another
  * with each xl create. */
-static bool others_need(struct snap_env *env, const char *uuid,
-                        const char *file)
+static int others_need(struct snap_env *env, const char *uuid,
+                       const char *file, bool *need_r, struct snap_err *err)
 {
-    struct snap_err e = SNAP_ERR_INIT;
+    int rc;
     char **uuids = NULL;
     size_t i, n = 0;
-    bool need = snap_store_domains(env->store_root, &uuids, &n, &e) != 0;
 
+    *need_r = false;
+    rc = snap_store_domains(env->store_root, &uuids, &n, err);
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+        rc = 0;
+    }
     for (i = 0; i < n; i++) {
         struct snap_store s = SNAP_STORE_INIT;
         struct snap_record *rs = NULL;
         size_t n_rs = 0;
 
-        if (!need && !snap_streq(uuids[i], uuid))
-            /* What cannot be read may need it. */
-            need = snap_store_open(&s, env->store_root, uuids[i], false, &e) ||
-                   snap_store_brief(&s, env->drivers, NULL, &rs, &n_rs, &e) ||
-                   snap_records_need(rs, n_rs, file);
+        if (!rc && !*need_r && !snap_streq(uuids[i], uuid)) {
+            rc = snap_store_open(&s, env->store_root, uuids[i], false, err);
+            if (!rc)
+                rc = snap_store_brief(&s, env->drivers, NULL, &rs, &n_rs, err);
+            if (!rc) {
+                *need_r = snap_records_need(rs, n_rs, file);
+            } else if (rc == SNAP_REFUSED || rc == SNAP_CORRUPT) {
+                /* What cannot be read may need it. */
+                snap_err_clear(err);
+                *need_r = true;
+                rc = 0;
+            }
+        }
         snap_records_free(&rs, &n_rs);
         snap_store_close(&s);
         free(uuids[i]);
     }
     free(uuids);
-    return need;
+    return rc;
 }
 
 /* The leaf that the domain has now goes away if we made it and no snapshot
  * needs it.  While a record cannot be read, nobody knows what it needs. */
-static void plan_drop(struct snap_env *env, struct snap_revert_plan *p,
-                      struct snap_part *part, bool damaged)
+static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
+                     struct snap_part *part, bool damaged,
+                     struct snap_err *err)
 {
+    int rc = 0;
+    bool need;
     const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
     char *file = NULL;
 
     snap_free(&part->drop_path);
     if (!leaf || !leaf->made)
-        return;
+        return 0;
     /* With --keep-path it is a link to what we made. */
     file = realpath(leaf->path, NULL);
     if (!file)
@@ -270,7 +286,10 @@ static void plan_drop(struct snap_env *env, struct snap_revert_plan *p,
                       part->vdev, file);
         goto out;
     }
-    if (others_need(env, p->rec.domain_uuid, file)) {
+    rc = others_need(env, p->rec.domain_uuid, file, &need, err);
+    if (rc)
+        goto out;
+    if (need) {
         snap_note_add(&p->notes, &p->n_notes,
                       "%s: the image of before, %s, is kept, since a snapshot "
                       "of another domain needs it or cannot be read",
@@ -281,6 +300,7 @@ static void plan_drop(struct snap_env *env, struct snap_revert_plan *p,
 
 out:
     free(file);
+    return rc;
 }
 
 /* A file that a user wrote names no driver. */
@@ -329,7 +349,9 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
             snap_err_prefix(err, "%s", part->vdev);
             return rc;
         }
-        plan_drop(env, p, part, damaged > 0);
+        rc = plan_drop(env, p, part, damaged > 0, err);
+        if (rc)
+            return rc;
         if (!snap_streq(part->leaf_path, part->path))
             snap_note_add(&p->notes, &p->n_notes,
                           "%s: the guest will write to a new image; in %s's "
