@@ -290,12 +290,13 @@ static void internal_refusals(void **state)
     }
     free(path);
 
+    /* Not LUKS: to make a key, it measures the processor, and gives up when
+     * others use it. */
     path = in_dir(f, "enc.qcow2");
     assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2",
                               "--object", "secret,id=s,data=pw", "-o",
-                              "encrypt.format=luks,encrypt.key-secret=s,"
-                              "encrypt.iter-time=10",
-                              path, "1M", NULL),
+                              "encrypt.format=aes,encrypt.key-secret=s", path,
+                              "1M", NULL),
                      0);
     ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
     refuses(f, &p, SNAP_UNSUPPORTED, "encrypted");
