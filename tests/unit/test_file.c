@@ -774,6 +774,34 @@ static void names(void **state)
     assert_true(snap_file_exists(in_dir("l")));
 }
 
+static void the_same_file(void **state)
+{
+    char *a = snap_strdup(in_dir("a")), *b = snap_strdup(in_dir("b"));
+    char *none = snap_strdup(in_dir("none"));
+
+    (void)state;
+    assert_int_equal(snap_file_write(a, "x", 1, 0600, false, NULL), 0);
+    assert_int_equal(snap_file_write(b, "x", 1, 0600, false, NULL), 0);
+    assert_true(snap_same_file(a, a));
+    assert_false(snap_same_file(a, b));
+    assert_int_equal(unlink(b), 0);
+    assert_int_equal(symlink(a, b), 0);
+    assert_true(snap_same_file(a, b));
+    assert_int_equal(unlink(b), 0);
+    assert_int_equal(link(a, b), 0);
+    assert_true(snap_same_file(a, b));
+    /* One name is one file, there or not; no name is none. */
+    assert_true(snap_same_file(none, none));
+    assert_false(snap_same_file(a, none));
+    assert_false(snap_same_file(none, b));
+    assert_false(snap_same_file(NULL, a));
+    assert_false(snap_same_file(a, NULL));
+    assert_false(snap_same_file("/dev/null", "/dev/zero"));
+    free(a);
+    free(b);
+    free(none);
+}
+
 static void no_descriptor_is_left(void **state)
 {
     int before, i, fd;
@@ -831,6 +859,7 @@ int main(void)
         T(free_space),
         T(hashes),
         T(names),
+        T(the_same_file),
         T(no_descriptor_is_left),
     };
 

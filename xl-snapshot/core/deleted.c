@@ -217,17 +217,6 @@ static void now_close(struct now *now)
 
 /* ---- other records ---- */
 
-static bool same_image(const char *a, const char *b)
-{
-    struct stat sa, sb;
-
-    if (snap_streq(a, b))
-        return true;
-    return a && b && !stat(a, &sa) && !stat(b, &sb) &&
-           sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino &&
-           !S_ISBLK(sa.st_mode);
-}
-
 /* Was this image changed by us? */
 static bool was_changed(const struct snap_deletion *x, bool inside,
                         const char *path)
@@ -240,12 +229,12 @@ static bool was_changed(const struct snap_deletion *x, bool inside,
 
         if (inside) {
             if (p->type == SNAP_DISK_INTERNAL &&
-                same_image(p->frozen_path, path))
+                snap_same_file(p->frozen_path, path))
                 return true;
             continue;
         }
         for (k = 0; d->how == SNAP_DELETE_PULL && k < d->n_child; k++)
-            if (same_image(d->child[k].path, path))
+            if (snap_same_file(d->child[k].path, path))
                 return true;
     }
     return false;
@@ -538,7 +527,7 @@ static void disown_leaf(const struct snap_deletion *x,
         return;
     name = snap_basename(leaf->path);
     for (i = 0; i < d->n_child; i++)
-        if (same_image(d->child[i].path, leaf->path) &&
+        if (snap_same_file(d->child[i].path, leaf->path) &&
             (!len || strncmp(name, p->stem, len) || name[len] != '.'))
             leaf->made = false;
 }

@@ -17,23 +17,8 @@
 #include <unistd.h>
 
 #include "lib/fault.h"
+#include "lib/file.h"
 #include "lib/mem.h"
-
-static bool same(const struct stat *a, const struct stat *b)
-{
-    if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
-        return a->st_rdev == b->st_rdev;
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-bool snap_same_file(const char *a, const char *b)
-{
-    struct stat sa, sb;
-
-    if (!a || !b)
-        return false;
-    return !strcmp(a, b) || (!stat(a, &sa) && !stat(b, &sb) && same(&sa, &sb));
-}
 
 /* First line of a small file of the kernel's. */
 static bool read_line(int dirfd, const char *name, char *buf, size_t len)
@@ -93,7 +78,8 @@ static bool process_has(int proc_fd, const struct stat *want, bool readers)
     }
     while (!found && (e = readdir(d)))
         if (isdigit((unsigned char)e->d_name[0]) &&
-            !fstatat(dirfd(d), e->d_name, &st, 0) && same(&st, want) &&
+            !fstatat(dirfd(d), e->d_name, &st, 0) &&
+            snap_same_stat(&st, want) &&
             (readers || writable(proc_fd, e->d_name)))
             found = true;
     closedir(d);
@@ -146,7 +132,7 @@ static char *using_loop(const struct stat *want, bool readers)
             continue;
         snprintf(name, sizeof(name), "%s/loop/backing_file", e->d_name);
         if (!read_line(dirfd(d), name, file, sizeof(file)) ||
-            stat(file, &st) || !same(&st, want))
+            stat(file, &st) || !snap_same_stat(&st, want))
             continue;
         snprintf(name, sizeof(name), "%s/ro", e->d_name);
         if (readers || !read_line(dirfd(d), name, ro, sizeof(ro)) ||

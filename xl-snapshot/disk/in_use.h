@@ -22,7 +22,5 @@ int snap_image_check_unused(struct snap_disk_ctx *c, const char *path,
 /* The same, and nobody even reads it. */
 int snap_image_check_closed(struct snap_disk_ctx *c, const char *path,
                             struct snap_err *err);
-/* The same file or the same device, by whatever name. */
-bool snap_same_file(const char *a, const char *b);
 
 #endif /* SNAP_DISK_IN_USE_H */

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "disk/in_use.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"

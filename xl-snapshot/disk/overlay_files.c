@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/in_use.h"
 #include "disk/overlay_delete.h"
 #include "disk/overlay_link.h"
 #include "disk/qcow2_header.h"

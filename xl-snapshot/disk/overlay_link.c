@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/in_use.h"
 #include "disk/overlay_files.h"
 #include "lib/fault.h"
 #include "lib/file.h"

@@ -22,6 +22,7 @@
 #include "disk/qemu_img.h"
 #include "disk/qemu_job.h"
 #include "lib/fault.h"
+#include "lib/file.h"
 #include "lib/mem.h"
 
 #define LOOK_MS    10000

@@ -18,8 +18,8 @@
 #include <string.h>
 
 #include "disk/image_info.h"
-#include "disk/in_use.h"
 #include "disk/qemu_img.h"
+#include "lib/file.h"
 #include "lib/mem.h"
 
 #define LOOK_MS 5000

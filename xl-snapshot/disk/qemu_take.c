@@ -22,6 +22,7 @@
 #include "disk/qemu_img.h"
 #include "disk/qemu_job.h"
 #include "disk/qemu_node.h"
+#include "lib/file.h"
 #include "lib/mem.h"
 
 #define LOOK_AFTER_MS 2000 /* of SNAP_TAKE_MS */

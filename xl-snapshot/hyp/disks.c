@@ -138,16 +138,11 @@ out:
 
 /* --- who else has an image? -------------------------------------------- */
 
-/* The same file under whatever name; for device nodes, the same device. */
 static bool same_file(const struct stat *a, const char *path)
 {
     struct stat b;
 
-    if (stat(path, &b))
-        return false;
-    if (S_ISBLK(a->st_mode) && S_ISBLK(b.st_mode))
-        return a->st_rdev == b.st_rdev;
-    return a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+    return !stat(path, &b) && snap_same_stat(a, &b);
 }
 
 static char *user_in(struct snap_hyp *h, uint32_t domid, const char *path,

@@ -114,6 +114,23 @@ bool snap_file_exists(const char *path)
     return !lstat(path, &st);
 }
 
+bool snap_same_stat(const struct stat *a, const struct stat *b)
+{
+    if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+        return a->st_rdev == b->st_rdev;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+bool snap_same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+
+    if (!a || !b)
+        return false;
+    return !strcmp(a, b) ||
+           (!stat(a, &sa) && !stat(b, &sb) && snap_same_stat(&sa, &sb));
+}
+
 /* --- descriptors ------------------------------------------------------- */
 
 int snap_file_create(const char *path, mode_t mode, int *fd_r,

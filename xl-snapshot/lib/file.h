@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "lib/rc.h"
@@ -41,6 +42,10 @@ int snap_file_create(const char *path, mode_t mode, int *fd_r,
                      struct snap_err *err);
 int snap_file_sync(int fd, const char *path_for_message, struct snap_err *err);
 bool snap_file_exists(const char *path); /* lstat, any type */
+/* The same file, or for device nodes the same device, by whatever name; two
+ * paths are the same also where there is nothing. */
+bool snap_same_stat(const struct stat *a, const struct stat *b);
+bool snap_same_file(const char *a, const char *b);
 /* Write all of it; EINTR and short writes handled. */
 int snap_write_all(int fd, const void *data, size_t len, const char *what,
                    struct snap_err *err);
