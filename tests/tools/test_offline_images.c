@@ -321,9 +321,10 @@ static void test_somebody_elses_snapshot_inside(void **state)
 
 /* The domain came again under another UUID, as it does from an xl.cfg without
  * one.  Its snapshot is inside the image that the first one would drop. */
+static const char other[] = "99999999-2222-3333-4444-555555555555";
+
 static void test_needed_under_another_uuid(void **state)
 {
-    static const char other[] = "99999999-2222-3333-4444-555555555555";
     const char *format;
     char *leaf, *text;
 
@@ -350,6 +351,47 @@ static void test_needed_under_another_uuid(void **state)
     guest_reads(1);
     assert_true(snap_file_exists(leaf));
     free(leaf);
+}
+
+/* Who knows what a record needs that cannot be read? */
+static void test_a_neighbour_that_cannot_be_read(void **state)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1" };
+    const char *format;
+    char *leaf, *before, *after, *folder, *record;
+
+    (void)state;
+    folder = snap_printf("%s/%s/records", host.root, other);
+    record = snap_printf("%s/x.json", folder);
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, false);
+    leaf = active(0, &format);
+    assert_int_equal(snap_dir_make(folder, 0700, &err), 0);
+    assert_int_equal(snap_file_write(record, "{", 1, 0600, true, &err), 0);
+
+    revert("s1");
+    guest_reads(1);
+    assert_true(snap_file_exists(leaf));
+
+    before = real_dir_digest(dir);
+    assert_int_equal(fake_host_attach(&host, &err), 0);
+    assert_int_equal(fake_host_delete(&host, &req, &err), SNAP_REFUSED);
+    fake_host_detach(&host);
+    assert_non_null(strstr(err.msg, record));
+    assert_non_null(strstr(err.msg, "move it away"));
+    after = real_dir_digest(dir);
+    assert_string_equal(before, after);
+
+    /* As the message says. */
+    assert_int_equal(unlink(record), 0);
+    delete ("s1");
+    guest_reads(1);
+    free(leaf);
+    free(before);
+    free(after);
+    free(folder);
+    free(record);
 }
 
 /* A link is no way around: the image behind it is frozen. */
@@ -389,6 +431,7 @@ int main(void)
         T(test_no_orphan_of_a_kept_path),
         T(test_somebody_elses_snapshot_inside),
         T(test_needed_under_another_uuid),
+        T(test_a_neighbour_that_cannot_be_read),
         T(test_frozen_behind_a_link),
     };
     const char *missing = real_qemu_missing();

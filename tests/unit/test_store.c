@@ -917,6 +917,54 @@ static void test_domains(void **state)
     assert_null(v);
 }
 
+struct seen {
+    char uuids[3][37];
+    size_t n, fail_at;
+};
+
+static int see(void *opaque, const char *uuid, struct snap_err *err)
+{
+    struct seen *seen = opaque;
+
+    if (seen->n == seen->fail_at)
+        return snap_fail(err, SNAP_BUSY, "that one");
+    memcpy(seen->uuids[seen->n++], uuid, 37);
+    return 0;
+}
+
+static void test_each_domain(void **state)
+{
+    struct seen seen = { .fail_at = 3 };
+    struct snap_err err = SNAP_ERR_INIT;
+    char *missing = snap_printf("%s/none", root);
+
+    (void)state;
+    assert_int_equal(snap_store_each(missing, NULL, see, &seen, &err), 0);
+    free(missing);
+    sh("mkdir %s/" OTHER_UUID " %s/" SAMPLE_UUID, root, root);
+    assert_int_equal(snap_store_each(root, NULL, see, &seen, &err), 0);
+    assert_int_equal(seen.n, 2);
+    assert_string_equal(seen.uuids[0], OTHER_UUID);
+    assert_string_equal(seen.uuids[1], SAMPLE_UUID);
+
+    seen.n = 0;
+    assert_int_equal(snap_store_each(root, OTHER_UUID, see, &seen, &err), 0);
+    assert_int_equal(seen.n, 1);
+    assert_string_equal(seen.uuids[0], SAMPLE_UUID);
+
+    /* The first failure ends it. */
+    memset(&seen, 0, sizeof(seen));
+    assert_int_equal(snap_store_each(root, NULL, see, &seen, &err), SNAP_BUSY);
+    assert_int_equal(seen.n, 0);
+    seen.fail_at = 3;
+    fail_at = 1;
+    calls = 0;
+    fail_with = EIO;
+    snap_fault_hook = on_call;
+    assert_int_equal(snap_store_each(root, NULL, see, &seen, &err), SNAP_IO);
+    assert_int_equal(seen.n, 0);
+}
+
 static void test_need(void **state)
 {
     struct snap_record r;
@@ -1345,6 +1393,7 @@ int main(void)
         T(test_put_dies_anywhere),
         T(test_read_fails_anywhere),
         T(test_domains),
+        T(test_each_domain),
         T(test_remove_empty),
         T(test_need),
         T(test_lock_alone),

@@ -121,45 +121,45 @@ static int by_name(const void *pa, const void *pb)
     return c ? c : strcmp(a->uuid, b->uuid);
 }
 
+struct loading {
+    struct snap_env *env;
+    bool strict;
+    struct snap_clone *cs;
+    size_t n;
+};
+
+static int load_one(void *opaque, const char *uuid, struct snap_err *err)
+{
+    struct loading *l = opaque;
+    struct snap_err e = SNAP_ERR_INIT;
+
+    l->cs = snap_realloc(l->cs, l->n + 1, sizeof(*l->cs));
+    memset(&l->cs[l->n], 0, sizeof(*l->cs));
+    if (!look_at(l->env, uuid, l->strict, &l->cs[l->n], &e)) {
+        l->n++;
+        return 0;
+    }
+    if (l->strict)
+        return snap_fail(err, SNAP_REFUSED,
+                         "nobody knows what domain %s needs: %s", uuid, e.msg);
+    snap_say(l->env->log, SNAP_LOG_WARN,
+             "whether domain %s is a clone is not known: %s", uuid, e.msg);
+    return 0;
+}
+
 static int load(struct snap_env *env, const char *except, bool strict,
                 struct snap_clone **cs_r, size_t *n_r, struct snap_err *err)
 {
+    struct loading l = { .env = env, .strict = strict };
     int rc;
-    char **uuids = NULL;
-    size_t i, n = 0, m = 0;
-    struct snap_clone *cs;
 
-    *cs_r = NULL;
-    *n_r = 0;
-    rc = snap_store_domains(env->store_root, &uuids, &n, err);
+    rc = snap_store_each(env->store_root, except, load_one, &l, err);
     if (rc)
-        return rc;
-    cs = snap_zalloc((n + 1) * sizeof(*cs));
-    for (i = 0; i < n; i++) {
-        struct snap_err e = SNAP_ERR_INIT;
-
-        if (!rc && !snap_streq(uuids[i], except)) {
-            if (!look_at(env, uuids[i], strict, &cs[m], &e)) {
-                m++;
-            } else if (strict) {
-                rc = snap_fail(err, SNAP_REFUSED,
-                               "nobody knows what domain %s needs: %s",
-                               uuids[i], e.msg);
-            } else {
-                snap_say(env->log, SNAP_LOG_WARN,
-                         "whether domain %s is a clone is not known: %s",
-                         uuids[i], e.msg);
-            }
-        }
-        free(uuids[i]);
-    }
-    free(uuids);
-    if (rc)
-        snap_clones_free(&cs, &m);
-    if (m)
-        qsort(cs, m, sizeof(*cs), by_name);
-    *cs_r = cs;
-    *n_r = m;
+        snap_clones_free(&l.cs, &l.n);
+    if (l.n)
+        qsort(l.cs, l.n, sizeof(*l.cs), by_name);
+    *cs_r = l.cs;
+    *n_r = l.n;
     return rc;
 }
 

@@ -203,40 +203,44 @@ static int refuse_frozen(const struct snap_offline *o,
     return SNAP_REFUSED;
 }
 
+/* The images that a configuration names, to be compared with records. */
+struct named {
+    struct snap_env *env;
+    const struct snap_offline *o;
+    const struct snap_state *st;
+    const struct snap_vbd *v;
+    size_t n;
+};
+
+static int compare(void *opaque, const char *uuid, struct snap_err *err)
+{
+    int rc = 0;
+    size_t k, n = 0;
+    const struct named *c = opaque;
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record *rs = NULL;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    /* What cannot be read protects its images all the same. */
+    if (!snap_store_open(&s, c->env->store_root, uuid, false, &ignored) &&
+        !snap_store_brief(&s, c->env->drivers, NULL, &rs, &n, &ignored))
+        for (k = 0; !rc && k < c->n; k++)
+            if (!c->v[k].readonly && !c->v[k].cdrom &&
+                snap_records_freeze(rs, n, c->v[k].path))
+                rc = refuse_frozen(c->o, c->st, &c->v[k], err);
+    snap_records_free(&rs, &n);
+    snap_store_close(&s);
+    return rc;
+}
+
 /* Did a snapshot of this domain, or of another one, freeze an image? */
 static int check_frozen(struct snap_env *env, const struct snap_offline *o,
                         const struct snap_state *st, const struct snap_vbd *v,
                         size_t n, struct snap_err *err)
 {
-    int rc;
-    size_t i, k, n_uuid = 0;
-    char **uuids = NULL;
+    struct named named = { env, o, st, v, n };
 
-    rc = snap_store_domains(env->store_root, &uuids, &n_uuid, err);
-    for (i = 0; !rc && i < n_uuid; i++) {
-        struct snap_store s = SNAP_STORE_INIT;
-        struct snap_record *rs = NULL;
-        struct snap_err ignored = SNAP_ERR_INIT;
-        size_t n_rs = 0;
-
-        /* What cannot be read protects its images all the same. */
-        if (!snap_store_open(&s, env->store_root, uuids[i], false, &ignored) &&
-            !snap_store_brief(&s, env->drivers, NULL, &rs, &n_rs, &ignored))
-            for (k = 0; !rc && k < n; k++)
-                if (!v[k].readonly && !v[k].cdrom &&
-                    snap_records_freeze(rs, n_rs, v[k].path))
-                    rc = refuse_frozen(o, st, &v[k], err);
-        snap_records_free(&rs, &n_rs);
-        snap_store_close(&s);
-    }
-    if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err); /* no store yet */
-        rc = 0;
-    }
-    for (i = 0; i < n_uuid; i++)
-        free(uuids[i]);
-    free(uuids);
-    return rc;
+    return snap_store_each(env->store_root, NULL, compare, &named, err);
 }
 
 int snap_offline_load(struct snap_env *env, const struct snap_store *s,

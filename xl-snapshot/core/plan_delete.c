@@ -10,7 +10,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/clones.h"
 #include "core/delete.h"
@@ -109,18 +108,6 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
     return env->ops->qmp_open(env->hyp, &p->dom, &p->qmp, err);
 }
 
-static bool same_image(const char *a, const char *b)
-{
-    struct stat sa, sb;
-
-    if (snap_streq(a, b))
-        return true;
-    return a && b && !stat(a, &sa) && !stat(b, &sb) &&
-           (S_ISBLK(sa.st_mode) && S_ISBLK(sb.st_mode)
-                ? sa.st_rdev == sb.st_rdev
-                : sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino);
-}
-
 /* What other snapshots of this domain have in the same image, and whether
  * any of them needs the leaf as it is. */
 static void ask_others(const struct snap_delete_plan *p,
@@ -134,9 +121,9 @@ static void ask_others(const struct snap_delete_plan *p,
         for (k = 0; k < p->all[i].n_parts; k++) {
             const struct snap_part *o = &p->all[i].parts[k];
 
-            if (d->leaf && same_image(o->frozen_path, d->leaf))
+            if (d->leaf && snap_same_file(o->frozen_path, d->leaf))
                 d->may_merge = false;
-            if (!same_image(o->frozen_path, part->frozen_path))
+            if (!snap_same_file(o->frozen_path, part->frozen_path))
                 continue;
             if (o->type == SNAP_DISK_EXTERNAL)
                 d->others_freeze = true;
@@ -146,13 +133,24 @@ static void ask_others(const struct snap_delete_plan *p,
     }
 }
 
+/* ask: gather what they know.  Else: does any of them need what is to be
+ * changed? */
+struct neighbours {
+    struct snap_env *env;
+    struct snap_delete_plan *p;
+    bool ask;
+};
+
 /* Another domain's snapshots may stand on ours (a clone): their records are
  * theirs to change, so this is where it ends. */
-static int check_neighbours(struct snap_env *env, struct snap_delete_plan *p,
-                            const char *uuid, bool ask, struct snap_err *err)
+static int check_neighbour(void *opaque, const char *uuid,
+                           struct snap_err *err)
 {
     int rc;
     size_t i, k, m, c, n = 0;
+    const struct neighbours *all = opaque;
+    struct snap_env *env = all->env;
+    struct snap_delete_plan *p = all->p;
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_state st = { 0 };
     struct snap_record *rs = NULL;
@@ -161,13 +159,13 @@ static int check_neighbours(struct snap_env *env, struct snap_delete_plan *p,
     if (!rc)
         rc = snap_state_load(&s, &st, err);
     if (!rc)
-        rc = snap_store_all(&s, env->drivers, NULL, &rs, &n, err);
+        rc = snap_store_all_whole(&s, env->drivers, &rs, &n, err);
     for (i = 0; !rc && i < p->rec.n_parts; i++) {
         struct snap_delete *d = &p->del[i];
 
         if (p->rec.parts[i].type != SNAP_DISK_EXTERNAL)
             continue;
-        if (ask) {
+        if (all->ask) {
             snap_deleted_know(d, rs, n);
             snap_deleted_know_state(d, &st);
             continue;
@@ -179,7 +177,7 @@ static int check_neighbours(struct snap_env *env, struct snap_delete_plan *p,
                                            ? d->child[c].path
                                            : p->rec.parts[i].frozen_path;
 
-                    if (!same_image(rs[k].parts[m].frozen_path, path))
+                    if (!snap_same_file(rs[k].parts[m].frozen_path, path))
                         continue;
                     rc = snap_fail(err, SNAP_REFUSED,
                                    "%s: snapshot %s of domain %s has %s; "
@@ -197,23 +195,17 @@ out:
     return rc;
 }
 
-/* ask: gather what they know.  Else: does any of them need what is to be
- * changed? */
 static int each_neighbour(struct snap_env *env, struct snap_delete_plan *p,
                           bool ask, struct snap_err *err)
 {
-    int rc;
-    char **uuids = NULL;
-    size_t i, n = 0;
+    struct neighbours all = { env, p, ask };
+    size_t i;
 
-    rc = snap_store_domains(env->store_root, &uuids, &n, err);
-    for (i = 0; i < n; i++) {
-        if (!rc && strcmp(uuids[i], p->uuid) != 0)
-            rc = check_neighbours(env, p, uuids[i], ask, err);
-        free(uuids[i]);
-    }
-    free(uuids);
-    return rc;
+    for (i = 0; i < p->rec.n_parts; i++)
+        if (p->rec.parts[i].type == SNAP_DISK_EXTERNAL)
+            return snap_store_each(env->store_root, p->uuid, check_neighbour,
+                                   &all, err);
+    return 0;
 }
 
 /* A snapshot that stands on the one that goes must be whole before anything
@@ -234,7 +226,7 @@ static int check_children(struct snap_env *env, struct snap_disk_ctx *ctx,
             if (o->type != SNAP_DISK_EXTERNAL)
                 continue;
             for (c = 0; c < d->n_child; c++)
-                if (same_image(o->frozen_path, d->child[c].path))
+                if (snap_same_file(o->frozen_path, d->child[c].path))
                     break;
             if (c == d->n_child)
                 continue;

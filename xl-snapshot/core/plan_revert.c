@@ -214,45 +214,51 @@ out:
     return rc;
 }
 
+/* A file, and whether anybody needs it. */
+struct need {
+    struct snap_env *env;
+    const char *file;
+    bool needed;
+};
+
+static int ask_one(void *opaque, const char *uuid, struct snap_err *err)
+{
+    int rc;
+    size_t n = 0, damaged = 0;
+    struct need *need = opaque;
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record *rs = NULL;
+
+    if (need->needed)
+        return 0;
+    rc = snap_store_open(&s, need->env->store_root, uuid, false, err);
+    if (!rc)
+        rc = snap_store_damaged(&s, need->env->drivers, &damaged, err);
+    if (!rc)
+        rc = snap_store_brief(&s, need->env->drivers, NULL, &rs, &n, err);
+    /* What cannot be read may need it. */
+    need->needed = rc == SNAP_REFUSED || damaged ||
+                   (!rc && snap_records_need(rs, n, need->file));
+    if (rc == SNAP_REFUSED) {
+        snap_err_clear(err);
+        rc = 0;
+    }
+    snap_records_free(&rs, &n);
+    snap_store_close(&s);
+    return rc;
+}
+
 /* Does a record of another domain need this file?  One that had this one's
  * name and disks before, for instance: an xl.cfg without a uuid gets another
  * with each xl create. */
 static int others_need(struct snap_env *env, const char *uuid,
                        const char *file, bool *need_r, struct snap_err *err)
 {
+    struct need need = { .env = env, .file = file };
     int rc;
-    char **uuids = NULL;
-    size_t i, n = 0;
 
-    *need_r = false;
-    rc = snap_store_domains(env->store_root, &uuids, &n, err);
-    if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-        rc = 0;
-    }
-    for (i = 0; i < n; i++) {
-        struct snap_store s = SNAP_STORE_INIT;
-        struct snap_record *rs = NULL;
-        size_t n_rs = 0;
-
-        if (!rc && !*need_r && !snap_streq(uuids[i], uuid)) {
-            rc = snap_store_open(&s, env->store_root, uuids[i], false, err);
-            if (!rc)
-                rc = snap_store_brief(&s, env->drivers, NULL, &rs, &n_rs, err);
-            if (!rc) {
-                *need_r = snap_records_need(rs, n_rs, file);
-            } else if (rc == SNAP_REFUSED || rc == SNAP_CORRUPT) {
-                /* What cannot be read may need it. */
-                snap_err_clear(err);
-                *need_r = true;
-                rc = 0;
-            }
-        }
-        snap_records_free(&rs, &n_rs);
-        snap_store_close(&s);
-        free(uuids[i]);
-    }
-    free(uuids);
+    rc = snap_store_each(env->store_root, uuid, ask_one, &need, err);
+    *need_r = need.needed;
     return rc;
 }
 

@@ -648,18 +648,33 @@ int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
     return 0;
 }
 
+int snap_store_each(const char *root, const char *except,
+                    int (*fn)(void *opaque, const char *uuid,
+                              struct snap_err *err),
+                    void *opaque, struct snap_err *err)
+{
+    char **uuids = NULL;
+    size_t i, n = 0;
+    int rc;
+
+    rc = snap_store_domains(root, &uuids, &n, err);
+    for (i = 0; i < n; i++) {
+        if (!rc && !snap_streq(uuids[i], except))
+            rc = fn(opaque, uuids[i], err);
+        free(uuids[i]);
+    }
+    free(uuids);
+    return rc;
+}
+
 /* --- references -------------------------------------------------------- */
 
+/* st: of the other one, looked at once for many. */
 static bool same_file(const struct stat *st, const char *path)
 {
     struct stat other;
 
-    if (!path || stat(path, &other))
-        return false;
-    if (st->st_dev == other.st_dev && st->st_ino == other.st_ino)
-        return true;
-    return S_ISBLK(st->st_mode) && S_ISBLK(other.st_mode) &&
-           st->st_rdev == other.st_rdev;
+    return path && !stat(path, &other) && snap_same_stat(st, &other);
 }
 
 bool snap_records_need(const struct snap_record *rs, size_t n,

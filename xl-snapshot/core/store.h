@@ -95,6 +95,12 @@ int snap_store_damaged(const struct snap_store *s,
 /* UUIDs (36 characters) of the domains that have a folder in root. */
 int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
                        struct snap_err *err);
+/* Calls fn for each of them but except (may be NULL), in the order of their
+ * UUIDs, until one fails; that is what comes back.  No store: no domains. */
+int snap_store_each(const char *root, const char *except,
+                    int (*fn)(void *opaque, const char *uuid,
+                              struct snap_err *err),
+                    void *opaque, struct snap_err *err);
 
 /* Store locked: remove the folder if it holds nothing but its lock, which then
  * is let go of.  What holds anything stays, and that is no error. */
