@@ -95,7 +95,7 @@ no_space() {
 
 unknown() {
     remember $g
-    no 1 'no domain "nobody"' "${C[@]}" nobody
+    no 1 'no domain named nobody' "${C[@]}" nobody
     no 1 'control domain' "${C[@]}" Domain-0
     no 2 'xvdz' "${C[@]}" --disk xvdz $g
     no 2 'live' "${C[@]}" --live --disk-only $g
@@ -226,8 +226,8 @@ front_help() {
 
 front_words() {
     local out
-    has "$(xl snapshot-c --help)" 'keep-path'
-    has "$(xl -v snapshot-c --help)" 'keep-path'
+    has "$(xl snapshot-cr --help)" 'keep-path'
+    has "$(xl -v snapshot-cr --help)" 'keep-path'
     refused '[12]' 'snapshot' xl snapshot-
     out=$(xl -N snapshot-create $g)
     has "$out" 'nothing is touched'
