@@ -70,6 +70,15 @@ int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
                        snap_opt_fn *fn, void *ctx, int *first_r,
                        struct snap_err *err);
 
+/* run.c: how every command begins: its options to fn, what is left to
+ * operands, --help, --store.  False: there is nothing more to do, and status_r
+ * has the exit status. */
+typedef int snap_operands_fn(void *ctx, int argc, char **argv,
+                             struct snap_err *err);
+bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
+                    snap_opt_fn *fn, snap_operands_fn *operands, void *ctx,
+                    int *status_r);
+
 /* run.c: tables and a connection to the hypervisor into cli->env. */
 int snap_cli_load(struct snap_cli *cli, struct snap_err *err);
 int snap_cli_open(struct snap_cli *cli, struct snap_err *err);

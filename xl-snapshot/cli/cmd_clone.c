@@ -39,9 +39,9 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     }
 }
 
-static int operands(struct snap_clone_req *req, int argc, char **argv,
-                    struct snap_err *err)
+static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
+    struct snap_clone_req *req = ctx;
     int rc;
 
     if (argc < 1)
@@ -188,27 +188,15 @@ static void show_done(struct snap_cli *cli, const struct snap_clone_req *req,
 
 int snap_cmd_clone(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status, first = 0;
+    int rc, status;
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_clone_req req = { 0 };
     struct snap_clone_plan plan = { .source = SNAP_STORE_INIT, .mem_fd = -1 };
     struct snap_clone_result res = { 0 };
     bool planned = false;
 
-    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
-    if (!rc && cli->help_shown) {
-        snap_help_cmd(cli, cli->cmd, cli->out);
-        status = SNAP_EXIT_DONE;
+    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
         goto out;
-    }
-    if (!rc)
-        rc = operands(&req, argc - first, argv + first, &err);
-    if (rc) {
-        status = snap_cli_usage(cli, &err);
-        goto out;
-    }
-    if (cli->store_root)
-        cli->env.store_root = cli->store_root;
 
     rc = snap_cli_open(cli, &err);
     if (rc)

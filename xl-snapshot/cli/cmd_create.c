@@ -68,10 +68,15 @@ out:
     return rc;
 }
 
+struct words {
+    struct snap_create_req req;
+    const char *config; /* the file with the rest of the request, or NULL */
+};
+
 static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
                      struct snap_err *err)
 {
-    struct snap_create_req *req = ctx;
+    struct snap_create_req *req = &((struct words *)ctx)->req;
 
     switch (opt->id) {
     case OPT_NAME:
@@ -131,9 +136,9 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
  * without one the domain comes first.  Nothing is guessed from what files or
  * domains happen to exist.
  */
-static int operands(struct snap_create_req *req, const char **config_r,
-                    int argc, char **argv, struct snap_err *err)
+static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
+    struct words *w = ctx;
     const char *dom = argv[0], *config = NULL;
 
     if (argc < 1)
@@ -161,8 +166,8 @@ static int operands(struct snap_create_req *req, const char **config_r,
     }
     if (!*dom)
         return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
-    req->domain = snap_strdup(dom);
-    *config_r = config;
+    w->req.domain = snap_strdup(dom);
+    w->config = config;
     return 0;
 }
 
@@ -383,38 +388,26 @@ static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
 
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status, first = 0;
+    int rc, status;
     struct snap_err err = SNAP_ERR_INIT;
-    struct snap_create_req req = { .live = -1 };
+    struct words w = { .req = { .live = -1 } };
+    struct snap_create_req *req = &w.req;
     struct snap_create_plan plan = { .store = SNAP_STORE_INIT };
     struct snap_create_result res = { 0 };
-    const char *config = NULL;
     bool planned = false;
 
-    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
-    if (!rc && cli->help_shown) {
-        snap_help_cmd(cli, cli->cmd, cli->out);
-        status = SNAP_EXIT_DONE;
+    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &w, &status))
         goto out;
-    }
-    if (!rc)
-        rc = operands(&req, &config, argc - first, argv + first, &err);
-    if (rc) {
-        status = snap_cli_usage(cli, &err);
-        goto out;
-    }
-    if (cli->store_root)
-        cli->env.store_root = cli->store_root;
 
-    if (config) {
+    if (w.config) {
         rc = snap_cli_load(cli, &err);
         if (rc)
             goto fail;
-        rc = merge_config(cli, &req, config, &err);
+        rc = merge_config(cli, req, w.config, &err);
         if (rc)
             goto fail;
     }
-    rc = snap_create_req_check(&req, &err);
+    rc = snap_create_req_check(req, &err);
     if (rc)
         goto fail;
     rc = snap_cli_open(cli, &err);
@@ -422,7 +415,7 @@ int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
         goto fail;
 
     planned = true;
-    rc = snap_create_plan_make(&cli->env, &req, cli->dry_run, &plan, &err);
+    rc = snap_create_plan_make(&cli->env, req, cli->dry_run, &plan, &err);
     if (rc)
         goto fail;
     if (cli->dry_run) {
@@ -432,12 +425,12 @@ int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
     }
 
     snap_signals_arm();
-    rc = snap_create_run(&cli->env, &req, &plan, &res, &err);
+    rc = snap_create_run(&cli->env, req, &plan, &res, &err);
     snap_signals_disarm(snap_exit_of(rc));
     if (rc)
         goto fail;
     snap_sink_flush(cli->sink);
-    show_done(cli, &req, &plan, &res);
+    show_done(cli, req, &plan, &res);
     status = SNAP_EXIT_DONE;
     goto out;
 
@@ -447,6 +440,6 @@ out:
     snap_create_result_dispose(&res);
     if (planned)
         snap_create_plan_dispose(&plan);
-    snap_create_req_dispose(&req);
+    snap_create_req_dispose(req);
     return status;
 }

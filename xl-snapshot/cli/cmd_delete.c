@@ -30,9 +30,9 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     }
 }
 
-static int operands(struct snap_delete_req *req, int argc, char **argv,
-                    struct snap_err *err)
+static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
+    struct snap_delete_req *req = ctx;
     if (argc < 1 || !*argv[0])
         return snap_fail(err, SNAP_INVAL, "which domain?");
     if (argc < 2)
@@ -188,7 +188,7 @@ static void show_done(struct telling *t, const struct snap_delete_plan *p,
 
 int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status, first = 0;
+    int rc, status;
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_delete_req req = { 0 };
     struct snap_delete_plan plan = { .store = SNAP_STORE_INIT };
@@ -196,20 +196,8 @@ int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
     struct snap_delete_result res = { .done = on_done, .opaque = &t };
     bool planned = false;
 
-    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
-    if (!rc && cli->help_shown) {
-        snap_help_cmd(cli, cli->cmd, cli->out);
-        status = SNAP_EXIT_DONE;
+    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
         goto out;
-    }
-    if (!rc)
-        rc = operands(&req, argc - first, argv + first, &err);
-    if (rc) {
-        status = snap_cli_usage(cli, &err);
-        goto out;
-    }
-    if (cli->store_root)
-        cli->env.store_root = cli->store_root;
 
     rc = snap_cli_open(cli, &err);
     if (rc)

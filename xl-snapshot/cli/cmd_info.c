@@ -42,9 +42,9 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     }
 }
 
-static int operands(struct info *in, int argc, char **argv,
-                    struct snap_err *err)
+static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
+    struct info *in = ctx;
     if (argc < 1)
         return snap_fail(err, SNAP_INVAL, "which domain?");
     if (!*argv[0])
@@ -174,24 +174,12 @@ static void advise(struct snap_cli *cli, const struct info *in)
 
 int snap_cmd_info(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status, first = 0;
+    int rc = 0, status;
     struct snap_err err = SNAP_ERR_INIT;
     struct info in = { .store = SNAP_STORE_INIT };
 
-    rc = snap_options_parse(cli, argc, argv, on_option, &in, &first, &err);
-    if (!rc && cli->help_shown) {
-        snap_help_cmd(cli, cli->cmd, cli->out);
-        status = SNAP_EXIT_DONE;
+    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &in, &status))
         goto out;
-    }
-    if (!rc)
-        rc = operands(&in, argc - first, argv + first, &err);
-    if (rc) {
-        status = snap_cli_usage(cli, &err);
-        goto out;
-    }
-    if (cli->store_root)
-        cli->env.store_root = cli->store_root;
 
     /* Only Xen's module can read the header of a memory image. */
     if (in.check)

@@ -13,6 +13,7 @@
 struct request {
     bool blocks;
     bool tree;
+    const char *who;
 };
 
 static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
@@ -33,9 +34,10 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     }
 }
 
-static int check(const struct request *req, int argc, char **argv,
-                 struct snap_err *err)
+static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
+    struct request *req = ctx;
+
     if (argc > 1)
         return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
                          argv[1]);
@@ -44,36 +46,23 @@ static int check(const struct request *req, int argc, char **argv,
     if (req->blocks && req->tree)
         return snap_fail(err, SNAP_INVAL,
                          "--long and --tree are two forms; choose one");
+    req->who = argc ? argv[0] : NULL;
     return 0;
 }
 
 int snap_cmd_list(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status, first = 0;
+    int rc, status;
     struct snap_err err = SNAP_ERR_INIT;
     struct request req = { 0 };
     struct snap_listing *ls = NULL;
     size_t n = 0;
-    const char *who;
 
-    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
-    if (!rc && cli->help_shown) {
-        snap_help_cmd(cli, cli->cmd, cli->out);
-        status = SNAP_EXIT_DONE;
+    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
         goto out;
-    }
-    if (!rc)
-        rc = check(&req, argc - first, argv + first, &err);
-    if (rc) {
-        status = snap_cli_usage(cli, &err);
-        goto out;
-    }
-    if (cli->store_root)
-        cli->env.store_root = cli->store_root;
-    who = argc > first ? argv[first] : NULL;
 
     snap_cli_try_open(cli);
-    rc = snap_listings_load(&cli->env, who, &ls, &n, &err);
+    rc = snap_listings_load(&cli->env, req.who, &ls, &n, &err);
     if (rc) {
         status = snap_cli_fail(cli, &err);
         goto out;
@@ -84,7 +73,7 @@ int snap_cmd_list(struct snap_cli *cli, int argc, char **argv)
     else if (req.tree && !cli->json)
         snap_list_tree(cli, ls, n);
     else
-        snap_list_table(cli, ls, n, who != NULL);
+        snap_list_table(cli, ls, n, req.who != NULL);
     status = SNAP_EXIT_DONE;
 
 out:

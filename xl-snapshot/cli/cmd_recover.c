@@ -14,6 +14,7 @@
 
 struct request {
     bool no_wait;
+    const char *who;
 };
 
 static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
@@ -33,6 +34,17 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
 
 /* One domain; what was done goes into the table, and nothing if there was
  * nothing to do. */
+static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
+{
+    struct request *req = ctx;
+
+    if (argc > 1)
+        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
+                         argv[1]);
+    req->who = argc ? argv[0] : NULL;
+    return 0;
+}
+
 static int recover_one(struct snap_cli *cli, const struct request *req,
                        const char *uuid, struct snap_report *r, bool *did,
                        struct snap_err *err)
@@ -63,67 +75,60 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
     return rc;
 }
 
+struct all {
+    struct snap_cli *cli;
+    const struct request *req;
+    struct snap_report *r;
+    bool *did;
+    int worst;
+    struct snap_err *err;
+};
+
+/* One domain's trouble is not the others'. */
+static int recover_next(void *opaque, const char *uuid, struct snap_err *err)
+{
+    struct all *all = opaque;
+    struct snap_err e = SNAP_ERR_INIT;
+    int rc = recover_one(all->cli, all->req, uuid, all->r, all->did, &e);
+
+    (void)err;
+    if (rc && !all->worst)
+        all->worst = snap_fail(all->err, rc, "%s: %s", uuid, e.msg);
+    else if (rc)
+        snap_sink_line(all->cli->sink, "warning: ", e.msg);
+    return 0;
+}
+
 static int recover_all(struct snap_cli *cli, const struct request *req,
                        struct snap_report *r, bool *did, struct snap_err *err)
 {
-    int rc, worst = 0;
-    size_t i, n = 0;
-    char **uuids = NULL;
+    struct all all = { cli, req, r, did, 0, err };
+    int rc;
 
-    rc = snap_store_domains(cli->env.store_root, &uuids, &n, err);
-    if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-        return 0;
-    }
-    for (i = 0; i < n && !rc; i++) {
-        struct snap_err e = SNAP_ERR_INIT;
-        int r2 = recover_one(cli, req, uuids[i], r, did, &e);
-
-        /* One domain's trouble is not the others'. */
-        if (r2 && !worst)
-            worst = snap_fail(err, r2, "%s: %s", uuids[i], e.msg);
-        else if (r2)
-            snap_sink_line(cli->sink, "warning: ", e.msg);
-    }
-    for (i = 0; i < n; i++)
-        free(uuids[i]);
-    free(uuids);
-    return rc ? rc : worst;
+    rc = snap_store_each(cli->env.store_root, NULL, recover_next, &all, err);
+    return rc ? rc : all.worst;
 }
 
 int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
 {
     static const struct snap_column columns[] = { { "uuid", "domain" },
                                                   { "what", "what" } };
-    int rc, status, first = 0;
+    int rc, status;
     char uuid[37] = "";
     bool did = false;
     struct snap_err err = SNAP_ERR_INIT;
     struct request req = { 0 };
     struct snap_report *r = snap_report_new();
 
-    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
-    if (!rc && cli->help_shown) {
-        snap_help_cmd(cli, cli->cmd, cli->out);
-        status = SNAP_EXIT_DONE;
+    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
         goto out;
-    }
-    if (!rc && argc - first > 1)
-        rc = snap_fail(&err, SNAP_INVAL, "'%s' is one word too many",
-                       argv[first + 1]);
-    if (rc) {
-        status = snap_cli_usage(cli, &err);
-        goto out;
-    }
-    if (cli->store_root)
-        cli->env.store_root = cli->store_root;
     rc = snap_cli_open(cli, &err);
     if (rc)
         goto fail;
 
     snap_report_table(r, "recovered", columns, 2);
-    if (argc > first) {
-        rc = snap_resolve(&cli->env, argv[first], uuid, &err);
+    if (req.who) {
+        rc = snap_resolve(&cli->env, req.who, uuid, &err);
         if (!rc)
             rc = recover_one(cli, &req, uuid, r, &did, &err);
     } else {

@@ -29,9 +29,9 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     }
 }
 
-static int operands(struct snap_revert_req *req, int argc, char **argv,
-                    struct snap_err *err)
+static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
+    struct snap_revert_req *req = ctx;
     if (argc < 1)
         return snap_fail(err, SNAP_INVAL, "which domain?");
     if (!*argv[0])
@@ -55,7 +55,7 @@ static int operands(struct snap_revert_req *req, int argc, char **argv,
         req->name = snap_strdup(argv[1]);
     }
     req->domain = snap_strdup(argv[0]);
-    return 0;
+    return req->name ? snap_name_check(req->name, err) : 0;
 }
 
 static const struct snap_column disk_cols[] = {
@@ -210,29 +210,15 @@ static void show_done(struct snap_cli *cli, const struct snap_revert_req *req,
 
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status, first = 0;
+    int rc, status;
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_revert_req req = { 0 };
     struct snap_revert_plan plan = { .store = SNAP_STORE_INIT, .mem_fd = -1 };
     struct snap_revert_result res = { 0 };
     bool planned = false;
 
-    rc = snap_options_parse(cli, argc, argv, on_option, &req, &first, &err);
-    if (!rc && cli->help_shown) {
-        snap_help_cmd(cli, cli->cmd, cli->out);
-        status = SNAP_EXIT_DONE;
+    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
         goto out;
-    }
-    if (!rc)
-        rc = operands(&req, argc - first, argv + first, &err);
-    if (!rc && req.name)
-        rc = snap_name_check(req.name, &err);
-    if (rc) {
-        status = snap_cli_usage(cli, &err);
-        goto out;
-    }
-    if (cli->store_root)
-        cli->env.store_root = cli->store_root;
 
     rc = snap_cli_open(cli, &err);
     if (rc)

@@ -111,6 +111,30 @@ int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err)
     return status;
 }
 
+bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
+                    snap_opt_fn *fn, snap_operands_fn *operands, void *ctx,
+                    int *status_r)
+{
+    int rc, first = 0;
+    struct snap_err err = SNAP_ERR_INIT;
+
+    rc = snap_options_parse(cli, argc, argv, fn, ctx, &first, &err);
+    if (!rc && cli->help_shown) {
+        snap_help_cmd(cli, cli->cmd, cli->out);
+        *status_r = SNAP_EXIT_DONE;
+        return false;
+    }
+    if (!rc)
+        rc = operands(ctx, argc - first, argv + first, &err);
+    if (rc) {
+        *status_r = snap_cli_usage(cli, &err);
+        return false;
+    }
+    if (cli->store_root)
+        cli->env.store_root = cli->store_root;
+    return true;
+}
+
 /* What the user typed to get here: "xl snapshot-create". */
 static char *name_of(const struct snap_cli *cli, const struct snap_cmd *cmd)
 {
