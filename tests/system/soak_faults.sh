@@ -255,11 +255,11 @@ qemu_stops() {
     next_number
     hit_at window stop_qemu xl snapshot-create -n "s-$N" --type external "$@" $g
     eq "status" 3 "$STATUS"
-    has "$SAID" 'did not answer|not known'
+    has "$SAID" 'did not answer|not known|no reply'
     # Xen runs it, whatever its disks do.
     hasnt "$(state_of $g)" '[ps]'
     # It still does not answer: said again, nothing is changed.
-    refused 3 'QEMU|answer' xl snapshot-recover $g
+    refused 3 'QEMU hangs|did not answer|no reply' xl snapshot-recover $g
     hasnt "$(state_of $g)" '[ps]'
     kill -CONT "$QEMU"
     whole "s-$N"

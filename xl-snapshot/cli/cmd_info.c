@@ -101,7 +101,7 @@ static int look(struct snap_cli *cli, struct info *in, struct snap_err *err)
         return rc;
     rc = snap_store_get(&in->store, in->name, cli->env.drivers, &in->rec, err);
     if (rc)
-        return rc;
+        return snap_hint_namesake(&cli->env, in->who, uuid, in->name, rc, err);
     look_at_state(cli, in);
     rc = snap_clones_look(&cli->env, uuid, &in->clones, &in->n_clones, err);
     if (rc)

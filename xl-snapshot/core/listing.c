@@ -170,6 +170,20 @@ static int load_all(struct snap_env *env, struct snap_listing **ls_r,
     return 0;
 }
 
+static void note_namesakes(struct snap_env *env, const struct snap_listing *l)
+{
+    char **uuids = NULL;
+    size_t i, n = 0;
+
+    snap_namesakes(env->store_root, l->name, l->uuid, &uuids, &n);
+    for (i = 0; i < n; i++)
+        snap_say(env->log, SNAP_LOG_NOTE,
+                 "another %s, with the UUID %s, has snapshots of its own: "
+                 "snapshot-list %s",
+                 l->name, uuids[i], uuids[i]);
+    snap_notes_free(&uuids, &n);
+}
+
 int snap_listings_load(struct snap_env *env, const char *who,
                        struct snap_listing **ls_r, size_t *n_r,
                        struct snap_err *err)
@@ -192,6 +206,7 @@ int snap_listings_load(struct snap_env *env, const char *who,
         free(l);
         return rc;
     }
+    note_namesakes(env, l);
     *ls_r = l;
     *n_r = 1;
     return 0;

@@ -417,6 +417,7 @@ int snap_clone_plan_make(struct snap_env *env,
     note_all(req, dry_run, p);
 
 out:
+    snap_hint_namesake(env, req->domain, p->source.uuid, req->name, rc, err);
     if (rc)
         snap_clone_plan_dispose(p);
     return rc;

@@ -452,6 +452,7 @@ int snap_delete_plan_make(struct snap_env *env,
         rc = snap_delete_plan_next(env, p, 0, err);
 
 out:
+    snap_hint_namesake(env, p->domain, p->uuid, req->name, rc, err);
     if (rc)
         snap_delete_plan_dispose(p);
     return rc;

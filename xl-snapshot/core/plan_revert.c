@@ -556,6 +556,8 @@ int snap_revert_plan_make(struct snap_env *env,
         rc = env->ops->config(env->hyp, &p->dom, &p->old_config, err);
 
 out:
+    snap_hint_namesake(env, p->running ? p->dom.name : req->domain, uuid,
+                       req->name, rc, err);
     if (rc)
         snap_revert_plan_dispose(p);
     return rc;

@@ -8,66 +8,130 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/parts.h"
 #include "core/store.h"
+#include "lib/file.h"
 #include "lib/mem.h"
 
-/* Does this domain's folder say that it was called so? */
-static bool was_named(const char *root, const char *uuid, const char *who)
+/* The domains that who may mean. */
+struct meant {
+    const char *root, *who;
+    bool by_uuid; /* who may also be a UUID */
+    bool not_empty; /* one of that name must have a snapshot */
+    char **uuids;
+    size_t n;
+};
+
+static bool has_any(const struct snap_store *s)
 {
+    char *journal = snap_store_journal_path(s);
+    bool any = snap_store_any(s) || snap_file_exists(journal);
+
+    free(journal);
+    return any;
+}
+
+static int add_meant(void *opaque, const char *uuid, struct snap_err *err)
+{
+    struct meant *m = opaque;
     struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_state st = { 0 };
-    bool same = false;
+    bool meant = m->by_uuid && !strcasecmp(uuid, m->who);
 
-    if (!snap_store_open(&s, root, uuid, false, &ignored) &&
+    (void)err; /* a name that cannot be read is not meant */
+    if (!meant && !snap_store_open(&s, m->root, uuid, false, &ignored) &&
         !snap_state_load(&s, &st, &ignored))
-        same = snap_streq(st.domain_name, who);
+        meant = snap_streq(st.domain_name, m->who) &&
+                (!m->not_empty || has_any(&s));
+    if (meant)
+        snap_note_add(&m->uuids, &m->n, "%s", uuid);
     snap_state_dispose(&st);
     snap_store_close(&s);
-    return same;
+    return 0;
 }
 
 int snap_store_resolve(const char *root, const char *who, char uuid_r[37],
                        struct snap_err *err)
 {
+    struct meant m = { .root = root, .who = who, .by_uuid = true };
     int rc;
-    size_t i, n = 0;
-    char **uuids = NULL;
-    const char *found = NULL;
 
-    rc = snap_store_domains(root, &uuids, &n, err);
-    if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-        n = 0;
-    } else if (rc) {
+    rc = snap_store_each(root, NULL, add_meant, &m, err);
+    if (!rc && m.n > 1) {
+        /* One whose snapshots are all deleted is not worth a question. */
+        snap_notes_free(&m.uuids, &m.n);
+        m.not_empty = true;
+        rc = snap_store_each(root, NULL, add_meant, &m, err);
+    }
+    if (rc)
         goto out;
-    }
-    for (i = 0; i < n; i++) {
-        if (strcasecmp(uuids[i], who) && !was_named(root, uuids[i], who))
-            continue;
-        if (found) {
-            rc = snap_fail(err, SNAP_INVAL,
-                           "two domains were called %s; use "
-                           "the UUID: %s or %s",
-                           who, found, uuids[i]);
-            goto out;
-        }
-        found = uuids[i];
-    }
-    if (!found) {
+    if (m.n > 1)
+        rc = snap_fail(err, SNAP_INVAL,
+                       "two domains were called %s; use the UUID: %s or %s",
+                       who, m.uuids[0], m.uuids[1]);
+    else if (!m.n)
         rc = snap_fail(err, SNAP_NOTFOUND,
-                       "no domain named %s runs, and the "
-                       "store %s has no snapshot of one",
+                       "no domain named %s runs, and the store %s has no "
+                       "snapshot of one",
                        who, root);
-        goto out;
-    }
-    snprintf(uuid_r, 37, "%s", found);
-    rc = 0;
+    else
+        snprintf(uuid_r, 37, "%s", m.uuids[0]);
 
 out:
+    snap_notes_free(&m.uuids, &m.n);
+    return rc;
+}
+
+void snap_namesakes(const char *root, const char *name, const char *except,
+                    char ***uuids_r, size_t *n_r)
+{
+    struct meant m = { .root = root, .who = name, .not_empty = true };
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    snap_store_each(root, except, add_meant, &m, &ignored);
+    *uuids_r = m.uuids;
+    *n_r = m.n;
+}
+
+static bool has_snapshot(const char *root, const char *uuid, const char *name)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_store s = SNAP_STORE_INIT;
+    char *path = NULL;
+    bool has = false;
+
+    if (!snap_name_check(name, NULL) &&
+        !snap_store_open(&s, root, uuid, false, &ignored)) {
+        path = snap_store_record_path(&s, name);
+        has = snap_file_exists(path);
+    }
+    free(path);
+    snap_store_close(&s);
+    return has;
+}
+
+int snap_hint_namesake(const struct snap_env *env, const char *name,
+                       const char *uuid, const char *snapshot, int rc,
+                       struct snap_err *err)
+{
+    char **uuids = NULL;
+    size_t i, n = 0;
+
+    if (rc != SNAP_NOTFOUND || !name || !snapshot || !*uuid ||
+        has_snapshot(env->store_root, uuid, snapshot))
+        return rc;
+    snap_namesakes(env->store_root, name, uuid, &uuids, &n);
     for (i = 0; i < n; i++)
-        free(uuids[i]);
-    free(uuids);
+        if (has_snapshot(env->store_root, uuids[i], snapshot)) {
+            snap_err_append(err,
+                            "another %s has one, with the UUID %s: give that "
+                            "instead of the name; a uuid in the xl.cfg keeps "
+                            "a domain and its snapshots together",
+                            name, uuids[i]);
+            break;
+        }
+    snap_notes_free(&uuids, &n);
     return rc;
 }
 

@@ -7,7 +7,7 @@
 #include "lib/rc.h"
 
 /* who: a UUID, or the name a domain had at its last snapshot command.
- * SNAP_NOTFOUND; SNAP_INVAL if two domains had that name. */
+ * SNAP_NOTFOUND; SNAP_INVAL if two domains with snapshots had that name. */
 int snap_store_resolve(const char *root, const char *who, char uuid_r[37],
                        struct snap_err *err);
 
@@ -15,5 +15,16 @@ int snap_store_resolve(const char *root, const char *who, char uuid_r[37],
  * one that exists.  env->hyp NULL: the store alone is asked. */
 int snap_resolve(struct snap_env *env, const char *who, char uuid_r[37],
                  struct snap_err *err);
+
+/* UUIDs of the domains in the store, but one, that had this name at their last
+ * snapshot command and have snapshots: an xl.cfg without a uuid gets another
+ * UUID with each xl create.  What cannot be read is passed over. */
+void snap_namesakes(const char *root, const char *name, const char *except,
+                    char ***uuids_r, size_t *n_r);
+/* err says that domain uuid, called name, has no such snapshot.  Adds which
+ * namesake has one, if any; returns rc. */
+int snap_hint_namesake(const struct snap_env *env, const char *name,
+                       const char *uuid, const char *snapshot, int rc,
+                       struct snap_err *err);
 
 #endif /* SNAP_CORE_RESOLVE_H */

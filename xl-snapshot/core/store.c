@@ -518,6 +518,25 @@ static void scan_dispose(struct scan *c)
     free(c->f);
 }
 
+static void on_any(void *opaque, const char *file)
+{
+    bool *any = opaque;
+
+    *any = *any || !is_leftover(file);
+}
+
+bool snap_store_any(const struct snap_store *s)
+{
+    char *path = snap_printf("%s/records", s->dir);
+    struct snap_err ignored = SNAP_ERR_INIT;
+    bool any = false;
+
+    if (each_name(path, on_any, &any, &ignored))
+        any = true;
+    free(path);
+    return any;
+}
+
 /* whole: one that cannot be read is an error, and no warning. */
 static int all(const struct snap_store *s, bool brief, bool whole,
                const struct snap_disk_driver *const *drivers,

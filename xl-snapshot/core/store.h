@@ -92,6 +92,8 @@ int snap_store_all_whole(const struct snap_store *s,
 int snap_store_damaged(const struct snap_store *s,
                        const struct snap_disk_driver *const *drivers,
                        size_t *n_r, struct snap_err *err);
+/* Is there any record, good or damaged?  What cannot be told may have one. */
+bool snap_store_any(const struct snap_store *s);
 /* UUIDs (36 characters) of the domains that have a folder in root. */
 int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
                        struct snap_err *err);

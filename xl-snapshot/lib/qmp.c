@@ -483,7 +483,9 @@ static int greet(struct snap_qmp *q, double deadline, int timeout_ms,
         rc = q->in.len ? SNAP_TIMEOUT : silent_rc;
         rc = snap_fail(
             err, rc, "%s: no greeting within %d ms%s", q->name, timeout_ms,
-            q->in.len ? "" : "; is another program connected to it?");
+            q->in.len ? ""
+                      : "; QEMU hangs, or another program is connected to "
+                        "it");
     }
     if (rc)
         goto out;
