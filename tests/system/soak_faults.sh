@@ -252,6 +252,7 @@ qemu_dies_in_delete() {
 stop_qemu() { kill -STOP "$QEMU"; }
 
 qemu_stops() {
+    trap 'kill -CONT "$QEMU"' EXIT # what it holds would never go away
     next_number
     hit_at window stop_qemu xl snapshot-create -n "s-$N" --type external "$@" $g
     eq "status" 3 "$STATUS"

@@ -90,6 +90,18 @@ int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err);
 /* The same for what was typed wrong: with a line on where to read. */
 int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err);
 
+/* run.c: a command that plans and then does.  Opens the hypervisor, plans;
+ * with --dry-run shows that, else runs, the signals in hand, and shows what
+ * was done.  job is the command's own.  Returns the exit status. */
+struct snap_cli_job {
+    int (*plan)(struct snap_cli *cli, void *job, struct snap_err *err);
+    void (*show_plan)(struct snap_cli *cli, void *job);
+    int (*run)(struct snap_cli *cli, void *job, struct snap_err *err);
+    void (*show_done)(struct snap_cli *cli, void *job);
+};
+int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
+                void *job);
+
 /* log_sink.c: lines to errf, one at a time, in the program's name.  Never
  * blocks while the guest may be at rest: what a stopped terminal does not
  * take is kept until snap_sink_flush(). */

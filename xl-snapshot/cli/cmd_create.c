@@ -68,15 +68,17 @@ out:
     return rc;
 }
 
-struct words {
+struct job {
     struct snap_create_req req;
     const char *config; /* the file with the rest of the request, or NULL */
+    struct snap_create_plan plan;
+    struct snap_create_result res;
 };
 
 static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
                      struct snap_err *err)
 {
-    struct snap_create_req *req = &((struct words *)ctx)->req;
+    struct snap_create_req *req = &((struct job *)ctx)->req;
 
     switch (opt->id) {
     case OPT_NAME:
@@ -138,7 +140,7 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
  */
 static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
-    struct words *w = ctx;
+    struct job *j = ctx;
     const char *dom = argv[0], *config = NULL;
 
     if (argc < 1)
@@ -166,8 +168,8 @@ static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
     }
     if (!*dom)
         return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
-    w->req.domain = snap_strdup(dom);
-    w->config = config;
+    j->req.domain = snap_strdup(dom);
+    j->config = config;
     return 0;
 }
 
@@ -242,8 +244,10 @@ static void show(struct snap_cli *cli, const struct snap_report *r)
         snap_report_text(r, cli->out);
 }
 
-static void show_plan(struct snap_cli *cli, const struct snap_create_plan *p)
+static void show_plan(struct snap_cli *cli, void *job)
 {
+    struct job *j = job;
+    const struct snap_create_plan *p = &j->plan;
     struct snap_report *r = snap_report_new();
     const struct snap_record *rec = &p->rec;
     struct snap_cli_notes notes = { 0 };
@@ -331,10 +335,12 @@ static char *sentence(const struct snap_create_req *req,
     return b.data;
 }
 
-static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
-                      const struct snap_create_plan *p,
-                      const struct snap_create_result *res)
+static void show_done(struct snap_cli *cli, void *job)
 {
+    struct job *j = job;
+    const struct snap_create_req *req = &j->req;
+    const struct snap_create_plan *p = &j->plan;
+    const struct snap_create_result *res = &j->res;
     struct snap_report *r = snap_report_new();
     const struct snap_record *rec = &p->rec;
     struct snap_cli_notes notes = { 0 };
@@ -386,60 +392,48 @@ static void show_done(struct snap_cli *cli, const struct snap_create_req *req,
     snap_report_free(r);
 }
 
+static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
+{
+    struct job *j = job;
+
+    return snap_create_plan_make(&cli->env, &j->req, cli->dry_run, &j->plan,
+                                 err);
+}
+
+static int run(struct snap_cli *cli, void *job, struct snap_err *err)
+{
+    struct job *j = job;
+
+    return snap_create_run(&cli->env, &j->req, &j->plan, &j->res, err);
+}
+
+/* What the file says and what the command says make one request. */
+static int complete(struct snap_cli *cli, struct job *j, struct snap_err *err)
+{
+    int rc = 0;
+
+    if (j->config) {
+        rc = snap_cli_load(cli, err);
+        if (!rc)
+            rc = merge_config(cli, &j->req, j->config, err);
+    }
+    return rc ? rc : snap_create_req_check(&j->req, err);
+}
+
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status;
+    static const struct snap_cli_job steps = { plan, show_plan, run,
+                                               show_done };
+    struct job j = { .req = { .live = -1 },
+                     .plan = { .store = SNAP_STORE_INIT } };
     struct snap_err err = SNAP_ERR_INIT;
-    struct words w = { .req = { .live = -1 } };
-    struct snap_create_req *req = &w.req;
-    struct snap_create_plan plan = { .store = SNAP_STORE_INIT };
-    struct snap_create_result res = { 0 };
-    bool planned = false;
+    int status;
 
-    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &w, &status))
-        goto out;
-
-    if (w.config) {
-        rc = snap_cli_load(cli, &err);
-        if (rc)
-            goto fail;
-        rc = merge_config(cli, req, w.config, &err);
-        if (rc)
-            goto fail;
-    }
-    rc = snap_create_req_check(req, &err);
-    if (rc)
-        goto fail;
-    rc = snap_cli_open(cli, &err);
-    if (rc)
-        goto fail;
-
-    planned = true;
-    rc = snap_create_plan_make(&cli->env, req, cli->dry_run, &plan, &err);
-    if (rc)
-        goto fail;
-    if (cli->dry_run) {
-        show_plan(cli, &plan);
-        status = SNAP_EXIT_DONE;
-        goto out;
-    }
-
-    snap_signals_arm();
-    rc = snap_create_run(&cli->env, req, &plan, &res, &err);
-    snap_signals_disarm(snap_exit_of(rc));
-    if (rc)
-        goto fail;
-    snap_sink_flush(cli->sink);
-    show_done(cli, req, &plan, &res);
-    status = SNAP_EXIT_DONE;
-    goto out;
-
-fail:
-    status = snap_cli_fail(cli, &err);
-out:
-    snap_create_result_dispose(&res);
-    if (planned)
-        snap_create_plan_dispose(&plan);
-    snap_create_req_dispose(req);
+    if (snap_cli_begin(cli, argc, argv, on_option, operands, &j, &status))
+        status = complete(cli, &j, &err) ? snap_cli_fail(cli, &err)
+                                         : snap_cli_do(cli, &steps, &j);
+    snap_create_result_dispose(&j.res);
+    snap_create_plan_dispose(&j.plan);
+    snap_create_req_dispose(&j.req);
     return status;
 }

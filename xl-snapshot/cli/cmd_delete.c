@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "core/delete.h"
+#include "core/parts.h"
 #include "lib/mem.h"
 
 static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
@@ -61,6 +62,13 @@ struct telling {
     char **names;
     size_t n;
     double since;
+};
+
+struct job {
+    struct snap_delete_req req;
+    struct snap_delete_plan plan;
+    struct snap_delete_result res;
+    struct telling t;
 };
 
 /* Of each disk only the last word counts: where it is in the end. */
@@ -134,9 +142,11 @@ static void tell_notes(struct telling *t)
             snap_sink_line(t->cli->sink, "note: ", t->notes.v[i]);
 }
 
-static void show_plan(struct telling *t, const struct snap_delete_plan *p)
+static void show_plan(struct snap_cli *cli, void *job)
 {
-    struct snap_cli *cli = t->cli;
+    struct job *j = job;
+    struct telling *t = &j->t;
+    const struct snap_delete_plan *p = &j->plan;
     char *text;
 
     snap_report_add(t->r, "dry_run", "dry run", snap_json_bool(true),
@@ -169,72 +179,61 @@ static void show_plan(struct telling *t, const struct snap_delete_plan *p)
     }
 }
 
-static void show_done(struct telling *t, const struct snap_delete_plan *p,
-                      const struct snap_delete_result *res)
+static void show_done(struct snap_cli *cli, void *job)
 {
+    struct job *j = job;
+    struct telling *t = &j->t;
+    const struct snap_delete_plan *p = &j->plan;
+    const struct snap_delete_result *res = &j->res;
+
     tell_notes(t);
-    if (!t->cli->json) {
+    if (!cli->json) {
         if (!p->n_names)
-            fprintf(t->cli->out, "nothing descends from it; nothing was "
-                                 "deleted\n");
+            fprintf(cli->out, "nothing descends from it; nothing was "
+                              "deleted\n");
         return;
     }
     snap_report_str(t->r, "domain", NULL, p->domain);
     snap_report_str(t->r, "uuid", NULL, p->uuid);
     snap_report_strv(t->r, "deleted", NULL, t->names, t->n);
     snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
-    snap_report_json(t->r, t->cli->out);
+    snap_report_json(t->r, cli->out);
+}
+
+static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
+{
+    struct job *j = job;
+
+    return snap_delete_plan_make(&cli->env, &j->req, cli->dry_run, &j->plan,
+                                 err);
+}
+
+static int run(struct snap_cli *cli, void *job, struct snap_err *err)
+{
+    struct job *j = job;
+
+    snap_report_table(j->t.r, "disks", disk_cols,
+                      sizeof(disk_cols) / sizeof(disk_cols[0]));
+    j->t.since = snap_now_ms();
+    return snap_delete_run(&cli->env, &j->plan, &j->res, err);
 }
 
 int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status;
-    struct snap_err err = SNAP_ERR_INIT;
-    struct snap_delete_req req = { 0 };
-    struct snap_delete_plan plan = { .store = SNAP_STORE_INIT };
-    struct telling t = { .cli = cli, .r = snap_report_new() };
-    struct snap_delete_result res = { .done = on_done, .opaque = &t };
-    bool planned = false;
+    static const struct snap_cli_job steps = { plan, show_plan, run,
+                                               show_done };
+    struct job j = { .plan = { .store = SNAP_STORE_INIT },
+                     .t = { .cli = cli, .r = snap_report_new() } };
+    int status;
 
-    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
-        goto out;
-
-    rc = snap_cli_open(cli, &err);
-    if (rc)
-        goto fail;
-    planned = true;
-    rc = snap_delete_plan_make(&cli->env, &req, cli->dry_run, &plan, &err);
-    if (rc)
-        goto fail;
-    if (cli->dry_run) {
-        show_plan(&t, &plan);
-        status = SNAP_EXIT_DONE;
-        goto out;
-    }
-
-    snap_report_table(t.r, "disks", disk_cols,
-                      sizeof(disk_cols) / sizeof(disk_cols[0]));
-    t.since = snap_now_ms();
-    snap_signals_arm();
-    rc = snap_delete_run(&cli->env, &plan, &res, &err);
-    snap_signals_disarm(snap_exit_of(rc));
-    if (rc)
-        goto fail;
-    snap_sink_flush(cli->sink);
-    show_done(&t, &plan, &res);
-    status = SNAP_EXIT_DONE;
-    goto out;
-
-fail:
-    status = snap_cli_fail(cli, &err);
-out:
-    while (t.n)
-        free(t.names[--t.n]);
-    free(t.names);
-    snap_cli_notes_dispose(&t.notes);
-    snap_report_free(t.r);
-    if (planned)
-        snap_delete_plan_dispose(&plan);
-    snap_delete_req_dispose(&req);
+    j.res.done = on_done;
+    j.res.opaque = &j.t;
+    if (snap_cli_begin(cli, argc, argv, on_option, operands, &j.req, &status))
+        status = snap_cli_do(cli, &steps, &j);
+    snap_notes_free(&j.t.names, &j.t.n);
+    snap_cli_notes_dispose(&j.t.notes);
+    snap_report_free(j.t.r);
+    snap_delete_plan_dispose(&j.plan);
+    snap_delete_req_dispose(&j.req);
     return status;
 }

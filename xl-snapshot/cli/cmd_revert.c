@@ -9,6 +9,12 @@
 #include "core/revert.h"
 #include "lib/mem.h"
 
+struct job {
+    struct snap_revert_req req;
+    struct snap_revert_plan plan;
+    struct snap_revert_result res;
+};
+
 static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
                      struct snap_err *err)
 {
@@ -110,9 +116,11 @@ static void collect_notes(struct snap_cli *cli,
         snap_cli_note(notes, snap_sink_note_at(cli->sink, i));
 }
 
-static void show_plan(struct snap_cli *cli, const struct snap_revert_req *req,
-                      const struct snap_revert_plan *p)
+static void show_plan(struct snap_cli *cli, void *job)
 {
+    struct job *j = job;
+    const struct snap_revert_req *req = &j->req;
+    const struct snap_revert_plan *p = &j->plan;
     struct snap_report *r = snap_report_new();
     struct snap_cli_notes notes = { 0 };
     char *text;
@@ -161,10 +169,12 @@ static void show_plan(struct snap_cli *cli, const struct snap_revert_req *req,
     snap_report_free(r);
 }
 
-static void show_done(struct snap_cli *cli, const struct snap_revert_req *req,
-                      const struct snap_revert_plan *p,
-                      const struct snap_revert_result *res)
+static void show_done(struct snap_cli *cli, void *job)
 {
+    struct job *j = job;
+    const struct snap_revert_req *req = &j->req;
+    const struct snap_revert_plan *p = &j->plan;
+    const struct snap_revert_result *res = &j->res;
     struct snap_report *r = snap_report_new();
     struct snap_cli_notes notes = { 0 };
     /* res->dom is from when it was built, and it is built paused. */
@@ -208,47 +218,32 @@ static void show_done(struct snap_cli *cli, const struct snap_revert_req *req,
     snap_report_free(r);
 }
 
+static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
+{
+    struct job *j = job;
+
+    return snap_revert_plan_make(&cli->env, &j->req, cli->dry_run, &j->plan,
+                                 err);
+}
+
+static int run(struct snap_cli *cli, void *job, struct snap_err *err)
+{
+    struct job *j = job;
+
+    return snap_revert_run(&cli->env, &j->req, &j->plan, &j->res, err);
+}
+
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
 {
-    int rc, status;
-    struct snap_err err = SNAP_ERR_INIT;
-    struct snap_revert_req req = { 0 };
-    struct snap_revert_plan plan = { .store = SNAP_STORE_INIT, .mem_fd = -1 };
-    struct snap_revert_result res = { 0 };
-    bool planned = false;
+    static const struct snap_cli_job steps = { plan, show_plan, run,
+                                               show_done };
+    struct job j = { .plan = { .store = SNAP_STORE_INIT, .mem_fd = -1 } };
+    int status;
 
-    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
-        goto out;
-
-    rc = snap_cli_open(cli, &err);
-    if (rc)
-        goto fail;
-    planned = true;
-    rc = snap_revert_plan_make(&cli->env, &req, cli->dry_run, &plan, &err);
-    if (rc)
-        goto fail;
-    if (cli->dry_run) {
-        show_plan(cli, &req, &plan);
-        status = SNAP_EXIT_DONE;
-        goto out;
-    }
-
-    snap_signals_arm();
-    rc = snap_revert_run(&cli->env, &req, &plan, &res, &err);
-    snap_signals_disarm(snap_exit_of(rc));
-    if (rc)
-        goto fail;
-    snap_sink_flush(cli->sink);
-    show_done(cli, &req, &plan, &res);
-    status = SNAP_EXIT_DONE;
-    goto out;
-
-fail:
-    status = snap_cli_fail(cli, &err);
-out:
-    snap_revert_result_dispose(&res);
-    if (planned)
-        snap_revert_plan_dispose(&plan);
-    snap_revert_req_dispose(&req);
+    if (snap_cli_begin(cli, argc, argv, on_option, operands, &j.req, &status))
+        status = snap_cli_do(cli, &steps, &j);
+    snap_revert_result_dispose(&j.res);
+    snap_revert_plan_dispose(&j.plan);
+    snap_revert_req_dispose(&j.req);
     return status;
 }

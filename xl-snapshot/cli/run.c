@@ -135,6 +135,31 @@ bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
     return true;
 }
 
+int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
+                void *job)
+{
+    int rc;
+    struct snap_err err = SNAP_ERR_INIT;
+
+    rc = snap_cli_open(cli, &err);
+    if (!rc)
+        rc = steps->plan(cli, job, &err);
+    if (!rc && cli->dry_run) {
+        steps->show_plan(cli, job);
+        return SNAP_EXIT_DONE;
+    }
+    if (!rc) {
+        snap_signals_arm();
+        rc = steps->run(cli, job, &err);
+        snap_signals_disarm(snap_exit_of(rc));
+    }
+    if (rc)
+        return snap_cli_fail(cli, &err);
+    snap_sink_flush(cli->sink);
+    steps->show_done(cli, job);
+    return SNAP_EXIT_DONE;
+}
+
 /* What the user typed to get here: "xl snapshot-create". */
 static char *name_of(const struct snap_cli *cli, const struct snap_cmd *cmd)
 {

@@ -51,20 +51,14 @@ static int begin(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_json *plan = snap_cloned_plan_json(r->p, r->req);
-    char *path = NULL;
 
-    rc = snap_recover_can_read(plan, r->env->drivers, err);
-    if (!rc)
-        rc = snap_store_open(&r->store, r->env->store_root, r->p->uuid, true,
-                             err);
+    rc = snap_store_open(&r->store, r->env->store_root, r->p->uuid, true, err);
     if (!rc)
         rc = snap_store_lock(&r->store, false, "snapshot-clone", r->env->log,
                              err);
-    if (!rc) {
-        path = snap_store_journal_path(&r->store);
-        rc = snap_journal_begin(&r->journal, path, "clone", plan, err);
-    }
-    free(path);
+    if (!rc)
+        rc = snap_recover_plan(r->env, &r->store, "clone", plan, &r->journal,
+                               err);
     snap_json_free(plan);
     return rc;
 }

@@ -94,16 +94,13 @@ static int begin(struct run *r, struct snap_err *err)
     struct snap_json *plan = snap_commit_plan_json(
         &r->p->rec, &r->p->dom, r->p->op_id,
         r->req->no_metadata ? r->req->output : NULL, r->req->paused);
-    char *path = snap_store_journal_path(&r->p->store);
 
     if (r->p->off)
         snap_json_set_bool(plan, "offline", true);
-    rc = snap_recover_can_read(plan, r->env->drivers, err);
+    rc = remember_name(r, err);
     if (!rc)
-        rc = remember_name(r, err);
-    if (!rc)
-        rc = snap_journal_begin(&r->journal, path, "create", plan, err);
-    free(path);
+        rc = snap_recover_plan(r->env, &r->p->store, "create", plan,
+                               &r->journal, err);
     snap_json_free(plan);
     return rc;
 }

@@ -46,6 +46,10 @@ struct snap_domain {
     pid_t monitor_pid; /* the xl daemon watching it; 0: none */
 };
 void snap_domain_dispose(struct snap_domain *d); /* core/model.c */
+/* SNAP_BUSY: d is dying.  who: what the user calls it, for it may have lost its
+ * name. */
+int snap_refuse_dying(const struct snap_domain *d, const char *who,
+                      struct snap_err *err);
 
 /* One virtual disk as its backend has it now. */
 struct snap_vbd {

@@ -30,6 +30,16 @@ void snap_domain_dispose(struct snap_domain *d)
     memset(d, 0, sizeof(*d));
 }
 
+int snap_refuse_dying(const struct snap_domain *d, const char *who,
+                      struct snap_err *err)
+{
+    return snap_fail(err, SNAP_BUSY,
+                     "%s (domain %u) is being destroyed; try again when it is "
+                     "gone; if it stays, its QEMU or another backend still "
+                     "holds its memory",
+                     who, d->domid);
+}
+
 void snap_vbd_dispose(struct snap_vbd *v)
 {
     snap_free(&v->vdev);

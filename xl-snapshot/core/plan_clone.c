@@ -351,13 +351,8 @@ static int open_source(struct snap_env *env, const struct snap_clone_req *req,
         return snap_fail(err, SNAP_NOTFOUND,
                          "there is no snapshot %s of %s in %s", req->name,
                          req->domain, p->source.dir);
-    if (!dry_run) {
-        rc = snap_store_lock(&p->source, !req->no_wait, "snapshot-clone",
-                             env->log, err);
-        if (rc)
-            return rc;
-    }
-    return snap_recover_before(env, &p->source, dry_run, err);
+    return snap_enter(env, &p->source, "snapshot-clone", !req->no_wait,
+                      dry_run, err);
 }
 
 int snap_clone_plan_make(struct snap_env *env,

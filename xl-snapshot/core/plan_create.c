@@ -623,13 +623,8 @@ int snap_create_plan_make(struct snap_env *env,
     rc = snap_store_open(&p->store, env->store_root, uuid, !dry_run, err);
     if (rc)
         goto out;
-    if (!dry_run) {
-        rc = snap_store_lock(&p->store, !req->no_wait, "snapshot-create",
-                             env->log, err);
-        if (rc)
-            goto out;
-    }
-    rc = snap_recover_before(env, &p->store, dry_run, err);
+    rc = snap_enter(env, &p->store, "snapshot-create", !req->no_wait, dry_run,
+                    err);
     if (rc)
         goto out;
     if (!dry_run || p->off) {

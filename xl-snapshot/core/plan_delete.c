@@ -92,9 +92,7 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
         return rc;
     p->running = true;
     if (p->dom.dying)
-        return snap_fail(err, SNAP_BUSY,
-                         "%s is being destroyed; try again when it is gone",
-                         p->dom.name);
+        return snap_refuse_dying(&p->dom, p->domain, err);
     if (p->dom.suspended)
         return snap_fail(err, SNAP_BUSY,
                          "%s is suspended: it is being saved or migrated; "
@@ -438,13 +436,8 @@ int snap_delete_plan_make(struct snap_env *env,
                        p->domain, p->store.dir);
         goto out;
     }
-    if (!dry_run) {
-        rc = snap_store_lock(&p->store, !req->no_wait, "snapshot-delete",
-                             env->log, err);
-        if (rc)
-            goto out;
-    }
-    rc = snap_recover_before(env, &p->store, dry_run, err);
+    rc = snap_enter(env, &p->store, "snapshot-delete", !req->no_wait, dry_run,
+                    err);
     if (rc)
         goto out;
     rc = choose(env, req, p, err);

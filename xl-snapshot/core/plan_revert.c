@@ -493,13 +493,8 @@ int snap_revert_plan_make(struct snap_env *env,
                          !dry_run && (req->config_file || p->running), err);
     if (rc)
         goto out;
-    if (!dry_run) {
-        rc = snap_store_lock(&p->store, !req->no_wait, "snapshot-revert",
-                             env->log, err);
-        if (rc)
-            goto out;
-    }
-    rc = snap_recover_before(env, &p->store, dry_run, err);
+    rc = snap_enter(env, &p->store, "snapshot-revert", !req->no_wait, dry_run,
+                    err);
     if (rc)
         goto out;
 
@@ -516,10 +511,7 @@ int snap_revert_plan_make(struct snap_env *env,
         goto out;
     }
     if (p->running && p->dom.dying) {
-        rc = snap_fail(err, SNAP_BUSY,
-                       "%s is being destroyed; try again "
-                       "when it is gone",
-                       p->dom.name);
+        rc = snap_refuse_dying(&p->dom, req->domain, err);
         goto out;
     }
     if (p->running && p->dom.stubdom) {

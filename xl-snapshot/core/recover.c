@@ -92,9 +92,9 @@ static int load_plan(struct rec *r, struct snap_err *err)
     return snap_state_load(r->s, &r->state, err);
 }
 
-int snap_recover_can_read(const struct snap_json *plan,
-                          const struct snap_disk_driver *const *drivers,
-                          struct snap_err *err)
+static int can_read(const struct snap_json *plan,
+                    const struct snap_disk_driver *const *drivers,
+                    struct snap_err *err)
 {
     struct snap_record r = { 0 };
     struct snap_err why = SNAP_ERR_INIT;
@@ -108,6 +108,22 @@ int snap_recover_can_read(const struct snap_json *plan,
                           "done",
                           why.msg)
               : 0;
+}
+
+int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
+                      const char *op, const struct snap_json *plan,
+                      struct snap_journal *j, struct snap_err *err)
+{
+    int rc;
+    char *path;
+
+    rc = can_read(plan, env->drivers, err);
+    if (rc)
+        return rc;
+    path = snap_store_journal_path(s);
+    rc = snap_journal_begin(j, path, op, plan, err);
+    free(path);
+    return rc;
 }
 
 /* Was the host booted since?  Then no domain that is there is the one that
@@ -582,13 +598,16 @@ out:
     return rc;
 }
 
-int snap_recover_before(struct snap_env *env, struct snap_store *s,
-                        bool dry_run, struct snap_err *err)
+int snap_enter(struct snap_env *env, struct snap_store *s, const char *command,
+               bool wait, bool dry_run, struct snap_err *err)
 {
-    int rc;
+    int rc = 0;
     char *what = NULL;
 
-    rc = snap_recover(env, s, dry_run, &what, err);
+    if (!dry_run)
+        rc = snap_store_lock(s, wait, command, env->log, err);
+    if (!rc)
+        rc = snap_recover(env, s, dry_run, &what, err);
     if (!rc && what)
         snap_say(env->log, SNAP_LOG_NOTE, "%s%s",
                  dry_run ? "" : "an earlier command was interrupted: ", what);

@@ -8,6 +8,7 @@
 #define SNAP_CORE_RECOVER_H
 
 #include "core/env.h"
+#include "core/journal.h"
 #include "core/store.h"
 
 /* Store locked.  No journal: success, *what_r NULL.  Otherwise *what_r says in
@@ -16,14 +17,17 @@
 int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
                  char **what_r, struct snap_err *err);
 
-/* Before a plan is written down: could snap_recover() read the record in it?
- * SNAP_FAIL if not, which is a defect of ours, and nothing has been done. */
-int snap_recover_can_read(const struct snap_json *plan,
-                          const struct snap_disk_driver *const *drivers,
-                          struct snap_err *err);
+/* Where every command that changes something begins: the store is locked, wait
+ * or not, and what an earlier command left is recovered, which is said.
+ * dry_run: no lock, and only told what would be recovered. */
+int snap_enter(struct snap_env *env, struct snap_store *s, const char *command,
+               bool wait, bool dry_run, struct snap_err *err);
 
-/* For every command that changes something: recover if need be, and say so. */
-int snap_recover_before(struct snap_env *env, struct snap_store *s,
-                        bool dry_run, struct snap_err *err);
+/* Store locked: writes down, durably, what op ("create") is about to do, after
+ * a look whether snap_recover() could read it: SNAP_FAIL if not, which is a
+ * defect of ours, and nothing has been done. */
+int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
+                      const char *op, const struct snap_json *plan,
+                      struct snap_journal *j, struct snap_err *err);
 
 #endif /* SNAP_CORE_RECOVER_H */

@@ -56,12 +56,9 @@ static int begin(struct run *r, struct snap_err *err)
     int rc;
     struct snap_json *plan = snap_reverted_plan_json(r->p, r->req->paused,
                                                      r->req->config_file);
-    char *path = snap_store_journal_path(&r->p->store);
 
-    rc = snap_recover_can_read(plan, r->env->drivers, err);
-    if (!rc)
-        rc = snap_journal_begin(&r->journal, path, "revert", plan, err);
-    free(path);
+    rc = snap_recover_plan(r->env, &r->p->store, "revert", plan, &r->journal,
+                           err);
     snap_json_free(plan);
     return rc;
 }

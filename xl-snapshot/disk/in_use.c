@@ -20,23 +20,6 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-/* First line of a small file of the kernel's. */
-static bool read_line(int dirfd, const char *name, char *buf, size_t len)
-{
-    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-
-    if (fd < 0)
-        return false;
-    n = read(fd, buf, len - 1);
-    close(fd);
-    if (n <= 0)
-        return false;
-    buf[n] = '\0';
-    buf[strcspn(buf, "\n")] = '\0';
-    return true;
-}
-
 /* flags: of /proc/PID/fdinfo/N, octal, in one of its first lines. */
 static bool writable(int proc_fd, const char *number)
 {
@@ -106,7 +89,7 @@ static char *using_process(const struct stat *want, bool readers,
         if (fd < 0)
             continue;
         if (process_has(fd, want, readers)) {
-            if (!read_line(fd, "comm", comm, sizeof(comm)))
+            if (!snap_line_read(fd, "comm", comm, sizeof(comm)))
                 snprintf(comm, sizeof(comm), "a program");
             snap_clean(comm);
             who = snap_printf("%s (process %s)", comm, e->d_name);
@@ -131,11 +114,11 @@ static char *using_loop(const struct stat *want, bool readers)
         if (!snap_has_prefix(e->d_name, "loop"))
             continue;
         snprintf(name, sizeof(name), "%s/loop/backing_file", e->d_name);
-        if (!read_line(dirfd(d), name, file, sizeof(file)) ||
+        if (!snap_line_read(dirfd(d), name, file, sizeof(file)) ||
             stat(file, &st) || !snap_same_stat(&st, want))
             continue;
         snprintf(name, sizeof(name), "%s/ro", e->d_name);
-        if (readers || !read_line(dirfd(d), name, ro, sizeof(ro)) ||
+        if (readers || !snap_line_read(dirfd(d), name, ro, sizeof(ro)) ||
             ro[0] != '1')
             who = snap_printf("/dev/%s", e->d_name);
     }

@@ -9,7 +9,6 @@
 #define LIBXL_API_VERSION 0x041300
 #include <libxlutil.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +24,7 @@
  * comment, its line number is one too low (libxlu_cfg.c: xlu__cfg_yyerror()
  * takes back a newline that the scanner has taken back already, 4.17).
  */
-int hyp_cfg_error(const char *file, const char *report, struct snap_err *err)
+static int refuse(const char *file, const char *report, struct snap_err *err)
 {
     size_t len = strlen(file), n = strcspn(report, "\n");
     const char *rest;
@@ -98,13 +97,40 @@ static int fill_values(XLU_Config *xlu, struct snap_cfg *cfg,
     return 0;
 }
 
+int hyp_cfg_read(const char *file, const char *text, size_t len,
+                 struct hyp_cfg_text *t_r, struct snap_err *err)
+{
+    memset(t_r, 0, sizeof(*t_r));
+    /* libxlutil does not see a comment that no newline ends. */
+    t_r->copy = snap_zalloc(len + 2);
+    memcpy(t_r->copy, text, len);
+    t_r->copy[len] = '\n';
+    t_r->len = len + 1;
+    t_r->to = open_memstream(&t_r->report, &t_r->report_len);
+    t_r->xlu = t_r->to ? xlu_cfg_init(t_r->to, file) : NULL;
+    if (!t_r->xlu)
+        return snap_fail(err, SNAP_FAIL, "%s: out of memory", file);
+    if (xlu_cfg_readdata(t_r->xlu, t_r->copy, (int)t_r->len)) {
+        fflush(t_r->to);
+        return refuse(file, t_r->report, err);
+    }
+    return 0;
+}
+
+void hyp_cfg_text_dispose(struct hyp_cfg_text *t)
+{
+    if (t->xlu)
+        xlu_cfg_destroy(t->xlu);
+    if (t->to)
+        fclose(t->to);
+    free(t->report);
+    free(t->copy);
+}
+
 int hyp_cfg_parse(const char *file, const char *text, size_t len,
                   struct snap_cfg *cfg_r, struct snap_err *err)
 {
-    char *report = NULL, *copy = NULL;
-    XLU_Config *xlu = NULL;
-    size_t report_len = 0;
-    FILE *to = NULL;
+    struct hyp_cfg_text t = { .xlu = NULL };
     int rc;
 
     cfg_r->file = snap_strdup(file);
@@ -117,33 +143,15 @@ int hyp_cfg_parse(const char *file, const char *text, size_t len,
     rc = cfg_scan_check(file, text, len, err);
     if (rc)
         goto out;
-
-    /* libxlutil does not see a comment that no newline ends. */
-    copy = snap_zalloc(len + 2);
-    memcpy(copy, text, len);
-    copy[len] = '\n';
-    to = open_memstream(&report, &report_len);
-    xlu = to ? xlu_cfg_init(to, file) : NULL;
-    if (!xlu) {
-        rc = snap_fail(err, SNAP_FAIL, "%s: out of memory", file);
-        goto out;
-    }
-    if (xlu_cfg_readdata(xlu, copy, len + 1)) {
-        fflush(to);
-        rc = hyp_cfg_error(file, report, err);
-        goto out;
-    }
-    rc = cfg_scan_keys(file, copy, len + 1, cfg_r, err);
+    rc = hyp_cfg_read(file, text, len, &t, err);
     if (rc)
         goto out;
-    rc = fill_values(xlu, cfg_r, err);
+    rc = cfg_scan_keys(file, t.copy, t.len, cfg_r, err);
+    if (rc)
+        goto out;
+    rc = fill_values(t.xlu, cfg_r, err);
 
 out:
-    if (xlu)
-        xlu_cfg_destroy(xlu);
-    if (to)
-        fclose(to);
-    free(report);
-    free(copy);
+    hyp_cfg_text_dispose(&t);
     return rc;
 }

@@ -35,38 +35,12 @@ int hyp_cfg_has_uuid(const char *file, const char *text, size_t len,
                      bool *has_r, struct snap_err *err)
 {
     int rc;
-    char *report = NULL, *copy = NULL;
     const char *value;
-    size_t report_len = 0;
-    XLU_Config *xlu = NULL;
-    FILE *to;
+    struct hyp_cfg_text t = { .xlu = NULL };
 
-    *has_r = false;
-    /* libxlutil does not see a comment that no newline ends. */
-    copy = snap_zalloc(len + 2);
-    memcpy(copy, text, len);
-    copy[len] = '\n';
-    to = open_memstream(&report, &report_len);
-    xlu = to ? xlu_cfg_init(to, file) : NULL;
-    if (!xlu) {
-        rc = snap_fail(err, SNAP_FAIL, "%s: out of memory", file);
-        goto out;
-    }
-    if (xlu_cfg_readdata(xlu, copy, len + 1)) {
-        fflush(to);
-        rc = hyp_cfg_error(file, report, err);
-        goto out;
-    }
-    *has_r = !xlu_cfg_get_string(xlu, "uuid", &value, 1);
-    rc = 0;
-
-out:
-    if (xlu)
-        xlu_cfg_destroy(xlu);
-    if (to)
-        fclose(to);
-    free(report);
-    free(copy);
+    rc = hyp_cfg_read(file, text, len, &t, err);
+    *has_r = !rc && !xlu_cfg_get_string(t.xlu, "uuid", &value, 1);
+    hyp_cfg_text_dispose(&t);
     return rc;
 }
 

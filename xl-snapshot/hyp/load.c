@@ -19,33 +19,18 @@
 
 #define SYS_HYPERVISOR "/sys/hypervisor"
 
-static bool read_sys(const char *name, char *buf, size_t size)
-{
-    char path[64];
-    ssize_t n;
-    int fd;
-
-    snprintf(path, sizeof(path), SYS_HYPERVISOR "/%s", name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    n = read(fd, buf, size - 1);
-    close(fd);
-    if (n <= 0)
-        return false;
-    buf[n] = '\0';
-    buf[strcspn(buf, "\n")] = '\0';
-    return true;
-}
-
 /* "4.17", or NULL if this machine does not run on Xen. */
 static char *running_xen(void)
 {
     char type[16], major[16], minor[16];
 
-    if (!read_sys("type", type, sizeof(type)) || strcmp(type, "xen") ||
-        !read_sys("version/major", major, sizeof(major)) ||
-        !read_sys("version/minor", minor, sizeof(minor)))
+    if (!snap_line_read(AT_FDCWD, SYS_HYPERVISOR "/type", type,
+                        sizeof(type)) ||
+        strcmp(type, "xen") ||
+        !snap_line_read(AT_FDCWD, SYS_HYPERVISOR "/version/major", major,
+                        sizeof(major)) ||
+        !snap_line_read(AT_FDCWD, SYS_HYPERVISOR "/version/minor", minor,
+                        sizeof(minor)))
         return NULL;
     return snap_printf("%s.%s", major, minor);
 }

@@ -42,6 +42,9 @@ int snap_file_create(const char *path, mode_t mode, int *fd_r,
                      struct snap_err *err);
 int snap_file_sync(int fd, const char *path_for_message, struct snap_err *err);
 bool snap_file_exists(const char *path); /* lstat, any type */
+/* The first line of a small file of the kernel's, without its end, cut where
+ * buf is full. */
+bool snap_line_read(int dirfd, const char *name, char *buf, size_t size);
 /* The same file, or for device nodes the same device, by whatever name; two
  * paths are the same also where there is nothing. */
 bool snap_same_stat(const struct stat *a, const struct stat *b);
