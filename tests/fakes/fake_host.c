@@ -124,10 +124,8 @@ static int hook(const char *layer, const char *what)
     return the_doom == DOOM_ERRNO ? the_errno : 0;
 }
 
-bool fake_host_run(struct fake_host *h,
-                   int (*fn)(struct fake_host *h, void *arg,
-                             struct snap_err *err),
-                   void *arg, enum fake_doom doom, unsigned n, int errnum,
+bool fake_host_run(struct fake_host *h, fake_op *fn, void *arg,
+                   enum fake_doom doom, unsigned n, int errnum,
                    struct fake_outcome *out)
 {
     int status = 0;
@@ -265,6 +263,12 @@ int fake_host_recover_all(struct fake_host *h, void *did, struct snap_err *err)
     }
     free(uuids);
     return rc;
+}
+
+int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err)
+{
+    (void)arg;
+    return h->env.ops->rescue(h->env.hyp, FAKE_UUID, 4242, false, err);
 }
 
 /* ---- off and on ---- */

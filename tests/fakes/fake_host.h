@@ -15,6 +15,11 @@
 
 #define FAKE_UUID "11111111-2222-3333-4444-555555555555"
 
+struct fake_host;
+
+/* Something done in the host. */
+typedef int fake_op(struct fake_host *h, void *arg, struct snap_err *err);
+
 enum fake_doom { DOOM_NONE, DOOM_ERRNO, DOOM_DEATH };
 
 struct fake_host {
@@ -44,10 +49,8 @@ struct fake_outcome {
 
 /* Run fn in a child.  At its n-th call to the outside (1-based; 0: never) it
  * gets errnum or ends.  True if that call was reached. */
-bool fake_host_run(struct fake_host *h,
-                   int (*fn)(struct fake_host *h, void *arg,
-                             struct snap_err *err),
-                   void *arg, enum fake_doom doom, unsigned n, int errnum,
+bool fake_host_run(struct fake_host *h, fake_op *fn, void *arg,
+                   enum fake_doom doom, unsigned n, int errnum,
                    struct fake_outcome *out);
 
 /* Operations for fake_host_run(); arg: struct snap_create_req *, struct
@@ -58,6 +61,8 @@ int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_clone(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err);
+/* What the guardian does once its parent is dead. */
+int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err);
 
 /* vm1 goes away, as after a poweroff. */
 void fake_host_stop(struct fake_host *h);
