@@ -213,7 +213,7 @@ static void check_end(struct scene *s)
 
     if (fake_domain_find(s->h.world, "vm1"))
         sweep_fail("recover started the domain");
-    recover(s, "a second recover");
+    sweep_recovered(&s->h, fake_host_recover);
     start_from_state(s);
     is = s->k->op == REVERT &&
                  fake_store_read(s->h.disks, 1, "xvda") == s->at.a

@@ -42,6 +42,7 @@ void fake_host_detach(struct fake_host *h);
 struct fake_outcome {
     bool died;
     int rc;
+    bool did; /* a recovery: there was something to do */
     unsigned calls; /* to the outside, until the end */
     char msg[SNAP_ERR_MAX];
     char doomed[160]; /* the call that was hit */
@@ -54,13 +55,12 @@ bool fake_host_run(struct fake_host *h, fake_op *fn, void *arg,
                    struct fake_outcome *out);
 
 /* Operations for fake_host_run(); arg: struct snap_create_req *, struct
- * snap_revert_req *, struct snap_delete_req *, and int * for recover (set to 1
- * if there was anything to do). */
+ * snap_revert_req *, struct snap_delete_req *, and nothing for the others. */
 int fake_host_create(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_clone(struct fake_host *h, void *req, struct snap_err *err);
-int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err);
+int fake_host_recover(struct fake_host *h, void *arg, struct snap_err *err);
 /* What the guardian does once its parent is dead. */
 int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err);
 
@@ -70,7 +70,7 @@ void fake_host_stop(struct fake_host *h);
  * of the beginning: what its user was told. */
 void fake_host_start(struct fake_host *h);
 /* The same for every domain of the store, as snapshot-recover does it. */
-int fake_host_recover_all(struct fake_host *h, void *did,
+int fake_host_recover_all(struct fake_host *h, void *arg,
                           struct snap_err *err);
 
 /* Files of the store but its lock and state: a list with a space between;

@@ -40,6 +40,16 @@ void sweep_must(struct fake_host *h, fake_op *op, void *arg, const char *what)
         sweep_fail("%s: %s", what, out.msg);
 }
 
+void sweep_recovered(struct fake_host *h, fake_op *recover)
+{
+    struct fake_outcome out;
+
+    fake_host_run(h, recover, NULL, DOOM_NONE, 0, 0, &out);
+    if (out.rc || out.did)
+        sweep_fail("a second recover: %s",
+                   out.rc ? out.msg : "there was something to do");
+}
+
 /* ---- one scene ---- */
 
 static const char *name_of(const void *kind)

@@ -85,5 +85,7 @@ bool sweep_hit_names(const char *what);
 
 /* What must succeed, unharmed. */
 void sweep_must(struct fake_host *h, fake_op *op, void *arg, const char *what);
+/* A recovery finds nothing to do. */
+void sweep_recovered(struct fake_host *h, fake_op *recover);
 
 #endif /* TESTS_FAKES_SWEEP_H */
