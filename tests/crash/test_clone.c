@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * snapshot-clone, hit everywhere, as tests/crash/test_create.c does it.  The
- * domain that the snapshot is of never notices; the snapshot stays as it was;
- * the clone is wholly there, with the snapshot's data, or nothing of it is;
- * and as long as one is there the snapshot cannot be deleted.
+ * snapshot-clone, hit everywhere, as fakes/sweep.h says.  The domain that the
+ * snapshot is of never notices; the snapshot stays as it was; the clone is
+ * wholly there, with the snapshot's data, or nothing of it is; and as long as
+ * one is there the snapshot cannot be deleted.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "core/clones.h"
 #include "core/parts.h"
 #include "core/store.h"
 #include "fakes/check.h"
+#include "fakes/sweep.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -34,17 +29,17 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    { "from memory, mixed", SNAP_DISK_AUTO, true, false, false, false, false },
-    { "from disks, external", SNAP_DISK_EXTERNAL, false, false, false, false,
-      false },
-    { "from memory, mixed, the domain gone", SNAP_DISK_AUTO, true, false,
-      false, true, false },
-    { "from the disks of a memory snapshot, frozen since", SNAP_DISK_AUTO,
-      true, true, false, false, true },
-    { "not started, mixed", SNAP_DISK_AUTO, false, false, true, false, false },
+    { .name = "from memory, mixed", .memory = true },
+    { .name = "from disks, external", .type = SNAP_DISK_EXTERNAL },
+    { .name = "from memory, mixed, the domain gone",
+      .memory = true,
+      .off = true },
+    { .name = "from the disks of a memory snapshot, frozen since",
+      .memory = true,
+      .disk_only = true,
+      .over = true },
+    { .name = "not started, mixed", .no_start = true },
 };
-
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 struct scene {
     struct fake_host h;
@@ -54,53 +49,41 @@ struct scene {
     char *path_a, *path_b;
 };
 
-static void must(struct scene *s,
-                 int (*fn)(struct fake_host *h, void *arg,
-                           struct snap_err *err),
-                 void *arg, const char *when, const char *what)
+static void scene_init(void *scene, const void *kind)
 {
-    struct fake_outcome out;
-
-    fake_host_run(&s->h, fn, arg, DOOM_NONE, 0, 0, &out);
-    if (out.rc)
-        fail_msg("%s, %s: %s: %s", s->k->name, when, what, out.msg);
-}
-
-static void scene_init(struct scene *s, const struct kind *k)
-{
+    struct scene *s = scene;
     struct snap_create_req req = { 0 };
     struct fake_domain *d;
 
-    memset(s, 0, sizeof(*s));
-    s->k = k;
+    s->k = kind;
     fake_host_init(&s->h);
     d = fake_domain_find(s->h.world, "vm1");
     d->tick = 100;
     before_take(&s->at, &s->h);
     req.domain = (char *)"vm1";
     req.name = (char *)"s1";
-    req.type = k->type;
+    req.type = s->k->type;
     req.live = -1;
-    req.memory = k->memory ? SNAP_MEM_DEFAULT : SNAP_MEM_NO;
-    must(s, fake_host_create, &req, "before", "create");
-    if (k->over) {
+    req.memory = s->k->memory ? SNAP_MEM_DEFAULT : SNAP_MEM_NO;
+    sweep_must(&s->h, fake_host_create, &req, "create");
+    if (s->k->over) {
         req.name = (char *)"s2";
         req.type = SNAP_DISK_EXTERNAL;
         req.memory = SNAP_MEM_NO;
-        must(s, fake_host_create, &req, "before", "second create");
+        sweep_must(&s->h, fake_host_create, &req, "second create");
     }
     d->tick = 200;
     before_take(&s->last, &s->h);
     s->path_a = fake_domain_path(d, "xvda");
     s->path_b = fake_domain_path(d, "xvdb");
-    if (k->off) {
-        d->exists = false;
-        fake_store_close(s->h.disks, d->domid);
-    }
+    if (s->k->off)
+        fake_host_stop(&s->h);
 }
 
-static void scene_dispose(struct scene *s)
+static void scene_dispose(void *scene)
 {
+    struct scene *s = scene;
+
     snap_free(&s->path_a);
     snap_free(&s->path_b);
     fake_host_dispose(&s->h);
@@ -116,6 +99,16 @@ static void clone_req(const struct scene *s, struct snap_clone_req *req,
     req->disk_only = s->k->disk_only;
     req->no_start = s->k->no_start;
     req->no_wait = true;
+}
+
+static bool run(void *scene, enum fake_doom doom, unsigned n, int errnum,
+                struct fake_outcome *out)
+{
+    struct scene *s = scene;
+    struct snap_clone_req req;
+
+    clone_req(s, &req, "vm2");
+    return fake_host_run(&s->h, fake_host_clone, &req, doom, n, errnum, out);
 }
 
 /* ---- what must hold ---- */
@@ -319,15 +312,37 @@ static const char *write_apart(struct scene *s)
     return NULL;
 }
 
-enum end { ANY, NONE, THERE };
-
-static void check_end(struct scene *s, enum end end, const char *when)
+/* The snapshot stays as long as a clone stands on it. */
+static void check_delete(struct scene *s)
 {
     struct fake_outcome out;
-    struct snap_clone_req req;
     struct snap_delete_req del = { 0 };
+    const char *w;
+
+    del.domain = (char *)"vm1";
+    del.name = (char *)"s1";
+    del.no_wait = true;
+    fake_host_run(&s->h, fake_host_delete, &del, DOOM_NONE, 0, 0, &out);
+    if (out.rc != SNAP_REFUSED ||
+        (!s->k->over && (!strstr(out.msg, "vm2") || !strstr(out.msg, "vm3"))))
+        sweep_fail("deleting what clones stand on: rc %d, %s", out.rc,
+                   out.msg);
+    end_clone(s, "vm2");
+    end_clone(s, "vm3");
+    if (s->k->over)
+        return;
+    sweep_must(&s->h, fake_host_delete, &del, "deleting it afterwards");
+    /* Off, its disks are where the deletion says. */
+    w = s->k->off ? NULL : check_source(s);
+    if (w)
+        sweep_fail("deleted: %s", w);
+}
+
+static void check_end(void *scene, enum sweep_end end)
+{
+    struct scene *s = scene;
+    struct snap_clone_req req;
     unsigned clones = 0;
-    int did = 0;
     const char *w = check_all(s, &clones);
 
     if (!w && clones)
@@ -336,20 +351,20 @@ static void check_end(struct scene *s, enum end end, const char *when)
         w = "vm2 is there, and the store does not know it";
     if (!w && clones > 1)
         w = "too many clones";
-    if (!w && end == THERE && !clones)
+    if (!w && end == SWEEP_DONE && !clones)
         w = "said it was done, and there is no clone";
-    if (!w && end == NONE && clones)
+    if (!w && end == SWEEP_UNDONE && clones)
         w = "said that nothing was done, and there is a clone";
     if (w)
-        fail_msg("%s, %s: %s", s->k->name, when, w);
+        sweep_fail("%s", w);
 
-    must(s, fake_host_recover_all, &did, when, "a second recover");
+    sweep_recovered(&s->h, fake_host_recover_all);
     if (!clones) {
         clone_req(s, &req, "vm2");
-        must(s, fake_host_clone, &req, when, "cloning again");
+        sweep_must(&s->h, fake_host_clone, &req, "cloning again");
     }
     clone_req(s, &req, "vm3");
-    must(s, fake_host_clone, &req, when, "a second clone");
+    sweep_must(&s->h, fake_host_clone, &req, "a second clone");
     w = check_all(s, &clones);
     if (!w)
         w = check_clone(s, "vm2");
@@ -362,145 +377,19 @@ static void check_end(struct scene *s, enum end end, const char *when)
     if (!w && clones != 2)
         w = "not two clones";
     if (w)
-        fail_msg("%s, %s, two of them: %s", s->k->name, when, w);
-
-    del.domain = (char *)"vm1";
-    del.name = (char *)"s1";
-    del.no_wait = true;
-    fake_host_run(&s->h, fake_host_delete, &del, DOOM_NONE, 0, 0, &out);
-    if (out.rc != SNAP_REFUSED ||
-        (!s->k->over && (!strstr(out.msg, "vm2") || !strstr(out.msg, "vm3"))))
-        fail_msg("%s, %s: deleting what clones stand on: rc %d, %s",
-                 s->k->name, when, out.rc, out.msg);
-    end_clone(s, "vm2");
-    end_clone(s, "vm3");
-    if (!s->k->over) {
-        must(s, fake_host_delete, &del, when, "deleting it afterwards");
-        /* Off, its disks are where the deletion says. */
-        w = s->k->off ? NULL : check_source(s);
-        if (w)
-            fail_msg("%s, %s, deleted: %s", s->k->name, when, w);
-    }
-}
-
-/* ---- the tests ---- */
-
-static void test_success(void **state)
-{
-    size_t i;
-
-    (void)state;
-    for (i = 0; i < KINDS; i++) {
-        struct scene s;
-        struct snap_clone_req req;
-
-        scene_init(&s, &kinds[i]);
-        clone_req(&s, &req, "vm2");
-        must(&s, fake_host_clone, &req, "success", "clone");
-        check_end(&s, THERE, "success");
-        scene_dispose(&s);
-    }
-}
-
-static void test_errno_everywhere(void **state)
-{
-    size_t i;
-    unsigned n, total = 0;
-
-    (void)state;
-    for (i = 0; i < KINDS; i++)
-        for (n = 1;; n++) {
-            struct scene s;
-            struct fake_outcome out;
-            struct snap_clone_req req;
-            char when[256];
-            bool hit;
-
-            scene_init(&s, &kinds[i]);
-            clone_req(&s, &req, "vm2");
-            hit = fake_host_run(&s.h, fake_host_clone, &req, DOOM_ERRNO, n,
-                                EIO, &out);
-            snprintf(when, sizeof(when), "EIO at %s", out.doomed);
-            if (hit && out.rc && !out.msg[0])
-                fail_msg("%s, %s: failed and said nothing", kinds[i].name,
-                         when);
-            if (out.rc == SNAP_RECOVER)
-                must(&s, fake_host_recover_all, NULL, when, "recover");
-            check_end(&s,
-                      !out.rc                  ? THERE
-                      : out.rc != SNAP_RECOVER ? NONE
-                                               : ANY,
-                      when);
-            scene_dispose(&s);
-            total++;
-            if (!hit)
-                break;
-        }
-    print_message("%u errors injected\n", total);
-}
-
-/* As in test_revert.c: every 17th call of the recovery, beginning at another
- * one for each death.  CRASH_ALL=1 takes all pairs. */
-static unsigned stride(unsigned n, unsigned j)
-{
-    if (getenv("CRASH_ALL"))
-        return 1;
-    return j ? 17 : 1 + n % 17;
-}
-
-static void test_death_everywhere(void **state)
-{
-    size_t i;
-    unsigned n, j, deaths = 0, again = 0;
-
-    (void)state;
-    for (i = 0; i < KINDS; i++)
-        for (n = 1;; n++) {
-            bool hit = true, more = true;
-
-            for (j = 0; more; j += stride(n, j)) {
-                struct scene s;
-                struct fake_outcome out, rec;
-                struct snap_clone_req req;
-                char when[400];
-
-                scene_init(&s, &kinds[i]);
-                clone_req(&s, &req, "vm2");
-                hit = fake_host_run(&s.h, fake_host_clone, &req, DOOM_DEATH, n,
-                                    0, &out);
-                if (!hit) {
-                    scene_dispose(&s);
-                    break;
-                }
-                snprintf(when, sizeof(when), "dead at %s", out.doomed);
-                if (j) {
-                    more = fake_host_run(&s.h, fake_host_recover_all, NULL,
-                                         DOOM_DEATH, j, 0, &rec);
-                    if (more) {
-                        strcat(when, ", recovery dead at ");
-                        strcat(when, rec.doomed);
-                        again++;
-                    }
-                }
-                must(&s, fake_host_recover_all, NULL, when, "recover");
-                check_end(&s, ANY, when);
-                scene_dispose(&s);
-                deaths++;
-            }
-            if (!hit)
-                break;
-        }
-    print_message("%u deaths, %u of them followed by one in recovery\n",
-                  deaths, again);
+        sweep_fail("two of them: %s", w);
+    check_delete(s);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_success),
-        cmocka_unit_test(test_errno_everywhere),
-        cmocka_unit_test(test_death_everywhere),
+    static const struct sweep clone = {
+        SWEEP_KINDS(kinds),  .scene_size = sizeof(struct scene),
+        .begin = scene_init, .end = scene_dispose,
+        .run = run,          .recover = fake_host_recover_all,
+        .check = check_end,  .errnos = { EIO },
+        .whole_too = true,   .stride = 17,
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sweep_main(&clone);
 }

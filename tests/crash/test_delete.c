@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * snapshot-delete, hit everywhere, as tests/crash/test_create.c does it.  The
- * guest never notices; a snapshot that is there can be reverted to, and one
- * that is gone has left nothing; what was frozen is frozen and protected; a
- * second recover does nothing, and deleting again works.
+ * snapshot-delete, hit everywhere, as fakes/sweep.h says.  The guest never
+ * notices; a snapshot that is there can be reverted to, and one that is gone
+ * has left nothing; what was frozen is frozen and protected; and deleting
+ * again works.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "core/parts.h"
 #include "core/store.h"
 #include "fakes/check.h"
+#include "fakes/sweep.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -65,8 +60,6 @@ static const struct kind kinds[] = {
       "s2", true, false, 2 },
 };
 
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
-
 struct scene {
     struct fake_host h;
     const struct kind *k;
@@ -78,18 +71,6 @@ struct scene {
 static struct fake_domain *vm(struct scene *s)
 {
     return fake_domain_find(s->h.world, "vm1");
-}
-
-static void must(struct scene *s,
-                 int (*fn)(struct fake_host *h, void *arg,
-                           struct snap_err *err),
-                 void *arg, const char *what)
-{
-    struct fake_outcome out;
-
-    fake_host_run(&s->h, fn, arg, DOOM_NONE, 0, 0, &out);
-    if (out.rc)
-        fail_msg("%s: %s: %s", s->k->name, what, out.msg);
 }
 
 static void create(struct scene *s, enum snap_disk_type type)
@@ -105,7 +86,7 @@ static void create(struct scene *s, enum snap_disk_type type)
     req.type = type;
     req.live = -1;
     req.memory = s->k->memory ? SNAP_MEM_DEFAULT : SNAP_MEM_NO;
-    must(s, fake_host_create, &req, name);
+    sweep_must(&s->h, fake_host_create, &req, name);
 }
 
 static void revert(struct scene *s, const char *name)
@@ -115,16 +96,17 @@ static void revert(struct scene *s, const char *name)
     req.domain = (char *)"vm1";
     req.name = (char *)name;
     req.no_wait = true;
-    must(s, fake_host_revert, &req, name);
+    sweep_must(&s->h, fake_host_revert, &req, name);
 }
 
-static void scene_init(struct scene *s, const struct kind *k)
+static void scene_init(void *scene, const void *kind)
 {
+    struct scene *s = scene;
+    const struct kind *k = kind;
     const char *c;
     char name[16];
     int i;
 
-    memset(s, 0, sizeof(*s));
     s->k = k;
     fake_host_init(&s->h);
     for (c = k->script; *c; c++) {
@@ -143,16 +125,14 @@ static void scene_init(struct scene *s, const struct kind *k)
             if (s->h.disks->image[i].exists &&
                 s->h.disks->image[i].backing >= 0)
                 s->h.disks->image[i].bytes = 1 << 20;
-    if (k->off) {
-        vm(s)->exists = false;
-        fake_store_close(s->h.disks, vm(s) ? vm(s)->domid : 1);
-        for (i = 0; i < FAKE_OPEN; i++)
-            s->h.disks->open[i].used = false;
-    }
+    if (k->off)
+        fake_host_stop(&s->h);
 }
 
-static void scene_dispose(struct scene *s)
+static void scene_dispose(void *scene)
 {
+    struct scene *s = scene;
+
     fake_host_dispose(&s->h);
 }
 
@@ -163,6 +143,16 @@ static void delete_req(const struct scene *s, struct snap_delete_req *req)
     req->name = (char *)s->k->victim;
     req->children = s->k->children;
     req->no_wait = true;
+}
+
+static bool run(void *scene, enum fake_doom doom, unsigned n, int errnum,
+                struct fake_outcome *out)
+{
+    struct scene *s = scene;
+    struct snap_delete_req req;
+
+    delete_req(s, &req);
+    return fake_host_run(&s->h, fake_host_delete, &req, doom, n, errnum, out);
 }
 
 /* ---- what must hold ---- */
@@ -272,46 +262,15 @@ static const char *check_records(struct scene *s, unsigned *n_r, bool *there_r)
     return w;
 }
 
-enum end { ANY, KEPT, GONE };
-
-static void check_end(struct scene *s, enum end end, const char *when)
+/* All the others are what they were. */
+static void check_others(struct scene *s)
 {
-    struct fake_outcome out;
-    struct snap_delete_req req;
+    unsigned i;
+    char name[16], *path;
+    bool has;
     const char *w;
-    unsigned n = 0, i;
-    char name[16];
-    bool there = false;
-    int did = 0;
 
-    w = s->k->off ? NULL : check_guest(&s->h, &s->last);
-    if (!w)
-        w = check_records(s, &n, &there);
-    if (!w && end == GONE && (there || n != s->n - s->k->gone))
-        w = "said it was deleted, and it was not";
-    if (!w && end == KEPT && !there)
-        w = "said that nothing was done, and it is gone";
-    if (w)
-        fail_msg("%s, %s: %s", s->k->name, when, w);
-    fake_host_run(&s->h, fake_host_recover, &did, DOOM_NONE, 0, 0, &out);
-    if (out.rc)
-        fail_msg("%s, %s: a second recover: %s", s->k->name, when, out.msg);
-    if (there) {
-        delete_req(s, &req);
-        must(s, fake_host_delete, &req, when);
-        w = s->k->off ? NULL : check_guest(&s->h, &s->last);
-        if (!w)
-            w = check_records(s, &n, &there);
-        if (!w && (there || n != s->n - s->k->gone))
-            w = "not gone";
-        if (w)
-            fail_msg("%s, %s, deleted again: %s", s->k->name, when, w);
-    }
-    /* All the others are what they were. */
     for (i = 0; i < s->n; i++) {
-        char *path;
-        bool has;
-
         snprintf(name, sizeof(name), "s%u", i + 1);
         path = snap_printf("%s/%s/records/%s.json", s->h.root, FAKE_UUID,
                            name);
@@ -322,128 +281,51 @@ static void check_end(struct scene *s, enum end end, const char *when)
         revert(s, name);
         w = check_guest(&s->h, &s->at[i]);
         if (w)
-            fail_msg("%s, %s, reverted to %s: %s", s->k->name, when, name, w);
+            sweep_fail("reverted to %s: %s", name, w);
     }
 }
 
-/* ---- the tests ---- */
-
-static void test_success(void **state)
+static void check_end(void *scene, enum sweep_end end)
 {
-    size_t i;
+    struct scene *s = scene;
+    struct snap_delete_req req;
+    const char *w;
+    unsigned n = 0;
+    bool there = false;
 
-    (void)state;
-    for (i = 0; i < KINDS; i++) {
-        struct scene s;
-        struct snap_delete_req req;
-
-        scene_init(&s, &kinds[i]);
-        delete_req(&s, &req);
-        must(&s, fake_host_delete, &req, "delete");
-        check_end(&s, GONE, "success");
-        scene_dispose(&s);
+    w = s->k->off ? NULL : check_guest(&s->h, &s->last);
+    if (!w)
+        w = check_records(s, &n, &there);
+    if (!w && end == SWEEP_DONE && (there || n != s->n - s->k->gone))
+        w = "said it was deleted, and it was not";
+    if (!w && end == SWEEP_UNDONE && !there)
+        w = "said that nothing was done, and it is gone";
+    if (w)
+        sweep_fail("%s", w);
+    sweep_recovered(&s->h, fake_host_recover);
+    if (there) {
+        delete_req(s, &req);
+        sweep_must(&s->h, fake_host_delete, &req, "deleting again");
+        w = s->k->off ? NULL : check_guest(&s->h, &s->last);
+        if (!w)
+            w = check_records(s, &n, &there);
+        if (!w && (there || n != s->n - s->k->gone))
+            w = "not gone";
+        if (w)
+            sweep_fail("deleted again: %s", w);
     }
-}
-
-static void test_errno_everywhere(void **state)
-{
-    size_t i;
-    unsigned n, total = 0;
-
-    (void)state;
-    for (i = 0; i < KINDS; i++)
-        for (n = 1;; n++) {
-            struct scene s;
-            struct fake_outcome out;
-            struct snap_delete_req req;
-            char when[256];
-            bool hit;
-
-            scene_init(&s, &kinds[i]);
-            delete_req(&s, &req);
-            hit = fake_host_run(&s.h, fake_host_delete, &req, DOOM_ERRNO, n,
-                                EIO, &out);
-            snprintf(when, sizeof(when), "EIO at %s", out.doomed);
-            if (hit && out.rc && !out.msg[0])
-                fail_msg("%s, %s: failed and said nothing", kinds[i].name,
-                         when);
-            if (out.rc == SNAP_RECOVER)
-                must(&s, fake_host_recover, NULL, when);
-            check_end(&s,
-                      !out.rc                  ? GONE
-                      : out.rc != SNAP_RECOVER ? KEPT
-                                               : ANY,
-                      when);
-            scene_dispose(&s);
-            total++;
-            if (!hit)
-                break;
-        }
-    print_message("%u errors injected\n", total);
-}
-
-/* As in test_revert.c: every 41st call of the recovery, beginning at another
- * one for each death.  CRASH_ALL=1 takes all pairs. */
-static unsigned stride(unsigned n, unsigned j)
-{
-    if (getenv("CRASH_ALL"))
-        return 1;
-    return j ? 41 : 1 + n % 41;
-}
-
-static void test_death_everywhere(void **state)
-{
-    size_t i;
-    unsigned n, j, deaths = 0, again = 0;
-
-    (void)state;
-    for (i = 0; i < KINDS; i++)
-        for (n = 1;; n++) {
-            bool hit = true, more = true;
-
-            for (j = 0; more; j += stride(n, j)) {
-                struct scene s;
-                struct fake_outcome out, rec;
-                struct snap_delete_req req;
-                char when[400];
-
-                scene_init(&s, &kinds[i]);
-                delete_req(&s, &req);
-                hit = fake_host_run(&s.h, fake_host_delete, &req, DOOM_DEATH,
-                                    n, 0, &out);
-                if (!hit) {
-                    scene_dispose(&s);
-                    break;
-                }
-                snprintf(when, sizeof(when), "dead at %s", out.doomed);
-                if (j) {
-                    more = fake_host_run(&s.h, fake_host_recover, NULL,
-                                         DOOM_DEATH, j, 0, &rec);
-                    if (more) {
-                        strcat(when, ", recovery dead at ");
-                        strcat(when, rec.doomed);
-                        again++;
-                    }
-                }
-                must(&s, fake_host_recover, NULL, when);
-                check_end(&s, ANY, when);
-                scene_dispose(&s);
-                deaths++;
-            }
-            if (!hit)
-                break;
-        }
-    print_message("%u deaths, %u of them followed by one in recovery\n",
-                  deaths, again);
+    check_others(s);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_success),
-        cmocka_unit_test(test_errno_everywhere),
-        cmocka_unit_test(test_death_everywhere),
+    static const struct sweep delete = {
+        SWEEP_KINDS(kinds),  .scene_size = sizeof(struct scene),
+        .begin = scene_init, .end = scene_dispose,
+        .run = run,          .recover = fake_host_recover,
+        .check = check_end,  .errnos = { EIO },
+        .whole_too = true,   .stride = 41,
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sweep_main(&delete);
 }

@@ -7,19 +7,13 @@
  * invariants are those of fakes/check.h; and nothing is started, destroyed or
  * paused that is not ours.  Likewise when QEMU alone ends.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "core/boot.h"
 #include "core/store.h"
 #include "fakes/check.h"
+#include "fakes/sweep.h"
 #include "lib/mem.h"
 
 /* In place of core/boot.c's, which a test cannot change. */
@@ -41,21 +35,29 @@ struct kind {
     bool live;
 };
 
-static const struct kind kinds[] = {
-    { "create, memory, mixed", CREATE, SNAP_DISK_AUTO, true, false },
-    { "create, live memory, external", CREATE, SNAP_DISK_EXTERNAL, true,
-      true },
-    { "create, disk-only, mixed", CREATE, SNAP_DISK_AUTO, false, false },
-    { "create, disk-only, external", CREATE, SNAP_DISK_EXTERNAL, false,
-      false },
-    { "revert, memory, mixed", REVERT, SNAP_DISK_AUTO, true, false },
-    { "revert, disk-only, external", REVERT, SNAP_DISK_EXTERNAL, false,
-      false },
-    { "delete, external", DELETE, SNAP_DISK_EXTERNAL, false, false },
-    { "delete, memory, mixed", DELETE, SNAP_DISK_AUTO, true, false },
+/* The domain goes on as it was. */
+static const struct kind forward[] = {
+    { .name = "create, memory, mixed", .op = CREATE, .memory = true },
+    { .name = "create, live memory, external",
+      .op = CREATE,
+      .type = SNAP_DISK_EXTERNAL,
+      .memory = true,
+      .live = true },
+    { .name = "create, disk-only, mixed", .op = CREATE },
+    { .name = "create, disk-only, external",
+      .op = CREATE,
+      .type = SNAP_DISK_EXTERNAL },
+    { .name = "delete, external", .op = DELETE, .type = SNAP_DISK_EXTERNAL },
+    { .name = "delete, memory, mixed", .op = DELETE, .memory = true },
 };
 
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+/* It is destroyed and comes again. */
+static const struct kind back[] = {
+    { .name = "revert, memory, mixed", .op = REVERT, .memory = true },
+    { .name = "revert, disk-only, external",
+      .op = REVERT,
+      .type = SNAP_DISK_EXTERNAL },
+};
 
 struct scene {
     struct fake_host h;
@@ -77,8 +79,8 @@ static void ask_create(struct snap_create_req *req, const struct kind *k,
     req->no_wait = true;
 }
 
-static bool run(struct scene *s, enum op op, const char *name,
-                enum fake_doom doom, unsigned n, struct fake_outcome *out)
+static bool run_op(struct scene *s, enum op op, const char *name,
+                   enum fake_doom doom, unsigned n, struct fake_outcome *out)
 {
     struct snap_create_req c;
     struct snap_revert_req r = { 0 };
@@ -105,23 +107,32 @@ static bool run(struct scene *s, enum op op, const char *name,
     }
 }
 
-static void scene_init(struct scene *s, const struct kind *k)
+static bool run(void *scene, enum fake_doom doom, unsigned n, int errnum,
+                struct fake_outcome *out)
 {
+    struct scene *s = scene;
+
+    (void)errnum;
+    return run_op(s, s->k->op, "s1", doom, n, out);
+}
+
+static void scene_init(void *scene, const void *kind)
+{
+    struct scene *s = scene;
     struct fake_outcome out;
     struct fake_domain *d;
 
-    memset(s, 0, sizeof(*s));
-    s->k = k;
+    s->k = kind;
     booted_again = false;
     fake_host_init(&s->h);
     d = fake_domain_find(s->h.world, "vm1");
     d->tick = 100;
     d->mem_kb = 1024; /* its image is made hundreds of times */
     before_take(&s->at, &s->h);
-    if (k->op != CREATE) {
-        run(s, CREATE, "s1", DOOM_NONE, 0, &out);
+    if (s->k->op != CREATE) {
+        run_op(s, CREATE, "s1", DOOM_NONE, 0, &out);
         if (out.rc)
-            fail_msg("%s: %s", k->name, out.msg);
+            sweep_fail("create: %s", out.msg);
         d->tick = 200;
         before_take(&s->last, &s->h);
     } else {
@@ -132,8 +143,10 @@ static void scene_init(struct scene *s, const struct kind *k)
     s->h.disks->mortal = true;
 }
 
-static void scene_dispose(struct scene *s)
+static void scene_dispose(void *scene)
 {
+    struct scene *s = scene;
+
     snap_free(&s->path[0]);
     snap_free(&s->path[1]);
     fake_host_dispose(&s->h);
@@ -141,12 +154,8 @@ static void scene_dispose(struct scene *s)
 
 static void switch_off(struct scene *s)
 {
-    struct fake_domain *d = fake_domain_find(s->h.world, "vm1");
-
-    if (!d)
-        return;
-    d->exists = false;
-    fake_store_close(s->h.disks, d->domid);
+    if (fake_domain_find(s->h.world, "vm1"))
+        fake_host_stop(&s->h);
 }
 
 static void power_cut(struct scene *s)
@@ -179,7 +188,7 @@ static void start_from_state(struct scene *s)
 
     if (snap_store_open(&st, s->h.root, FAKE_UUID, true, &err) ||
         snap_state_load(&st, &state, &err))
-        fail_msg("%s: the state: %s", s->k->name, err.msg);
+        sweep_fail("the state: %s", err.msg);
     a = snap_state_leaf(&state, "xvda");
     b = snap_state_leaf(&state, "xvdb");
     start(s, a ? a->path : s->path[0], b ? b->path : s->path[1]);
@@ -187,28 +196,24 @@ static void start_from_state(struct scene *s)
     snap_store_close(&st);
 }
 
-static int recover(struct scene *s, int *did, struct fake_outcome *out)
+static void recover(struct scene *s, const char *what)
 {
-    *did = 0;
-    fake_host_run(&s->h, fake_host_recover, did, DOOM_NONE, 0, 0, out);
-    return out->rc;
+    sweep_must(&s->h, fake_host_recover, NULL, what);
 }
 
 /* The domain is off and was not started; from its disks it comes up with what
  * it had, or with what the snapshot held. */
-static void check_end(struct scene *s, const char *when)
+static void check_end(struct scene *s)
 {
     struct fake_outcome out;
     struct before now;
     const struct before *is;
     bool there;
     const char *w;
-    int did;
 
     if (fake_domain_find(s->h.world, "vm1"))
-        fail_msg("%s, %s: recover started the domain", s->k->name, when);
-    if (recover(s, &did, &out) || did)
-        fail_msg("%s, %s: a second recover: %s", s->k->name, when, out.msg);
+        sweep_fail("recover started the domain");
+    sweep_recovered(&s->h, fake_host_recover);
     start_from_state(s);
     is = s->k->op == REVERT &&
                  fake_store_read(s->h.disks, 1, "xvda") == s->at.a
@@ -220,148 +225,118 @@ static void check_end(struct scene *s, const char *when)
     if (!w && s->k->op == REVERT && !there)
         w = "the snapshot is gone";
     if (w)
-        fail_msg("%s, %s: %s", s->k->name, when, w);
+        sweep_fail("%s", w);
 
     /* And it goes on. */
     before_take(&now, &s->h);
-    run(s, CREATE, "s9", DOOM_NONE, 0, &out);
+    run_op(s, CREATE, "s9", DOOM_NONE, 0, &out);
     w = out.rc ? out.msg : check_guest(&s->h, &now);
     if (!w && there) {
-        run(s, REVERT, "s1", DOOM_NONE, 0, &out);
+        run_op(s, REVERT, "s1", DOOM_NONE, 0, &out);
         w = out.rc ? out.msg : check_guest(&s->h, &s->at);
     }
     if (w)
-        fail_msg("%s, %s, afterwards: %s", s->k->name, when, w);
+        sweep_fail("afterwards: %s", w);
+}
+
+/* ---- the tests ---- */
+
+#define SWEEP(k)                                                              \
+    {                                                                         \
+        SWEEP_KINDS(k), .scene_size = sizeof(struct scene),                   \
+                        .begin = scene_init, .end = scene_dispose, .run = run \
+    }
+
+static const struct sweep going_on = SWEEP(forward);
+static const struct sweep reverting = SWEEP(back);
+
+static unsigned count, refused;
+
+static void cut(void *scene, bool hit)
+{
+    struct scene *s = scene;
+
+    power_cut(s);
+    recover(s, "recover");
+    check_end(s);
+    count += hit;
 }
 
 static void test_cut_everywhere(void **state)
 {
-    size_t i;
-    unsigned n, cuts = 0;
-    int did;
-
     (void)state;
-    for (i = 0; i < KINDS; i++)
-        for (n = 1;; n++) {
-            struct scene s;
-            struct fake_outcome out;
-            char when[200];
-            bool hit;
-
-            scene_init(&s, &kinds[i]);
-            hit = run(&s, kinds[i].op, "s1", DOOM_DEATH, n, &out);
-            power_cut(&s);
-            snprintf(when, sizeof(when), "cut at %s", out.doomed);
-            if (recover(&s, &did, &out))
-                fail_msg("%s, %s: recover: %s", kinds[i].name, when, out.msg);
-            check_end(&s, when);
-            scene_dispose(&s);
-            if (!hit)
-                break;
-            cuts++;
-        }
-    print_message("%u cuts\n", cuts);
+    count = 0;
+    sweep_each_death(&going_on, "cut", cut);
+    sweep_each_death(&reverting, "cut", cut);
+    print_message("%u cuts\n", count);
 }
 
 /* Somebody starts the domain, from the disks it had, before recover: it is
  * left alone, and what cannot be put right while it runs is refused. */
-static void test_started_meanwhile(void **state)
+static void cut_and_started(void *scene, bool hit)
 {
-    size_t i;
-    unsigned n, refused = 0, cuts = 0;
-    int did;
+    struct scene *s = scene;
+    struct fake_outcome out;
+    struct fake_domain *d;
 
-    (void)state;
-    for (i = 0; i < KINDS; i++)
-        for (n = 1; kinds[i].op == REVERT; n++) {
-            struct scene s;
-            struct fake_outcome out;
-            struct fake_domain *d;
-            char when[200];
-            bool hit;
-
-            scene_init(&s, &kinds[i]);
-            hit = run(&s, kinds[i].op, "s1", DOOM_DEATH, n, &out);
-            power_cut(&s);
-            snprintf(when, sizeof(when), "cut at %s", out.doomed);
-            if (!hit || !fake_store_exists(s.h.disks, s.path[0]) ||
-                !fake_store_exists(s.h.disks, s.path[1])) {
-                scene_dispose(&s);
-                if (!hit)
-                    break;
-                continue;
-            }
-            start(&s, s.path[0], s.path[1]);
-            d = fake_domain_find(s.h.world, "vm1");
-            d->paused = true;
-            d->tick = 7;
-            recover(&s, &did, &out);
-            d = fake_domain_find(s.h.world, "vm1");
-            if (!d || d->tick != 7 || !d->paused)
-                fail_msg("%s, %s: a domain that is not ours was touched",
-                         kinds[i].name, when);
-            if (out.rc && !strstr(out.msg, "used by"))
-                fail_msg("%s, %s: recover: %s", kinds[i].name, when, out.msg);
-            if (s.h.disks->violation[0])
-                fail_msg("%s, %s: %s", kinds[i].name, when,
-                         s.h.disks->violation);
-            refused += out.rc != 0;
-            switch_off(&s);
-            if (recover(&s, &did, &out))
-                fail_msg("%s, %s: recover, when it was off: %s", kinds[i].name,
-                         when, out.msg);
-            scene_dispose(&s);
-            cuts++;
-        }
-    print_message("%u cuts, %u times recover had to wait for the domain\n",
-                  cuts, refused);
+    power_cut(s);
+    if (!hit || !fake_store_exists(s->h.disks, s->path[0]) ||
+        !fake_store_exists(s->h.disks, s->path[1]))
+        return;
+    start(s, s->path[0], s->path[1]);
+    d = fake_domain_find(s->h.world, "vm1");
+    d->paused = true;
+    d->tick = 7;
+    fake_host_run(&s->h, fake_host_recover, NULL, DOOM_NONE, 0, 0, &out);
+    d = fake_domain_find(s->h.world, "vm1");
+    if (!d || d->tick != 7 || !d->paused)
+        sweep_fail("a domain that is not ours was touched");
+    if (out.rc && !strstr(out.msg, "used by"))
+        sweep_fail("recover: %s", out.msg);
+    if (s->h.disks->violation[0])
+        sweep_fail("%s", s->h.disks->violation);
+    refused += out.rc != 0;
+    switch_off(s);
+    recover(s, "recover, when it was off");
+    count++;
 }
 
-/* What the guardian does once its parent is dead. */
-static int guardian(struct fake_host *h, void *arg, struct snap_err *err)
+static void test_started_meanwhile(void **state)
 {
-    (void)arg;
-    return h->env.ops->rescue(h->env.hyp, FAKE_UUID, 4242, false, err);
+    (void)state;
+    count = 0;
+    sweep_each_death(&reverting, "cut", cut_and_started);
+    print_message("%u cuts, %u times recover had to wait for the domain\n",
+                  count, refused);
 }
 
 /* Not the power, but QEMU alone ends with us: the domain is there, its disks
  * are not. */
+static void lose_qemu(void *scene, bool hit)
+{
+    struct scene *s = scene;
+    struct fake_outcome out;
+    struct fake_domain *d;
+
+    fake_host_run(&s->h, fake_host_guardian, NULL, DOOM_NONE, 0, 0, &out);
+    d = fake_domain_find(s->h.world, "vm1");
+    d->qemu_gone = true;
+    fake_store_close(s->h.disks, d->domid);
+    recover(s, "recover");
+    d = fake_domain_find(s->h.world, "vm1");
+    if (!d || !fake_domain_runs(d))
+        sweep_fail("the domain was stopped");
+    switch_off(s);
+    check_end(s);
+    count += hit;
+}
+
 static void test_qemu_gone(void **state)
 {
-    size_t i;
-    unsigned n, deaths = 0;
-    int did;
-
     (void)state;
-    for (i = 0; i < KINDS; i++)
-        for (n = 1; kinds[i].op != REVERT; n++) {
-            struct scene s;
-            struct fake_outcome out;
-            struct fake_domain *d;
-            char when[200];
-            bool hit;
-
-            scene_init(&s, &kinds[i]);
-            hit = run(&s, kinds[i].op, "s1", DOOM_DEATH, n, &out);
-            snprintf(when, sizeof(when), "QEMU gone at %s", out.doomed);
-            fake_host_run(&s.h, guardian, NULL, DOOM_NONE, 0, 0, &out);
-            d = fake_domain_find(s.h.world, "vm1");
-            d->qemu_gone = true;
-            fake_store_close(s.h.disks, d->domid);
-            if (recover(&s, &did, &out))
-                fail_msg("%s, %s: recover: %s", kinds[i].name, when, out.msg);
-            d = fake_domain_find(s.h.world, "vm1");
-            if (!d || !fake_domain_runs(d))
-                fail_msg("%s, %s: the domain was stopped", kinds[i].name,
-                         when);
-            switch_off(&s);
-            check_end(&s, when);
-            scene_dispose(&s);
-            if (!hit)
-                break;
-            deaths++;
-        }
-    print_message("%u deaths\n", deaths);
+    count = 0;
+    sweep_each_death(&going_on, "QEMU gone", lose_qemu);
+    print_message("%u deaths\n", count);
 }
 
 int main(void)

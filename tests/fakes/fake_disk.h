@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The reference disk drivers: what disk/driver.h means, in plain C over a
- * store in memory.  An image's content is one number; an overlay without
- * content of its own reads what its base reads.  The store is shared memory,
- * so that it outlives a process of the crash tier that ends in the middle.
+ * The reference disk drivers: what disk/driver.h means, in plain C over the
+ * images of fake_store.h.
  *
  *     fake-internal   qcow2: a snapshot inside the image     group "qemu"
  *     fake-external   any format: an overlay over the image  group "qemu"
@@ -21,97 +19,7 @@
 #define TESTS_FAKES_FAKE_DISK_H
 
 #include "disk/driver.h"
-
-#define FAKE_IMAGES 96
-#define FAKE_SNAPS  96
-#define FAKE_OPEN   24
-#define FAKE_PATH   256
-
-struct fake_image {
-    bool exists;
-    bool whole; /* false: its maker died half way */
-    bool damaged; /* set by tests */
-    bool frozen; /* QEMU dropped its right to write */
-    bool immutable;
-    bool ours; /* made by a driver */
-    bool copy; /* of what an internal snapshot holds */
-    bool taken; /* has been somebody's active image */
-    bool own; /* content is its own */
-    uint64_t content;
-    uint64_t size;
-    uint64_t bytes; /* what it takes on disk; set by tests */
-    uint64_t stamp; /* of its last change, as a file's mtime */
-    int backing; /* index, or -1 */
-    int alias; /* the path is a link to it, or -1 */
-    char path[FAKE_PATH];
-    char format[8];
-};
-
-struct fake_snap {
-    bool used;
-    int image;
-    uint64_t made; /* version when it was made */
-    uint64_t content;
-    char tag[FAKE_PATH];
-};
-
-struct fake_open { /* a disk of a running QEMU */
-    bool used;
-    uint32_t domid;
-    int image;
-    char vdev[16];
-};
-
-struct fake_store {
-    struct fake_image image[FAKE_IMAGES];
-    struct fake_snap snap[FAKE_SNAPS];
-    struct fake_open open[FAKE_OPEN];
-    uint64_t version; /* last content handed out */
-    uint64_t free_bytes; /* what prepare may still fill */
-    bool mortal; /* QEMU may end with us in the middle of a take: then
-                           * "take half VDEV" is asked between two disks */
-    char violation[512]; /* the first thing that must not happen */
-};
-
-/* The store that the drivers work on; tests set it. */
-extern struct fake_store *fake_store_current;
-
-struct fake_store *fake_store_new(void); /* shared, zeroed */
-void fake_store_free(struct fake_store *s);
-
-/* An image of the user's with some new content; returns that content. */
-uint64_t fake_store_add(struct fake_store *s, const char *path,
-                        const char *format, uint64_t size);
-bool fake_store_exists(const struct fake_store *s, const char *path);
-struct fake_image *fake_store_find(struct fake_store *s, const char *path);
-/* What a guest would read from this image now; 0 if it cannot be opened. */
-uint64_t fake_store_content(const struct fake_store *s, const char *path);
-/* The content of an internal or volume snapshot; 0 if it is not there. */
-uint64_t fake_store_snap(const struct fake_store *s, const char *path,
-                         const char *tag);
-void fake_store_remove(struct fake_store *s, const char *path);
-
-/* A QEMU opens a disk for writing; closes all disks of a domain.  Opening a
- * frozen image is a violation, as is a format that it does not have. */
-void fake_store_open(struct fake_store *s, uint32_t domid, const char *vdev,
-                     const char *path, const char *format);
-void fake_store_close(struct fake_store *s, uint32_t domid);
-/* Path of the image that this disk writes to, NULL if it is not open. */
-const char *fake_store_active(const struct fake_store *s, uint32_t domid,
-                              const char *vdev);
-/* The guest writes (the new content is returned), or reads. */
-uint64_t fake_store_write(struct fake_store *s, uint32_t domid,
-                          const char *vdev);
-uint64_t fake_store_read(const struct fake_store *s, uint32_t domid,
-                         const char *vdev);
-
-/*
- * NULL if all is well: no violation so far, no file of ours that none of the
- * paths in keep (NULL-terminated) needs, directly or as a base, no snapshot
- * of ours but those of keep_tags ("PATH@TAG").  Otherwise one sentence.
- */
-const char *fake_store_check(struct fake_store *s, const char *const *keep,
-                             const char *const *keep_tags);
+#include "fakes/fake_store.h"
 
 /* The tables. */
 extern const struct snap_disk_driver fake_internal;

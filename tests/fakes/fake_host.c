@@ -124,10 +124,8 @@ static int hook(const char *layer, const char *what)
     return the_doom == DOOM_ERRNO ? the_errno : 0;
 }
 
-bool fake_host_run(struct fake_host *h,
-                   int (*fn)(struct fake_host *h, void *arg,
-                             struct snap_err *err),
-                   void *arg, enum fake_doom doom, unsigned n, int errnum,
+bool fake_host_run(struct fake_host *h, fake_op *fn, void *arg,
+                   enum fake_doom doom, unsigned n, int errnum,
                    struct fake_outcome *out)
 {
     int status = 0;
@@ -223,7 +221,7 @@ int fake_host_clone(struct fake_host *h, void *arg, struct snap_err *err)
     return rc;
 }
 
-static int recover_one(struct fake_host *h, const char *uuid, void *did,
+static int recover_one(struct fake_host *h, const char *uuid,
                        struct snap_err *err)
 {
     int rc;
@@ -235,36 +233,40 @@ static int recover_one(struct fake_host *h, const char *uuid, void *did,
         rc = snap_store_lock(&s, false, "recover", NULL, err);
     if (!rc)
         rc = snap_recover(&h->env, &s, false, &what, err);
-    if (did && what)
-        *(int *)did = 1;
+    if (what)
+        shared->did = true;
     free(what);
     snap_store_close(&s);
     return rc;
 }
 
-int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err)
+int fake_host_recover(struct fake_host *h, void *arg, struct snap_err *err)
 {
-    if (did)
-        *(int *)did = 0;
-    return recover_one(h, FAKE_UUID, did, err);
+    (void)arg;
+    return recover_one(h, FAKE_UUID, err);
 }
 
-int fake_host_recover_all(struct fake_host *h, void *did, struct snap_err *err)
+int fake_host_recover_all(struct fake_host *h, void *arg, struct snap_err *err)
 {
     int rc;
     char **uuids = NULL;
     size_t i, n = 0;
 
-    if (did)
-        *(int *)did = 0;
+    (void)arg;
     rc = snap_store_domains(h->root, &uuids, &n, err);
     for (i = 0; i < n; i++) {
         if (!rc)
-            rc = recover_one(h, uuids[i], did, err);
+            rc = recover_one(h, uuids[i], err);
         free(uuids[i]);
     }
     free(uuids);
     return rc;
+}
+
+int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err)
+{
+    (void)arg;
+    return h->env.ops->rescue(h->env.hyp, FAKE_UUID, 4242, false, err);
 }
 
 /* ---- off and on ---- */

@@ -15,6 +15,11 @@
 
 #define FAKE_UUID "11111111-2222-3333-4444-555555555555"
 
+struct fake_host;
+
+/* Something done in the host. */
+typedef int fake_op(struct fake_host *h, void *arg, struct snap_err *err);
+
 enum fake_doom { DOOM_NONE, DOOM_ERRNO, DOOM_DEATH };
 
 struct fake_host {
@@ -37,6 +42,7 @@ void fake_host_detach(struct fake_host *h);
 struct fake_outcome {
     bool died;
     int rc;
+    bool did; /* a recovery: there was something to do */
     unsigned calls; /* to the outside, until the end */
     char msg[SNAP_ERR_MAX];
     char doomed[160]; /* the call that was hit */
@@ -44,20 +50,19 @@ struct fake_outcome {
 
 /* Run fn in a child.  At its n-th call to the outside (1-based; 0: never) it
  * gets errnum or ends.  True if that call was reached. */
-bool fake_host_run(struct fake_host *h,
-                   int (*fn)(struct fake_host *h, void *arg,
-                             struct snap_err *err),
-                   void *arg, enum fake_doom doom, unsigned n, int errnum,
+bool fake_host_run(struct fake_host *h, fake_op *fn, void *arg,
+                   enum fake_doom doom, unsigned n, int errnum,
                    struct fake_outcome *out);
 
 /* Operations for fake_host_run(); arg: struct snap_create_req *, struct
- * snap_revert_req *, struct snap_delete_req *, and int * for recover (set to 1
- * if there was anything to do). */
+ * snap_revert_req *, struct snap_delete_req *, and nothing for the others. */
 int fake_host_create(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_clone(struct fake_host *h, void *req, struct snap_err *err);
-int fake_host_recover(struct fake_host *h, void *did, struct snap_err *err);
+int fake_host_recover(struct fake_host *h, void *arg, struct snap_err *err);
+/* What the guardian does once its parent is dead. */
+int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err);
 
 /* vm1 goes away, as after a poweroff. */
 void fake_host_stop(struct fake_host *h);
@@ -65,7 +70,7 @@ void fake_host_stop(struct fake_host *h);
  * of the beginning: what its user was told. */
 void fake_host_start(struct fake_host *h);
 /* The same for every domain of the store, as snapshot-recover does it. */
-int fake_host_recover_all(struct fake_host *h, void *did,
+int fake_host_recover_all(struct fake_host *h, void *arg,
                           struct snap_err *err);
 
 /* Files of the store but its lock and state: a list with a space between;

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * fake-external gives a snapshot up: what is over the frozen image takes what
+ * it reads there, or goes down into it.
+ */
+#include "fakes/fake_disk_int.h"
+#include "lib/mem.h"
+
+static bool in_chain(const struct fake_open *o, int image)
+{
+    int i = o ? o->image : -1, depth;
+
+    for (depth = 0; i >= 0 && depth < FAKE_IMAGES; depth++) {
+        if (i == image)
+            return true;
+        i = S->image[i].backing;
+    }
+    return false;
+}
+
+static bool has_snaps(int image)
+{
+    int i;
+
+    for (i = 0; i < FAKE_SNAPS; i++)
+        if (S->snap[i].used && S->snap[i].image == image)
+            return true;
+    return false;
+}
+
+static void find_children(struct snap_disk_ctx *c, const struct snap_part *p,
+                          struct snap_delete *d, int base)
+{
+    int i;
+
+    d->child = snap_zalloc(FAKE_IMAGES * sizeof(*d->child));
+    for (i = 0; i < FAKE_IMAGES; i++) {
+        if (!S->image[i].exists || S->image[i].alias >= 0 ||
+            S->image[i].backing != base)
+            continue;
+        d->child[d->n_child].path = snap_strdup(S->image[i].path);
+        d->child[d->n_child].live = in_chain(fake_live(c, p), i);
+        d->child[d->n_child++].protect = S->image[i].immutable;
+    }
+}
+
+static bool can_merge(const struct snap_delete *d, int base)
+{
+    int leaf = fake_entry(S, d->leaf);
+
+    return d->n_child == 1 && d->may_merge && leaf >= 0 &&
+           S->image[leaf].alias < 0 && S->image[leaf].backing == base &&
+           (d->others_inside || S->image[base].bytes >= S->image[leaf].bytes);
+}
+
+int fake_overlay_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
+                             struct snap_delete *d, struct snap_err *err)
+{
+    int rc, base = fake_lookup(S, p->frozen_path), i;
+    size_t k;
+
+    rc = fake_fault("delete_plan", p->vdev, err);
+    d->how = SNAP_DELETE_DROP;
+    d->keep_image = d->others_inside;
+    if (rc || base < 0)
+        return rc;
+    if (d->others_freeze) {
+        d->how = SNAP_DELETE_STAY;
+        return 0;
+    }
+    if (d->leaf && fake_lookup(S, d->leaf) == base) {
+        d->keep_image = true;
+        return 0;
+    }
+    rc = fake_check_unused(c, p->frozen_path, err);
+    if (rc)
+        return rc;
+    find_children(c, p, d, base);
+    for (k = 0; k < d->n_child; k++) {
+        i = fake_entry(S, d->child[k].path);
+        if (has_snaps(i))
+            return snap_fail(err, SNAP_REFUSED,
+                             "%s is over %s and has snapshots inside; delete "
+                             "those first",
+                             d->child[k].path, p->frozen_path);
+        if (!d->child[k].live && fake_top_over(i) >= 0)
+            return snap_fail(err, SNAP_BUSY, "%s is over %s, and is open",
+                             d->child[k].path, p->frozen_path);
+    }
+    if (S->image[base].backing >= 0) {
+        snap_set(&d->parent, S->image[S->image[base].backing].path);
+        snap_set(&d->parent_format, S->image[S->image[base].backing].format);
+    }
+    d->how = d->n_child ? SNAP_DELETE_PULL : SNAP_DELETE_DROP;
+    if (can_merge(d, base)) {
+        d->how = SNAP_DELETE_MERGE;
+        d->keep_image = true;
+        snap_set(&d->gone, d->child[0].path);
+        snap_set(&d->active_path,
+                 fake_lookup(S, p->path) == base ? p->path : p->frozen_path);
+        snap_set(&d->active_format, p->frozen_format);
+    }
+    return 0;
+}
+
+int fake_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
+                      const struct snap_delete *d, size_t k,
+                      struct snap_err *err)
+{
+    int rc, base = fake_lookup(S, p->frozen_path),
+            i = fake_entry(S, d->child[k].path);
+
+    rc = fake_fault("pull", p->vdev, err);
+    if (rc || i < 0 || S->image[i].backing != base)
+        return rc;
+    if (fake_top_over(i) >= 0 && !in_chain(fake_live(c, p), i))
+        return snap_fail(err, SNAP_BUSY, "%s is open", S->image[i].path);
+    if (c->tick && c->tick(c->opaque, 1, 2))
+        return snap_fail(err, SNAP_INTR, "interrupted");
+    S->image[i].immutable = false;
+    if (!S->image[i].own) {
+        S->image[i].content = fake_content_of(S, base);
+        S->image[i].own = true;
+    }
+    S->image[i].stamp++;
+    rc = fake_fault("pull half", p->vdev, err);
+    if (!rc)
+        S->image[i].backing = S->image[base].backing;
+    S->image[i].immutable = d->child[k].protect;
+    return rc ? rc : fake_fault("pull done", p->vdev, err);
+}
+
+int fake_overlay_delete_stop(struct snap_disk_ctx *c, struct snap_part *p,
+                             const struct snap_delete *d, struct snap_err *err)
+{
+    int rc, i;
+    size_t k;
+
+    (void)c;
+    rc = fake_fault("delete_stop", p->vdev, err);
+    for (k = 0; !rc && k < d->n_child; k++) {
+        i = fake_entry(S, d->child[k].path);
+        if (i >= 0 && d->child[k].protect)
+            S->image[i].immutable = true;
+    }
+    i = fake_lookup(S, p->frozen_path);
+    if (!rc && d->how == SNAP_DELETE_MERGE && i >= 0 && !fake_is_open(S, i))
+        S->image[i].frozen = S->image[i].immutable = true;
+    return rc;
+}
+
+int fake_overlay_refreeze(struct snap_disk_ctx *c, struct snap_part *p,
+                          struct snap_err *err)
+{
+    int rc, i = fake_lookup(S, p->frozen_path);
+
+    (void)c;
+    rc = fake_fault("refreeze", p->vdev, err);
+    if (!rc && i >= 0 && snap_json_get(p->data, "base_stamp"))
+        snap_json_set_int(p->data, "base_stamp", (int64_t)S->image[i].stamp);
+    return rc;
+}
+
+/* All that is in the leaf goes down; the guest writes to the leaf still. */
+int fake_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
+                       const struct snap_delete *d, struct snap_err *err)
+{
+    int rc, base = fake_lookup(S, p->frozen_path),
+            leaf = fake_entry(S, d->gone);
+    struct fake_open *o = fake_live(c, p);
+
+    rc = fake_fault("merge", p->vdev, err);
+    if (rc || (o && o->image == base))
+        return rc;
+    if (leaf < 0 || S->image[leaf].backing != base)
+        return snap_fail(err, SNAP_REFUSED, "%s is no overlay of %s", d->gone,
+                         p->frozen_path);
+    if (fake_top_over(leaf) >= 0 && !(o && o->image == leaf))
+        return snap_fail(err, SNAP_BUSY, "%s is open", d->gone);
+    S->image[base].frozen = S->image[base].immutable = false;
+    rc = fake_fault("merge half", p->vdev, err);
+    if (rc)
+        return rc;
+    if (S->image[leaf].own)
+        fake_write_to(S, base, S->image[leaf].content);
+    return fake_fault("merge done", p->vdev, err);
+}
+
+int fake_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
+                              const struct snap_delete *d,
+                              struct snap_err *err)
+{
+    int rc, base = fake_lookup(S, p->frozen_path),
+            leaf = fake_entry(S, d->gone);
+    struct fake_open *o = fake_live(c, p);
+
+    rc = fake_fault("merge_switch", p->vdev, err);
+    if (rc || !o || o->image == base)
+        return rc;
+    if (o->image != leaf)
+        return snap_fail(err, SNAP_REFUSED, "the domain does not write to %s",
+                         d->gone);
+    if (S->image[leaf].own)
+        fake_write_to(S, base, S->image[leaf].content);
+    o->image = base;
+    return fake_fault("merge_switch done", p->vdev, err);
+}
+
+int fake_overlay_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
+                              const struct snap_delete *d,
+                              struct snap_err *err)
+{
+    int rc;
+
+    rc = fake_fault("merge_finish", p->vdev, err);
+    if (!rc)
+        rc = fake_entry(S, d->gone) < 0 ? 0
+                                        : fake_check_unused(c, d->gone, err);
+    if (rc)
+        return rc;
+    fake_drop_entry(S, fake_entry(S, d->gone));
+    return fake_fault("merge_finish done", p->vdev, err);
+}
+
+int fake_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_err *err)
+{
+    int rc, i = fake_entry(S, p->frozen_path);
+
+    rc = fake_fault("remove", p->vdev, err);
+    if (rc || i < 0)
+        return rc;
+    if (p->keep_image) {
+        S->image[i].frozen = S->image[i].immutable = false;
+        return 0;
+    }
+    rc = fake_check_unused(c, p->frozen_path, err);
+    if (rc)
+        return rc;
+    if (fake_has_child(i))
+        return snap_fail(err, SNAP_REFUSED, "%s is needed", p->frozen_path);
+    S->image[i].frozen = S->image[i].immutable = false;
+    fake_drop_entry(S, i);
+    return fake_fault("remove done", p->vdev, err);
+}
