@@ -16,7 +16,10 @@
 #include "lib/run.h"
 
 #define XEN_QEMU    "/usr/libexec/xen-qemu-system-i386"
-#define PATIENCE_MS 30000
+#define PATIENCE_MS 60000
+/* A connection that comes while QEMU is still starting may be greeted and then
+ * not answered: its dispatcher has missed it.  The next one wakes it. */
+#define ATTEMPT_MS 5000
 
 struct real_qemu {
     pid_t pid;
@@ -81,7 +84,7 @@ struct real_qemu *real_qemu_start(const char *dir)
     unlink(q->qmp_path);
     unlink(q->nbd_path);
     start_process(q);
-    while (snap_qmp_connect(q->qmp_path, PATIENCE_MS, NULL, &q->qmp, &err)) {
+    while (snap_qmp_connect(q->qmp_path, ATTEMPT_MS, NULL, &q->qmp, &err)) {
         if (snap_now_ms() > deadline || waitpid(q->pid, NULL, WNOHANG) > 0)
             give_up("QEMU did not start: %s", err.msg);
         snap_err_clear(&err);
