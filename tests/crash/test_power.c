@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "core/boot.h"
-#include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/sweep.h"
 #include "lib/mem.h"
@@ -178,24 +177,6 @@ static void start(struct scene *s, const char *a, const char *b)
     free(disk_b);
 }
 
-/* With the disks that the state says are the domain's. */
-static void start_from_state(struct scene *s)
-{
-    struct snap_store st = SNAP_STORE_INIT;
-    struct snap_state state = { 0 };
-    struct snap_err err = SNAP_ERR_INIT;
-    const struct snap_leaf *a, *b;
-
-    if (snap_store_open(&st, s->h.root, FAKE_UUID, true, &err) ||
-        snap_state_load(&st, &state, &err))
-        sweep_fail("the state: %s", err.msg);
-    a = snap_state_leaf(&state, "xvda");
-    b = snap_state_leaf(&state, "xvdb");
-    start(s, a ? a->path : s->path[0], b ? b->path : s->path[1]);
-    snap_state_dispose(&state);
-    snap_store_close(&st);
-}
-
 static void recover(struct scene *s, const char *what)
 {
     sweep_must(&s->h, fake_host_recover, NULL, what);
@@ -214,7 +195,7 @@ static void check_end(struct scene *s)
     if (fake_domain_find(s->h.world, "vm1"))
         sweep_fail("recover started the domain");
     sweep_recovered(&s->h, fake_host_recover);
-    start_from_state(s);
+    fake_host_start(&s->h);
     is = s->k->op == REVERT &&
                  fake_store_read(s->h.disks, 1, "xvda") == s->at.a
              ? &s->at
