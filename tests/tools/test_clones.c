@@ -217,11 +217,19 @@ static void at_any_depth(void **state)
 static void a_folder_that_is_missing(void **state)
 {
     char msg[SNAP_ERR_MAX];
+    char *other = snap_printf("%s/other", far_dir);
 
     (void)state;
     put_state(CLONE, "web2", far, "qcow2", true);
+    assert_int_equal(snap_file_write(other, "", 0, 0600, false, NULL), 0);
     assert_int_equal(ask(msg), 0);
     assert_int_equal(living(), 0);
+    /* So a mount point looks on which nothing is mounted. */
+    assert_int_equal(unlink(other), 0);
+    free(other);
+    assert_int_equal(ask(msg), SNAP_REFUSED);
+    assert_non_null(strstr(msg, "is empty"));
+    assert_int_equal(living(), 1);
     assert_int_equal(rmdir(far_dir), 0);
     assert_int_equal(ask(msg), SNAP_REFUSED);
     assert_non_null(strstr(msg, "web2"));
@@ -230,6 +238,22 @@ static void a_folder_that_is_missing(void **state)
     /* If it is no clone it has nothing to do with us. */
     put_state(CLONE, "web2", far, "qcow2", false);
     assert_int_equal(ask(msg), 0);
+}
+
+/* Below what is missing may be anything. */
+static void a_chain_with_a_hole(void **state)
+{
+    char msg[SNAP_ERR_MAX];
+
+    (void)state;
+    tool_ok(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2",
+                     "-b", "../none.qcow2", "-u", far, "1M", NULL));
+    put_state(CLONE, "web2", far, "qcow2", true);
+    assert_int_equal(ask(msg), SNAP_REFUSED);
+    assert_non_null(strstr(msg, "none.qcow2"));
+    assert_int_equal(truncate(far, 3), 0);
+    assert_int_equal(ask(msg), SNAP_REFUSED);
+    assert_non_null(strstr(msg, "web2"));
 }
 
 /* What a guest wrote into a raw image is no header. */
@@ -297,6 +321,7 @@ int main(void)
         T(stands_alone),
         T(at_any_depth),
         T(a_folder_that_is_missing),
+        T(a_chain_with_a_hole),
         T(what_a_guest_says),
         T(damage),
         T(a_name),

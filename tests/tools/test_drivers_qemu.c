@@ -880,6 +880,9 @@ static void a_changed_base_is_seen(void **state)
     cmd = snap_strndup(cmd + 9, strcspn(cmd + 9, " "));
     assert_int_equal(real_run("touch", "-d", cmd, path, NULL), 0);
     free(cmd);
+    cmd = snap_printf("chattr -i '%s'; touch", path);
+    assert_non_null(strstr(e.msg, cmd));
+    free(cmd);
     DO(verify, &p);
     snap_part_dispose(&p);
     free(path);

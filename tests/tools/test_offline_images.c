@@ -4,6 +4,7 @@
  * from an xl.cfg and from what the store knows, back to each, and deleted.
  * The hypervisor is the fake one; qemu-io plays the guest.
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -394,6 +395,160 @@ static void test_a_neighbour_that_cannot_be_read(void **state)
     free(record);
 }
 
+static void tool_ok(const char *program, const char *option, const char *file)
+{
+    free(tool((const char *const[]){ program, option, file, NULL }));
+}
+
+/* s1 cannot be deleted, and nothing happens to any image. */
+static void refused(const char *name, const char *const *words)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)name };
+    char *before = real_dir_digest(dir), *after;
+
+    snap_err_clear(&err);
+    assert_int_equal(fake_host_attach(&host, &err), 0);
+    assert_int_equal(fake_host_delete(&host, &req, &err), SNAP_REFUSED);
+    fake_host_detach(&host);
+    for (; *words; words++)
+        if (!strstr(err.msg, *words))
+            fail_msg("\"%s\" does not say \"%s\"", err.msg, *words);
+    after = real_dir_digest(dir);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
+/* What is not there may stand on the image that would go: not mounted, moved
+ * away, its header damaged. */
+static void test_what_is_not_seen(void **state)
+{
+    const char *format;
+    char *leaf, *middle, *away = snap_printf("%s/away", dir);
+    static const char zeros[4];
+    char head[4];
+    struct stat st;
+    FILE *f;
+
+    (void)state;
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, false);
+    middle = active(0, &format);
+    guest_writes(2);
+    create("s2", SNAP_DISK_EXTERNAL, NULL, false);
+    leaf = active(0, &format);
+    guest_writes(3);
+
+    assert_int_equal(rename(leaf, away), 0);
+    refused("s1", (const char *const[]){ leaf, "the domain's disk",
+                                         "not there", NULL });
+    refused("s2", (const char *const[]){ leaf, "the domain's disk", NULL });
+    assert_int_equal(rename(away, leaf), 0);
+
+    tool_ok("chattr", "-i", middle);
+    assert_int_equal(rename(middle, away), 0);
+    refused("s1", (const char *const[]){ middle, "snapshot s2 needs",
+                                         "delete s2 first", NULL });
+    assert_int_equal(rename(away, middle), 0);
+
+    assert_int_equal(stat(middle, &st), 0);
+    f = fopen(middle, "r+");
+    assert_non_null(f);
+    assert_int_equal(fread(head, 1, 4, f), 4);
+    rewind(f);
+    assert_int_equal(fwrite(zeros, 1, 4, f), 4);
+    assert_int_equal(fclose(f), 0);
+    refused("s1", (const char *const[]){ middle, "snapshot s2 needs", NULL });
+    f = fopen(middle, "r+");
+    assert_non_null(f);
+    assert_int_equal(fwrite(head, 1, 4, f), 4);
+    assert_int_equal(fclose(f), 0);
+
+    utimensat(AT_FDCWD, middle, (struct timespec[]){ st.st_atim, st.st_mtim },
+              0);
+    tool_ok("chattr", "+i", middle);
+
+    /* All is there again, and nothing was lost. */
+    guest_reads(3);
+    delete ("s1");
+    guest_reads(3);
+    revert("s2");
+    guest_reads(2);
+    free(leaf);
+    free(middle);
+    free(away);
+}
+
+/* The image of a snapshot is lost for good.  The others can be given up. */
+static void test_lost_for_good(void **state)
+{
+    const char *format;
+    char *middle, *path;
+    int i;
+
+    (void)state;
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, false);
+    middle = active(0, &format);
+    path = active(1, &format);
+    guest_writes(2);
+    create("s2", SNAP_DISK_EXTERNAL, NULL, false);
+    create("s3", SNAP_DISK_EXTERNAL, NULL, false);
+    for (i = 0; i < 2; i++) {
+        tool_ok("chattr", "-i", i ? path : middle);
+        assert_int_equal(unlink(i ? path : middle), 0);
+    }
+    refused("s1", (const char *const[]){ "delete s2 first", NULL });
+    revert("s1");
+    guest_reads(1);
+    delete ("s3");
+    delete ("s2");
+    delete ("s1");
+    guest_reads(1);
+    free(middle);
+    free(path);
+}
+
+/* An xl.cfg from before; nothing is frozen any more, and what it names is old.
+ * A file that is no record does not stop a deletion. */
+static void test_a_stale_file(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s3",
+                                   .live = -1,
+                                   .domain_config = cfg };
+    const char *format;
+    char *now, *note;
+
+    (void)state;
+    guest_writes(1);
+    create("i1", SNAP_DISK_AUTO, cfg, false);
+    create("s2", SNAP_DISK_EXTERNAL, NULL, false);
+    guest_writes(2);
+    create("s3", SNAP_DISK_EXTERNAL, NULL, false);
+    note = snap_printf("%s/" FAKE_UUID "/records/README", host.root);
+    assert_int_equal(snap_file_write(note, "hi", 2, 0600, true, &err), 0);
+    delete ("s2");
+    delete ("s3");
+    delete ("i1");
+    now = active(0, &format);
+    if (strcmp(now, image[0]) != 0) {
+        snap_err_clear(&err);
+        assert_int_equal(fake_host_attach(&host, &err), 0);
+        assert_int_equal(fake_host_create(&host, &req, &err), SNAP_REFUSED);
+        fake_host_detach(&host);
+        assert_non_null(strstr(err.msg, "but the domain wrote to"));
+        assert_non_null(strstr(err.msg, now));
+    } else {
+        fail_msg("the disk has its old path: this tests nothing");
+    }
+    guest_reads(2);
+    assert_int_equal(unlink(note), 0);
+    free(now);
+    free(note);
+}
+
 /* A link is no way around: the image behind it is frozen. */
 static void test_frozen_behind_a_link(void **state)
 {
@@ -432,6 +587,9 @@ int main(void)
         T(test_somebody_elses_snapshot_inside),
         T(test_needed_under_another_uuid),
         T(test_a_neighbour_that_cannot_be_read),
+        T(test_what_is_not_seen),
+        T(test_lost_for_good),
+        T(test_a_stale_file),
         T(test_frozen_behind_a_link),
     };
     const char *missing = real_qemu_missing();

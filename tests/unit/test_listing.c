@@ -205,6 +205,8 @@ static void damage(void **state)
     fake_domain_find(host.world, "vm1")->exists = false;
     assert_int_equal(load(NULL), 0);
     assert_string_equal(ls->name, "vm1");
+    assert_int_equal(load("vm1"), 0);
+    assert_int_equal(ls->n, 1);
     path = below("records/s1.json");
     unlink(path);
     free(path);

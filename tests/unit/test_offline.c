@@ -430,14 +430,14 @@ static void test_started(void **unused)
     char uuid[37];
 
     (void)unused;
-    assert_int_equal(snap_store_resolve(host.root, "vm1", uuid, NULL),
+    assert_int_equal(snap_store_resolve(&host.env, "vm1", uuid, NULL),
                      SNAP_NOTFOUND);
     snap_fault_hook = start_it;
     refused(take("bad", cfg, SNAP_DISK_AUTO), SNAP_BUSY,
             "was started while its disks were taken");
     assert_int_equal(fake_store_snap(host.disks, "/img/a.qcow2", "bad"), 0);
     assert_false(fake_store_exists(host.disks, "/img/b.bad.qcow2"));
-    assert_int_equal(snap_store_resolve(host.root, "vm1", uuid, NULL), 0);
+    assert_int_equal(snap_store_resolve(&host.env, "vm1", uuid, NULL), 0);
     assert_string_equal(uuid, FAKE_UUID);
 }
 

@@ -157,7 +157,7 @@ static void show_plan(struct snap_cli *cli, void *job)
     snap_report_add(t->r, "domain", "domain", snap_json_str(p->domain), text);
     free(text);
     snap_report_str(t->r, "state", NULL,
-                    p->running ? snap_domain_state(&p->dom) : "absent");
+                    p->running ? snap_domain_state(&p->dom) : "off");
     snap_report_strv(t->r, "deleted", p->n_names > 1 ? "in this order" : NULL,
                      p->names, p->n_names);
     if (p->n_names && p->rec.has_memory)

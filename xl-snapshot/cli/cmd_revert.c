@@ -146,7 +146,7 @@ static void show_plan(struct snap_cli *cli, void *job)
         snap_report_add(r, "domain", "domain", snap_json_str(req->domain),
                         text);
         free(text);
-        snap_report_str(r, "state", NULL, "absent");
+        snap_report_str(r, "state", NULL, "off");
     }
     snap_report_record(r, &p->rec);
     add_memory(r, &p->rec);

@@ -24,13 +24,13 @@ void snap_clones_free(struct snap_clone **cs, size_t *n)
     *n = 0;
 }
 
-/* What is in a raw image is the guest's, and never a chain. */
+/* Only what is qcow2 can stand on anything: an overlay is. */
 static void add_image(struct snap_clone *c, const char *path,
                       const char *format)
 {
     size_t i;
 
-    if (!path || snap_streq(format, "raw"))
+    if (!path || !snap_streq(format, "qcow2"))
         return;
     for (i = 0; i < c->n_images; i++)
         if (!strcmp(c->images[i], path))

@@ -175,7 +175,7 @@ static void note_namesakes(struct snap_env *env, const struct snap_listing *l)
     char **uuids = NULL;
     size_t i, n = 0;
 
-    snap_namesakes(env->store_root, l->name, l->uuid, &uuids, &n);
+    snap_namesakes(env, l->name, l->uuid, &uuids, &n);
     for (i = 0; i < n; i++)
         snap_say(env->log, SNAP_LOG_NOTE,
                  "another %s, with the UUID %s, has snapshots of its own: "

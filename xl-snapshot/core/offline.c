@@ -32,7 +32,7 @@ static int uuid_of_store(struct snap_env *env,
     char *json = NULL;
     struct snap_err why = SNAP_ERR_INIT;
 
-    rc = snap_store_resolve(env->store_root, req->domain, uuid_r, &why);
+    rc = snap_store_resolve(env, req->domain, uuid_r, &why);
     if (rc == SNAP_NOTFOUND && snap_streq(req->domain, name)) {
         o->no_uuid = true;
         return 0; /* the random one, from now on */
@@ -100,7 +100,7 @@ int snap_offline_find(struct snap_env *env, const struct snap_create_req *req,
 
     if (req->domain_config)
         return find_by_file(env, req, o, uuid_r, err);
-    rc = snap_store_resolve(env->store_root, req->domain, uuid_r, err);
+    rc = snap_store_resolve(env, req->domain, uuid_r, err);
     if (rc == SNAP_NOTFOUND)
         snap_err_append(err, "to snapshot one that is shut down, name its "
                              "xl.cfg with --domain-config FILE");
@@ -203,6 +203,32 @@ static int refuse_frozen(const struct snap_offline *o,
     return SNAP_REFUSED;
 }
 
+/* An xl.cfg from before an external snapshot, which is deleted by now, so that
+ * its image is frozen no more. */
+static int check_stale(const struct snap_offline *o,
+                       const struct snap_state *st, const struct snap_vbd *v,
+                       size_t n, struct snap_err *err)
+{
+    size_t i;
+
+    for (i = 0; o->file && i < n; i++) {
+        const struct snap_leaf *leaf = snap_state_leaf(st, v[i].vdev);
+
+        if (v[i].readonly || v[i].cdrom || !leaf || !leaf->made ||
+            !snap_file_exists(leaf->path) ||
+            snap_same_file(leaf->path, v[i].path))
+            continue;
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s: line %u of %s names %s, but the domain wrote to "
+                         "%s since: change the line to format=%s, target=%s, "
+                         "or leave --domain-config out.  If it is meant to "
+                         "go on with the former, move the latter away first",
+                         v[i].vdev, snap_offline_line(o, v[i].path), o->file,
+                         v[i].path, leaf->path, leaf->format, leaf->path);
+    }
+    return 0;
+}
+
 /* The images that a configuration names, to be compared with records. */
 struct named {
     struct snap_env *env;
@@ -239,8 +265,10 @@ static int check_frozen(struct snap_env *env, const struct snap_offline *o,
                         size_t n, struct snap_err *err)
 {
     struct named named = { env, o, st, v, n };
+    int rc;
 
-    return snap_store_each(env->store_root, NULL, compare, &named, err);
+    rc = snap_store_each(env->store_root, NULL, compare, &named, err);
+    return rc ? rc : check_stale(o, st, v, n, err);
 }
 
 int snap_offline_load(struct snap_env *env, const struct snap_store *s,

@@ -217,6 +217,8 @@ static int probe_as(struct snap_env *env, struct snap_disk_ctx *ctx,
                     struct snap_part *part, enum snap_disk_type want,
                     struct snap_err *err)
 {
+    if (want == SNAP_DISK_INTERNAL)
+        part->keep_path = false; /* it keeps its path anyway */
     part->drv = snap_disk_match(env->drivers, part, want);
     if (!part->drv) {
         return snap_fail(
@@ -275,9 +277,10 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
         goto out;
     if (!snap_path_ok(v->path)) {
         rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s: image \"%s\" is not an "
-                       "absolute path",
-                       v->vdev, v->path);
+                       "%s: image \"%s\" is not an absolute path; give it one "
+                       "in the xl.cfg and start the domain anew, or use "
+                       "--no-disk %s",
+                       v->vdev, v->path, v->vdev);
         goto out;
     }
     rc = env->ops->image_user(env->hyp, v->path, p->dom.domid, &who, err);
@@ -417,6 +420,11 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
 
         if (c && c->skip) {
             leave_out(p, v->vdev, "not wanted");
+            if (!v->readonly && !v->cdrom && wants_memory(req, p))
+                snap_note_add(
+                    &p->notes, &p->n_notes,
+                    "%s: after a revert the memory does not know what is on it, and the guest may damage what it has open there; --disk-only avoids that",
+                    v->vdev);
         } else if (v->cdrom) {
             leave_out(p, v->vdev, "CD-ROM");
         } else if (v->readonly) {

@@ -239,6 +239,79 @@ static int check_children(struct snap_env *env, struct snap_disk_ctx *ctx,
     return 0;
 }
 
+static bool is_ancestor(const struct snap_delete_plan *p, const char *name)
+{
+    size_t i, depth;
+    const char *at = p->rec.parent;
+
+    for (depth = 0; at && depth <= p->n_all; depth++) {
+        if (!strcmp(at, name))
+            return true;
+        for (i = 0; i < p->n_all && strcmp(p->all[i].name, at); i++)
+            ;
+        at = i < p->n_all ? p->all[i].parent : NULL;
+    }
+    return false;
+}
+
+static int see(struct snap_disk_ctx *ctx, const struct snap_part *part,
+               const char *path, struct snap_err *why)
+{
+    enum snap_stand how = SNAP_STAND_GONE;
+    int rc = part->drv->stands_on(ctx, part, path, &how, why);
+
+    return rc || how != SNAP_STAND_GONE
+               ? rc
+               : snap_fail(why, SNAP_REFUSED, "it is not there");
+}
+
+/*
+ * What stands on the image is told by headers of images.  One that is missing
+ * or damaged, or not mounted, tells nothing: then everything stays.  What was
+ * frozen before this snapshot was taken cannot stand on it.
+ */
+static int check_seen(struct snap_disk_ctx *ctx,
+                      const struct snap_delete_plan *p,
+                      const struct snap_part *part,
+                      const struct snap_delete *d, const char *leaf_format,
+                      struct snap_err *err)
+{
+    int rc;
+    size_t i, k;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    if (part->type != SNAP_DISK_EXTERNAL || d->others_freeze ||
+        !snap_file_exists(part->frozen_path))
+        return 0;
+    for (i = 0; i < p->n_all; i++)
+        for (k = 0; k < p->all[i].n_parts; k++) {
+            const struct snap_record *o = &p->all[i];
+            const struct snap_part *other = &o->parts[k];
+
+            if (!snap_streq(other->vdev, part->vdev) ||
+                !snap_streq(other->frozen_format, "qcow2") ||
+                snap_streq(o->name, p->rec.name) || is_ancestor(p, o->name))
+                continue;
+            rc = see(ctx, part, other->frozen_path, &why);
+            if (rc)
+                return snap_fail(err, rc,
+                                 "%s, which snapshot %s needs, may stand on "
+                                 "%s: %s.  Put back what is missing, or "
+                                 "delete %s first",
+                                 other->frozen_path, o->name,
+                                 part->frozen_path, why.msg, o->name);
+        }
+    if (!d->leaf || !snap_streq(leaf_format, "qcow2"))
+        return 0;
+    rc = see(ctx, part, d->leaf, &why);
+    return rc ? snap_fail(err, rc,
+                          "%s, the domain's disk, may stand on %s: %s.  Put "
+                          "back what is missing (is it not mounted?), or "
+                          "revert to a snapshot that is whole first",
+                          d->leaf, part->frozen_path, why.msg)
+              : 0;
+}
+
 static void note_part(struct snap_delete_plan *p, const struct snap_part *part,
                       const struct snap_delete *d)
 {
@@ -250,6 +323,12 @@ static void note_part(struct snap_delete_plan *p, const struct snap_part *part,
                       "have format=%s, target=%s",
                       part->vdev, d->active_path, d->active_format,
                       d->active_path);
+    else if (d->others_inside && d->leaf &&
+             !snap_same_file(d->leaf, part->frozen_path))
+        snap_note_add(&p->notes, &p->n_notes,
+                      "%s: %s stays, since other snapshots are inside; the "
+                      "domain's disk is %s, and no xl.cfg may name the former",
+                      part->vdev, part->frozen_path, d->leaf);
     else if (!part->frozen_made && !d->keep_image &&
              d->how != SNAP_DELETE_STAY && d->leaf)
         snap_note_add(&p->notes, &p->n_notes,
@@ -277,7 +356,13 @@ static int plan_part(struct snap_env *env, struct snap_disk_ctx *ctx,
     d->may_merge = d->leaf && leaf && leaf->made &&
                    snap_streq(leaf->path, d->leaf);
     ask_others(p, part, d);
-    rc = part->drv->delete_plan(ctx, part, d, err);
+    rc = check_seen(ctx, p, part, d,
+                    v      ? v->format
+                    : leaf ? leaf->format
+                           : NULL,
+                    err);
+    if (!rc)
+        rc = part->drv->delete_plan(ctx, part, d, err);
     if (!rc && d->how == SNAP_DELETE_PULL)
         rc = check_children(env, ctx, p, d, err);
     if (rc) {
@@ -384,7 +469,7 @@ static int resolve(struct snap_env *env, const struct snap_delete_req *req,
         snap_set(&p->domain, dom.name);
     } else if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
-        rc = snap_store_resolve(env->store_root, req->domain, p->uuid, err);
+        rc = snap_store_resolve(env, req->domain, p->uuid, err);
         snap_set(&p->domain, req->domain);
     }
     snap_domain_dispose(&dom);

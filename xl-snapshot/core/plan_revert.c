@@ -193,9 +193,13 @@ static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
             a[m].format = v ? v->format : leaf->format;
             m++;
             snap_note_add(&p->notes, &p->n_notes,
-                          "%s: not in the snapshot, "
-                          "keeps what it has now",
-                          cfg[i].vdev);
+                          "%s: not in the snapshot, keeps what it has now%s",
+                          cfg[i].vdev,
+                          p->rec.has_memory
+                              ? ", which the memory that comes back does not "
+                                "know: look at its file system before "
+                                "anything is written"
+                              : "");
         }
         if (path && path[0] == '/' && access(path, F_OK)) {
             rc = snap_fail_errno(err, SNAP_NOTFOUND, errno,
@@ -422,7 +426,7 @@ static int resolve(struct snap_env *env, const struct snap_revert_req *req,
         memcpy(uuid_r, p->rec.domain_uuid, 37);
         return 0;
     }
-    return snap_store_resolve(env->store_root, req->domain, uuid_r, err);
+    return snap_store_resolve(env, req->domain, uuid_r, err);
 }
 
 static int load_record(struct snap_env *env, const struct snap_revert_req *req,

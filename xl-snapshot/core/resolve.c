@@ -15,7 +15,8 @@
 
 /* The domains that who may mean. */
 struct meant {
-    const char *root, *who;
+    const struct snap_env *env;
+    const char *who;
     bool by_uuid; /* who may also be a UUID */
     bool not_empty; /* one of that name must have a snapshot */
     char **uuids;
@@ -31,30 +32,49 @@ static bool has_any(const struct snap_store *s)
     return any;
 }
 
+/* The state may be damaged, or moved away. */
+static bool was_named(const struct snap_env *env, const struct snap_store *s,
+                      const char *who)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_state st = { 0 };
+    struct snap_record *rs = NULL;
+    size_t n = 0;
+    bool same;
+
+    if (!snap_state_load(s, &st, &ignored) && st.domain_name)
+        same = !strcmp(st.domain_name, who);
+    else
+        same = !snap_store_brief(s, env->drivers, NULL, &rs, &n, &ignored) &&
+               n && snap_streq(rs[n - 1].domain_name, who);
+    snap_records_free(&rs, &n);
+    snap_state_dispose(&st);
+    return same;
+}
+
 static int add_meant(void *opaque, const char *uuid, struct snap_err *err)
 {
     struct meant *m = opaque;
     struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_store s = SNAP_STORE_INIT;
-    struct snap_state st = { 0 };
     bool meant = m->by_uuid && !strcasecmp(uuid, m->who);
 
     (void)err; /* a name that cannot be read is not meant */
-    if (!meant && !snap_store_open(&s, m->root, uuid, false, &ignored) &&
-        !snap_state_load(&s, &st, &ignored))
-        meant = snap_streq(st.domain_name, m->who) &&
+    if (!meant &&
+        !snap_store_open(&s, m->env->store_root, uuid, false, &ignored))
+        meant = was_named(m->env, &s, m->who) &&
                 (!m->not_empty || has_any(&s));
     if (meant)
         snap_note_add(&m->uuids, &m->n, "%s", uuid);
-    snap_state_dispose(&st);
     snap_store_close(&s);
     return 0;
 }
 
-int snap_store_resolve(const char *root, const char *who, char uuid_r[37],
-                       struct snap_err *err)
+int snap_store_resolve(const struct snap_env *env, const char *who,
+                       char uuid_r[37], struct snap_err *err)
 {
-    struct meant m = { .root = root, .who = who, .by_uuid = true };
+    const char *root = env->store_root;
+    struct meant m = { .env = env, .who = who, .by_uuid = true };
     int rc;
 
     rc = snap_store_each(root, NULL, add_meant, &m, err);
@@ -83,13 +103,13 @@ out:
     return rc;
 }
 
-void snap_namesakes(const char *root, const char *name, const char *except,
-                    char ***uuids_r, size_t *n_r)
+void snap_namesakes(const struct snap_env *env, const char *name,
+                    const char *except, char ***uuids_r, size_t *n_r)
 {
-    struct meant m = { .root = root, .who = name, .not_empty = true };
+    struct meant m = { .env = env, .who = name, .not_empty = true };
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    snap_store_each(root, except, add_meant, &m, &ignored);
+    snap_store_each(env->store_root, except, add_meant, &m, &ignored);
     *uuids_r = m.uuids;
     *n_r = m.n;
 }
@@ -121,7 +141,7 @@ int snap_hint_namesake(const struct snap_env *env, const char *name,
     if (rc != SNAP_NOTFOUND || !name || !snapshot || !*uuid ||
         has_snapshot(env->store_root, uuid, snapshot))
         return rc;
-    snap_namesakes(env->store_root, name, uuid, &uuids, &n);
+    snap_namesakes(env, name, uuid, &uuids, &n);
     for (i = 0; i < n; i++)
         if (has_snapshot(env->store_root, uuids[i], snapshot)) {
             snap_err_append(err,
@@ -168,7 +188,7 @@ int snap_resolve(struct snap_env *env, const char *who, char uuid_r[37],
     if (!rc)
         memcpy(uuid_r, dom.uuid, sizeof(dom.uuid));
     else if (rc == SNAP_NOTFOUND)
-        rc = snap_store_resolve(env->store_root, who, uuid_r, err);
+        rc = snap_store_resolve(env, who, uuid_r, err);
     else
         snap_fail(err, rc, "%s", e.msg);
     snap_domain_dispose(&dom);

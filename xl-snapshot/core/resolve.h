@@ -6,10 +6,11 @@
 #include "core/env.h"
 #include "lib/rc.h"
 
-/* who: a UUID, or the name a domain had at its last snapshot command.
- * SNAP_NOTFOUND; SNAP_INVAL if two domains with snapshots had that name. */
-int snap_store_resolve(const char *root, const char *who, char uuid_r[37],
-                       struct snap_err *err);
+/* who: a UUID, or the name a domain had at its last snapshot command, or, if
+ * that cannot be read, at its newest snapshot.  SNAP_NOTFOUND; SNAP_INVAL if
+ * two domains with snapshots had that name.  Asks no hypervisor. */
+int snap_store_resolve(const struct snap_env *env, const char *who,
+                       char uuid_r[37], struct snap_err *err);
 
 /* The same for any domain: who may also be the name, the number or the UUID of
  * one that exists.  env->hyp NULL: the store alone is asked. */
@@ -19,8 +20,8 @@ int snap_resolve(struct snap_env *env, const char *who, char uuid_r[37],
 /* UUIDs of the domains in the store, but one, that had this name at their last
  * snapshot command and have snapshots: an xl.cfg without a uuid gets another
  * UUID with each xl create.  What cannot be read is passed over. */
-void snap_namesakes(const char *root, const char *name, const char *except,
-                    char ***uuids_r, size_t *n_r);
+void snap_namesakes(const struct snap_env *env, const char *name,
+                    const char *except, char ***uuids_r, size_t *n_r);
 /* err says that domain uuid, called name, has no such snapshot.  Adds which
  * namesake has one, if any; returns rc. */
 int snap_hint_namesake(const struct snap_env *env, const char *name,

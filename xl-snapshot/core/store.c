@@ -431,6 +431,7 @@ struct found {
     char *file;
     char *why; /* it is left out; without a record and NULL: it has gone */
     bool there;
+    bool foreign; /* nothing of ours is called so */
     struct snap_record r;
 };
 
@@ -475,6 +476,7 @@ static void look_at(void *opaque, size_t i)
     if (snap_has_suffix(f->file, SUFFIX))
         name = snap_strndup(f->file, strlen(f->file) - strlen(SUFFIX));
     if (!name || snap_name_check(name, NULL)) {
+        f->foreign = !name;
         q = snap_excerpt(f->file, strlen(f->file), QUOTE_MAX);
         f->why = snap_printf("%s/records/%s is no record; left out", c->s->dir,
                              q);
@@ -551,7 +553,7 @@ static int all(const struct snap_store *s, bool brief, bool whole,
     *n_r = 0;
     rc = scan(&c, err);
     for (i = 0; !rc && whole && i < c.n; i++)
-        if (c.f[i].why)
+        if (c.f[i].why && !c.f[i].foreign)
             rc = snap_fail(err, SNAP_REFUSED,
                            "nobody knows what this one needs; repair it, or "
                            "move it away: %s",
@@ -611,7 +613,7 @@ int snap_store_damaged(const struct snap_store *s,
     *n_r = 0;
     rc = scan(&c, err);
     for (i = 0; !rc && i < c.n; i++)
-        *n_r += c.f[i].why != NULL;
+        *n_r += c.f[i].why && !c.f[i].foreign;
     scan_dispose(&c);
     return rc;
 }

@@ -238,11 +238,12 @@ struct snap_disk_driver {
     int (*revert_undo)(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err);
 
-    /* Does the image at path read through the image that the part froze?  By
-     * the headers of images; reads only, whoever has them open.  No image at
-     * all, and that very image, stand alone, and so does everything if
-     * frozen_path is NULL.  A path whose folder is missing is SNAP_REFUSED: it
-     * may be on what is not mounted now. */
+    /* Does the qcow2 image at path read through the image that the part froze?
+     * By the headers of images; reads only, whoever has them open.  That very
+     * image stands alone, and so does everything if frozen_path is NULL.  A
+     * path whose folder is missing or empty is SNAP_REFUSED: it may be on what
+     * is not mounted now.  So is a chain that ends where a file or its header
+     * is missing. */
     int (*stands_on)(struct snap_disk_ctx *c, const struct snap_part *p,
                      const char *path, enum snap_stand *how_r,
                      struct snap_err *err);

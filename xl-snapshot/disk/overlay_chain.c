@@ -178,6 +178,21 @@ out:
 
 /* ---- the other way ---- */
 
+/* A mount point on which nothing is mounted looks so. */
+static bool is_empty(const char *dir)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *de;
+    bool any = false;
+
+    while (d && !any && (de = readdir(d)))
+        any = strcmp(de->d_name, ".") && strcmp(de->d_name, "..") &&
+              strcmp(de->d_name, "lost+found");
+    if (d)
+        closedir(d);
+    return !any;
+}
+
 /* Gone only if its folder says so. */
 static int is_gone(const char *path, bool *gone_r, struct snap_err *err)
 {
@@ -195,6 +210,11 @@ static int is_gone(const char *path, bool *gone_r, struct snap_err *err)
     if (stat(dir, &st))
         rc = snap_fail_errno(err, SNAP_REFUSED, errno,
                              "the folder of %s is not there", path);
+    else if (is_empty(dir))
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "the folder of %s is empty, as if something were not "
+                       "mounted there",
+                       path);
     free(dir);
     *gone_r = !rc;
     return rc;
@@ -208,7 +228,7 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
     unsigned depth;
     char *at = NULL, *next;
     struct stat st;
-    bool gone;
+    bool gone, no_format = false;
 
     (void)c;
     *how_r = SNAP_STAND_ALONE;
@@ -221,16 +241,21 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
         struct snap_qcow2 h = { 0 };
         struct snap_err why = SNAP_ERR_INIT;
 
-        /* What is no image, or is missing below, is the end. */
-        if (stat(at, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+        if (stat(at, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))) {
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s, which %s reads through, is not there", at,
+                           path);
             break;
+        }
         rc = snap_qcow2_read(at, &h, &why);
-        if (rc == SNAP_CORRUPT || rc == SNAP_NOTFOUND) {
-            rc = 0;
+        if (rc == SNAP_CORRUPT && no_format) {
+            rc = 0; /* a raw one, of which nobody said so */
             break;
         }
         if (rc) {
-            rc = snap_fail(err, rc, "what is %s over? %s", path, why.msg);
+            rc = snap_fail(err, rc == SNAP_CORRUPT ? SNAP_REFUSED : rc,
+                           "what %s is over cannot be told: %s", path,
+                           why.msg);
             break;
         }
         next = depth < DEPTH_MAX ? snap_overlay_backing(at, &h) : NULL;
@@ -243,6 +268,7 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
             *how_r = SNAP_STAND_ON;
         free(at);
         at = next;
+        no_format = !h.backing_format;
         /* What is in a raw image is the guest's, and no header. */
         if (h.backing_format && strcmp(h.backing_format, "qcow2") != 0)
             snap_free(&at);

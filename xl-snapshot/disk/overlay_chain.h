@@ -24,8 +24,8 @@ int snap_overlay_children(const char *base, char *const *known, size_t n_known,
                           const struct snap_qemu_view *v, char ***paths_r,
                           size_t *n_r, struct snap_err *err);
 
-/* The slot of both QEMU drivers.  A chain ends at what is gone or no image; one
- * that cannot be followed is SNAP_REFUSED. */
+/* The slot of both QEMU drivers.  path: a qcow2 image.  A chain that cannot be
+ * followed to its end, for want of a file or of a header, is SNAP_REFUSED. */
 int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
                            const char *path, enum snap_stand *how_r,
                            struct snap_err *err);

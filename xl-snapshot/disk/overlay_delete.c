@@ -188,8 +188,8 @@ static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
             rc = snap_image_check_closed(c, path, err);
             if (rc) {
                 snap_err_append(err,
-                                "it is over %s, which has to stay until "
-                                "then",
+                                "it is over %s; end what uses it, and delete "
+                                "the snapshot then",
                                 p->frozen_path);
                 return rc;
             }

@@ -81,10 +81,12 @@ static int check_unchanged(const struct snap_part *p, struct snap_err *err)
         int rc = snap_fail(err, SNAP_CORRUPT,
                            "%s was written to at %s, though snapshot %s froze "
                            "it at %s.  If its content is known to be the "
-                           "same: touch -d @%lld.%09lld",
-                           p->frozen_path, now, p->tag, then,
+                           "same: chattr -i '%s'; touch -d @%lld.%09lld '%s'; "
+                           "chattr +i '%s'",
+                           p->frozen_path, now, p->tag, then, p->frozen_path,
                            (long long)(mtime / 1000000000),
-                           (long long)(mtime % 1000000000));
+                           (long long)(mtime % 1000000000), p->frozen_path,
+                           p->frozen_path);
 
         free(then);
         free(now);
