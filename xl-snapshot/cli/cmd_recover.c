@@ -49,8 +49,9 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
                        const char *uuid, struct snap_report *r, bool *did,
                        struct snap_err *err)
 {
-    int rc;
+    int rc, bad;
     char *what = NULL;
+    struct snap_err why = SNAP_ERR_INIT;
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_state state = { 0 };
 
@@ -60,15 +61,19 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
                              cli->env.log, err);
     if (!rc)
         rc = snap_recover(&cli->env, &s, cli->dry_run, &what, err);
+    /* A state that cannot be read is nothing that a command left, but "nothing
+     * to recover" would be wrong. */
+    bad = rc ? 0 : snap_state_load(&s, &state, &why);
     if (!rc && what) {
-        const char *cells[] = { uuid, what };
+        const char *cells[] = { uuid,
+                                state.domain_name ? state.domain_name : uuid,
+                                what };
 
         snap_report_row(r, cells);
         *did = true;
     }
-    /* Nothing that a command left, but "nothing to recover" would be wrong. */
-    if (!rc)
-        rc = snap_state_load(&s, &state, err);
+    if (bad)
+        rc = snap_fail(err, bad, "%s", why.msg);
     snap_state_dispose(&state);
     free(what);
     snap_store_close(&s);
@@ -111,7 +116,8 @@ static int recover_all(struct snap_cli *cli, const struct request *req,
 
 int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_column columns[] = { { "uuid", "domain" },
+    static const struct snap_column columns[] = { { "uuid", NULL },
+                                                  { "domain", "domain" },
                                                   { "what", "what" } };
     int rc, status;
     char uuid[37] = "";
@@ -126,7 +132,7 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
     if (rc)
         goto fail;
 
-    snap_report_table(r, "recovered", columns, 2);
+    snap_report_table(r, "recovered", columns, 3);
     if (req.who) {
         rc = snap_resolve(&cli->env, req.who, uuid, &err);
         if (!rc)

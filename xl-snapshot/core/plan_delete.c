@@ -315,8 +315,17 @@ static int check_seen(struct snap_disk_ctx *ctx,
 static void note_part(struct snap_delete_plan *p, const struct snap_part *part,
                       const struct snap_delete *d)
 {
-    if (part->type != SNAP_DISK_EXTERNAL)
+    if (part->type != SNAP_DISK_EXTERNAL) {
+        if (d->leaf && !d->others_inside && !d->others_freeze &&
+            !snap_same_file(d->leaf, part->frozen_path) &&
+            snap_file_exists(part->frozen_path))
+            snap_note_add(&p->notes, &p->n_notes,
+                          "%s: %s stays; no snapshot of %s is inside it any "
+                          "more, and the domain's disk is %s, so no xl.cfg "
+                          "may name it",
+                          part->vdev, part->frozen_path, p->domain, d->leaf);
         return;
+    }
     if (d->how == SNAP_DELETE_MERGE)
         snap_note_add(&p->notes, &p->n_notes,
                       "%s: the domain's disk is %s again; its xl.cfg must "
