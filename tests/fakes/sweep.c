@@ -103,6 +103,8 @@ static const void *next_kind(const struct sweep *w, const void *kind)
 
     while (only && k < last && !snap_has_prefix(name_of(k), only))
         k += w->kind_size;
+    if (k == last && !kind)
+        fail_msg("CRASH_KIND=%s: no kind is called so", only ? only : "");
     return k < last ? k : NULL;
 }
 
