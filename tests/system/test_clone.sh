@@ -170,6 +170,11 @@ bury() { # NAME... ; as an administrator does it
     done
 }
 
+empty_folder() {
+    refused 1 'is empty' xl snapshot-delete $g s1
+    touch $ELSEWHERE/other
+}
+
 delete_works() {
     eq "clones" "" "$(xl snapshot-info $g s1 | grep '^clones ' || true)"
     run xl snapshot-delete $g s1
@@ -210,6 +215,7 @@ t "nor with the clones off" not_deleted m1 m2 d1
 bury m1 m2
 t "nor with one left" not_deleted d1
 bury d1
+t "an empty folder is no proof: so a mount point looks" empty_folder
 t "without them it is" delete_works
 t "and the guest has its data" starts_again
 wipe $g

@@ -89,6 +89,14 @@ no_space() {
     no 1 'MB' "${C[@]}" -n x2 --memory /mnt/small/x2.save $g
     [ -z "$(find /mnt/small -type f ! -name lock)" ] ||
         fail "left: $(find /mnt/small)"
+    # Nor for what the guest writes after a snapshot inside.
+    qemu-img create -q -f qcow2 /mnt/small/d.qcow2 1M
+    printf '%s\n' 'name="small"' 'type="pvh"' 'kernel="/boot/none"' \
+        'memory=64' 'disk=["format=qcow2,vdev=xvda,target=/mnt/small/d.qcow2"]' \
+        >"$WORK/small.cfg"
+    refused 1 'only .* free' xl snapshot-create -n x2 --type internal \
+        --domain-config "$WORK/small.cfg" small
+    eq "inside" "" "$(qemu-img snapshot -l /mnt/small/d.qcow2)"
     umount /mnt/small
     untouched $g
 }

@@ -14,7 +14,7 @@ int snap_overlay_probe(struct snap_disk_ctx *c, struct snap_part *p,
 /* How many images a guest's read may go through, counted from path. */
 int snap_overlay_depth(const char *path, unsigned *depth_r,
                        struct snap_err *err);
-/* SNAP_NOSPACE if an overlay at path could hardly begin to grow. */
+/* SNAP_NOSPACE if an image at path could hardly begin to grow. */
 int snap_overlay_check_space(struct snap_disk_ctx *c,
                              const struct snap_part *p, const char *path,
                              struct snap_err *err);

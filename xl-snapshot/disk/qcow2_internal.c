@@ -17,6 +17,7 @@
 #include "disk/image_info.h"
 #include "disk/in_use.h"
 #include "disk/internal.h"
+#include "disk/overlay.h"
 #include "disk/overlay_chain.h"
 #include "disk/qcow2_header.h"
 #include "disk/qcow2_tag.h"
@@ -180,6 +181,7 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc;
     char *real;
+    struct stat st;
 
     p->type = SNAP_DISK_INTERNAL;
     if (!snap_path_ok(p->path))
@@ -198,6 +200,13 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
     real = realpath(p->path, NULL);
     snap_set(&p->frozen_path, real ? real : p->path);
     free(real);
+    /* The snapshot itself is small.  But from then on every write of the
+     * guest's needs a new place, and without one it fails. */
+    if (!stat(p->frozen_path, &st) && S_ISREG(st.st_mode)) {
+        rc = snap_overlay_check_space(c, p, p->frozen_path, err);
+        if (rc)
+            return rc;
+    }
     snap_set(&p->frozen_format, p->format);
     snap_set(&p->active_path, p->path);
     snap_set(&p->active_format, p->format);
