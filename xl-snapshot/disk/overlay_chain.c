@@ -235,7 +235,8 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
     rc = is_gone(path, &gone, err);
     if (!rc && gone)
         *how_r = SNAP_STAND_GONE;
-    if (!rc && !gone && p->frozen_path)
+    if (!rc && !gone && p->frozen_path &&
+        !snap_same_file(path, p->frozen_path))
         at = snap_strdup(path);
     for (depth = 0; !rc && at && *how_r != SNAP_STAND_ON; depth++) {
         struct snap_qcow2 h = { 0 };
