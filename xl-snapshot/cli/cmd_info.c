@@ -45,6 +45,7 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
 static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
     struct info *in = ctx;
+
     if (argc < 1)
         return snap_fail(err, SNAP_INVAL, "which domain?");
     if (!*argv[0])

@@ -38,6 +38,7 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
 static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
 {
     struct snap_revert_req *req = ctx;
+
     if (argc < 1)
         return snap_fail(err, SNAP_INVAL, "which domain?");
     if (!*argv[0])

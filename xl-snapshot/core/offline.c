@@ -177,14 +177,21 @@ static int use_leaves(struct snap_offline *o, const struct snap_state *st,
     return rc;
 }
 
+/* Where the configuration names this image; caller frees. */
+static char *named_in(const struct snap_offline *o, const char *path)
+{
+    unsigned line = snap_offline_line(o, path);
+
+    return line ? snap_printf("line %u of %s", line, o->file)
+                : snap_strdup(o->file ? o->file : "its configuration");
+}
+
 static int refuse_frozen(const struct snap_offline *o,
                          const struct snap_state *st, const struct snap_vbd *v,
                          struct snap_err *err)
 {
     const struct snap_leaf *leaf = snap_state_leaf(st, v->vdev);
-    unsigned line = snap_offline_line(o, v->path);
-    char *where = line ? snap_printf("line %u of %s", line, o->file)
-                       : snap_strdup(o->file ? o->file : "its configuration");
+    char *where = named_in(o, v->path);
 
     if (leaf && !snap_streq(leaf->path, v->path))
         snap_fail(err, SNAP_REFUSED,
@@ -213,18 +220,22 @@ static int check_stale(const struct snap_offline *o,
 
     for (i = 0; o->file && i < n; i++) {
         const struct snap_leaf *leaf = snap_state_leaf(st, v[i].vdev);
+        char *where;
 
         if (v[i].readonly || v[i].cdrom || !leaf || !leaf->made ||
             !snap_file_exists(leaf->path) ||
             snap_same_file(leaf->path, v[i].path))
             continue;
-        return snap_fail(err, SNAP_REFUSED,
-                         "%s: line %u of %s names %s, but the domain wrote to "
-                         "%s since: change the line to format=%s, target=%s, "
-                         "or leave --domain-config out.  If it is meant to "
-                         "go on with the former, move the latter away first",
-                         v[i].vdev, snap_offline_line(o, v[i].path), o->file,
-                         v[i].path, leaf->path, leaf->format, leaf->path);
+        where = named_in(o, v[i].path);
+        snap_fail(err, SNAP_REFUSED,
+                  "%s: %s names %s, but the domain wrote to %s since: change "
+                  "the line to format=%s, target=%s, or leave --domain-config "
+                  "out.  If it is meant to go on with the former, move the "
+                  "latter away first",
+                  v[i].vdev, where, v[i].path, leaf->path, leaf->format,
+                  leaf->path);
+        free(where);
+        return SNAP_REFUSED;
     }
     return 0;
 }
