@@ -28,6 +28,18 @@ as_xl snapshot-create nobody
 as_xl snapshot-create vm3 -n s1 --live
 golden session.txt "$T/session.txt"
 
+# --- what the user should know about his images -------------------------------
+
+new_world
+into images.txt
+as_xl snapshot-create vm1 -n kept --keep-path --disk xvda,type=internal \
+    --no-disk xvdb -D
+as_xl snapshot-create vm1 -n over -D --type external --no-disk xvdb
+as_xl snapshot-create vm1 -n more -D --type external --no-disk xvdb
+as_xl snapshot-delete vm1 over
+as_xl snapshot-delete vm1 kept
+golden images.txt "$T/images.txt"
+
 # --- a domain that does not run ---------------------------------------------
 
 new_world

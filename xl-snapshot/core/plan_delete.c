@@ -265,6 +265,22 @@ static int see(struct snap_disk_ctx *ctx, const struct snap_part *part,
                : snap_fail(why, SNAP_REFUSED, "it is not there");
 }
 
+/* The frozen image itself.  One on what may not be mounted counts as gone. */
+static int is_there(struct snap_disk_ctx *ctx, const struct snap_part *part,
+                    bool *there_r, struct snap_err *err)
+{
+    int rc;
+    enum snap_stand how = SNAP_STAND_GONE;
+
+    rc = part->drv->stands_on(ctx, part, part->frozen_path, &how, err);
+    *there_r = !rc && how != SNAP_STAND_GONE;
+    if (rc == SNAP_REFUSED) {
+        snap_err_clear(err);
+        rc = 0;
+    }
+    return rc;
+}
+
 /*
  * What stands on the image is told by headers of images.  One that is missing
  * or damaged, or not mounted, tells nothing: then everything stays.  What was
@@ -278,11 +294,14 @@ static int check_seen(struct snap_disk_ctx *ctx,
 {
     int rc;
     size_t i, k;
+    bool there;
     struct snap_err why = SNAP_ERR_INIT;
 
-    if (part->type != SNAP_DISK_EXTERNAL || d->others_freeze ||
-        !snap_file_exists(part->frozen_path))
+    if (part->type != SNAP_DISK_EXTERNAL || d->others_freeze)
         return 0;
+    rc = is_there(ctx, part, &there, err);
+    if (rc || !there)
+        return rc;
     for (i = 0; i < p->n_all; i++)
         for (k = 0; k < p->all[i].n_parts; k++) {
             const struct snap_record *o = &p->all[i];
@@ -312,13 +331,17 @@ static int check_seen(struct snap_disk_ctx *ctx,
               : 0;
 }
 
-static void note_part(struct snap_delete_plan *p, const struct snap_part *part,
+static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
+                      const struct snap_part *part,
                       const struct snap_delete *d)
 {
+    bool there = false;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
     if (part->type != SNAP_DISK_EXTERNAL) {
         if (d->leaf && !d->others_inside && !d->others_freeze &&
             !snap_same_file(d->leaf, part->frozen_path) &&
-            snap_file_exists(part->frozen_path))
+            !is_there(ctx, part, &there, &ignored) && there)
             snap_note_add(&p->notes, &p->n_notes,
                           "%s: %s stays; no snapshot of %s is inside it any "
                           "more, and the domain's disk is %s, so no xl.cfg "
@@ -378,7 +401,7 @@ static int plan_part(struct snap_env *env, struct snap_disk_ctx *ctx,
         snap_err_prefix(err, "%s", part->vdev);
         return rc;
     }
-    note_part(p, part, d);
+    note_part(ctx, p, part, d);
     return 0;
 }
 
