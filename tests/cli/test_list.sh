@@ -46,6 +46,7 @@ xs list --json
 xs list vm2 --long --json
 xs list nobody --json
 xs list --store "$T/none"
+xs recover --store "$T/none"
 golden list.txt "$T/list.txt"
 
 # A number is as good as a name, and so is a UUID in any case.

@@ -178,6 +178,9 @@ const struct snap_json *snap_report_root(const struct snap_report *r);
 char *snap_ms_human(double ms);
 /* "memory and 2 disks", "1 disk"; caller frees. */
 char *snap_record_what(const struct snap_record *rec);
+/* Its number; null if there is none now.  JSON only. */
+void snap_report_domid(struct snap_report *r, bool there,
+                       const struct snap_domain *d);
 /* The fields of a record that every command shows. */
 void snap_report_record(struct snap_report *r, const struct snap_record *rec);
 /* "running", "paused", … */
@@ -212,6 +215,16 @@ struct snap_cli_notes {
     size_t n;
 };
 void snap_cli_note(struct snap_cli_notes *n, const char *text); /* or NULL */
+/* A list of them, and what was said on stderr so far. */
+void snap_cli_notes_add(struct snap_cli *cli, struct snap_cli_notes *n,
+                        char *const *v, size_t n_v);
 void snap_cli_notes_dispose(struct snap_cli_notes *n);
+/* The end of a dry run: report and notes to out, but what was said. */
+void snap_cli_show_plan(struct snap_cli *cli, struct snap_report *r,
+                        const struct snap_cli_notes *notes);
+/* The end of a command: the report if it is to be JSON, else the line (taken
+ * over) to out.  The notes not said yet to errf, or into the JSON. */
+void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
+                        char *line, const struct snap_cli_notes *notes);
 
 #endif /* SNAP_CLI_CLI_H */

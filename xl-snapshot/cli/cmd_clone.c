@@ -112,19 +112,6 @@ static void add_what(struct snap_report *r, const struct snap_clone_req *req,
     }
 }
 
-static void add_notes(struct snap_cli *cli, struct snap_report *r,
-                      const struct snap_clone_plan *p,
-                      struct snap_cli_notes *notes)
-{
-    size_t i;
-
-    for (i = 0; i < p->n_notes; i++)
-        snap_cli_note(notes, p->notes[i]);
-    for (i = 0; i < snap_sink_notes(cli->sink); i++)
-        snap_cli_note(notes, snap_sink_note_at(cli->sink, i));
-    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
-}
-
 static void show_plan(struct snap_cli *cli, void *job)
 {
     struct job *j = job;
@@ -132,21 +119,13 @@ static void show_plan(struct snap_cli *cli, void *job)
     const struct snap_clone_plan *p = &j->plan;
     struct snap_report *r = snap_report_new();
     struct snap_cli_notes notes = { 0 };
-    size_t i;
 
     snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
                     "nothing is touched");
     snap_report_str(r, "name", "clone", req->new_name);
     add_what(r, req, p);
-    add_notes(cli, r, p, &notes);
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-    } else {
-        snap_report_text(r, cli->out);
-        for (i = 0; i < notes.n; i++)
-            if (!snap_sink_said(cli->sink, notes.v[i]))
-                fprintf(cli->out, "note: %s\n", notes.v[i]);
-    }
+    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_show_plan(cli, r, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }
@@ -160,38 +139,24 @@ static void show_done(struct snap_cli *cli, void *job)
     struct snap_report *r = snap_report_new();
     struct snap_cli_notes notes = { 0 };
     char *total, *line, *as = NULL;
-    size_t i;
 
     snap_report_str(r, "name", NULL, req->new_name);
     snap_report_str(r, "uuid", NULL, p->uuid);
-    snap_report_add(r, "domid", NULL,
-                    req->no_start ? snap_json_null()
-                                  : snap_json_int(res->dom.domid),
-                    NULL);
+    snap_report_domid(r, !req->no_start, &res->dom);
     add_what(r, req, p);
     snap_report_ms(r, "total_ms", NULL, res->total_ms);
-    add_notes(cli, r, p, &notes);
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-    } else {
-        total = snap_ms_human(res->total_ms);
-        if (!req->no_start)
-            as = snap_printf(" as domain %u", res->dom.domid);
-        line = snap_printf("%s: cloned from %s of %s (%s%zu disk%s), %s%s, %s",
-                           req->new_name, p->rec.name, p->rec.domain_name,
-                           p->memory ? "memory and " : "", p->rec.n_parts,
-                           p->rec.n_parts == 1 ? "" : "s", state_of(req),
-                           as ? as : "", total);
-        snap_clean(line);
-        fprintf(cli->out, "%s\n", line);
-        fflush(cli->out);
-        free(total);
-        free(line);
-        free(as);
-        for (i = 0; i < notes.n; i++)
-            if (!snap_sink_said(cli->sink, notes.v[i]))
-                snap_sink_line(cli->sink, "note: ", notes.v[i]);
-    }
+    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    total = snap_ms_human(res->total_ms);
+    if (!req->no_start)
+        as = snap_printf(" as domain %u", res->dom.domid);
+    line = snap_printf("%s: cloned from %s of %s (%s%zu disk%s), %s%s, %s",
+                       req->new_name, p->rec.name, p->rec.domain_name,
+                       p->memory ? "memory and " : "", p->rec.n_parts,
+                       p->rec.n_parts == 1 ? "" : "s", state_of(req),
+                       as ? as : "", total);
+    free(total);
+    free(as);
+    snap_cli_show_done(cli, r, line, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }

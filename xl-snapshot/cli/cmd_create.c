@@ -226,24 +226,6 @@ static void add_disks(struct snap_report *r, const struct snap_record *rec)
     }
 }
 
-static void add_notes(struct snap_cli *cli, struct snap_report *r,
-                      struct snap_cli_notes *notes)
-{
-    size_t i;
-
-    for (i = 0; i < snap_sink_notes(cli->sink); i++)
-        snap_cli_note(notes, snap_sink_note_at(cli->sink, i));
-    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
-}
-
-static void show(struct snap_cli *cli, const struct snap_report *r)
-{
-    if (cli->json)
-        snap_report_json(r, cli->out);
-    else
-        snap_report_text(r, cli->out);
-}
-
 static void show_plan(struct snap_cli *cli, void *job)
 {
     struct job *j = job;
@@ -252,7 +234,6 @@ static void show_plan(struct snap_cli *cli, void *job)
     const struct snap_record *rec = &p->rec;
     struct snap_cli_notes notes = { 0 };
     char *text;
-    size_t i;
 
     snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
                     "nothing is touched");
@@ -265,9 +246,7 @@ static void show_plan(struct snap_cli *cli, void *job)
                              snap_domain_state(&p->dom));
     snap_report_add(r, "domain", "domain", snap_json_str(p->dom.name), text);
     free(text);
-    snap_report_add(r, "domid", NULL,
-                    p->off ? snap_json_null() : snap_json_int(p->dom.domid),
-                    NULL);
+    snap_report_domid(r, !p->off, &p->dom);
     snap_report_str(r, "state", NULL,
                     p->off ? "off" : snap_domain_state(&p->dom));
     snap_report_record(r, rec);
@@ -287,16 +266,9 @@ static void show_plan(struct snap_cli *cli, void *job)
         snap_report_size(r, "space_free", "space free there", p->space_free);
     snap_report_strv(r, "left_out", "left out", rec->left_out,
                      rec->n_left_out);
-    for (i = 0; i < p->n_notes; i++)
-        snap_cli_note(&notes, p->notes[i]);
     add_disks(r, rec);
-    add_notes(cli, r, &notes);
-    show(cli, r);
-    if (!cli->json)
-        for (i = 0; i < notes.n; i++)
-            if (!snap_sink_said(cli->sink, notes.v[i]))
-                fprintf(cli->out, "note: %s\n", notes.v[i]);
-
+    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_show_plan(cli, r, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }
@@ -345,7 +317,6 @@ static void show_done(struct snap_cli *cli, void *job)
     const struct snap_record *rec = &p->rec;
     struct snap_cli_notes notes = { 0 };
     char *text;
-    size_t i;
 
     snap_report_str(r, "name", NULL, rec->name);
     snap_report_str(r, "domain", NULL, rec->domain_name);
@@ -366,15 +337,11 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_report_bool(r, "paused", NULL, req->paused || p->paused_before);
     if (res->output)
         snap_report_str(r, "output", NULL, res->output);
-    for (i = 0; i < p->n_notes; i++)
-        snap_cli_note(&notes, p->notes[i]);
+    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
     snap_cli_note(&notes, res->stale_path_hint);
     snap_cli_note(&notes, res->monitor_note);
-    add_notes(cli, r, &notes);
 
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-    } else {
+    if (!cli->json) {
         text = sentence(req, p, res);
         fprintf(cli->out, "%s\n", text);
         free(text);
@@ -383,11 +350,8 @@ static void show_done(struct snap_cli *cli, void *job)
                     "%s describes it; snapshot-revert --config "
                     "needs that file\n",
                     res->output);
-        fflush(cli->out);
-        for (i = 0; i < notes.n; i++)
-            if (!snap_sink_said(cli->sink, notes.v[i]))
-                snap_sink_line(cli->sink, "note: ", notes.v[i]);
     }
+    snap_cli_show_done(cli, r, NULL, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }

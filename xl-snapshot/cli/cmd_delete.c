@@ -128,21 +128,6 @@ static void on_done(void *opaque, const struct snap_delete_plan *p)
     t->since = now;
 }
 
-static void tell_notes(struct telling *t)
-{
-    size_t i;
-
-    for (i = 0; i < snap_sink_notes(t->cli->sink); i++)
-        snap_cli_note(&t->notes, snap_sink_note_at(t->cli->sink, i));
-    if (t->cli->json) {
-        snap_report_strv(t->r, "notes", NULL, t->notes.v, t->notes.n);
-        return;
-    }
-    for (i = 0; i < t->notes.n; i++)
-        if (!snap_sink_said(t->cli->sink, t->notes.v[i]))
-            snap_sink_line(t->cli->sink, "note: ", t->notes.v[i]);
-}
-
 static void show_plan(struct snap_cli *cli, void *job)
 {
     struct job *j = job;
@@ -157,6 +142,7 @@ static void show_plan(struct snap_cli *cli, void *job)
                       : snap_printf("%s (does not exist now)", p->domain);
     snap_report_add(t->r, "domain", "domain", snap_json_str(p->domain), text);
     free(text);
+    snap_report_domid(t->r, p->running, &p->dom);
     snap_report_str(t->r, "state", NULL,
                     p->running ? snap_domain_state(&p->dom) : "off");
     snap_report_strv(t->r, "deleted", p->n_names > 1 ? "in this order" : NULL,
@@ -171,13 +157,8 @@ static void show_plan(struct snap_cli *cli, void *job)
         snap_cli_note(&t->notes,
                       "what becomes of the images of the others depends on "
                       "those before and is planned when it is their turn");
-    if (cli->json) {
-        tell_notes(t);
-        snap_report_json(t->r, cli->out);
-    } else {
-        snap_report_text(t->r, cli->out);
-        tell_notes(t);
-    }
+    snap_cli_notes_add(cli, &t->notes, NULL, 0);
+    snap_cli_show_plan(cli, t->r, &t->notes);
 }
 
 static void show_done(struct snap_cli *cli, void *job)
@@ -186,19 +167,18 @@ static void show_done(struct snap_cli *cli, void *job)
     struct telling *t = &j->t;
     const struct snap_delete_plan *p = &j->plan;
     const struct snap_delete_result *res = &j->res;
+    char *line = NULL;
 
-    tell_notes(t);
-    if (!cli->json) {
-        if (!p->n_names)
-            fprintf(cli->out, "nothing descends from it; nothing was "
-                              "deleted\n");
-        return;
-    }
+    snap_cli_notes_add(cli, &t->notes, NULL, 0);
     snap_report_str(t->r, "domain", NULL, p->domain);
+    snap_report_domid(t->r, p->running, &p->dom);
     snap_report_str(t->r, "uuid", NULL, p->uuid);
     snap_report_strv(t->r, "deleted", NULL, t->names, t->n);
     snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
-    snap_report_json(t->r, cli->out);
+    /* Each was told when it was done. */
+    if (!p->n_names)
+        line = snap_strdup("nothing descends from it; nothing was deleted");
+    snap_cli_show_done(cli, t->r, line, &t->notes);
 }
 
 static int plan(struct snap_cli *cli, void *job, struct snap_err *err)

@@ -105,18 +105,6 @@ static const char *name_of(const struct snap_revert_req *req,
     return rec->name ? rec->name : req->config_file;
 }
 
-static void collect_notes(struct snap_cli *cli,
-                          const struct snap_revert_plan *p,
-                          struct snap_cli_notes *notes)
-{
-    size_t i;
-
-    for (i = 0; i < p->n_notes; i++)
-        snap_cli_note(notes, p->notes[i]);
-    for (i = 0; i < snap_sink_notes(cli->sink); i++)
-        snap_cli_note(notes, snap_sink_note_at(cli->sink, i));
-}
-
 static void show_plan(struct snap_cli *cli, void *job)
 {
     struct job *j = job;
@@ -125,7 +113,6 @@ static void show_plan(struct snap_cli *cli, void *job)
     struct snap_report *r = snap_report_new();
     struct snap_cli_notes notes = { 0 };
     char *text;
-    size_t i;
 
     snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
                     "nothing is touched");
@@ -149,6 +136,7 @@ static void show_plan(struct snap_cli *cli, void *job)
         free(text);
         snap_report_str(r, "state", NULL, "off");
     }
+    snap_report_domid(r, p->running, &p->dom);
     snap_report_record(r, &p->rec);
     add_memory(r, &p->rec);
     snap_report_str(r, "afterwards", "afterwards",
@@ -156,16 +144,8 @@ static void show_plan(struct snap_cli *cli, void *job)
     snap_report_strv(r, "left_out", "not in it", p->rec.left_out,
                      p->rec.n_left_out);
     add_disks(r, &p->rec);
-    collect_notes(cli, p, &notes);
-    snap_report_strv(r, "notes", NULL, notes.v, notes.n);
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-    } else {
-        snap_report_text(r, cli->out);
-        for (i = 0; i < notes.n; i++)
-            if (!snap_sink_said(cli->sink, notes.v[i]))
-                fprintf(cli->out, "note: %s\n", notes.v[i]);
-    }
+    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_show_plan(cli, r, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }
@@ -181,11 +161,10 @@ static void show_done(struct snap_cli *cli, void *job)
     /* res->dom is from when it was built, and it is built paused. */
     const char *state = req->paused ? "paused" : "running";
     char *what, *total, *line;
-    size_t i;
 
     snap_report_str(r, "name", NULL, name_of(req, &p->rec));
     snap_report_str(r, "domain", NULL, res->dom.name);
-    snap_report_add(r, "domid", NULL, snap_json_int(res->dom.domid), NULL);
+    snap_report_domid(r, true, &res->dom);
     snap_report_str(r, "state", NULL, state);
     snap_report_record(r, &p->rec);
     add_memory(r, &p->rec);
@@ -194,27 +173,15 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_report_bool(r, "running_before", NULL, res->running_before);
     snap_report_ms(r, "down_ms", NULL, res->down_ms);
     snap_report_ms(r, "total_ms", NULL, res->total_ms);
-    collect_notes(cli, p, &notes);
-    snap_report_strv(r, "notes", NULL, notes.v, notes.n);
-
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-    } else {
-        what = snap_record_what(&p->rec);
-        total = snap_ms_human(res->total_ms);
-        line = snap_printf("%s: reverted to %s (%s), %s as domain %u, %s",
-                           res->dom.name, name_of(req, &p->rec), what, state,
-                           res->dom.domid, total);
-        snap_clean(line);
-        fprintf(cli->out, "%s\n", line);
-        fflush(cli->out);
-        free(what);
-        free(total);
-        free(line);
-        for (i = 0; i < notes.n; i++)
-            if (!snap_sink_said(cli->sink, notes.v[i]))
-                snap_sink_line(cli->sink, "note: ", notes.v[i]);
-    }
+    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    what = snap_record_what(&p->rec);
+    total = snap_ms_human(res->total_ms);
+    line = snap_printf("%s: reverted to %s (%s), %s as domain %u, %s",
+                       res->dom.name, name_of(req, &p->rec), what, state,
+                       res->dom.domid, total);
+    free(what);
+    free(total);
+    snap_cli_show_done(cli, r, line, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
 }

@@ -33,6 +33,54 @@ void snap_cli_note(struct snap_cli_notes *n, const char *text)
     }
 }
 
+void snap_cli_notes_add(struct snap_cli *cli, struct snap_cli_notes *n,
+                        char *const *v, size_t n_v)
+{
+    size_t i;
+
+    for (i = 0; i < n_v; i++)
+        snap_cli_note(n, v[i]);
+    for (i = 0; i < snap_sink_notes(cli->sink); i++)
+        snap_cli_note(n, snap_sink_note_at(cli->sink, i));
+}
+
+void snap_cli_show_plan(struct snap_cli *cli, struct snap_report *r,
+                        const struct snap_cli_notes *notes)
+{
+    size_t i;
+
+    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+        return;
+    }
+    snap_report_text(r, cli->out);
+    for (i = 0; i < notes->n; i++)
+        if (!snap_sink_said(cli->sink, notes->v[i]))
+            fprintf(cli->out, "note: %s\n", notes->v[i]);
+}
+
+void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
+                        char *line, const struct snap_cli_notes *notes)
+{
+    size_t i;
+
+    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+    } else {
+        if (line) {
+            snap_clean(line);
+            fprintf(cli->out, "%s\n", line);
+        }
+        fflush(cli->out);
+        for (i = 0; i < notes->n; i++)
+            if (!snap_sink_said(cli->sink, notes->v[i]))
+                snap_sink_line(cli->sink, "note: ", notes->v[i]);
+    }
+    free(line);
+}
+
 void snap_cli_notes_dispose(struct snap_cli_notes *n)
 {
     size_t i;

@@ -370,6 +370,13 @@ char *snap_record_what(const struct snap_record *rec)
                        rec->n_parts, s);
 }
 
+void snap_report_domid(struct snap_report *r, bool there,
+                       const struct snap_domain *d)
+{
+    snap_report_add(r, "domid", NULL,
+                    there ? snap_json_int(d->domid) : snap_json_null(), NULL);
+}
+
 void snap_report_record(struct snap_report *r, const struct snap_record *rec)
 {
     struct snap_json *captured = snap_json_array();

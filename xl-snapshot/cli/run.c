@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -111,6 +112,21 @@ int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err)
     return status;
 }
 
+/* A store that was named wrongly must not look like an empty one to those who
+ * ask what there is. */
+static int use_store(struct snap_cli *cli, struct snap_err *err)
+{
+    if (!cli->store_root)
+        return 0;
+    cli->env.store_root = cli->store_root;
+    if (cli->cmd->impl != snap_cmd_list && cli->cmd->impl != snap_cmd_recover)
+        return 0;
+    if (!access(cli->store_root, F_OK))
+        return 0;
+    return snap_fail_errno(err, SNAP_NOTFOUND, errno, "the store %s",
+                           cli->store_root);
+}
+
 bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
                     snap_opt_fn *fn, snap_operands_fn *operands, void *ctx,
                     int *status_r)
@@ -130,9 +146,10 @@ bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
         *status_r = snap_cli_usage(cli, &err);
         return false;
     }
-    if (cli->store_root)
-        cli->env.store_root = cli->store_root;
-    return true;
+    rc = use_store(cli, &err);
+    if (rc)
+        *status_r = snap_cli_fail(cli, &err);
+    return !rc;
 }
 
 int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
