@@ -9,15 +9,11 @@
 
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=tests/system/moments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/moments.sh"
 
 g=crash
 MB=1 # that fill writes to each disk
-
-# The commands, by kind.  l and n: memory, live or not; d: disks only; then
-# internal, external or both.
-# shellcheck disable=SC2034 # of those who source this
-KINDS=(n-mixed n-external l-external n-internal d-mixed revert l-internal
-    delete d-external l-mixed d-internal revert-old)
 
 # command_of KIND NUMBER : sets $CMD
 command_of() {

@@ -15,7 +15,8 @@
 # shellcheck disable=SC2317
 set -u
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
-eval "$(sed -n '/^KINDS=(/,/)$/p' tests/system/crash.sh)"
+# shellcheck source=tests/system/moments.sh
+. tests/system/moments.sh
 cuts=${1:-2}
 seed=${2:-7}
 name=power-$$
@@ -66,13 +67,11 @@ setup() {
         in_dom0 600 setup && lab exec -- sync
 }
 
-took() { cat "$tmp/took-$1" 2>/dev/null || echo 4000; }
-
-# The moment is a part of the time that the command took when it last came to
-# its end.
+# The moment is a part of the time that its kind took when it last came to its
+# end.
 cut_at() { # THOUSANDTHS KIND N
     local ms pid end=$((SECONDS + 60))
-    ms=$(($(took "$2") * $1 / 1000))
+    ms=$(($(took "$tmp" "$2") * $1 / 1000))
     in_dom0 600 go "$2" "$3" >"$tmp/go" 2>&1 &
     pid=$!
     until grep -qx go "$tmp/go"; do
@@ -85,7 +84,7 @@ cut_at() { # THOUSANDTHS KIND N
     cat "$tmp/go" "$tmp/said"
     grep -o 'power cut: .*' "$tmp/said" >>"$tmp/note"
     sed -n 's/^took \([0-9]*\)$/\1/p' "$tmp/go" >"$tmp/now"
-    [ ! -s "$tmp/now" ] || mv "$tmp/now" "$tmp/took-$2"
+    [ ! -s "$tmp/now" ] || mv "$tmp/now" "$tmp/took-${2%%-*}"
     if grep -q '^failed:' "$tmp/go"; then
         echo "it failed before the cut"
         return 1

@@ -265,14 +265,13 @@ qemu_stops() {
 
 # As a terminal does it: the whole foreground group, twice, or one process.
 one_signal() { # KIND NUMBER THOUSANDTHS SIGNAL
-    local kind=$1 n=$2 pid ms took
+    local kind=$1 n=$2 pid ms from
     N=$n
     before "$kind" "$n"
     command_of "$kind" "$n"
-    took=$(cat "$WORK/took-$kind" 2>/dev/null || echo 4000)
-    ms=$((took * $3 / 1000))
+    ms=$(($(took "$WORK" "$kind") * $3 / 1000))
     echo "\$ ${CMD[*]}"
-    took=${EPOCHREALTIME/./}
+    from=${EPOCHREALTIME/./}
     set -m # or the shell has it ignore SIGINT
     "${CMD[@]}" >"$WORK/said" 2>&1 &
     pid=$!
@@ -287,7 +286,7 @@ one_signal() { # KIND NUMBER THOUSANDTHS SIGNAL
     wait $pid || STATUS=$?
     cat "$WORK/said"
     case $STATUS in
-    0)  echo $(((${EPOCHREALTIME/./} - took) / 1000)) >"$WORK/took-$kind" ;;
+    0)  echo $(((${EPOCHREALTIME/./} - from) / 1000)) >"$WORK/took-${kind%%-*}" ;;
     1)  has "$(cat "$WORK/said")" 'interrupted|cannot|fail' ;;
     *)  fail "status $STATUS" ;;
     esac

@@ -18,14 +18,11 @@
 kills=${1:-4}
 seed=${2:-101}
 
-# How long this kind of command takes, in ms; at first a guess.
-took() { cat "$WORK/took-$1" 2>/dev/null || echo "${2:-4000}"; }
-
 # killed_at THOUSANDTHS KIND : of the time it takes; as nobody can catch.  Sets
 # STATUS; 137 is ours.
 killed_at() {
     local from=${EPOCHREALTIME/./} ms pid
-    ms=$(($(took "$2") * $1 / 1000))
+    ms=$(($(took "$WORK" "$2") * $1 / 1000))
     printf -v ms '%d.%03d' $((ms / 1000)) $((ms % 1000))
     echo "\$ ${CMD[*]}"
     "${CMD[@]}" >"$WORK/said" 2>&1 &
@@ -41,7 +38,7 @@ killed_at() {
     fi
     echo "done before $ms s, status $STATUS"
     # Ended by itself: now it is known how long it takes.
-    echo $(((${EPOCHREALTIME/./} - from) / 1000)) >"$WORK/took-$2"
+    echo $(((${EPOCHREALTIME/./} - from) / 1000)) >"$WORK/took-${2%%-*}"
     [ $STATUS -eq 0 ]
 }
 
