@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # shellcheck shell=bash
 #
-# For test_killed.sh, soak_faults.sh and what host_power.sh runs in dom0: the
+# For test_killed.sh, test_faults.sh and what host_power.sh runs in dom0: the
 # commands that are hit, and all that must hold once they were.
 #
 # A guest has two qcow2 disks, filled with the seed that is in the name of its
