@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Giving up a snapshot on real images: children that are nobody's or somebody
+ * else's, names that are another's, and a QEMU that is killed right after.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "disk/overlay_files.h"
+#include "disk/qcow2_header.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+#include "tools/scene.h"
+
+static void ask_delete(struct snap_delete *d, const char *leaf, bool merge)
+{
+    memset(d, 0, sizeof(*d));
+    d->leaf = snap_strdup(leaf);
+    d->may_merge = merge;
+}
+
+/* delete_plan() must refuse with this code and words, and change nothing. */
+static void keeps(struct scene *f, struct snap_part *p, const char *leaf,
+                  int rc, const char *words)
+{
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *before = real_dir_digest(f->dir), *after;
+    int got;
+
+    ask_delete(&d, leaf, true);
+    got = p->drv->delete_plan(&f->c, p, &d, &e);
+    if (got != rc || !strstr(e.msg, words))
+        fail_msg("got %d \"%s\", want %d \"%s\"", got, e.msg, rc, words);
+    after = real_dir_digest(f->dir);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    snap_delete_dispose(&d);
+}
+
+/* What is inside an image reads through its backing file: neither a stream
+ * nor a rebase would take care of that. */
+static void snapshots_inside_a_child(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p, q;
+    char *path = scene_image(f, "a.qcow2", "qcow2");
+
+    real_image_write(path, "qcow2", 0, 1);
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    scene_take(f, &p);
+    scene_ask(&q, "xvda", p.active_path, "qcow2", SNAP_DISK_INTERNAL);
+    snap_set(&q.tag, "inner");
+    scene_take(f, &q);
+    keeps(f, &p, p.active_path, SNAP_REFUSED, "snapshots inside (inner)");
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", p.active_path, "qcow2");
+    keeps(f, &p, p.active_path, SNAP_REFUSED, "delete those first");
+    /* The one inside can go, and then the other. */
+    DO(remove, &q);
+    scene_stop(f);
+    {
+        struct snap_delete d;
+
+        ask_delete(&d, p.active_path, true);
+        scene_ok(p.drv->delete_plan(&f->c, &p, &d, NULL), NULL);
+        assert_int_equal(d.how, SNAP_DELETE_MERGE);
+        assert_string_equal(d.active_path, path);
+        snap_delete_dispose(&d);
+    }
+    snap_part_dispose(&p);
+    snap_part_dispose(&q);
+    free(path);
+}
+
+static void somebody_elses_child(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    char *path = scene_image(f, "a.img", "raw"),
+         *clone = scene_path(f, "clone.qcow2");
+    int fd;
+
+    scene_ask(&p, "xvda", path, "raw", SNAP_DISK_EXTERNAL);
+    scene_take(f, &p);
+    assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-b",
+                              path, "-F", "raw", clone, NULL),
+                     0);
+    snprintf(f->who, sizeof(f->who), "web (xvda)");
+    snprintf(f->who_path, sizeof(f->who_path), "%s", clone);
+    keeps(f, &p, p.active_path, SNAP_BUSY, "in use by web (xvda)");
+    f->who[0] = '\0';
+    /* Somebody reads it: what he has cached of it must not change. */
+    fd = open(clone, O_RDONLY);
+    keeps(f, &p, p.active_path, SNAP_BUSY, "test_drivers");
+    close(fd);
+    snap_part_dispose(&p);
+    free(clone);
+    free(path);
+}
+
+/* A pull into the middle of a running chain: the image is unprotected for it
+ * and protected again, and the header names the file and not what QEMU calls
+ * it, which after --keep-path is another one. */
+static void a_pull_under_kept_paths(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p[3];
+    struct snap_delete d;
+    struct snap_qcow2 h = { 0 };
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    char *op[] = { (char *)"op1", (char *)"op2", (char *)"op3" };
+    unsigned char want[4] = { 1, 2, 3, 4 }, second[3] = { 1, 2, 3 };
+    bool protected;
+    int i;
+
+    path = scene_disk(f, 0);
+    for (i = 0; i < 3; i++) {
+        char tag[8];
+
+        real_qemu_write(f->q, "xvda", i, i + 1);
+        f->c.op_id = op[i];
+        scene_ask(&p[i], "xvda", i ? p[i - 1].active_path : path, "qcow2",
+                  SNAP_DISK_EXTERNAL);
+        snprintf(tag, sizeof(tag), "s%d", i + 1);
+        snap_set(&p[i].tag, tag);
+        snap_set(&p[i].stem, "a");
+        p[i].keep_path = !i;
+        scene_take(f, &p[i]);
+        p[i].drv->finish(&f->c, &p[i], &e);
+        snap_err_clear(&e);
+    }
+    real_qemu_write(f->q, "xvda", 3, 4);
+    protected = snap_image_protected(p[2].frozen_path);
+
+    f->c.op_id = "op4";
+    ask_delete(&d, p[2].active_path, true);
+    scene_ok(p[1].drv->delete_plan(&f->c, &p[1], &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_PULL);
+    assert_int_equal(d.n_child, 1);
+    scene_ok(p[1].drv->pull(&f->c, &p[1], &d, 0, &e), &e);
+    snap_delete_dispose(&d);
+    assert_int_equal(protected, snap_image_protected(p[2].frozen_path));
+    assert_int_equal(snap_qcow2_read(p[2].frozen_path, &h, NULL), 0);
+    assert_string_equal(h.backing, p[0].frozen_path);
+    snap_qcow2_dispose(&h);
+    DO(remove, &p[1]);
+    assert_false(snap_file_exists(p[1].frozen_path));
+    assert_true(real_qemu_has(f->q, "xvda", want, 4));
+    /* Its record must follow, or it looks damaged. */
+    assert_int_equal(p[2].drv->verify(&f->c, &p[2], NULL), SNAP_CORRUPT);
+    DO(refreeze, &p[2]);
+    DO(verify, &p[2]);
+    scene_stop(f);
+    assert_true(real_image_has(p[2].frozen_path, "qcow2", second, 3));
+    assert_true(real_image_has(p[2].active_path, "qcow2", want, 4));
+    assert_int_equal(
+        real_run("qemu-img", "check", "-q", p[2].frozen_path, NULL), 0);
+    for (i = 0; i < 3; i++)
+        snap_part_dispose(&p[i]);
+    free(path);
+}
+
+/* A pull that is done is on the disk: with the QEMU that did it killed (or the
+ * power gone) right after it, nothing is missing. */
+static void killed_after_a_pull(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    unsigned char want[4] = { 1, 2, 3, 4 };
+
+    path = scene_taken(f, &p, 4);
+    ask_delete(&d, p.active_path, false);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_PULL);
+    scene_ok(p.drv->pull(&f->c, &p, &d, 0, &e), &e);
+    snap_delete_dispose(&d);
+    scene_kill(f);
+    assert_int_equal(real_run("qemu-img", "check", "-q", p.active_path, NULL),
+                     0);
+    assert_true(real_image_has(p.active_path, "qcow2", want, 4));
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* And a merge. */
+static void killed_after_a_merge(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    unsigned char want[4] = { 1, 2, 3, 9 };
+
+    path = scene_taken(f, &p, 3);
+    real_qemu_write(f->q, "xvda", 3, 9);
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_MERGE);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge_switch(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    scene_kill(f);
+    assert_int_equal(real_run("qemu-img", "check", "-q", d.active_path, NULL),
+                     0);
+    assert_true(real_image_has(d.active_path, "qcow2", want, 4));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* QEMU would have to open an image again by a name that is another's. */
+static void a_name_that_is_anothers(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p, q;
+    char *path = scene_image(f, "a.qcow2", "qcow2");
+
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    scene_take(f, &p);
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", p.active_path, "qcow2");
+    f->c.op_id = "op2";
+    scene_ask(&q, "xvda", p.active_path, "qcow2", SNAP_DISK_EXTERNAL);
+    snap_set(&q.tag, "s2");
+    q.keep_path = true;
+    scene_take(f, &q);
+    f->c.op_id = "op3";
+    keeps(f, &p, q.active_path, SNAP_REFUSED, "another file's now");
+    scene_stop(f);
+    {
+        struct snap_delete d;
+
+        ask_delete(&d, q.active_path, true);
+        scene_ok(p.drv->delete_plan(&f->c, &p, &d, NULL), NULL);
+        assert_int_equal(d.how, SNAP_DELETE_PULL);
+        snap_delete_dispose(&d);
+    }
+    snap_part_dispose(&p);
+    snap_part_dispose(&q);
+    free(path);
+}
+
+/* Inside an image that the domain only reads: not through QEMU, and not
+ * behind its back. */
+static void inside_what_is_below(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p, q;
+    struct snap_delete d = { 0 };
+    char *path = scene_image(f, "a.qcow2", "qcow2");
+    struct snap_err e = SNAP_ERR_INIT;
+    bool protected;
+
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    scene_take(f, &p);
+    scene_ask(&q, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    snap_set(&q.tag, "s2");
+    scene_take(f, &q);
+    q.drv->finish(&f->c, &q, &e);
+    protected = snap_image_protected(path);
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", q.active_path, "qcow2");
+    keeps(f, &p, q.active_path, SNAP_REFUSED, "to which the domain writes");
+    f->c.qmp = NULL;
+    keeps(f, &p, q.active_path, SNAP_BUSY, "in use by");
+    scene_stop(f);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, NULL), NULL);
+    DO(remove, &p);
+    assert_int_equal(protected, snap_image_protected(path));
+    DO(refreeze, &q);
+    DO(verify, &q);
+    snap_part_dispose(&p);
+    snap_part_dispose(&q);
+    free(path);
+}
+
+/* The process died with the job at work; the next one goes on with it. */
+static void a_merge_is_gone_on_with(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    unsigned char want[2] = { 1, 3 };
+
+    path = scene_taken(f, &p, 2);
+    f->c.op_id = "op2";
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_MERGE);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    real_qemu_write(f->q, "xvda", 1, 3);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    /* Given up, and begun anew. */
+    scene_ok(p.drv->delete_stop(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge_switch(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->delete_stop(&f->c, &p, &d, &e), &e);
+    assert_false(snap_image_protected(path));
+    scene_ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    assert_false(snap_file_exists(p.active_path));
+    assert_true(real_qemu_has(f->q, "xvda", want, 2));
+    scene_stop(f);
+    assert_true(real_image_has(path, "qcow2", want, 2));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENE_TEST(snapshots_inside_a_child),
+        SCENE_TEST(somebody_elses_child),
+        SCENE_TEST(a_pull_under_kept_paths),
+        SCENE_TEST(killed_after_a_pull),
+        SCENE_TEST(killed_after_a_merge),
+        SCENE_TEST(a_name_that_is_anothers),
+        SCENE_TEST(inside_what_is_below),
+        SCENE_TEST(a_merge_is_gone_on_with),
+    };
+
+    return SCENE_MAIN("giving up snapshots on real images", tests);
+}

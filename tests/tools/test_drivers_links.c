@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * --keep-path on real images: links of the user's, and the one that we make,
+ * over a revert and a death.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "disk/overlay_files.h"
+#include "disk/overlay_link.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+#include "tools/scene.h"
+
+static void a_link_of_the_users(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p, q;
+    char *path = scene_path(f, "vm.qcow2"),
+         *real = scene_image(f, "real.qcow2", "qcow2");
+    char link[256] = "";
+    unsigned char one[1] = { 1 }, two[1] = { 2 }, three[1] = { 3 };
+
+    assert_int_equal(symlink("real.qcow2", path), 0);
+    real_image_write(path, "qcow2", 0, 1);
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    p.keep_path = true;
+    scene_take(f, &p);
+    assert_string_equal(p.frozen_path, real);
+    assert_string_equal(p.active_path, path);
+    real_qemu_write(f->q, "xvda", 0, 2);
+
+    /* The next one in the same QEMU, without keeping the path. */
+    f->c.op_id = "op2";
+    scene_ask(&q, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    snap_set(&q.tag, "s2");
+    scene_take(f, &q);
+    assert_string_equal(q.frozen_path, snap_overlay_file(&p));
+    real_qemu_write(f->q, "xvda", 0, 3);
+    assert_true(real_qemu_has(f->q, "xvda", three, 1));
+    assert_true(real_image_has(real, "qcow2", one, 1));
+    assert_true(real_image_has(q.frozen_path, "qcow2", two, 1));
+    DO(undo, &q);
+    assert_true(real_qemu_has(f->q, "xvda", three, 1));
+    f->c.op_id = "op1";
+    DO(undo, &p);
+    assert_true(real_qemu_has(f->q, "xvda", three, 1));
+    assert_true(readlink(path, link, sizeof(link) - 1) > 0);
+    assert_string_equal(link, "real.qcow2");
+    scene_stop(f);
+    assert_true(real_image_has(real, "qcow2", three, 1));
+    snap_part_dispose(&p);
+    snap_part_dispose(&q);
+    free(path);
+    free(real);
+}
+
+static void link_is(const char *path, const char *want)
+{
+    char link[256] = "";
+
+    assert_true(readlink(path, link, sizeof(link) - 1) > 0);
+    assert_string_equal(link, snap_basename(want));
+}
+
+/* After a revert the path that was kept names the new leaf; an undo, at any
+ * moment, puts the old link back. */
+static void a_revert_keeps_the_path(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    char *path = scene_image(f, "a.qcow2", "qcow2"), *old, *waiting;
+    unsigned char one[1] = { 1 }, two[1] = { 2 };
+    struct stat st;
+    int round;
+
+    real_image_write(path, "qcow2", 0, 1);
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    p.keep_path = true;
+    scene_take(f, &p);
+    real_qemu_write(f->q, "xvda", 0, 2);
+    old = snap_strdup(snap_overlay_file(&p));
+    scene_stop(f);
+
+    f->c.op_id = "op2";
+    waiting = snap_printf("%s.xlsnap-op2-old", path);
+    for (round = 0; round < 4; round++) {
+        DO(verify, &p);
+        assert_string_equal(p.leaf_path, path);
+        DO(revert_prepare, &p);
+        link_is(path, old);
+        if (round == 1) /* died before the new link was there */
+            assert_int_equal(symlink(snap_basename(old), waiting), 0);
+        if (round > 1)
+            DO(revert_switch, &p);
+        if (round < 3) {
+            DO(revert_undo, &p);
+            link_is(path, old);
+            DO(revert_undo, &p);
+            assert_true(real_image_has(path, "qcow2", two, 1));
+            assert_int_equal(lstat(waiting, &st), -1);
+            assert_int_equal(lstat(snap_overlay_leaf(&p), &st), -1);
+        }
+    }
+    assert_int_equal(lstat(waiting, &st), 0);
+    snap_set(&p.drop_path, old);
+    DO(revert_finish, &p);
+    DO(revert_finish, &p);
+    assert_int_equal(lstat(waiting, &st), -1);
+    assert_int_equal(lstat(old, &st), -1);
+    link_is(path, snap_overlay_leaf(&p));
+    assert_true(real_image_has(path, "qcow2", one, 1));
+
+    /* The user removed the link: the path comes back, and goes with undo. */
+    assert_int_equal(unlink(path), 0);
+    f->c.op_id = "op3";
+    snap_set(&p.drop_path, NULL);
+    DO(verify, &p);
+    DO(revert_prepare, &p);
+    DO(revert_switch, &p);
+    link_is(path, snap_overlay_leaf(&p));
+    DO(revert_undo, &p);
+    assert_int_equal(lstat(path, &st), -1);
+
+    /* And put a file of his own there: that is not ours to replace. */
+    free(scene_image(f, "a.qcow2", "qcow2"));
+    DO(verify, &p);
+    assert_string_not_equal(p.leaf_path, path);
+    snap_part_dispose(&p);
+    free(waiting);
+    free(path);
+    free(old);
+}
+
+/* Died between the transaction and the link: finish() makes it. */
+static void recover_makes_the_link(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct stat st;
+    struct snap_err e = SNAP_ERR_INIT;
+    enum snap_part_state s;
+    char *path = scene_image(f, "a.qcow2", "qcow2"), *args;
+    unsigned char want[1] = { 5 };
+
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    p.keep_path = true;
+    DO(probe, &p);
+    DO(prepare, &p);
+    args = snap_printf("{\"node-name\":\"%s\",\"snapshot-file\":\"%s\","
+                       "\"snapshot-node-name\":\"%s\",\"format\":\"qcow2\","
+                       "\"mode\":\"existing\"}",
+                       p.node, snap_overlay_file(&p), snap_overlay_node(&p));
+    assert_int_equal(real_qemu_command(f->q, "blockdev-snapshot-sync", args),
+                     0);
+    free(args);
+    real_qemu_write(f->q, "xvda", 0, 5);
+    scene_ok(p.drv->inspect(&f->c, &p, &s, &e), &e);
+    assert_int_equal(s, SNAP_PART_PRESENT);
+    p.drv->finish(&f->c, &p, &e);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    scene_stop(f);
+    assert_true(real_image_has(path, "qcow2", want, 1));
+    snap_part_dispose(&p);
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENE_TEST(a_link_of_the_users),
+        SCENE_TEST(a_revert_keeps_the_path),
+        SCENE_TEST(recover_makes_the_link),
+    };
+
+    return SCENE_MAIN("--keep-path on real images", tests);
+}
