@@ -15,78 +15,48 @@
 #include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/sweep.h"
+#include "fakes/taken.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
 struct kind {
     const char *name;
-    enum snap_disk_type type;
-    bool memory; /* of the snapshot */
+    struct taken_how how;
     bool disk_only; /* asked for */
     bool no_start;
-    bool off; /* the domain is gone before */
-    bool over; /* a later snapshot froze the images */
 };
 
 static const struct kind kinds[] = {
-    { .name = "from memory, mixed", .memory = true },
-    { .name = "from disks, external", .type = SNAP_DISK_EXTERNAL },
+    { .name = "from memory, mixed", .how.memory = true },
+    { .name = "from disks, external", .how.type = SNAP_DISK_EXTERNAL },
     { .name = "from memory, mixed, the domain gone",
-      .memory = true,
-      .off = true },
+      .how.memory = true,
+      .how.off = true },
     { .name = "from the disks of a memory snapshot, frozen since",
-      .memory = true,
+      .how.memory = true,
       .disk_only = true,
-      .over = true },
+      .how.over = true },
     { .name = "not started, mixed", .no_start = true },
 };
 
 struct scene {
-    struct fake_host h;
+    struct taken t;
     const struct kind *k;
-    struct before at; /* the snapshot's instant */
-    struct before last; /* what the guest had last */
-    char *path_a, *path_b;
 };
 
 static void scene_init(void *scene, const void *kind)
 {
     struct scene *s = scene;
-    struct snap_create_req req = { 0 };
-    struct fake_domain *d;
 
     s->k = kind;
-    fake_host_init(&s->h);
-    d = fake_domain_find(s->h.world, "vm1");
-    d->tick = 100;
-    before_take(&s->at, &s->h);
-    req.domain = (char *)"vm1";
-    req.name = (char *)"s1";
-    req.type = s->k->type;
-    req.live = -1;
-    req.memory = s->k->memory ? SNAP_MEM_DEFAULT : SNAP_MEM_NO;
-    sweep_must(&s->h, fake_host_create, &req, "create");
-    if (s->k->over) {
-        req.name = (char *)"s2";
-        req.type = SNAP_DISK_EXTERNAL;
-        req.memory = SNAP_MEM_NO;
-        sweep_must(&s->h, fake_host_create, &req, "second create");
-    }
-    d->tick = 200;
-    before_take(&s->last, &s->h);
-    s->path_a = fake_domain_path(d, "xvda");
-    s->path_b = fake_domain_path(d, "xvdb");
-    if (s->k->off)
-        fake_host_stop(&s->h);
+    taken_init(&s->t, &s->k->how);
 }
 
 static void scene_dispose(void *scene)
 {
     struct scene *s = scene;
 
-    snap_free(&s->path_a);
-    snap_free(&s->path_b);
-    fake_host_dispose(&s->h);
+    taken_dispose(&s->t);
 }
 
 static void clone_req(const struct scene *s, struct snap_clone_req *req,
@@ -108,7 +78,7 @@ static bool run(void *scene, enum fake_doom doom, unsigned n, int errnum,
     struct snap_clone_req req;
 
     clone_req(s, &req, "vm2");
-    return fake_host_run(&s->h, fake_host_clone, &req, doom, n, errnum, out);
+    return fake_host_run(&s->t.h, fake_host_clone, &req, doom, n, errnum, out);
 }
 
 /* ---- what must hold ---- */
@@ -124,18 +94,18 @@ static char why[600];
 /* Nobody touched it. */
 static const char *check_source(struct scene *s)
 {
-    struct fake_host *h = &s->h;
+    struct fake_host *h = &s->t.h;
 
-    if (!s->k->off)
-        return check_guest(h, &s->last);
+    if (!s->k->how.off)
+        return check_guest(h, &s->t.last);
     if (h->world->bad)
         WRONG("the hypervisor was misused: %s", h->world->why_bad);
     if (h->disks->violation[0])
         WRONG("%s", h->disks->violation);
     if (fake_domain_find(h->world, "vm1"))
         WRONG("vm1 is there");
-    if (fake_store_content(h->disks, s->path_a) != s->last.a ||
-        fake_store_content(h->disks, s->path_b) != s->last.b)
+    if (fake_store_content(h->disks, s->t.path_a) != s->t.last.a ||
+        fake_store_content(h->disks, s->t.path_b) != s->t.last.b)
         WRONG("the disks of vm1 are not what they were");
     return NULL;
 }
@@ -165,10 +135,10 @@ static const char *take_part(struct scene *s, struct inventory *v,
             v, snap_printf("%s@%s", p->frozen_path, r->name));
     if (strcmp(r->name, "s1") != 0)
         return NULL;
-    want = snap_streq(p->vdev, "xvda") ? s->at.a : s->at.b;
+    want = snap_streq(p->vdev, "xvda") ? s->t.at.a : s->t.at.b;
     have = p->type == SNAP_DISK_EXTERNAL
-               ? fake_store_content(s->h.disks, p->frozen_path)
-               : fake_store_snap(s->h.disks, p->frozen_path, r->name);
+               ? fake_store_content(s->t.h.disks, p->frozen_path)
+               : fake_store_snap(s->t.h.disks, p->frozen_path, r->name);
     if (have != want)
         WRONG("%s: the snapshot is not what it was", p->vdev);
     return NULL;
@@ -186,8 +156,8 @@ static const char *take_folder(struct scene *s, const char *uuid,
     const char *w = NULL;
     bool ours = !strcmp(uuid, FAKE_UUID);
 
-    if (snap_store_open(&st, s->h.root, uuid, false, &err) ||
-        snap_store_all_whole(&st, s->h.env.drivers, &all, &n, &err) ||
+    if (snap_store_open(&st, s->t.h.root, uuid, false, &err) ||
+        snap_store_all_whole(&st, s->t.h.env.drivers, &all, &n, &err) ||
         snap_state_load(&st, &state, &err)) {
         snprintf(why, sizeof(why), "the store: %s", err.msg);
         w = why;
@@ -195,11 +165,11 @@ static const char *take_folder(struct scene *s, const char *uuid,
     for (i = 0; !w && i < n; i++)
         for (k = 0; !w && k < all[i].n_parts; k++)
             w = take_part(s, v, &all[i], &all[i].parts[k]);
-    if (!w && ours && n != (s->k->over ? 2u : 1u))
+    if (!w && ours && n != (s->k->how.over ? 2u : 1u))
         w = "a snapshot is missing";
     for (i = 0; !w && i < state.n; i++) {
         v->keep[v->n_keep++] = own(v, snap_strdup(state.leaves[i].path));
-        if (!ours && !fake_store_exists(s->h.disks, state.leaves[i].path))
+        if (!ours && !fake_store_exists(s->t.h.disks, state.leaves[i].path))
             w = "a clone's image is missing";
     }
     if (!w && !ours && state.n) {
@@ -218,8 +188,8 @@ static const char *take_folder(struct scene *s, const char *uuid,
 
 static const char *check_clone(struct scene *s, const char *name)
 {
-    struct fake_domain *d = fake_domain_find(s->h.world, name);
-    bool memory = s->k->memory && !s->k->disk_only;
+    struct fake_domain *d = fake_domain_find(s->t.h.world, name);
+    bool memory = s->k->how.memory && !s->k->disk_only;
 
     if (s->k->no_start)
         return d ? "it was started" : NULL;
@@ -229,8 +199,8 @@ static const char *check_clone(struct scene *s, const char *name)
         WRONG("%s does not run", name);
     if (!strcmp(d->uuid, FAKE_UUID))
         WRONG("%s has the original's UUID", name);
-    if (fake_store_read(s->h.disks, d->domid, "xvda") != s->at.a ||
-        fake_store_read(s->h.disks, d->domid, "xvdb") != s->at.b)
+    if (fake_store_read(s->t.h.disks, d->domid, "xvda") != s->t.at.a ||
+        fake_store_read(s->t.h.disks, d->domid, "xvdb") != s->t.at.b)
         WRONG("%s does not read what the snapshot holds", name);
     if (d->tick != (memory ? 100 : 1))
         WRONG("%s has the memory of tick %llu", name,
@@ -243,12 +213,12 @@ static const char *check_all(struct scene *s, unsigned *clones_r)
 {
     struct snap_err err = SNAP_ERR_INIT;
     struct inventory v = { .n_keep = 0 };
-    char **uuids = NULL, *files = fake_host_files(&s->h);
+    char **uuids = NULL, *files = fake_host_files(&s->t.h);
     const char *w = check_source(s);
     size_t i, n = 0;
 
     *clones_r = 0;
-    if (!w && snap_store_domains(s->h.root, &uuids, &n, &err))
+    if (!w && snap_store_domains(s->t.h.root, &uuids, &n, &err))
         w = "the store cannot be listed";
     for (i = 0; i < n; i++) {
         if (!w)
@@ -256,15 +226,15 @@ static const char *check_all(struct scene *s, unsigned *clones_r)
         free(uuids[i]);
     }
     free(uuids);
-    v.keep[v.n_keep++] = s->path_a;
-    v.keep[v.n_keep++] = s->path_b;
+    v.keep[v.n_keep++] = s->t.path_a;
+    v.keep[v.n_keep++] = s->t.path_b;
     if (!w && (strstr(files, ".tmp-") || strstr(files, ".part") ||
                strstr(files, "journal"))) {
         snprintf(why, sizeof(why), "left over: %s", files);
         w = why;
     }
     if (!w)
-        w = fake_store_check(s->h.disks, v.keep, v.tags);
+        w = fake_store_check(s->t.h.disks, v.keep, v.tags);
     for (i = 0; i < v.n_owned; i++)
         free(v.owned[i]);
     free(files);
@@ -274,18 +244,18 @@ static const char *check_all(struct scene *s, unsigned *clones_r)
 /* The domain goes, and somebody removes its images. */
 static void end_clone(struct scene *s, const char *name)
 {
-    struct fake_domain *d = fake_domain_find(s->h.world, name);
+    struct fake_domain *d = fake_domain_find(s->t.h.world, name);
     char *prefix = snap_printf("/img/%s-", name);
     int i;
 
     if (d) {
         d->exists = false;
-        fake_store_close(s->h.disks, d->domid);
+        fake_store_close(s->t.h.disks, d->domid);
     }
     for (i = 0; i < FAKE_IMAGES; i++)
-        if (s->h.disks->image[i].exists &&
-            snap_has_prefix(s->h.disks->image[i].path, prefix))
-            s->h.disks->image[i].exists = false;
+        if (s->t.h.disks->image[i].exists &&
+            snap_has_prefix(s->t.h.disks->image[i].path, prefix))
+            s->t.h.disks->image[i].exists = false;
     free(prefix);
 }
 
@@ -300,13 +270,13 @@ static const char *write_apart(struct scene *s)
     if (s->k->no_start)
         return NULL;
     for (i = 0; i < 2; i++) {
-        d = fake_domain_find(s->h.world, names[i]);
-        wrote[i] = fake_store_write(s->h.disks, d->domid, "xvda");
-        fake_store_write(s->h.disks, d->domid, "xvdb");
+        d = fake_domain_find(s->t.h.world, names[i]);
+        wrote[i] = fake_store_write(s->t.h.disks, d->domid, "xvda");
+        fake_store_write(s->t.h.disks, d->domid, "xvdb");
     }
     for (i = 0; i < 2; i++) {
-        d = fake_domain_find(s->h.world, names[i]);
-        if (fake_store_read(s->h.disks, d->domid, "xvda") != wrote[i])
+        d = fake_domain_find(s->t.h.world, names[i]);
+        if (fake_store_read(s->t.h.disks, d->domid, "xvda") != wrote[i])
             WRONG("%s does not read what it wrote", names[i]);
     }
     return NULL;
@@ -322,18 +292,19 @@ static void check_delete(struct scene *s)
     del.domain = (char *)"vm1";
     del.name = (char *)"s1";
     del.no_wait = true;
-    fake_host_run(&s->h, fake_host_delete, &del, DOOM_NONE, 0, 0, &out);
+    fake_host_run(&s->t.h, fake_host_delete, &del, DOOM_NONE, 0, 0, &out);
     if (out.rc != SNAP_REFUSED ||
-        (!s->k->over && (!strstr(out.msg, "vm2") || !strstr(out.msg, "vm3"))))
+        (!s->k->how.over &&
+         (!strstr(out.msg, "vm2") || !strstr(out.msg, "vm3"))))
         sweep_fail("deleting what clones stand on: rc %d, %s", out.rc,
                    out.msg);
     end_clone(s, "vm2");
     end_clone(s, "vm3");
-    if (s->k->over)
+    if (s->k->how.over)
         return;
-    sweep_must(&s->h, fake_host_delete, &del, "deleting it afterwards");
+    sweep_must(&s->t.h, fake_host_delete, &del, "deleting it afterwards");
     /* Off, its disks are where the deletion says. */
-    w = s->k->off ? NULL : check_source(s);
+    w = s->k->how.off ? NULL : check_source(s);
     if (w)
         sweep_fail("deleted: %s", w);
 }
@@ -347,7 +318,7 @@ static void check_end(void *scene, enum sweep_end end)
 
     if (!w && clones)
         w = check_clone(s, "vm2");
-    if (!w && !clones && fake_domain_find(s->h.world, "vm2"))
+    if (!w && !clones && fake_domain_find(s->t.h.world, "vm2"))
         w = "vm2 is there, and the store does not know it";
     if (!w && clones > 1)
         w = "too many clones";
@@ -358,13 +329,13 @@ static void check_end(void *scene, enum sweep_end end)
     if (w)
         sweep_fail("%s", w);
 
-    sweep_recovered(&s->h, fake_host_recover_all);
+    sweep_recovered(&s->t.h, fake_host_recover_all);
     if (!clones) {
         clone_req(s, &req, "vm2");
-        sweep_must(&s->h, fake_host_clone, &req, "cloning again");
+        sweep_must(&s->t.h, fake_host_clone, &req, "cloning again");
     }
     clone_req(s, &req, "vm3");
-    sweep_must(&s->h, fake_host_clone, &req, "a second clone");
+    sweep_must(&s->t.h, fake_host_clone, &req, "a second clone");
     w = check_all(s, &clones);
     if (!w)
         w = check_clone(s, "vm2");

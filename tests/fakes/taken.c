@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+#include "fakes/taken.h"
+
+#include "fakes/sweep.h"
+#include "lib/mem.h"
+
+void taken_init(struct taken *t, const struct taken_how *how)
+{
+    struct snap_create_req req = { 0 };
+    struct fake_domain *d;
+
+    fake_host_init(&t->h);
+    d = fake_domain_find(t->h.world, "vm1");
+    d->tick = 100;
+    before_take(&t->at, &t->h);
+    req.domain = (char *)"vm1";
+    req.name = (char *)"s1";
+    req.type = how->type;
+    req.live = -1;
+    req.memory = how->memory ? SNAP_MEM_DEFAULT : SNAP_MEM_NO;
+    sweep_must(&t->h, fake_host_create, &req, "create");
+    if (how->over) {
+        req.name = (char *)"s2";
+        req.type = SNAP_DISK_EXTERNAL;
+        req.memory = SNAP_MEM_NO;
+        sweep_must(&t->h, fake_host_create, &req, "second create");
+    }
+    d->tick = 200;
+    before_take(&t->last, &t->h);
+    t->path_a = fake_domain_path(d, "xvda");
+    t->path_b = fake_domain_path(d, "xvdb");
+    if (how->off)
+        fake_host_stop(&t->h);
+}
+
+void taken_dispose(struct taken *t)
+{
+    snap_free(&t->path_a);
+    snap_free(&t->path_b);
+    fake_host_dispose(&t->h);
+}
