@@ -13,6 +13,7 @@
 #include "disk/qcow2_header.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/space.h"
 #include "tools/scene.h"
 
 static void ask_delete(struct snap_delete *d, const char *leaf, bool merge)
@@ -40,6 +41,37 @@ static void keeps(struct scene *f, struct snap_part *p, const char *leaf,
     free(before);
     free(after);
     snap_delete_dispose(&d);
+}
+
+/* All that is free was promised to others: neither a merge nor a pull. */
+static void space_is_promised_to_others(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_space some = { 0 }, all = { 0 };
+    char *path = scene_taken(f, &p, 2);
+
+    f->c.op_id = "op2";
+    f->c.space = &some;
+    ask_delete(&d, p.active_path, false);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_PULL);
+    assert_int_equal(some.fs[0].taken, d.bytes);
+    snap_delete_dispose(&d);
+    some.fs[0].taken = 0;
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_MERGE);
+    assert_int_equal(some.fs[0].taken, d.bytes);
+    snap_delete_dispose(&d);
+
+    snap_space_take(&all, path, UINT64_MAX);
+    f->c.space = &all;
+    keeps(f, &p, p.active_path, SNAP_NOSPACE, "may be needed");
+    snap_part_dispose(&p);
+    free(path);
 }
 
 /* What is inside an image reads through its backing file: neither a stream
@@ -321,6 +353,7 @@ static void a_merge_is_gone_on_with(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCENE_TEST(space_is_promised_to_others),
         SCENE_TEST(snapshots_inside_a_child),
         SCENE_TEST(somebody_elses_child),
         SCENE_TEST(a_pull_under_kept_paths),

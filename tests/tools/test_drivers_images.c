@@ -14,6 +14,7 @@
 #include "disk/qcow2_tag.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/space.h"
 #include "tools/scene.h"
 
 /* ---- what the image is ---- */
@@ -238,6 +239,29 @@ static void a_target_of_the_users(void **state)
     free(target);
 }
 
+static void no_space_to_grow(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_space s = { 0 };
+    char *path = scene_image(f, "a.qcow2", "qcow2");
+    enum snap_disk_type type;
+
+    snap_space_take(&s, path, UINT64_MAX);
+    f->c.space = &s;
+    for (type = SNAP_DISK_INTERNAL; type <= SNAP_DISK_EXTERNAL; type++) {
+        scene_ask(&p, "xvda", path, "qcow2", type);
+        scene_refuses(f, &p, SNAP_NOSPACE, "are free where");
+    }
+    /* What is kept free is kept for them. */
+    s.n = 0;
+    snap_space_keep(&s, path, UINT64_MAX);
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    DO(probe, &p);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 static void depth_is_warned_of_and_bounded(void **state)
 {
     struct scene *f = *state;
@@ -281,6 +305,7 @@ static void a_frozen_image_is_copied(void **state)
     char *base = scene_image(f, "base.qcow2", "qcow2");
     char *path = scene_path(f, "a.qcow2"), *before, *after;
     struct stat st;
+    struct snap_space all = { 0 };
     int round;
 
     /* Its second block comes from below. */
@@ -303,6 +328,13 @@ static void a_frozen_image_is_copied(void **state)
 
     f->c.op_id = "op3";
     before = real_dir_digest(f->dir);
+    /* Others were promised all that is free. */
+    snap_space_take(&all, path, UINT64_MAX);
+    f->c.space = &all;
+    DO(verify, &in);
+    assert_int_equal(in.drv->revert_prepare(&f->c, &in, &e), SNAP_NOSPACE);
+    assert_non_null(strstr(e.msg, "has to be copied"));
+    f->c.space = NULL;
     for (round = 0; round < 2; round++) {
         DO(verify, &in);
         assert_string_not_equal(in.leaf_path, path);
@@ -359,6 +391,7 @@ int main(void)
         SCENE_TEST(differencing_vhd),
         SCENE_TEST(target_refusals),
         SCENE_TEST(a_target_of_the_users),
+        SCENE_TEST(no_space_to_grow),
         SCENE_TEST(depth_is_warned_of_and_bounded),
         SCENE_TEST(a_frozen_image_is_copied),
     };

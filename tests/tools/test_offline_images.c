@@ -17,6 +17,9 @@
 
 #include <cmocka.h>
 
+#include "core/clone.h"
+#include "core/create.h"
+#include "core/delete.h"
 #include "core/store.h"
 #include "disk/driver.h"
 #include "fakes/fake_host.h"
@@ -225,6 +228,55 @@ static void test_chain(void **state)
     delete ("s1");
     delete ("s3");
     guest_reads(3);
+}
+
+/* What one disk was promised is not there for the next one. */
+static void test_space_adds_up(void **state)
+{
+    struct snap_create_req create_req = { .domain = (char *)"vm1",
+                                          .name = (char *)"s3",
+                                          .live = -1,
+                                          .type = SNAP_DISK_EXTERNAL };
+    struct snap_delete_req delete_req = { .domain = (char *)"vm1",
+                                          .name = (char *)"s1" };
+    struct snap_clone_req clone_req = { .domain = (char *)"vm1",
+                                        .name = (char *)"s0",
+                                        .new_name = (char *)"vm2" };
+    struct snap_create_plan c;
+    struct snap_delete_plan d;
+    struct snap_clone_plan n;
+    uint64_t a, b;
+
+    (void)state;
+    guest_writes(1);
+    create("s0", SNAP_DISK_AUTO, cfg, false);
+    create("s1", SNAP_DISK_EXTERNAL, NULL, false);
+    guest_writes(2);
+    create("s2", SNAP_DISK_EXTERNAL, NULL, false);
+    assert_int_equal(fake_host_attach(&host, &err), 0);
+
+    assert_int_equal(
+        snap_create_plan_make(&host.env, &create_req, true, &c, &err), 0);
+    assert_int_equal(c.space.n, 1);
+    assert_int_equal(c.space.fs[0].kept, 64 << 20);
+    assert_int_equal(c.space.fs[0].taken, 0);
+    snap_create_plan_dispose(&c);
+
+    assert_int_equal(
+        snap_delete_plan_make(&host.env, &delete_req, true, &d, &err), 0);
+    a = d.del[0].bytes;
+    b = d.del[1].bytes;
+    assert_true(a && b);
+    assert_int_equal(d.space.n, 1);
+    assert_int_equal(d.space.fs[0].taken, a + b);
+    snap_delete_plan_dispose(&d);
+
+    assert_int_equal(
+        snap_clone_plan_make(&host.env, &clone_req, true, &n, &err), 0);
+    assert_int_equal(n.space.n, 1);
+    assert_true(n.space.fs[0].taken >= 1 << 20);
+    snap_clone_plan_dispose(&n);
+    fake_host_detach(&host);
 }
 
 /* An image that somebody has open is left alone. */
@@ -581,6 +633,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_mixed),
         T(test_chain),
+        T(test_space_adds_up),
         T(test_in_use),
         T(test_inside_a_kept_path),
         T(test_no_orphan_of_a_kept_path),

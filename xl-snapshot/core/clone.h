@@ -11,6 +11,7 @@
 #include "core/record.h"
 #include "core/request.h"
 #include "core/store.h"
+#include "lib/space.h"
 
 struct snap_clone_plan {
     /* The snapshot's domain; locked (not if dry_run) until the store knows of
@@ -25,6 +26,7 @@ struct snap_clone_plan {
     size_t n_macs;
     char **left_out; /* disks it does not get */
     size_t n_left_out;
+    struct snap_space space; /* that its disks take */
     char op_id[17];
     char **notes;
     size_t n_notes;

@@ -11,6 +11,7 @@
 #include "core/record.h"
 #include "core/request.h"
 #include "core/store.h"
+#include "lib/space.h"
 
 /* Everything decided, nothing done. */
 struct snap_create_plan {
@@ -23,6 +24,7 @@ struct snap_create_plan {
     size_t n_notes;
     uint64_t space_needed; /* bytes for the memory image */
     uint64_t space_free;
+    struct snap_space space; /* that disks are to have, and the image */
     bool paused_before;
     struct snap_qmp *qmp; /* held open over the window, or NULL */
     char op_id[17];

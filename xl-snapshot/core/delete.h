@@ -11,6 +11,7 @@
 #include "core/record.h"
 #include "core/request.h"
 #include "core/store.h"
+#include "lib/space.h"
 
 /* All that a command is about to do. */
 struct snap_delete_plan {
@@ -28,6 +29,7 @@ struct snap_delete_plan {
     struct snap_record *all; /* every record of the domain */
     size_t n_all;
     struct snap_state state;
+    struct snap_space space; /* that its disks take */
     char op_id[17];
     char **notes;
     size_t n_notes;

@@ -149,6 +149,7 @@ static int verify_parts(struct snap_env *env, const struct snap_clone_req *req,
         return rc;
     snap_err_clear(err);
     snap_ctx_init(&ctx, env, domid, NULL, p->op_id);
+    ctx.space = &p->space;
     for (i = 0; i < p->rec.n_parts; i++) {
         struct snap_part *part = &p->rec.parts[i];
 

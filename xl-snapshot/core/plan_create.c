@@ -413,6 +413,7 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
             goto out;
     }
     snap_ctx_init(&ctx, env, p->dom.domid, p->qmp, p->op_id);
+    ctx.space = &p->space;
 
     for (i = 0; i < n; i++) {
         const struct snap_vbd *v = &vbds[i];
@@ -481,7 +482,7 @@ static int plan_memory(const struct snap_create_req *req,
                          r->mem_path);
     p->space_needed = snap_memfile_need(p->dom.mem_kb, r->live,
                                         strlen(r->config_json));
-    rc = snap_free_bytes(r->mem_path, &p->space_free, err);
+    rc = snap_space_left(&p->space, r->mem_path, &p->space_free, err);
     if (rc)
         return rc;
     if (p->space_free < p->space_needed)

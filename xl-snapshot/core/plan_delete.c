@@ -34,6 +34,7 @@ static void forget_one(struct snap_delete_plan *p)
     snap_records_free(&p->all, &p->n_all);
     snap_state_dispose(&p->state);
     snap_notes_free(&p->notes, &p->n_notes);
+    memset(&p->space, 0, sizeof(p->space));
 }
 
 void snap_delete_plan_dispose(struct snap_delete_plan *p)
@@ -440,6 +441,7 @@ static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
 
     snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, p->qmp,
                   p->op_id);
+    ctx.space = &p->space;
     if (p->running) {
         rc = env->ops->disks(env->hyp, &p->dom, &vbds, &n, err);
         if (rc)

@@ -165,6 +165,8 @@ struct snap_disk_ctx {
     /* The slow slots pull() and merge() call it a few times a second, bytes
      * being done of total; non-zero: stop (SNAP_INTR).  May be NULL. */
     int (*tick)(void *opaque, uint64_t done, uint64_t total);
+    /* What a plan has given to other disks; NULL: nothing is counted. */
+    struct snap_space *space;
     void *opaque; /* for image_user and tick */
     void *opaque2; /* the core's; drivers leave it alone */
 };

@@ -25,6 +25,7 @@
 #include "disk/qemu_img.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/space.h"
 
 /* The domain's path may be a link to the image. */
 static bool is_copy(const struct snap_part *p)
@@ -73,7 +74,8 @@ static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
 
 /* The copy cannot be larger than what the image occupies, but for the parts
  * of a chain below it, which it goes on using. */
-static int check_space(const struct snap_part *p, struct snap_err *err)
+static int check_space(const struct snap_disk_ctx *c,
+                       const struct snap_part *p, struct snap_err *err)
 {
     int rc;
     struct stat st;
@@ -83,7 +85,9 @@ static int check_space(const struct snap_part *p, struct snap_err *err)
     if (stat(p->frozen_path, &st))
         return snap_fail_errno(err, SNAP_IO, errno, "%s", p->frozen_path);
     need = (uint64_t)st.st_blocks * 512;
-    rc = snap_free_bytes(p->leaf_path, &bytes, err);
+    rc = snap_space_left(c->space, p->leaf_path, &bytes, err);
+    if (!rc && bytes >= need)
+        snap_space_take(c->space, p->leaf_path, need);
     if (rc || bytes >= need)
         return rc;
     have = snap_size_human(bytes);
@@ -195,7 +199,7 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
     p->size = snap_image_size(info);
     rc = plan_leaf(c, p, err);
     if (!rc && p->leaf_dir)
-        rc = check_space(p, err);
+        rc = check_space(c, p, err);
 
 out:
     snap_json_free(info);
@@ -210,7 +214,7 @@ int snap_internal_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
     if (!p->leaf_path)
         rc = plan_leaf(c, p, err);
     if (!rc && is_copy(p))
-        rc = check_space(p, err);
+        rc = check_space(c, p, err);
     if (!rc && is_copy(p))
         rc = snap_image_copy(c, p->leaf_path, p->frozen_path,
                              snap_qcow2_tag(p), err);

@@ -28,6 +28,7 @@
 #include "disk/qemu_img.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/space.h"
 
 #define LOOK_MS 10000
 /* What tables and the file system itself need beside the data. */
@@ -213,8 +214,8 @@ static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
 }
 
 /* Can the leaf be merged into the frozen image? */
-static bool can_merge(const struct snap_part *p, const struct snap_delete *d,
-                      const struct look *l, bool live)
+static bool can_merge(const struct snap_disk_ctx *c, const struct snap_part *p,
+                      const struct snap_delete *d, const struct look *l)
 {
     bool yes;
     struct stat link, base;
@@ -229,19 +230,20 @@ static bool can_merge(const struct snap_part *p, const struct snap_delete *d,
     yes = !leaf.snapshots && !leaf.data_file && !leaf.dirty &&
           leaf.size == p->size;
     snap_qcow2_dispose(&leaf);
-    if (live && (l->n < 2 || !l->level[1].named ||
-                 !snap_same_file(l->level[1].path, p->frozen_path)))
+    if (c->qmp && (l->n < 2 || !l->level[1].named ||
+                   !snap_same_file(l->level[1].path, p->frozen_path)))
         return false;
     if (!S_ISREG(base.st_mode))
         return yes;
-    if (snap_free_bytes(p->frozen_path, &free_bytes, NULL) ||
+    if (snap_space_left(c->space, p->frozen_path, &free_bytes, NULL) ||
         free_bytes < allocated(d->leaf) + SPACE_SLACK)
         return false;
     return yes && (d->others_inside ||
                    allocated(p->frozen_path) >= allocated(d->leaf));
 }
 
-static int check_space(const struct snap_part *p, const struct snap_delete *d,
+static int check_space(const struct snap_disk_ctx *c,
+                       const struct snap_part *p, const struct snap_delete *d,
                        struct snap_err *err)
 {
     int rc;
@@ -250,12 +252,14 @@ static int check_space(const struct snap_part *p, const struct snap_delete *d,
     char *need, *have;
 
     for (i = 0; i < d->n_child; i++) {
-        rc = snap_free_bytes(d->child[i].path, &bytes, err);
+        rc = snap_space_left(c->space, d->child[i].path, &bytes, err);
         if (rc)
             return rc;
-        if (bytes >= d->n_child * each + SPACE_SLACK)
+        if (bytes >= each + SPACE_SLACK) {
+            snap_space_take(c->space, d->child[i].path, each);
             continue;
-        need = snap_size_human(d->n_child * each + SPACE_SLACK);
+        }
+        need = snap_size_human(each + SPACE_SLACK);
         have = snap_size_human(bytes);
         rc = snap_fail(err, SNAP_NOSPACE,
                        "%s would take over what it reads of %s: %s may be "
@@ -277,10 +281,11 @@ static int decide(struct snap_disk_ctx *c, const struct snap_part *p,
     rc = check_children(c, p, d, l, err);
     if (rc)
         return rc;
-    if (can_merge(p, d, l, c->qmp != NULL)) {
+    if (can_merge(c, p, d, l)) {
         d->how = SNAP_DELETE_MERGE;
         d->keep_image = true;
         d->bytes = allocated(d->leaf);
+        snap_space_take(c->space, p->frozen_path, d->bytes);
         snap_set(&d->gone, d->child[0].path);
         /* By the name that the user knows, if that is it. */
         snap_set(&d->active_path, snap_same_file(p->path, p->frozen_path)
@@ -291,7 +296,7 @@ static int decide(struct snap_disk_ctx *c, const struct snap_part *p,
     }
     d->how = d->n_child ? SNAP_DELETE_PULL : SNAP_DELETE_DROP;
     d->bytes = d->n_child * allocated(p->frozen_path);
-    return check_space(p, d, err);
+    return check_space(c, p, d, err);
 }
 
 /* Somebody else's, or somebody's active image? */

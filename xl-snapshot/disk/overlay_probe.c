@@ -22,6 +22,7 @@
 #include "disk/vhd_footer.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/space.h"
 
 #define SPACE_MIN  (64ull << 20)
 #define SPACE_WARN (1024ull << 20)
@@ -75,7 +76,7 @@ int snap_overlay_check_space(struct snap_disk_ctx *c,
     uint64_t bytes;
     char *human;
 
-    rc = snap_free_bytes(path, &bytes, err);
+    rc = snap_space_to_grow(c->space, path, &bytes, err);
     if (rc)
         return rc;
     human = snap_size_human(bytes);
@@ -86,6 +87,7 @@ int snap_overlay_check_space(struct snap_disk_ctx *c,
         snap_say(c->log, SNAP_LOG_WARN,
                  "%s: only %s are free where %s will grow", p->vdev, human,
                  path);
+    snap_space_keep(c->space, path, SPACE_MIN);
     free(human);
     return rc;
 }

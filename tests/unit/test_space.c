@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* What several want of one file system. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "lib/file.h"
+#include "lib/space.h"
+
+#define MB (1ull << 20)
+
+/* Others write to /tmp while this runs. */
+#define SLACK (512 * MB)
+
+static const char here[] = "/tmp/not-yet/there.qcow2";
+
+static uint64_t left(const struct snap_space *s, const char *path)
+{
+    uint64_t bytes;
+
+    assert_int_equal(snap_space_left(s, path, &bytes, NULL), 0);
+    return bytes;
+}
+
+static uint64_t to_grow(const struct snap_space *s, const char *path)
+{
+    uint64_t bytes;
+
+    assert_int_equal(snap_space_to_grow(s, path, &bytes, NULL), 0);
+    return bytes;
+}
+
+static bool about(uint64_t a, uint64_t b)
+{
+    return a < b ? b - a < SLACK : a - b < SLACK;
+}
+
+static void test_taken_is_gone(void **state)
+{
+    struct snap_space s = { 0 };
+    uint64_t all = left(&s, here);
+
+    (void)state;
+    snap_space_take(&s, "/tmp", all / 2);
+    assert_true(about(left(&s, here), all - all / 2));
+    assert_true(about(to_grow(&s, here), all - all / 2));
+    snap_space_take(&s, "/tmp/elsewhere", all / 4);
+    assert_int_equal(s.n, 1);
+    assert_true(about(left(&s, here), all - all / 2 - all / 4));
+    snap_space_take(&s, here, all);
+    assert_int_equal(left(&s, here), 0);
+    snap_space_take(&s, here, UINT64_MAX);
+    assert_int_equal(left(&s, here), 0);
+}
+
+static void test_kept_once(void **state)
+{
+    struct snap_space s = { 0 };
+    uint64_t all = left(&s, here), keep = all / 2;
+
+    (void)state;
+    snap_space_keep(&s, "/tmp", keep);
+    snap_space_keep(&s, here, keep);
+    snap_space_keep(&s, here, 1);
+    assert_true(about(left(&s, here), all - keep));
+    assert_true(about(to_grow(&s, here), all));
+    snap_space_take(&s, here, all - keep);
+    assert_true(about(left(&s, here), 0));
+    assert_true(about(to_grow(&s, here), keep));
+}
+
+static void test_file_systems_apart(void **state)
+{
+    struct snap_space s = { 0 };
+    struct stat tmp, proc;
+
+    (void)state;
+    assert_int_equal(stat("/tmp", &tmp), 0);
+    assert_int_equal(stat("/proc", &proc), 0);
+    assert_int_not_equal(tmp.st_dev, proc.st_dev);
+    snap_space_take(&s, "/proc/self", UINT64_MAX);
+    assert_true(about(left(&s, here), left(NULL, here)));
+    assert_int_equal(left(&s, "/proc/self"), 0);
+}
+
+static void test_not_counted(void **state)
+{
+    struct snap_space s = { 0 };
+    uint64_t all = left(NULL, here);
+    size_t i;
+
+    (void)state;
+    snap_space_take(NULL, here, all);
+    snap_space_keep(NULL, here, all);
+    assert_true(about(left(NULL, here), all));
+    for (i = 0; i < SNAP_SPACE_MAX; i++)
+        s.fs[i].dev = (dev_t)-1 - i;
+    s.n = SNAP_SPACE_MAX;
+    snap_space_take(&s, here, all);
+    assert_int_equal(s.n, SNAP_SPACE_MAX);
+    assert_true(about(left(&s, here), all));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_taken_is_gone),
+        cmocka_unit_test(test_kept_once),
+        cmocka_unit_test(test_file_systems_apart),
+        cmocka_unit_test(test_not_counted),
+    };
+
+    return cmocka_run_group_tests_name("space", tests, NULL, NULL);
+}
