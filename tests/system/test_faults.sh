@@ -146,7 +146,8 @@ no_store_at_all() {
 # The file system of the images: a loop device that is full.
 no_space_beside_images() {
     local f=full
-    truncate -s 64M "$WORK/img"
+    # Made free again, it is enough.
+    truncate -s 192M "$WORK/img"
     mkfs.ext4 -q -F "$WORK/img"
     mkdir -p /mnt/images
     mount -o loop "$WORK/img" /mnt/images
