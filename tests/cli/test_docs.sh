@@ -55,28 +55,6 @@ for k in $(sed -e '/"data": {/,/}/d' -e '/"domain_config": {/,/^    }/d' \
 done
 is "every key of the JSON is explained" "$missing" ""
 
-# What the documents name is there, and so is a test that is said to be in a
-# file.
-missing=
-# shellcheck disable=SC2016 # the backquotes are theirs
-while IFS=: read -r file word; do
-    word=${word//\`/}
-    case $word in *X.c|*NAME.c) continue ;; esac
-    [ -e "$word" ] || [ -e "xl-snapshot/$word" ] ||
-        [ -e "$(dirname "$file")/$word" ] ||
-        find tests tools xl-snapshot docs -name "$word" | grep -q . ||
-        missing+=" $file:$word"
-done < <(grep -oE '`[A-Za-z_./-]+\.(c|h|sh|md|pod)`|`(tests|tools|docs)/[A-Za-z_./-]+`' \
-    README docs/*.md tools/lab/README.md)
-is "every file that is named is there" "$missing" ""
-missing=
-# shellcheck disable=SC2016
-while read -r test file; do
-    grep -q "\b$test\b" "$file" || missing+=" $test"
-done < <(grep -ohE '`[a-z_0-9]+` in `tests/[a-z_./]+`' docs/*.md |
-    tr -d '\`' | sed 's/ in / /')
-is "every test that is named is in its file" "$missing" ""
-
 if command -v podchecker >/dev/null && command -v pod2man >/dev/null; then
     run podchecker -warnings -warnings docs/man/*.pod
     is "the manual pages are clean" "$status" 0
