@@ -89,6 +89,7 @@
 #define MIB    (1024 * KIB)
 #define SECTOR 512
 #define BLOCK  (64 * KIB)
+#define CHUNK  MIB /* what is moved at a time where nobody watches the order */
 
 /* Each tick is four writes, and emulated: more of them a second, and dom0
  * has no time left for the tests. */
@@ -143,6 +144,7 @@ static double longest_gap, last_tick_at;
 
 /* Held for each write of the writer, so that none is in flight for others. */
 static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t load_starts = PTHREAD_COND_INITIALIZER;
 static bool load_on;
 static uint64_t load_session, load_seq;
 static struct region load_a = {
@@ -513,11 +515,8 @@ static void *loader(void *unused)
         struct region *r;
 
         pthread_mutex_lock(&load_lock);
-        if (!load_on) {
-            pthread_mutex_unlock(&load_lock);
-            usleep(20000);
-            continue;
-        }
+        while (!load_on)
+            pthread_cond_wait(&load_starts, &load_lock);
         r = place(load_seq + 1, &number);
         make_block(b, LOAD_MAGIC, load_session, r->name, number, load_seq + 1);
         if (write_at(r->fd, b, BLOCK, r->start + number * BLOCK, r->path))
@@ -542,6 +541,7 @@ static void load_start(char *out, size_t size)
         load_session = random64();
         load_seq = 0;
         load_on = true;
+        pthread_cond_signal(&load_starts);
         snprintf(out, size, "ok session=%016llx",
                  (unsigned long long)load_session);
     }
@@ -667,17 +667,20 @@ out:
 static bool fill_one(int fd, off_t start, char region, uint64_t seed,
                      uint64_t mb, uint64_t *sum, const char *what)
 {
-    struct block *b = direct_buffer(BLOCK);
+    char *chunk = direct_buffer(CHUNK);
+    uint64_t n = 0;
     bool ok = true;
 
     *sum = seed;
-    for (uint64_t n = 0; ok && n < mb * (MIB / BLOCK); n++) {
-        make_block(b, FILL_MAGIC, seed, region, n, mb);
-        *sum = sum64(b, BLOCK, *sum);
+    for (uint64_t at = 0; ok && at < mb * MIB; at += CHUNK) {
+        for (size_t i = 0; i < CHUNK; i += BLOCK) {
+            make_block((void *)(chunk + i), FILL_MAGIC, seed, region, n++, mb);
+            *sum = sum64(chunk + i, BLOCK, *sum);
+        }
         if (fd >= 0)
-            ok = write_at(fd, b, BLOCK, start + n * BLOCK, what);
+            ok = write_at(fd, chunk, CHUNK, start + at, what);
     }
-    free(b);
+    free(chunk);
     return ok;
 }
 
@@ -712,7 +715,8 @@ static void sum_one(int fd, off_t start, const char *what, uint64_t *mb,
                     char *text, size_t size, unsigned int *bad)
 {
     struct block *b = direct_buffer(BLOCK), *want = direct_buffer(BLOCK);
-    uint64_t seed, sum, n;
+    char *chunk = direct_buffer(CHUNK);
+    uint64_t seed, sum, n = 0;
 
     if (fd < 0 || pread(fd, b, BLOCK, start) != BLOCK) {
         snprintf(text, size, "missing");
@@ -724,18 +728,20 @@ static void sum_one(int fd, off_t start, const char *what, uint64_t *mb,
     }
     seed = sum = b->session;
     *mb = b->seq;
-    for (n = 0; n < *mb * (MIB / BLOCK); n++) {
-        if (!read_at(fd, b, BLOCK, start + n * BLOCK, what)) {
-            (*bad)++;
-            continue;
+    for (uint64_t at = 0; at < *mb * MIB; at += CHUNK) {
+        bool read = read_at(fd, chunk, CHUNK, start + at, what);
+
+        for (size_t i = 0; i < CHUNK; i += BLOCK) {
+            make_block(want, FILL_MAGIC, seed, 'f', n++, *mb);
+            if (read)
+                sum = sum64(chunk + i, BLOCK, sum);
+            if (!read || memcmp(chunk + i, want, BLOCK))
+                (*bad)++;
         }
-        sum = sum64(b, BLOCK, sum);
-        make_block(want, FILL_MAGIC, seed, 'f', n, *mb);
-        if (memcmp(b, want, BLOCK))
-            (*bad)++;
     }
     snprintf(text, size, "%016llx", (unsigned long long)sum);
 out:
+    free(chunk);
     free(b);
     free(want);
 }
@@ -762,6 +768,7 @@ static void answer_sum(char *out, size_t size)
 static void damage(char *out, size_t size)
 {
     struct block *b = direct_buffer(BLOCK);
+    char *chunk = direct_buffer(CHUNK);
     uint64_t mb = 1;
     bool ok = true;
 
@@ -769,13 +776,14 @@ static void damage(char *out, size_t size)
         if (pread(b_fd, b, BLOCK, B_DATA) == BLOCK &&
             good_block(b, FILL_MAGIC))
             mb = b->seq;
-        memset(b, 0xdb, BLOCK);
-        for (uint64_t n = 0; ok && n < mb * (MIB / BLOCK); n++)
-            ok = write_at(b_fd, b, BLOCK, B_DATA + n * BLOCK, "xvdb");
+        memset(chunk, 0xdb, CHUNK);
+        for (uint64_t n = 0; ok && n < mb; n++)
+            ok = write_at(b_fd, chunk, CHUNK, B_DATA + n * CHUNK, "xvdb");
     }
     if (have_a && unlink("/a/data") && errno != ENOENT)
         ok = false;
     sync();
+    free(chunk);
     free(b);
     snprintf(out, size, "%s", ok ? "ok" : "err");
 }

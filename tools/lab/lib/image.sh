@@ -63,13 +63,27 @@ build_parts() { # FOLDER
         "${cc[@]}" -o "$1/labdisk" "$LAB_TOP/host/labdisk.c" &&
         "${cc[@]}" -static -o "$1/lab-agent" "$LAB_TOP/dom0/agent.c" &&
         "${cc[@]}" -o "$1/guest-ask" "$LAB_TOP/dom0/ask.c" -lxenstore &&
-        "$LAB_TOP/guest/build" "$LAB_IMAGE" "$1/guest-initrd"
+        "$LAB_TOP/guest/build" "$LAB_IMAGE" "$1/guest-initrd" &&
+        unpack_kernel "$LAB_IMAGE/vmlinuz" "$1/vmlinux"
+}
+
+# Debian's kernel is an xz in a boot sector's clothes.  Xen and libxl would
+# unpack it at each boot of dom0 and each creation of a guest: under emulation
+# that is seconds, every time.
+unpack_kernel() { # VMLINUZ VMLINUX
+    local at
+    at=$(LC_ALL=C grep -aobP '\xfd7zXZ\x00' "$1" | head -n 1 | cut -d: -f1)
+    [ -n "$at" ] || die "$1: no xz in it"
+    # What comes after the xz is the boot sector's business.
+    tail -c +$((at + 1)) "$1" | xz -dcq 2>/dev/null >"$2"
+    [ "$(head -c 4 "$2" | tail -c 3)" = ELF ] || die "$1: no kernel in its xz"
 }
 
 ensure_image() {
     local image=("$LAB_TOP"/image/*)
     local parts=("$LAB_TOP"/host/*.c "$LAB_TOP/dom0/agent.c"
-                 "$LAB_TOP/dom0/ask.c" "$LAB_TOP"/guest/*)
+                 "$LAB_TOP/dom0/ask.c" "$LAB_TOP"/guest/*
+                 "${BASH_SOURCE[0]}")
     local hash
     hash=$(hash_of "${image[@]}") || exit 1
     build_once image "$hash" build_image
