@@ -88,7 +88,7 @@ before() {
     # Writes to both disks all the time, which a snapshot of the disks alone
     # must cut at one instant.
     case $kind in
-    d-*) ask $g load start >/dev/null; sleep 0.5 ;;
+    d-*) ask $g load start >/dev/null; nap 0.5 ;;
     esac
 }
 

@@ -116,11 +116,11 @@ disk_only() { # NAME
     ask "$g" fill 31 4 >/dev/null
     SUMS=$(sums_of "$g")
     ask "$g" load start >/dev/null
-    sleep 2
+    nap 2
     snapshot "$g" -D -n disks1
     eq "consistency" crash "$(report .consistency)"
     eq "memory" null "$(report .memory)"
-    sleep 2
+    nap 2
     ask "$g" load verify >/dev/null
     ask "$g" load stop >/dev/null
     ruin "$g"

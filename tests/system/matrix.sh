@@ -74,9 +74,9 @@ poweroff_kept() {
     ask $g poweroff >/dev/null
     until has "$(state_of $g)" s >/dev/null 2>&1; do
         [ $SECONDS -lt $end ] || fail "no poweroff: $(xl list)"
-        sleep 0.2
+        nap 0.2
     done
-    sleep 1
+    nap 1
     has "$(state_of $g)" s
     guest destroy $g
 }

@@ -148,7 +148,7 @@ old_cfg() {
     echo "xl create: status $status"
     if [ $status -eq 0 ]; then
         # What it would do with the disks, it has done by now.
-        sleep 20
+        nap 20
         guest destroy $g
     fi
     run sha256sum -c --quiet "$WORK/bases"

@@ -279,10 +279,10 @@ one_signal() { # KIND NUMBER THOUSANDTHS SIGNAL
     "${CMD[@]}" >"$WORK/said" 2>&1 &
     pid=$!
     set +m
-    sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
+    nap "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
     echo "at $ms ms, $4: $(journal)"
     case $4 in
-    INT) kill -INT -- -$pid; sleep 0.3; kill -INT -- -$pid ;;
+    INT) kill -INT -- -$pid; nap 0.3; kill -INT -- -$pid ;;
     *)   kill "-$4" $pid ;;
     esac 2>/dev/null || true
     STATUS=0

@@ -27,7 +27,7 @@ killed_at() {
     echo "\$ ${CMD[*]}"
     "${CMD[@]}" >"$WORK/said" 2>&1 &
     pid=$!
-    sleep "$ms"
+    nap "$ms"
     kill -9 $pid 2>/dev/null || true
     STATUS=0
     wait $pid 2>/dev/null || STATUS=$?

@@ -57,7 +57,7 @@ twenty_under_load() { # NAME
     local i worst=0 w
     ask "$1" load start >/dev/null
     for i in {1..20}; do
-        sleep 0.5
+        nap 0.5
         case $((i % 4)) in
         0) snapshot "$1" -n "l$i" --type external ;;
         1) snapshot "$1" -n "l$i" -D --type external ;;
@@ -80,7 +80,7 @@ revert_under_load() { # NAME
     for i in 16 8; do
         run xl snapshot-revert "$1" "l$i"
         one_instant "$1"
-        sleep 1
+        nap 1
         GUEST_TIMEOUT=150 ask "$1" load verify >/dev/null
     done
     ask "$1" load stop >/dev/null
