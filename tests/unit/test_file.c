@@ -662,18 +662,18 @@ static void free_space(void **state)
     uint64_t here, below;
 
     (void)state;
-    assert_int_equal(snap_free_bytes(dir, &here, &err), 0);
+    assert_int_equal(snap_free_bytes(dir, &here, NULL, &err), 0);
     assert_true(here > 0);
-    assert_int_equal(snap_free_bytes(in_dir("not/yet/there"), &below, &err),
-                     0);
+    assert_int_equal(
+        snap_free_bytes(in_dir("not/yet/there"), &below, NULL, &err), 0);
     assert_true(below > 0);
-    assert_int_equal(snap_free_bytes("not/yet/there", &below, &err), 0);
+    assert_int_equal(snap_free_bytes("not/yet/there", &below, NULL, &err), 0);
     fail_only("statvfs", EIO);
-    assert_int_equal(snap_free_bytes(dir, &here, &err), SNAP_IO);
+    assert_int_equal(snap_free_bytes(dir, &here, NULL, &err), SNAP_IO);
     assert_int_equal(here, 0);
     fail_only("statvfs", ENOENT); /* for ever: must end at the root */
-    assert_int_equal(snap_free_bytes(dir, &here, NULL), SNAP_NOTFOUND);
-    assert_int_equal(snap_free_bytes("a/b", &here, NULL), SNAP_NOTFOUND);
+    assert_int_equal(snap_free_bytes(dir, &here, NULL, NULL), SNAP_NOTFOUND);
+    assert_int_equal(snap_free_bytes("a/b", &here, NULL, NULL), SNAP_NOTFOUND);
 }
 
 static int stop_after(void *opaque, uint64_t done)
@@ -823,7 +823,7 @@ static void no_descriptor_is_left(void **state)
         inject.seen = 0;
         read_rc(in_dir("f"), 10, NULL);
         inject.seen = 0;
-        snap_free_bytes(dir, &n, NULL);
+        snap_free_bytes(dir, &n, NULL, NULL);
         if (!snap_file_create(in_dir("c"), 0600, &fd, NULL))
             close(fd);
         unlink(in_dir("c"));

@@ -249,14 +249,15 @@ static int check_space(const struct snap_disk_ctx *c,
     int rc;
     size_t i;
     uint64_t bytes, each = allocated(p->frozen_path);
+    struct snap_space own = { 0 }, *space = c->space ? c->space : &own;
     char *need, *have;
 
     for (i = 0; i < d->n_child; i++) {
-        rc = snap_space_left(c->space, d->child[i].path, &bytes, err);
+        rc = snap_space_left(space, d->child[i].path, &bytes, err);
         if (rc)
             return rc;
         if (bytes >= each + SPACE_SLACK) {
-            snap_space_take(c->space, d->child[i].path, each);
+            snap_space_take(space, d->child[i].path, each);
             continue;
         }
         need = snap_size_human(each + SPACE_SLACK);

@@ -510,10 +510,12 @@ out:
     return rc;
 }
 
-int snap_free_bytes(const char *path, uint64_t *bytes_r, struct snap_err *err)
+int snap_free_bytes(const char *path, uint64_t *bytes_r, dev_t *dev_r,
+                    struct snap_err *err)
 {
     char *at = NULL, *up;
     struct statvfs vfs;
+    struct stat st;
     int rc;
 
     *bytes_r = 0;
@@ -526,6 +528,13 @@ int snap_free_bytes(const char *path, uint64_t *bytes_r, struct snap_err *err)
         up = snap_dirname(at);
         free(at);
         at = up;
+    }
+    if (dev_r) {
+        if (stat(at, &st)) {
+            rc = fail(err, "read the free space at", path);
+            goto out;
+        }
+        *dev_r = st.st_dev;
     }
     if (__builtin_mul_overflow((uint64_t)vfs.f_bavail, (uint64_t)vfs.f_frsize,
                                bytes_r))

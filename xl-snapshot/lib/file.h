@@ -53,8 +53,10 @@ bool snap_same_file(const char *a, const char *b);
 int snap_write_all(int fd, const void *data, size_t len, const char *what,
                    struct snap_err *err);
 /* Bytes an unprivileged writer could still put on the file system of path
- * (or of its nearest existing parent). */
-int snap_free_bytes(const char *path, uint64_t *bytes_r, struct snap_err *err);
+ * (or of its nearest existing parent); which file system that is in dev_r,
+ * unless NULL. */
+int snap_free_bytes(const char *path, uint64_t *bytes_r, dev_t *dev_r,
+                    struct snap_err *err);
 /* XXH3-128 of the rest of fd from offset 0 to its end, as 32 hex digits in
  * hex_r[33].  tick (may be NULL) is called with the bytes done; returning
  * non-zero stops with SNAP_INTR. */

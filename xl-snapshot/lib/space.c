@@ -1,60 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 #include "lib/space.h"
 
-#include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "lib/file.h"
-#include "lib/mem.h"
 
-/* The file system of path, or of the first folder above it that is there. */
-static bool device_of(const char *path, dev_t *dev_r)
-{
-    struct stat st;
-    char *at = snap_strdup(path), *up;
-    bool found;
-
-    while (!(found = !stat(at, &st)) &&
-           (errno == ENOENT || errno == ENOTDIR) && strcmp(at, "/") != 0 &&
-           strcmp(at, ".") != 0) {
-        up = snap_dirname(at);
-        free(at);
-        at = up;
-    }
-    free(at);
-    if (found)
-        *dev_r = st.st_dev;
-    return found;
-}
-
-static const struct snap_space_fs *find(const struct snap_space *s,
-                                        const char *path)
+/* What is noted of a file system; a place for it if it has none and add is
+ * set.  NULL if nothing is, or nothing can be any more. */
+static struct snap_space_fs *fs_of(struct snap_space *s, dev_t dev, bool add)
 {
     size_t i;
-    dev_t dev;
 
-    if (!s || !s->n || !device_of(path, &dev))
-        return NULL;
-    for (i = 0; i < s->n; i++)
+    for (i = 0; s && i < s->n; i++)
         if (s->fs[i].dev == dev)
             return &s->fs[i];
-    return NULL;
+    if (!s || !add || s->n == SNAP_SPACE_MAX)
+        return NULL;
+    s->fs[s->n] = (struct snap_space_fs){ .dev = dev };
+    return &s->fs[s->n++];
 }
 
-static struct snap_space_fs *get(struct snap_space *s, const char *path)
+/* The same where only the path is known; NULL also where nothing can be. */
+static struct snap_space_fs *fs_at(struct snap_space *s, const char *path)
 {
-    struct snap_space_fs *fs = (struct snap_space_fs *)find(s, path);
+    uint64_t bytes;
     dev_t dev;
 
-    if (fs || !s || s->n == SNAP_SPACE_MAX || !device_of(path, &dev))
-        return fs;
-    fs = &s->fs[s->n++];
-    fs->dev = dev;
-    fs->taken = fs->kept = 0;
-    return fs;
+    if (snap_free_bytes(path, &bytes, &dev, NULL))
+        return NULL;
+    return fs_of(s, dev, true);
 }
 
 static void less(uint64_t *bytes, uint64_t n)
@@ -62,31 +36,39 @@ static void less(uint64_t *bytes, uint64_t n)
     *bytes -= n < *bytes ? n : *bytes;
 }
 
-int snap_space_to_grow(const struct snap_space *s, const char *path,
-                       uint64_t *bytes_r, struct snap_err *err)
+static int ask(struct snap_space *s, const char *path, bool to_grow,
+               uint64_t *bytes_r, struct snap_err *err)
 {
-    const struct snap_space_fs *fs = find(s, path);
-    int rc = snap_free_bytes(path, bytes_r, err);
+    struct snap_space_fs *fs;
+    dev_t dev;
+    int rc = snap_free_bytes(path, bytes_r, &dev, err);
 
-    if (!rc && fs)
+    if (rc)
+        return rc;
+    fs = fs_of(s, dev, false);
+    if (fs) {
         less(bytes_r, fs->taken);
-    return rc;
+        if (!to_grow)
+            less(bytes_r, fs->kept);
+    }
+    return 0;
 }
 
-int snap_space_left(const struct snap_space *s, const char *path,
-                    uint64_t *bytes_r, struct snap_err *err)
+int snap_space_to_grow(struct snap_space *s, const char *path,
+                       uint64_t *bytes_r, struct snap_err *err)
 {
-    const struct snap_space_fs *fs = find(s, path);
-    int rc = snap_space_to_grow(s, path, bytes_r, err);
+    return ask(s, path, true, bytes_r, err);
+}
 
-    if (!rc && fs)
-        less(bytes_r, fs->kept);
-    return rc;
+int snap_space_left(struct snap_space *s, const char *path, uint64_t *bytes_r,
+                    struct snap_err *err)
+{
+    return ask(s, path, false, bytes_r, err);
 }
 
 void snap_space_take(struct snap_space *s, const char *path, uint64_t bytes)
 {
-    struct snap_space_fs *fs = get(s, path);
+    struct snap_space_fs *fs = fs_at(s, path);
 
     if (fs && __builtin_add_overflow(fs->taken, bytes, &fs->taken))
         fs->taken = UINT64_MAX;
@@ -94,7 +76,7 @@ void snap_space_take(struct snap_space *s, const char *path, uint64_t bytes)
 
 void snap_space_keep(struct snap_space *s, const char *path, uint64_t bytes)
 {
-    struct snap_space_fs *fs = get(s, path);
+    struct snap_space_fs *fs = fs_at(s, path);
 
     if (fs && fs->kept < bytes)
         fs->kept = bytes;

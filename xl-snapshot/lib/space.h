@@ -28,10 +28,10 @@ struct snap_space {
 
 /* Bytes free where path is, or will be, less what was taken and is kept
  * there. */
-int snap_space_left(const struct snap_space *s, const char *path,
-                    uint64_t *bytes_r, struct snap_err *err);
+int snap_space_left(struct snap_space *s, const char *path, uint64_t *bytes_r,
+                    struct snap_err *err);
 /* The same, but what is kept is there, for those it is kept for. */
-int snap_space_to_grow(const struct snap_space *s, const char *path,
+int snap_space_to_grow(struct snap_space *s, const char *path,
                        uint64_t *bytes_r, struct snap_err *err);
 void snap_space_take(struct snap_space *s, const char *path, uint64_t bytes);
 /* At least so many stay free, once for all that grow on that file system. */
