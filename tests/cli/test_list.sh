@@ -46,6 +46,9 @@ xs list --json
 xs list vm2 --long --json
 xs list nobody --json
 xs list --store "$T/none"
+xs info vm3 base --store "$T/none"
+xs delete vm3 base --store "$T/none"
+xs clone vm3 base vm9 --store "$T/none"
 xs recover --store "$T/none"
 golden list.txt "$T/list.txt"
 

@@ -123,12 +123,13 @@ static const struct snap_opt info_opts[] = {
     LOOK_OPTS
 };
 
-#define ROW(word, dryrun, modifies, usage, desc)                            \
-    { #word, snap_cmd_##word, dryrun, modifies, usage, desc, word##_opts },
+#define ROW(word, dryrun, modifies, needs_store, usage, desc)               \
+    { #word, snap_cmd_##word, dryrun, modifies, needs_store, usage, desc,   \
+      word##_opts },
 
 const struct snap_cmd snap_cmds[] = {
     SNAP_COMMANDS(ROW)
-    { NULL, NULL, false, false, NULL, NULL, NULL },
+    { NULL, NULL, false, false, false, NULL, NULL, NULL },
 };
 /* clang-format on */
 

@@ -73,6 +73,7 @@ struct snap_cmd {
     int (*impl)(struct snap_cli *cli, int argc, char **argv);
     bool can_dryrun;
     bool modifies;
+    bool needs_store; /* looks for something in it */
     const char *usage;
     const char *desc;
     const struct snap_opt *opts; /* ends with OPT_END */

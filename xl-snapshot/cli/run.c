@@ -112,16 +112,13 @@ int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err)
     return status;
 }
 
-/* A store that was named wrongly must not look like an empty one to those who
- * ask what there is. */
+/* A store that was named wrongly must not look like an empty one. */
 static int use_store(struct snap_cli *cli, struct snap_err *err)
 {
     if (!cli->store_root)
         return 0;
     cli->env.store_root = cli->store_root;
-    if (cli->cmd->impl != snap_cmd_list && cli->cmd->impl != snap_cmd_recover)
-        return 0;
-    if (!access(cli->store_root, F_OK))
+    if (!cli->cmd->needs_store || !access(cli->store_root, F_OK))
         return 0;
     return snap_fail_errno(err, SNAP_NOTFOUND, errno, "the store %s",
                            cli->store_root);
