@@ -19,7 +19,9 @@ Usage: lab COMMAND [OPTION...]
   down                       power off, in order
   kill                       cut the power
   run [--disk FILE] [--mem MB] [--timeout S] [--logs DIR] [--no-install]
-      SCRIPT [ARG...]        up, install, run SCRIPT in dom0, logs, down
+      [--keep] SCRIPT [ARG...]
+                             up, install, run SCRIPT in dom0, logs, down; with
+                             --keep the lab stays, for the next such run
   shell [--disk FILE] [--mem MB]
                              a lab to type into
   status                     the labs that run
@@ -199,6 +201,7 @@ cmd_install() {
 collect_logs() { # DIR
     mkdir -p "$1" || return 1
     if [ -d "$LAB_RUN/share/io" ] && kill -0 "$LAB_QEMU" 2>/dev/null; then
+        rm -rf "$LAB_RUN/share/io/logs"
         mkdir -p "$LAB_RUN/share/io/logs"
         machine_exec -t 30 -- sh -c '
             cd /lab/io/logs && dmesg >dmesg
@@ -212,15 +215,37 @@ collect_logs() { # DIR
     tr -d '\r' <"$LAB_RUN/serial.log" >"$1/serial.log"
 }
 
-# However we end, the machine must not stay.
+# However we end, the machine must not stay; but with --keep, when the script
+# came to its end.
 run_cleanup() {
+    [ -z "$run_kept" ] || return
     lab_find
     [ -z "$LAB_QEMU" ] || machine_kill
 }
 
+# A lab for the script: that of --keep if it runs, as good as new; or a new one.
+run_begin() {
+    lab_find
+    if [ -n "$LAB_QEMU" ]; then
+        [ -n "$opt_keep" ] || die "a lab named '$LAB_NAME' is running already"
+        run_kept=1
+        machine_exec -t 120 -- lab-reset && run_kept= &&
+            say "as good as new: '$LAB_NAME'" && return
+        warn "'$LAB_NAME' cannot be used again, starting another one"
+        run_kept=
+        machine_kill
+    fi
+    machine_up "$opt_disk" "$opt_mem" "$opt_timeout"
+    say "dom0 is up: '$LAB_NAME'"
+    if [ -z "$opt_no_install" ]; then
+        install_project '' || die "could not install the project in dom0"
+    fi
+}
+
 cmd_run() {
     local opt_disk='' opt_mem=3072 opt_timeout=900 opt_logs='' opt_no_install=
-    parse_options "disk mem timeout logs no-install!" "$@"
+    local opt_keep=
+    parse_options "disk mem timeout logs no-install! keep!" "$@"
     [ ${#rest[@]} -gt 0 ] || misuse "run: no script"
     local script=${rest[0]} status left base folder
     [ -f "$script" ] || die "$script: no such script"
@@ -229,16 +254,12 @@ cmd_run() {
 
     ensure_image
     local end=$((SECONDS + opt_timeout))
-    lab_find
-    [ -z "$LAB_QEMU" ] || die "a lab named '$LAB_NAME' is running already"
+    run_kept=
     trap run_cleanup EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    machine_up "$opt_disk" "$opt_mem" "$opt_timeout"
-    say "dom0 is up: '$LAB_NAME'"
-    if [ -z "$opt_no_install" ]; then
-        install_project '' || die "could not install the project in dom0"
-    fi
+    run_begin
+    rm -rf "$LAB_RUN/share/script" "$LAB_RUN/step"
     mkdir "$LAB_RUN/share/script" &&
         cp -a "$folder/." "$LAB_RUN/share/script/" || exit 1
     left=$((end - SECONDS))
@@ -255,12 +276,15 @@ cmd_run() {
         warn "timeout of $opt_timeout s; last step: $(cat "$LAB_RUN/step" \
             2>/dev/null || echo none was named)"
     [ -z "$opt_logs" ] || collect_logs "$opt_logs"
-    if [ $status -eq 124 ] || [ $status -eq 125 ]; then
-        lab_find
-        [ -z "$LAB_QEMU" ] || machine_kill
+    lab_find
+    if [ -z "$LAB_QEMU" ]; then
+        :
+    elif [ $status -eq 124 ] || [ $status -eq 125 ]; then
+        machine_kill
+    elif [ -n "$opt_keep" ]; then
+        run_kept=1
     else
-        lab_find
-        [ -z "$LAB_QEMU" ] || machine_down
+        machine_down
     fi
     say "done: status $status"
     exit $status
