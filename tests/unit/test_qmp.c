@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -43,6 +44,18 @@
     }
 #define ARGS  "{\"device\":\"j\\n\",\"n\":18446744073709551615}"
 #define REPLY "{\"return\":{\"running\":true},\"id\":@ID@}\r\n"
+
+/* What a connection's ids are drawn from: 0, so that they are 1, 2, 3, unless
+ * a test says something else. */
+static uint32_t draw;
+
+ssize_t getrandom(void *buf, size_t len, unsigned int flags)
+{
+    (void)flags;
+    assert_int_equal(len, sizeof(draw));
+    memcpy(buf, &draw, len);
+    return len;
+}
 
 static int fds_before;
 static double began;
@@ -71,6 +84,7 @@ static int tear_down(void **state)
 {
     (void)state;
     snap_fault_hook = NULL;
+    draw = 0;
     if (count_fds() == fds_before)
         return 0;
     print_error("%d descriptors leaked\n", count_fds() - fds_before);
@@ -258,6 +272,35 @@ static void ids_are_unique(void **state)
     }
     assert_int_equal(i, 4);
     fclose(f);
+}
+
+/* QEMU 7.2 was busy with a command of a connection that was given up, and
+ * answers whoever is there when it is done. */
+static void replies_to_others_are_not_ours(void **state)
+{
+#define STALE(n) "{\"return\":{\"running\":false},\"id\":" n "}\n"
+#define STALE_ERROR \
+    "{\"id\":2,\"error\":{\"class\":\"GenericError\",\"desc\":\"x\"}}\n"
+    int fd;
+    struct peer *p;
+
+    (void)state;
+    draw = 7;
+    p = PEER_START(
+        &fd, { PEER_RAW, STALE("3") }, { PEER_GREET },
+        { PEER_RAW, STALE_ERROR }, { PEER_EXPECT, "qmp_capabilities" },
+        { PEER_RAW, STALE("1") }, { PEER_RETURN },
+        { PEER_RAW, STALE("6291458") }, /* 6 << 20 | 2 */
+        { PEER_EXPECT, "query-status" },
+        { PEER_RAW, STALE_ERROR STALE("2") STALE("0") }, { PEER_RAW, REPLY });
+    command_works(p, fd);
+    /* One of this connection's that is not the last is still an error, and
+     * no number of others holds us. */
+    draw = 7;
+    p = PEER_START(&fd, ASKED, { PEER_RAW, STALE("7340033") }, { PEER_HOLD });
+    command_fails(p, fd, LONG_MS, SNAP_PROTO, "something else");
+    p = PEER_START(&fd, ASKED, { PEER_RAW, STALE("2"), .number = 1 << 30 });
+    command_fails(p, fd, SHORT_MS, SNAP_TIMEOUT, "no reply within 300 ms");
 }
 
 static void replies_byte_by_byte(void **state)
@@ -1143,6 +1186,7 @@ int main(void)
         T(a_command_and_its_reply),
         T(arguments_and_values),
         T(ids_are_unique),
+        T(replies_to_others_are_not_ours),
         T(replies_byte_by_byte),
         T(many_lines_in_one_piece),
         T(a_large_command_and_reply),

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -36,6 +37,7 @@
 #define QUOTE_MAX        300 /* bytes of QEMU's text in a message */
 #define EVENT_BYTES_MAX  (1u << 20) /* text of all kept events together */
 #define CONNECT_RETRY_MS 20
+#define ID_BITS          20 /* of an id that count; those above are drawn */
 
 struct event {
     struct snap_json *json;
@@ -48,6 +50,7 @@ struct snap_qmp {
     char *why;
     const struct snap_log *log;
     int64_t last_id;
+    bool late; /* the command's deadline has passed, and one look after it */
     struct snap_buf in; /* received */
     size_t taken; /* bytes of it already handed out */
     size_t scanned; /* bytes of it known to end no line */
@@ -115,6 +118,7 @@ static int check(struct snap_qmp *q, const char *fault, const char *doing,
 {
     int e;
 
+    q->late = false;
     e = snap_fault("qmp", fault);
     if (q->fd < 0)
         return snap_fail(err, SNAP_IO,
@@ -143,12 +147,12 @@ static int left_ms(double deadline)
 
 /*
  * Read what is there, or wait for something until the deadline.  After it,
- * *late allows one look that does not wait, so that a peer who never stops
+ * each command has one look that does not wait, so that a peer who never stops
  * talking cannot hold us.  SNAP_TIMEOUT comes without a message, and leaves
  * the connection alive: callers decide what it means.
  */
 static int fill(struct snap_qmp *q, const char *doing, double deadline,
-                bool *late, struct snap_err *err)
+                struct snap_err *err)
 {
     struct pollfd pfd = { .fd = q->fd, .events = POLLIN };
     char chunk[CHUNK];
@@ -157,9 +161,9 @@ static int fill(struct snap_qmp *q, const char *doing, double deadline,
 
     for (;;) {
         ms = left_ms(deadline);
-        if (!ms && *late)
+        if (!ms && q->late)
             return SNAP_TIMEOUT;
-        *late = !ms;
+        q->late = !ms;
         r = poll(&pfd, 1, ms);
         if (r < 0 && errno != EINTR)
             return broken(q, SNAP_IO, err, "%s: %s", doing, loss(errno));
@@ -214,7 +218,6 @@ static int receive(struct snap_qmp *q, const char *doing, double deadline,
 {
     struct snap_err bad = SNAP_ERR_INIT;
     char *quote = NULL;
-    bool late = false;
     const char *line;
     size_t len;
     int rc;
@@ -230,7 +233,7 @@ static int receive(struct snap_qmp *q, const char *doing, double deadline,
             return broken(q, SNAP_PROTO, err,
                           "%s: a message of more than %u bytes", doing,
                           SNAP_QMP_LINE_MAX);
-        rc = fill(q, doing, deadline, &late, err);
+        rc = fill(q, doing, deadline, err);
         if (rc)
             return rc;
     }
@@ -253,6 +256,34 @@ static int receive(struct snap_qmp *q, const char *doing, double deadline,
     }
     *bytes_r = len;
     free(quote);
+    return rc;
+}
+
+/*
+ * A reply to somebody who is gone.  QEMU 7.2 gives the reply to a command that
+ * it was still busy with to whoever is connected by then (seen: one that was
+ * stopped, given up, and went on).  So each connection draws its own ids.
+ */
+static bool of_another(const struct snap_qmp *q, const struct snap_json *msg)
+{
+    int64_t id = snap_json_get_int(msg, "id", -1);
+
+    return id >= 0 && id >> ID_BITS != q->last_id >> ID_BITS &&
+           (snap_json_get(msg, "return") || snap_json_get(msg, "error"));
+}
+
+/* As receive(), without such replies; waiting ends all the same, see fill(). */
+static int receive_ours(struct snap_qmp *q, const char *doing, double deadline,
+                        struct snap_json **msg_r, size_t *bytes_r,
+                        struct snap_err *err)
+{
+    int rc;
+
+    while (!(rc = receive(q, doing, deadline, msg_r, bytes_r, err)) &&
+           of_another(q, *msg_r)) {
+        snap_json_free(*msg_r);
+        *msg_r = NULL;
+    }
     return rc;
 }
 
@@ -318,7 +349,7 @@ int snap_qmp_wait_event(struct snap_qmp *q, const char *name, int timeout_ms,
     if (rc)
         goto out;
     for (;;) {
-        rc = receive(q, doing, deadline, &msg, &bytes, err);
+        rc = receive_ours(q, doing, deadline, &msg, &bytes, err);
         if (rc == SNAP_TIMEOUT)
             rc = snap_fail(err, rc, "%s: %s: it did not come within %d ms",
                            q->name, doing, timeout_ms);
@@ -440,7 +471,7 @@ static int execute(struct snap_qmp *q, const char *command,
     }
     rc = transmit(q, command, args, deadline, err);
     while (!rc) {
-        rc = receive(q, command, deadline, &msg, &bytes, err);
+        rc = receive_ours(q, command, deadline, &msg, &bytes, err);
         if (rc)
             break;
         if (!event_name(msg)) {
@@ -478,7 +509,7 @@ static int greet(struct snap_qmp *q, double deadline, int timeout_ms,
     size_t bytes;
     int rc;
 
-    rc = receive(q, "greeting", deadline, &msg, &bytes, err);
+    rc = receive_ours(q, "greeting", deadline, &msg, &bytes, err);
     if (rc == SNAP_TIMEOUT) {
         rc = q->in.len ? SNAP_TIMEOUT : silent_rc;
         rc = snap_fail(
@@ -506,9 +537,13 @@ static int start(int fd, const char *peer_name, double deadline,
                  struct snap_qmp **q_r, struct snap_err *err)
 {
     struct snap_qmp *q = NULL;
+    uint32_t drawn = 0;
     int flags, rc;
 
     q = snap_zalloc(sizeof(*q));
+    /* That nothing was drawn is unlikely, and no worse than a bad draw. */
+    if (getrandom(&drawn, sizeof(drawn), GRND_NONBLOCK) > 0)
+        q->last_id = (int64_t)drawn << ID_BITS;
     q->fd = fd;
     q->name = snap_strdup(peer_name);
     q->log = log;
