@@ -16,9 +16,9 @@ KINDS=(n-mixed n-external l-external n-internal d-mixed revert l-internal
 took() {
     cat "$1/took-${2%%-*}" 2>/dev/null && return
     case $2 in
-    d-*)     echo 3000 ;;
-    delete)  echo 5000 ;;
-    n-*)     echo 7000 ;;
-    *)       echo 9000 ;;
+    d-*)     echo 2000 ;;
+    delete)  echo 2000 ;;
+    n-*)     echo 4500 ;;
+    *)       echo 7000 ;;
     esac
 }
