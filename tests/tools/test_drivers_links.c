@@ -14,6 +14,18 @@
 #include "lib/mem.h"
 #include "tools/scene.h"
 
+/* The image holds a 1; it is xvda of a QEMU that runs, and taken. */
+static void take_keeping(struct scene *f, struct snap_part *p,
+                         const char *path)
+{
+    real_image_write(path, "qcow2", 0, 1);
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    scene_ask(p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    p->keep_path = true;
+    scene_take(f, p);
+}
+
 static void a_link_of_the_users(void **state)
 {
     struct scene *f = *state;
@@ -24,12 +36,7 @@ static void a_link_of_the_users(void **state)
     unsigned char one[1] = { 1 }, two[1] = { 2 }, three[1] = { 3 };
 
     assert_int_equal(symlink("real.qcow2", path), 0);
-    real_image_write(path, "qcow2", 0, 1);
-    scene_start(f);
-    real_qemu_add(f->q, "xvda", path, "qcow2");
-    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
-    p.keep_path = true;
-    scene_take(f, &p);
+    take_keeping(f, &p, path);
     assert_string_equal(p.frozen_path, real);
     assert_string_equal(p.active_path, path);
     real_qemu_write(f->q, "xvda", 0, 2);
@@ -78,12 +85,7 @@ static void a_revert_keeps_the_path(void **state)
     struct stat st;
     int round;
 
-    real_image_write(path, "qcow2", 0, 1);
-    scene_start(f);
-    real_qemu_add(f->q, "xvda", path, "qcow2");
-    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
-    p.keep_path = true;
-    scene_take(f, &p);
+    take_keeping(f, &p, path);
     real_qemu_write(f->q, "xvda", 0, 2);
     old = snap_strdup(snap_overlay_file(&p));
     scene_stop(f);
