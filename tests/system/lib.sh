@@ -228,7 +228,7 @@ images_of() { # NAME
 
 # A new boot of the guest, and only then.
 boots_anew() { # NAME OLD-BOOT
-    local end=$((SECONDS + 120)) boot
+    local end=$((SECONDS + 300)) boot
     while [ $SECONDS -lt $end ]; do
         boot=$(GUEST_TIMEOUT=5 boot_of "$1" 2>/dev/null) || continue
         [ ${#boot} -eq 16 ] && [ "$boot" != "$2" ] && return 0

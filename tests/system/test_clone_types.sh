@@ -1,0 +1,29 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-only
+# limit: 1500
+#
+# Clones of a PV and of an HVM guest, from memory and from disks; test_clone.sh
+# has all else.
+
+# shellcheck source=tests/system/clone.sh
+. "$(dirname "$0")/clone.sh"
+
+for type in pv hvm; do
+    t "$type: guest starts" -s 700 fresh $g $type --mem 96
+    passed || continue
+    t "$type: a snapshot with memory, mixed" take external
+    passed || continue
+    t "$type: a clone from memory" -s 300 from_memory m1
+    t "$type: a clone from the disks, elsewhere" -s 700 \
+        from_disks d1 --dir $ELSEWHERE
+    t "$type: nobody has what another has" all_differ $g m1 d1
+    t "$type: each writes" -s 400 own_data m1=11 d1=13
+    t "$type: the guest noticed nothing" undisturbed "$(cat "$WORK/boot")" 9
+    t "$type: the snapshot is not deleted" not_deleted m1 d1
+    t "$type: all off: every image is clean" -s 400 all_off m1 d1 $g
+    bury m1 d1
+    touch $ELSEWHERE/other # an empty folder would be no proof
+    t "$type: without them it is" delete_works
+    wipe $g
+done
+verdict
