@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 1500
+# limit: 2450
 #
 # Clones of a PV and of an HVM guest, from memory and from disks; test_clone.sh
 # has all else.

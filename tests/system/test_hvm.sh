@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 3000
+# limit: 2600
 #
 # Create and revert, for a HVM guest.
 

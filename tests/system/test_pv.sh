@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2700
+# limit: 1800
 #
 # Create and revert, for a PV guest.
 
