@@ -187,10 +187,11 @@ one_instant() { # NAME [FIELD=VALUE]...
 
 # The guest runs: its ticks go on.
 ticks_go_on() { # NAME
-    local before end=$((SECONDS + 30))
+    local before now end=$((SECONDS + 30))
     before=$(tick_of "$1") || return 1
     while [ $SECONDS -lt $end ]; do
-        [ "$(tick_of "$1")" -lt $((before + 3)) ] || return 0
+        now=$(tick_of "$1") || return 1
+        [ "$now" -lt $((before + 3)) ] || return 0
         nap 0.2
     done
     fail "$1 stands at tick $before"
