@@ -228,11 +228,9 @@ run_begin() {
     lab_find
     if [ -n "$LAB_QEMU" ]; then
         [ -n "$opt_keep" ] || die "a lab named '$LAB_NAME' is running already"
-        run_kept=1
-        machine_exec -t 120 -- lab-reset && run_kept= &&
+        machine_exec -t 120 -- lab-reset &&
             say "as good as new: '$LAB_NAME'" && return
         warn "'$LAB_NAME' cannot be used again, starting another one"
-        run_kept=
         machine_kill
     fi
     machine_up "$opt_disk" "$opt_mem" "$opt_timeout"

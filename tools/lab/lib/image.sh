@@ -75,7 +75,8 @@ unpack_kernel() { # VMLINUZ VMLINUX
     at=$(LC_ALL=C grep -aobP '\xfd7zXZ\x00' "$1" | head -n 1 | cut -d: -f1)
     [ -n "$at" ] || die "$1: no xz in it"
     # What comes after the xz is the boot sector's business.
-    tail -c +$((at + 1)) "$1" | xz -dcq 2>/dev/null >"$2"
+    tail -c +$((at + 1)) "$1" | xz -dcq --single-stream >"$2" ||
+        die "$1: cannot unpack it"
     [ "$(head -c 4 "$2" | tail -c 3)" = ELF ] || die "$1: no kernel in its xz"
 }
 
