@@ -89,7 +89,7 @@ from_disks() { # NAME OPTION...
     local c=$1
     shift
     clone "$c" --disk-only "$@"
-    guest ready "$c" 400
+    guest ready "$c" $((BOOT_LIMIT * 5 / 3))
     hasnt "$(boot_of "$c")" "$(cat "$WORK/boot")"
     one_instant "$c"
     data_is "$c" 1

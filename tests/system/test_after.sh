@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2500
+# limit: 2250
 #
 # Life after an external snapshot: everything else that xl does works on the
 # new images, nothing can write to the frozen ones, and the daemon of xl that

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2700
+# limit: 2400
 #
 # Clones of a PVH guest, from memory and from disks, running beside the guest
 # itself: each has the snapshot's data, none sees what another writes, the

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2450
+# limit: 1500
 #
 # Clones of a PV and of an HVM guest, from memory and from disks; test_clone.sh
 # has all else.
@@ -9,6 +9,7 @@
 . "$(dirname "$0")/clone.sh"
 
 for type in pv hvm; do
+    [ $type = pv ] || BOOT_LIMIT=300
     t "$type: guest starts" -s 700 fresh $g $type --mem 96
     passed || continue
     t "$type: a snapshot with memory, mixed" take external

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 1700
+# limit: 1000
 #
 # Deleting snapshots in chains, the domain running and off: the guest notices
 # nothing, the other snapshots can be gone back to, nothing is left behind.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 1200
+# limit: 900
 #
 # Images and files that are not where one expects them: a path that is a link,
 # and a snapshot that only the user's own file describes.

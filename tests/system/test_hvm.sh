@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2600
+# limit: 2300
 #
 # Create and revert, for a HVM guest.
 
 # shellcheck source=tests/system/create_revert.sh
 . "$(dirname "$0")/create_revert.sh"
+
+BOOT_LIMIT=300
 
 all_of hvm
 verdict

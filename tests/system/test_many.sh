@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 3000
+# limit: 2700
 #
 # Many snapshots of one guest: ten in a row and back to the third; twenty under
 # a writer that finds every write that was lost or torn.

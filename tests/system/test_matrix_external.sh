@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2000
+# limit: 1200
 #
 # Every line of the RFC's matrix, disks snapshotted by overlays.
 

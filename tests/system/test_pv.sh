@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 1800
+# limit: 1100
 #
 # Create and revert, for a PV guest.
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
-# limit: 2400
+# limit: 2200
 #
 # Create and revert, for a PVH guest.
 
