@@ -11,15 +11,8 @@ g=gold
 ELSEWHERE=/root/guest/elsewhere
 mkdir -p $ELSEWHERE
 
-expected() { # NAME SEED
-    local s
-    s=$(ask "$1" expect "$2" 2) || return 1
-    s=$(field sum "$s")
-    echo "a=$s b=$s abad=0 bbad=0"
-}
-
 data_is() { # NAME SEED
-    eq "data of $1" "$(expected "$1" "$2")" "$(sums_of "$1")"
+    eq "data of $1" "$(expected_sums "$1" "$2" 2)" "$(sums_of "$1")"
 }
 
 # The folder of a clone in the store.

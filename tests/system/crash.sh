@@ -52,9 +52,8 @@ data_is() { # SEED...: both disks hold what fill wrote of one of these
     local s sum want=
     sum=$(sums_of $g)
     for s; do
-        s=$(ask $g expect "$s" $MB)
-        s=$(field sum "$s")
-        [ "$sum" != "a=$s b=$s abad=0 bbad=0" ] || return 0
+        s=$(expected_sums $g "$s" $MB)
+        [ "$sum" != "$s" ] || return 0
         want+=" $s"
     done
     fail "the disks hold $sum, and not one of:$want"

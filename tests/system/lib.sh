@@ -173,6 +173,14 @@ sums_of() { # NAME -> "a=… b=…"
     echo "a=$(field a "$s") b=$(field b "$s") abad=$(field abad "$s") bbad=$(field bbad "$s")"
 }
 
+# The same for what "fill SEED MB" leaves on both disks.
+expected_sums() { # NAME SEED MB
+    local s
+    s=$(ask "$1" expect "$2" "$3") || return 1
+    s=$(field sum "$s")
+    echo "a=$s b=$s abad=0 bbad=0"
+}
+
 # Memory and both disks are of one instant, no tick is missing.
 one_instant() { # NAME [FIELD=VALUE]...
     local s want tick

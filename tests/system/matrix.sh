@@ -24,16 +24,9 @@ MB=2
 
 # --- what the guest has -------------------------------------------------
 
-expected() { # SEED
-    local s
-    s=$(ask $g expect "$1" $MB) || return 1
-    s=$(field sum "$s")
-    echo "a=$s b=$s abad=0 bbad=0"
-}
-
 holds() { # SEED ; memory and disks are of one instant, with that data
     one_instant $g
-    eq "data on both disks" "$(expected "$1")" "$(sums_of $g)"
+    eq "data on both disks" "$(expected_sums $g "$1" $MB)" "$(sums_of $g)"
 }
 
 records() { # what the store has, in the order it was taken

@@ -9,13 +9,6 @@
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-expected() { # NAME SEED
-    local s
-    s=$(ask "$1" expect "$2" 2) || return 1
-    s=$(field sum "$s")
-    echo "a=$s b=$s abad=0 bbad=0"
-}
-
 take() { # NAME TYPE NUMBER...
     local g=$1 type=$2 i
     shift 2
@@ -43,7 +36,7 @@ no_orphans() { # NAME
 undisturbed() { # NAME BOOT ; and the data of seed 9
     one_instant "$1" "boot=$2"
     ticks_go_on "$1"
-    eq "data of the guest" "$(expected "$1" 9)" "$(sums_of "$1")"
+    eq "data of the guest" "$(expected_sums "$1" 9 2)" "$(sums_of "$1")"
 }
 
 delete_running() { # NAME SNAPSHOT
@@ -66,7 +59,7 @@ to_the() { # NAME TYPE NUMBER ; disk-only, so it boots
     run xl snapshot-revert "$1" "$2$3"
     boots_anew "$1" "$boot"
     one_instant "$1"
-    eq "data of snapshot $3" "$(expected "$1" "$3")" "$(sums_of "$1")"
+    eq "data of snapshot $3" "$(expected_sums "$1" "$3" 2)" "$(sums_of "$1")"
 }
 
 matrix() { # NAME TYPE
@@ -100,7 +93,7 @@ only_one() { # NAME SNAPSHOT
 ends_well() { # NAME
     reboot_inside "$1"
     one_instant "$1"
-    eq "data of the guest" "$(expected "$1" 9)" "$(sums_of "$1")"
+    eq "data of the guest" "$(expected_sums "$1" 9 2)" "$(sums_of "$1")"
     poweroff_inside "$1"
     images_clean "$1"
 }

@@ -8,13 +8,6 @@
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-expected() { # NAME SEED
-    local s
-    s=$(ask "$1" expect "$2" 2) || return 1
-    s=$(field sum "$s")
-    echo "a=$s b=$s abad=0 bbad=0"
-}
-
 # With memory, each leaving new images behind.
 ten_in_a_row() { # NAME TYPE
     local i
@@ -33,7 +26,7 @@ ten_in_a_row() { # NAME TYPE
 to_the() { # NAME TYPE NUMBER
     run xl snapshot-revert "$1" "$2$3"
     one_instant "$1"
-    eq "data of snapshot $3" "$(expected "$1" "$3")" "$(sums_of "$1")"
+    eq "data of snapshot $3" "$(expected_sums "$1" "$3" 2)" "$(sums_of "$1")"
     eq "MB in memory" "$3" "$(field mb "$(ask "$1" mem check)")"
 }
 
@@ -43,7 +36,7 @@ in_between() { # NAME TYPE NUMBER ; disk-only
     run xl snapshot-revert "$1" "$2$3"
     boots_anew "$1" "$boot"
     one_instant "$1"
-    eq "data of snapshot $3" "$(expected "$1" "$3")" "$(sums_of "$1")"
+    eq "data of snapshot $3" "$(expected_sums "$1" "$3" 2)" "$(sums_of "$1")"
 }
 
 ends_well() { # NAME
