@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -192,6 +193,34 @@ static void write_and_read(void **state)
     free(data);
     assert_int_equal(count(dir), 1);
     assert_int_equal(err.rc, 0);
+}
+
+/* The mode of a file before it is given one: whoever opens it then has it. */
+static mode_t born;
+
+int fchmod(int fd, mode_t mode)
+{
+    struct stat st;
+
+    if (!fstat(fd, &st))
+        born = st.st_mode & 07777;
+    return (int)syscall(SYS_fchmod, fd, mode);
+}
+
+static void nobody_elses_from_the_first_moment(void **state)
+{
+    char *path = snap_printf("%s/f", dir);
+    mode_t old = umask(0);
+    int fd;
+
+    (void)state;
+    born = 07777;
+    assert_int_equal(snap_file_create(path, 0644, &fd, NULL), 0);
+    umask(old);
+    assert_int_equal(born, 0600);
+    assert_int_equal(mode_of(path), 0644);
+    close(fd);
+    free(path);
 }
 
 static void mode_does_not_depend_on_umask(void **state)
@@ -838,6 +867,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(write_and_read),
+        T(nobody_elses_from_the_first_moment),
         T(mode_does_not_depend_on_umask),
         T(exclusive_writes_replace_nothing),
         T(exclusive_writes_by_link),

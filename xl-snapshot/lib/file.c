@@ -95,9 +95,12 @@ bool snap_path_ok(const char *path)
 
     if (!path || path[0] != '/' || strlen(path) >= PATH_MAX)
         return false;
-    for (p = path; *p; p++)
-        if (snap_is_control(p, 1))
+    /* JSON holds only UTF-8: other bytes would come back as another path. */
+    for (p = path; *p; p += n) {
+        n = snap_utf8_seq(p, strlen(p));
+        if (!n || snap_is_control(p, n))
             return false;
+    }
     for (p = path; *p; p += n) {
         p += strspn(p, "/");
         n = strcspn(p, "/");
@@ -466,16 +469,26 @@ out:
     return rc;
 }
 
+int snap_file_rename_only(const char *from, const char *to,
+                          struct snap_err *err)
+{
+    int rc;
+
+    if (!faulty("rename", to) && !rename(from, to))
+        return 0;
+    rc = fail(err, "rename", from);
+    snap_err_append(err, "to %s", to);
+    return rc;
+}
+
 int snap_file_rename(const char *from, const char *to, struct snap_err *err)
 {
     char *dir_from = NULL, *dir_to = NULL;
     int rc;
 
-    if (faulty("rename", to) || rename(from, to)) {
-        rc = fail(err, "rename", from);
-        snap_err_append(err, "to %s", to);
+    rc = snap_file_rename_only(from, to, err);
+    if (rc)
         goto out;
-    }
     dir_from = snap_dirname(from);
     dir_to = snap_dirname(to);
     rc = snap_dir_sync(dir_to, err);
@@ -546,52 +559,99 @@ out:
     return rc;
 }
 
+struct snap_hash {
+    XXH3_state_t *state;
+    uint64_t done;
+    char *buf;
+};
+
+struct snap_hash *snap_hash_new(void)
+{
+    struct snap_hash *h = snap_zalloc(sizeof(*h));
+
+    h->state = XXH3_createState();
+    if (!h->state)
+        abort();
+    XXH3_128bits_reset(h->state);
+    h->buf = snap_realloc(NULL, HASH_CHUNK, 1);
+    return h;
+}
+
+void snap_hash_free(struct snap_hash *h)
+{
+    if (!h)
+        return;
+    XXH3_freeState(h->state);
+    free(h->buf);
+    free(h);
+}
+
+uint64_t snap_hash_done(const struct snap_hash *h)
+{
+    return h->done;
+}
+
+int snap_hash_read(struct snap_hash *h, int fd, const char *what, size_t max,
+                   struct snap_err *err)
+{
+    size_t want;
+    ssize_t n;
+
+    while (max) {
+        want = max < HASH_CHUNK ? max : HASH_CHUNK;
+        n = pread(fd, h->buf, want, h->done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(err, "read", what);
+        if (n == 0)
+            return 0;
+        XXH3_128bits_update(h->state, h->buf, n);
+        h->done += n;
+        max -= n;
+    }
+    return 0;
+}
+
+void snap_hash_end(struct snap_hash *h, char hex_r[33])
+{
+    XXH128_canonical_t sum;
+    size_t i;
+
+    XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(h->state));
+    for (i = 0; i < sizeof(sum.digest); i++)
+        snprintf(hex_r + 2 * i, 3, "%02x", sum.digest[i]);
+}
+
+int snap_hash_rest(struct snap_hash *h, int fd, const char *what,
+                   char hex_r[33], int (*tick)(void *opaque, uint64_t done),
+                   void *opaque, struct snap_err *err)
+{
+    uint64_t before;
+    int rc;
+
+    hex_r[0] = '\0';
+    if (faulty("hash", what))
+        return fail(err, "read", what);
+    do {
+        before = h->done;
+        rc = snap_hash_read(h, fd, what, HASH_CHUNK, err);
+        if (rc)
+            return rc;
+        if (h->done != before && tick && tick(opaque, h->done))
+            return snap_fail(err, SNAP_INTR, "reading %s: stopped", what);
+    } while (h->done != before);
+    snap_hash_end(h, hex_r);
+    return 0;
+}
+
 int snap_file_hash(int fd, const char *what, char hex_r[33],
                    int (*tick)(void *opaque, uint64_t done), void *opaque,
                    struct snap_err *err)
 {
-    XXH3_state_t *state = NULL;
-    XXH128_canonical_t sum;
-    uint64_t done = 0;
-    char *buf = NULL;
-    ssize_t n;
-    size_t i;
-    int rc;
+    struct snap_hash *h = snap_hash_new();
+    int rc = snap_hash_rest(h, fd, what, hex_r, tick, opaque, err);
 
-    hex_r[0] = '\0';
-    state = XXH3_createState();
-    if (!state)
-        abort();
-    XXH3_128bits_reset(state);
-    buf = snap_realloc(NULL, HASH_CHUNK, 1);
-    if (faulty("hash", what)) {
-        rc = fail(err, "read", what);
-        goto out;
-    }
-    for (;;) {
-        n = pread(fd, buf, HASH_CHUNK, done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            rc = fail(err, "read", what);
-            goto out;
-        }
-        if (n == 0)
-            break;
-        XXH3_128bits_update(state, buf, n);
-        done += n;
-        if (tick && tick(opaque, done)) {
-            rc = snap_fail(err, SNAP_INTR, "reading %s: stopped", what);
-            goto out;
-        }
-    }
-    XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
-    for (i = 0; i < sizeof(sum.digest); i++)
-        snprintf(hex_r + 2 * i, 3, "%02x", sum.digest[i]);
-    rc = 0;
-
-out:
-    free(buf);
-    XXH3_freeState(state);
+    snap_hash_free(h);
     return rc;
 }

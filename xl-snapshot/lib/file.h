@@ -30,6 +30,10 @@ int snap_file_read(const char *path, size_t max, char **data_r, size_t *len_r,
                    struct snap_err *err);
 /* rename(2) and fsync of the folder(s). */
 int snap_file_rename(const char *from, const char *to, struct snap_err *err);
+/* rename(2) alone, where nothing may be waited for: the folder is still to be
+ * synced. */
+int snap_file_rename_only(const char *from, const char *to,
+                          struct snap_err *err);
 /* unlink(2) and fsync of the folder; a missing file is success. */
 int snap_file_remove(const char *path, struct snap_err *err);
 /* mkdir -p with this mode for every folder it makes, each synced.  What is
@@ -63,12 +67,27 @@ int snap_free_bytes(const char *path, uint64_t *bytes_r, dev_t *dev_r,
 int snap_file_hash(int fd, const char *what, char hex_r[33],
                    int (*tick)(void *opaque, uint64_t done), void *opaque,
                    struct snap_err *err);
+/* The same, of a file that is still being written to its end, bit by bit. */
+struct snap_hash;
+struct snap_hash *snap_hash_new(void);
+void snap_hash_free(struct snap_hash *h);
+/* Bytes that are in it. */
+uint64_t snap_hash_done(const struct snap_hash *h);
+/* Reads on, max bytes at most; fewer only at the end of the file.  0 or
+ * SNAP_IO. */
+int snap_hash_read(struct snap_hash *h, int fd, const char *what, size_t max,
+                   struct snap_err *err);
+void snap_hash_end(struct snap_hash *h, char hex_r[33]);
+/* All that is left, and the end; tick as for snap_file_hash(). */
+int snap_hash_rest(struct snap_hash *h, int fd, const char *what,
+                   char hex_r[33], int (*tick)(void *opaque, uint64_t done),
+                   void *opaque, struct snap_err *err);
 /* "a/b" of "a/b/c" and of "a/b/c/"; caller frees. */
 char *snap_dirname(const char *path);
 /* What stands behind the last slash. */
 const char *snap_basename(const char *path);
-/* True if path is absolute, below PATH_MAX, has no control character and no
- * "." or ".." component. */
+/* True if path is absolute, below PATH_MAX, is UTF-8 without control
+ * characters and has no "." or ".." component. */
 bool snap_path_ok(const char *path);
 
 #endif /* SNAP_LIB_FILE_H */
