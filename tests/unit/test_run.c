@@ -600,6 +600,29 @@ static void too_much_output_is_refused(void **state)
     }
 }
 
+/* Who reads on has no deadline; who does not is ended. */
+static void a_stall_ends_it(void **state)
+{
+    const char *busy[] = { "sh", "-c",
+                           "for i in 1 2 3 4 5 6 7 8 9 10; do "
+                           "read x </proc/version; sleep 0.4; done",
+                           NULL };
+    const char *idle[] = { self, "sleep", "1000", NULL };
+    struct snap_run r = SNAP_RUN_INIT;
+    struct snap_err err = SNAP_ERR_INIT;
+
+    (void)state;
+    r.argv = idle;
+    r.stall_ms = 500;
+    assert_int_equal(snap_run(&r, &err), SNAP_TIMEOUT);
+    assert_non_null(strstr(err.msg, "read nothing"));
+    snap_run_dispose(&r);
+    r.argv = busy;
+    r.stall_ms = 3000;
+    assert_int_equal(snap_run(&r, NULL), 0);
+    snap_run_dispose(&r);
+}
+
 static void a_deadline_ends_it(void **state)
 {
     const char *argv[] = { self, "sleep", "1000", NULL };
@@ -822,6 +845,7 @@ int main(int argc, char **argv)
         T(standard_input),
         T(both_streams_at_once),
         T(too_much_output_is_refused),
+        T(a_stall_ends_it),
         T(a_deadline_ends_it),
         T(a_tick_ends_it),
         T(a_deadline_ends_the_whole_group),

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "lib/fault.h"
+#include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/run.h"
 
@@ -142,6 +144,14 @@ static char *find_tool(const char *tool, const char *path)
     }
     errno = why;
     return NULL;
+}
+
+char *snap_run_find(const char *tool)
+{
+    char *path = search_path(), *file = find_tool(tool, path);
+
+    free(path);
+    return file;
 }
 
 /* Our environment but for what changes a tool's language or search.  Frees
@@ -328,6 +338,18 @@ static int reap(struct child *c)
     return 0;
 }
 
+/* How much it has read by now: what copies reads all the time.  0: unknown. */
+static uint64_t has_read(const struct child *c)
+{
+    char name[40], line[64];
+
+    snprintf(name, sizeof(name), "/proc/%d/io", (int)c->pid);
+    if (!snap_line_read(AT_FDCWD, name, line, sizeof(line)) ||
+        !snap_has_prefix(line, "rchar: "))
+        return 0;
+    return strtoull(line + strlen("rchar: "), NULL, 10);
+}
+
 /*
  * Collect output until the child has ended, or the deadline, or it printed
  * too much, or is to stop.  Returns 0, or -1 with errno if the child got lost.
@@ -336,9 +358,14 @@ static int attend(struct child *c, const struct snap_run *r, double deadline)
 {
     struct pollfd pfd[STREAMS + 1];
     double left;
+    uint64_t now, before = 0;
     int i;
 
     while (!c->flooded) {
+        now = r->stall_ms ? has_read(c) : 0;
+        if (now != before)
+            deadline = snap_now_ms() + r->stall_ms;
+        before = now;
         /* Reap first: what is drained afterwards is then all of it. */
         if (reap(c))
             return -1;
@@ -453,8 +480,10 @@ static int judge(const struct snap_run *r, const struct child *c,
                          c->ended ? "it was stopped"
                                   : "it could not be killed and may go on");
     if (timeout_ms)
-        return snap_fail(err, SNAP_TIMEOUT, "%s: not done after %d ms; %s",
-                         tool, timeout_ms,
+        return snap_fail(err, SNAP_TIMEOUT, "%s: %s %d ms; %s", tool,
+                         r->stall_ms ? "it has read nothing for"
+                                     : "not done after",
+                         timeout_ms,
                          c->ended ? "it was stopped"
                                   : "it could not be killed and may go on");
     if (r->status == 0)
@@ -546,7 +575,9 @@ static void deliver(struct snap_run *r, struct child *c)
 
 int snap_run(struct snap_run *r, struct snap_err *err)
 {
-    int timeout_ms = r->timeout_ms > 0 ? r->timeout_ms : TIMEOUT_MS;
+    int timeout_ms = r->stall_ms > 0     ? r->stall_ms
+                     : r->timeout_ms > 0 ? r->timeout_ms
+                                         : TIMEOUT_MS;
     struct child c = { .pid = -1, .pidfd = -1, .fd = { -1, -1, -1 } };
     double begun = snap_now_ms();
     int late = 0, e, i, rc;

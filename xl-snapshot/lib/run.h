@@ -19,6 +19,7 @@
 struct snap_run {
     const char *const *argv; /* NULL-terminated; argv[0] looked up in PATH */
     int timeout_ms; /* 0: 60 000 */
+    int stall_ms; /* instead: for how long it may read nothing */
     int stdin_fd; /* -1: /dev/null */
     const struct snap_log *log;
     /* For slow ones: called a few times a second; non-zero puts the tool down
@@ -45,6 +46,9 @@ struct snap_run {
  */
 int snap_run(struct snap_run *r, struct snap_err *err);
 void snap_run_dispose(struct snap_run *r);
+/* The file that a tool's name stands for, wherever snap_run() would find it, or
+ * NULL; caller frees. */
+char *snap_run_find(const char *tool);
 
 /* Set by tests: a folder looked in before PATH. */
 extern const char *snap_run_path_first;
