@@ -683,19 +683,19 @@ static void an_oversized_line(void **state)
         { PEER_RAW, "\n" }, { PEER_HOLD });
 
     (void)state;
-    command_fails(p, fd, LONG_MS, SNAP_PROTO, "more than 8388608 bytes");
+    command_fails(p, fd, LONG_MS, SNAP_PROTO, "more than 33554432 bytes");
     /* Just one byte too long, and whole when it is looked at. */
     big = string_of(SNAP_QMP_LINE_MAX + 1);
     big[SNAP_QMP_LINE_MAX] = '\n';
     line = snap_printf(" %s", big);
     p = PEER_START(&fd, ASKED, { PEER_RAW, line }, { PEER_HOLD });
-    command_fails(p, fd, LONG_MS, SNAP_PROTO, "more than 8388608 bytes");
+    command_fails(p, fd, LONG_MS, SNAP_PROTO, "more than 33554432 bytes");
     free(line);
     free(big);
     /* One that never ends. */
     p = PEER_START(&fd, ASKED, { PEER_FILL, .number = 16 * SNAP_QMP_LINE_MAX },
                    { PEER_HOLD });
-    command_fails(p, fd, LONG_MS, SNAP_PROTO, "more than 8388608 bytes");
+    command_fails(p, fd, LONG_MS, SNAP_PROTO, "more than 33554432 bytes");
 }
 
 static void silence_instead_of_a_reply(void **state)

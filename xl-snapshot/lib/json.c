@@ -6,7 +6,8 @@
  *
  * Input is hostile.  yajl checks UTF-8 only roughly and turns an unpaired
  * surrogate into '?', so precheck() refuses both beforehand.  Depth and the
- * number of values are bounded, which also bounds every recursion below.
+ * number of values are bounded, which also bounds every recursion below (some
+ * 100 bytes of stack a level).
  * A string with a NUL inside is refused: C callers would see half of it.
  *
  * Assumes that LC_NUMERIC is "C".  Misuse of a constructor's result (pushing
@@ -23,9 +24,10 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 
-/* Values in one text.  The largest reply of QEMU has some 30 000; this many
- * tiny ones cost some 60 MB of dom0's memory. */
-#define VALUES_MAX (1u << 19)
+/* Values in one text.  QEMU's list of the nodes of 20 disks, each 200 images
+ * deep, has some 450 000; this many tiny ones cost some 120 MB of dom0's
+ * memory. */
+#define VALUES_MAX (1u << 20)
 #define INDENT     4
 #define FEW_KEYS   24
 
@@ -37,6 +39,7 @@ struct item {
 struct snap_json {
     enum snap_json_type type;
     bool truth; /* BOOL */
+    bool lossy; /* STRING: not what it was made from */
     struct item *items; /* ARRAY, OBJECT */
     size_t len, cap;
     char text[]; /* NUMBER, STRING; otherwise "" */
@@ -596,6 +599,7 @@ struct snap_json *snap_json_copy(const struct snap_json *j)
         return NULL;
     copy = node_text(j->type, j->text, strlen(j->text));
     copy->truth = j->truth;
+    copy->lossy = j->lossy;
     for (i = 0; i < j->len; i++)
         append(copy, snap_strdup(j->items[i].key),
                snap_json_copy(j->items[i].value));
@@ -674,9 +678,23 @@ static char *as_utf8(const char *s)
 
 struct snap_json *snap_json_str(const char *s)
 {
+    struct snap_json *j;
+
     if (!s)
         return snap_json_null();
-    return node_take(SNAP_JSON_STRING, as_utf8(s));
+    j = node_take(SNAP_JSON_STRING, as_utf8(s));
+    j->lossy = strcmp(j->text, s) != 0;
+    return j;
+}
+
+const char *snap_json_lossy(const struct snap_json *j)
+{
+    const char *found = j && j->lossy ? j->text : NULL;
+    size_t i;
+
+    for (i = 0; j && !found && i < j->len; i++)
+        found = snap_json_lossy(j->items[i].value);
+    return found;
 }
 
 struct snap_json *snap_json_array(void)

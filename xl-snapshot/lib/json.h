@@ -3,8 +3,8 @@
  * A JSON value that can be read, changed and written back without losing
  * what we do not know: numbers keep their text (64-bit values survive),
  * objects keep the order of their keys.  json.c is the only file that names
- * yajl.  Input is hostile: depth is bounded by SNAP_JSON_DEPTH, values by half
- * a million, size by the caller; duplicate keys, trailing garbage, comments,
+ * yajl.  Input is hostile: depth is bounded by SNAP_JSON_DEPTH, values by a
+ * million, size by the caller; duplicate keys, trailing garbage, comments,
  * bad UTF-8, unpaired surrogates and NULs in strings are refused.
  *
  * Functions that look (get, at, len, path, typed reads) take NULL and any
@@ -19,7 +19,9 @@
 
 #include "lib/rc.h"
 
-#define SNAP_JSON_DEPTH 64
+/* QEMU's own limit (MAX_NESTING of its json-parser.c).  Its query-block has
+ * each image of a chain inside the one above it. */
+#define SNAP_JSON_DEPTH 1024
 
 enum snap_json_type {
     SNAP_JSON_NULL,
@@ -57,6 +59,9 @@ struct snap_json *snap_json_int(int64_t v);
 struct snap_json *snap_json_double(double v);
 /* NULL gives null; a byte that is not UTF-8 becomes U+FFFD. */
 struct snap_json *snap_json_str(const char *s);
+/* The first string in it that snap_json_str() had to change, as it is now;
+ * NULL if there is none.  What is read back later is not what was meant. */
+const char *snap_json_lossy(const struct snap_json *j);
 struct snap_json *snap_json_array(void);
 struct snap_json *snap_json_object(void);
 

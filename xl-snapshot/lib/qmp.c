@@ -608,7 +608,9 @@ int snap_qmp_connect(const char *path, int timeout_ms,
         }
         if (!left_ms(deadline)) {
             rc = snap_fail(err, SNAP_BUSY,
-                           "%s: others have been waiting for it for %d ms",
+                           "%s: others have been waiting for it for %d ms; "
+                           "QEMU hangs, or another program is connected to "
+                           "it",
                            path, timeout_ms);
             goto out;
         }
@@ -637,6 +639,15 @@ void snap_qmp_close(struct snap_qmp *q)
     free(q->why);
     free(q->name);
     free(q);
+}
+
+pid_t snap_qmp_peer(const struct snap_qmp *q)
+{
+    struct ucred who = { 0 };
+    socklen_t len = sizeof(who);
+
+    return getsockopt(q->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) ? 0
+                                                                  : who.pid;
 }
 
 bool snap_qmp_alive(const struct snap_qmp *q)

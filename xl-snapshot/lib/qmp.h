@@ -12,11 +12,14 @@
 #ifndef SNAP_LIB_QMP_H
 #define SNAP_LIB_QMP_H
 
+#include <sys/types.h>
+
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/rc.h"
 
-#define SNAP_QMP_LINE_MAX   (8u << 20) /* bytes in one reply */
+/* Bytes in one reply.  A block node takes some 700 and its file's name. */
+#define SNAP_QMP_LINE_MAX   (32u << 20)
 #define SNAP_QMP_EVENTS_MAX 256 /* kept; the oldest is dropped */
 
 struct snap_qmp;
@@ -47,5 +50,7 @@ int snap_qmp_wait_event(struct snap_qmp *q, const char *name, int timeout_ms,
                         struct snap_json **out_r, struct snap_err *err);
 void snap_qmp_close(struct snap_qmp *q); /* NULL is fine */
 bool snap_qmp_alive(const struct snap_qmp *q);
+/* The process at the other end of its socket; 0: not known. */
+pid_t snap_qmp_peer(const struct snap_qmp *q);
 
 #endif /* SNAP_LIB_QMP_H */
