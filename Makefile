@@ -39,14 +39,15 @@ $(LIBSNAP): $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# The module takes lib/ from the program that loads it, hence -rdynamic and
-# the whole archive.
+# The module takes lib/ and core/ (domcfg.h) from the program that loads it,
+# hence -rdynamic and the whole archive.  SNAP_HYP_ABI counts changes of
+# hyp_ops.h and of what the module takes so.
 $(PROGRAM): $(CLI_OBJ) $(LIBSNAP)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -pie -rdynamic -o $@ $(CLI_OBJ) \
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $(CLI_OBJ) \
 	    -Wl,--whole-archive $(LIBSNAP) -Wl,--no-whole-archive $(LIBS)
 
 $(MODULE): $(HYP_OBJ)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ $(XEN_LIBS)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -o $@ $^ $(XEN_LIBS)
 
 .PHONY: all build deps
 # What is missing is installed by name; with all there it costs nothing.

@@ -53,13 +53,19 @@ typed() {
     echo "${s# }"
 }
 
+# Signals as they are by default, and an end even to one that was stopped.
+limited() {
+    run timeout -k 5 60 env --default-signal "$@"
+}
+
 xs() {
-    run "$FAKE" "$@"
+    limited "$FAKE" "$@"
     transcribe "$(typed xl-snapshot "$@")"
 }
 
+# shellcheck disable=SC2016 # for the other bash
 as_xl() {
-    run bash -c 'exec -a xl "$0" "$@"' "$FAKE" "$@"
+    limited bash -c 'exec -a xl "$0" "$@"' "$FAKE" "$@"
     transcribe "$(typed xl "$@")"
 }
 

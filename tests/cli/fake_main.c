@@ -8,6 +8,8 @@
  *                  next; made if it is not there
  *   XLFAKE_ISO     what is in vm1's CD drive, a real file
  *   XLFAKE_NOXEN   there is no hypervisor, and no module for it
+ *   XLFAKE_DO      what somebody does before us: "start" vm3 from its xl.cfg,
+ *                  "stop" it, or "rename" it to web
  *   XLFAKE_AT      "LAYER WHAT ACTION": when this call is first made (what
  *                  may go on), ACTION: EIO, ENOSPC, or a signal to ourselves:
  *                  INT, INT2 (twice), TERM, HUP, TSTP, PIPE, KILL.  "call N
@@ -42,6 +44,30 @@ static void on_stopped(void *opaque, const struct fake_domain *d)
     fake_store_close(opaque, d->domid);
 }
 
+static struct fake_domain *start_vm3(struct fake_world *w)
+{
+    return fake_domain_add(
+        w, "vm3", "11111111-2222-4333-8444-555555555503",
+        (const char *const[]){ "xvda:qcow2:/img/d.qcow2", NULL });
+}
+
+static void somebody_does(const char *what, struct fake_world *w,
+                          struct fake_store *s)
+{
+    struct fake_domain *d = fake_domain_find(w, "vm3");
+
+    if (!strcmp(what, "start")) {
+        start_vm3(w);
+    } else if (d && !strcmp(what, "stop")) {
+        fake_store_close(s, d->domid);
+        d->exists = false;
+    } else if (d && !strcmp(what, "rename")) {
+        snprintf(d->name, sizeof(d->name), "web");
+    } else {
+        abort();
+    }
+}
+
 static void make_world(struct fake_world *w, struct fake_store *s)
 {
     struct fake_domain *d;
@@ -64,10 +90,7 @@ static void make_world(struct fake_world *w, struct fake_store *s)
         w, "vm2", "11111111-2222-4333-8444-555555555502",
         (const char *const[]){ "xvda:qcow2:/img/c.qcow2", NULL });
     d->paused = true;
-    d = fake_domain_add(
-        w, "vm3", "11111111-2222-4333-8444-555555555503",
-        (const char *const[]){ "xvda:qcow2:/img/d.qcow2", NULL });
-    d->monitor_pid = 0;
+    start_vm3(w)->monitor_pid = 0;
     free(cd);
 }
 
@@ -135,8 +158,12 @@ static int at_fault(const char *layer, const char *what)
         raise(SIGTSTP);
     if (!strcmp(a, "PIPE"))
         raise(SIGPIPE);
-    if (!strcmp(a, "KILL"))
+    if (!strcmp(a, "KILL")) {
+        /* Domains and disks outlive us. */
+        save_world(getenv("XLFAKE_WORLD"), fake_world_current,
+                   fake_store_current);
         raise(SIGKILL);
+    }
     return 0;
 }
 
@@ -237,6 +264,8 @@ int main(int argc, char **argv)
         .ops = &fake_hyp_ops,
         .drivers = fake_disk_drivers,
         .cfg_parse = fake_cfg_parse,
+        .check_unused = fake_check_unused,
+        .check_others = fake_check_others,
         .store_root = getenv("XLFAKE_STORE"),
     };
     int status;
@@ -249,6 +278,8 @@ int main(int argc, char **argv)
     fake_world_current = w;
     fake_store_current = s;
     load_world(file, w, s);
+    if (getenv("XLFAKE_DO"))
+        somebody_does(getenv("XLFAKE_DO"), w, s);
     if (at && sscanf(at, "%31s %63s %15s", at_layer, at_what, at_action) == 3)
         snap_fault_hook = at_fault;
     if (getenv("XLFAKE_NOXEN")) {

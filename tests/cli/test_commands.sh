@@ -139,6 +139,30 @@ xs delete web1 own
 xs list --long --json
 golden clone.txt "$T/clone.txt"
 
+# --- a CD that is gone, memory that is not wanted ----------------------------
+
+new_world
+into media.txt
+"$FAKE" create vm1 -n s1 >/dev/null 2>&1
+xs revert vm1 s1 --disk-only -N
+xs revert vm1 s1 --eject-missing -N
+rm "${XLFAKE_ISO:?}"
+xs info vm1 s1 --check
+xs revert vm1 s1
+xs clone vm1 s1 web1
+xs revert vm1 s1 --eject-missing
+xs clone vm1 s1 web1 --eject-missing
+is "the domain is the one it was" "$("$FAKE" revert vm1 s1 -N -D \
+    --eject-missing --json | grep -o '"domid": [0-9]*')" '"domid": 1'
+xs clone vm1 s1 web1 --eject-missing -D
+xs revert vm1 s1 --eject-missing -D
+xs revert vm1 s1 -D
+xs revert vm1 s1 -D --eject-missing --json
+: >"$XLFAKE_ISO"
+"$FAKE" create vm1 -n m --no-disk xvda --no-disk xvdb >/dev/null 2>&1
+xs revert vm1 m -D
+golden media.txt "$T/media.txt"
+
 # A clone gets nothing of its snapshot's domain that it could write to.
 new_world
 "$FAKE" create vm1 -n part --no-disk xvdb >/dev/null 2>&1
@@ -273,29 +297,70 @@ fail_at "disk merge_switch KILL" delete vm1 s5
 xs recover vm1
 golden failures.txt "$T/failures.txt"
 
+# --- a revert that died, and a domain that was started meanwhile --------------
+
+somebody() {    # what he does, arguments of the command after that
+    local do=$1
+    shift
+    export XLFAKE_DO=$do
+    xs "$@"
+    unset XLFAKE_DO
+}
+into recover.txt
+killed() {      # in a revert, and its domain was started by hand
+    new_world
+    "$FAKE" create vm3 -n s1 >/dev/null 2>&1
+    fail_at "hyp restore KILL" revert vm3 s1
+    somebody start recover vm3
+}
+killed
+xs recover vm3 --keep -N
+xs recover vm3 --keep
+xs recover vm3
+xs create vm3 -n s2 -D
+killed
+xs recover vm3 --discard
+somebody stop recover vm3 --discard
+xs recover vm3
+xs create vm3 -n s2 -D
+xs recover --keep
+xs recover --keep --discard vm3
+golden recover.txt "$T/recover.txt"
+
+# --- another name ---------------------------------------------------------------
+
 new_world
-run env XLFAKE_AT="hyp find INT" "$FAKE" create vm1 -n s1
+into renamed.txt
+xs create vm3 -n s1
+somebody rename revert web s1 -N
+xs list web
+xs revert web s1
+xs info vm3 s1
+golden renamed.txt "$T/renamed.txt"
+
+new_world
+XLFAKE_AT="hyp find INT" limited "$FAKE" create vm3 -n s1
 is "Ctrl-C before anything has begun ends the program" "$status" 1
 has "and it is said" "$err" "interrupted; nothing was changed"
 
 # --- where output goes ------------------------------------------------------
 
 new_world
-run bash -c '"$0" create vm1 -n s1 >/dev/full' "$FAKE"
+run bash -c '"$0" create vm3 -n s1 >/dev/full' "$FAKE"
 is "standard output is full: the snapshot is made" "$status" 0
 has "and it is said" "$err" "warning: cannot write standard output"
-run bash -c '"$0" create vm1 -n s2 2>&-' "$FAKE"
+run bash -c '"$0" create vm3 -n s2 2>&-' "$FAKE"
 is "no standard error: the snapshot is made" "$status" 0
-run "$FAKE" -v create vm1 -n s3
+run "$FAKE" -v create vm3 -n s3
 has "-v says the steps" "$err" "xl-snapshot create: debug: "
-run "$FAKE" -T create vm1 -n s4
+run "$FAKE" -T create vm3 -n s4
 if grep -qE '^20[0-9-]{8} [0-9:]{8} [A-Z]+ \[[0-9]+\] xl-snapshot create: note' \
     <<<"$err"; then
     ok "-T stamps messages"
 else
     not_ok "-T stamps messages" "$err"
 fi
-run "$FAKE" create vm1 -n s5
+run "$FAKE" create vm3 -n s5
 is "no progress line without a terminal" "$(tr -cd '\r' <"$T/err")" ""
 
 finish

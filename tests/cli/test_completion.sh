@@ -73,6 +73,7 @@ offers "a file behind --config" "one.cfg two.cfg" xl-snapshot revert vm1 --confi
 offers "snapshots of another store" "friday monday" \
     xl-snapshot --store "$XLFAKE_STORE" revert vm1 ''
 offers "no snapshots of nobody" "" xl-snapshot revert nobody ''
+offers "no snapshot to recover" "" xl-snapshot recover vm1 ''
 
 is "every option is offered" \
     "$(complete_at xl-snapshot.bash xl-snapshot create -- | tr ' ' '\n' |

@@ -317,14 +317,23 @@ static void check_end(void *scene, enum sweep_end end)
     check_others(s);
 }
 
+static void still_runs(void *scene)
+{
+    struct scene *s = scene;
+
+    if (!s->k->off && !fake_domain_runs(vm(s)))
+        sweep_fail("the guest does not run");
+}
+
 int main(void)
 {
     static const struct sweep delete = {
-        SWEEP_KINDS(kinds),  .scene_size = sizeof(struct scene),
-        .begin = scene_init, .end = scene_dispose,
-        .run = run,          .recover = fake_host_recover,
-        .check = check_end,  .errnos = { EIO },
-        .whole_too = true,   .stride = 41,
+        SWEEP_KINDS(kinds),   .scene_size = sizeof(struct scene),
+        .begin = scene_init,  .end = scene_dispose,
+        .run = run,           .recover = fake_host_recover,
+        .failed = still_runs, .check = check_end,
+        .errnos = { EIO },    .whole_too = true,
+        .stride = 41,
     };
 
     return sweep_main(&delete);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * The power goes at every call of create, revert and delete: our process, all
- * domains and their QEMUs end at once, and the host boots again, its domains
- * numbered from the start.  Then recover, with the domain off, or (revert)
+ * domains and their QEMUs end at once, the disk loses what nobody had synced,
+ * and the host boots again, its domains numbered from the start.  Then recover, with the domain off, or (revert)
  * with the domain started by somebody who did not wait for that.  The
  * invariants are those of fakes/check.h; and nothing is started, destroyed or
  * paused that is not ours.  Likewise when QEMU alone ends.
@@ -12,11 +12,18 @@
 
 #include "core/boot.h"
 #include "fakes/check.h"
+#include "fakes/durable.h"
 #include "fakes/sweep.h"
+#include "lib/file.h"
 #include "lib/mem.h"
 
 /* In place of core/boot.c's, which a test cannot change. */
 static bool booted_again;
+
+int64_t snap_host_started(void)
+{
+    return booted_again ? 2 : 1; /* by the clock of the images */
+}
 
 char *snap_boot_id(void)
 {
@@ -48,6 +55,10 @@ static const struct kind forward[] = {
       .type = SNAP_DISK_EXTERNAL },
     { .name = "delete, external", .op = DELETE, .type = SNAP_DISK_EXTERNAL },
     { .name = "delete, memory, mixed", .op = DELETE, .memory = true },
+};
+
+static const struct kind merging[] = {
+    { .name = "delete, external", .op = DELETE, .type = SNAP_DISK_EXTERNAL },
 };
 
 /* It is destroyed and comes again. */
@@ -124,9 +135,9 @@ static void scene_init(void *scene, const void *kind)
     s->k = kind;
     booted_again = false;
     fake_host_init(&s->h);
+    s->h.disks->now = 1;
     d = fake_domain_find(s->h.world, "vm1");
     d->tick = 100;
-    d->mem_kb = 1024; /* its image is made hundreds of times */
     before_take(&s->at, &s->h);
     if (s->k->op != CREATE) {
         run_op(s, CREATE, "s1", DOOM_NONE, 0, &out);
@@ -140,12 +151,14 @@ static void scene_init(void *scene, const void *kind)
     s->path[0] = fake_domain_path(d, "xvda");
     s->path[1] = fake_domain_path(d, "xvdb");
     s->h.disks->mortal = true;
+    durable_begin(s->h.root);
 }
 
 static void scene_dispose(void *scene)
 {
     struct scene *s = scene;
 
+    durable_end();
     snap_free(&s->path[0]);
     snap_free(&s->path[1]);
     fake_host_dispose(&s->h);
@@ -157,10 +170,17 @@ static void switch_off(struct scene *s)
         fake_host_stop(&s->h);
 }
 
-static void power_cut(struct scene *s)
+/* Which of what nobody synced is there all the same. */
+struct luck {
+    bool names, data;
+};
+
+static void power_cut(struct scene *s, struct luck l)
 {
     switch_off(s);
+    durable_cut(l.names, l.data);
     s->h.world->next_domid = 1;
+    s->h.disks->now = 2;
     booted_again = true;
 }
 
@@ -229,27 +249,67 @@ static void check_end(struct scene *s)
     }
 
 static const struct sweep going_on = SWEEP(forward);
+static const struct sweep deleting = SWEEP(merging);
 static const struct sweep reverting = SWEEP(back);
 
 static unsigned count, refused;
+static struct luck luck;
+
+/* What a command said that it had done is done. */
+static void check_done(struct scene *s)
+{
+    char *path = snap_printf("%s/%s/records/s1.json", s->h.root, FAKE_UUID);
+    bool there = snap_file_exists(path);
+
+    free(path);
+    if (there != (s->k->op != DELETE))
+        sweep_fail("it was done, and after the cut it is not");
+}
 
 static void cut(void *scene, bool hit)
 {
     struct scene *s = scene;
 
-    power_cut(s);
+    power_cut(s, luck);
+    if (!hit)
+        check_done(s);
     recover(s, "recover");
     check_end(s);
     count += hit;
 }
 
-static void test_cut_everywhere(void **state)
+static void cut_all(bool names, bool data, unsigned stride)
+{
+    luck = (struct luck){ names, data };
+    count = 0;
+    sweep_each_death(&going_on, "cut", stride, cut);
+    sweep_each_death(&reverting, "cut", stride, cut);
+    print_message("%u cuts\n", count);
+}
+
+static void test_cut_nothing_lost(void **state)
 {
     (void)state;
-    count = 0;
-    sweep_each_death(&going_on, "cut", cut);
-    sweep_each_death(&reverting, "cut", cut);
-    print_message("%u cuts\n", count);
+    cut_all(true, true, 1);
+}
+
+static void test_cut_all_lost(void **state)
+{
+    (void)state;
+    cut_all(false, false, 1);
+}
+
+/* A file has its name and nothing in it. */
+static void test_cut_data_lost(void **state)
+{
+    (void)state;
+    cut_all(true, false, 5);
+}
+
+static void test_cut_names_lost(void **state)
+{
+    (void)state;
+    cut_all(false, true, 5);
 }
 
 /* Somebody starts the domain, from the disks it had, before recover: it is
@@ -260,7 +320,7 @@ static void cut_and_started(void *scene, bool hit)
     struct fake_outcome out;
     struct fake_domain *d;
 
-    power_cut(s);
+    power_cut(s, luck);
     if (!hit || !fake_store_exists(s->h.disks, s->path[0]) ||
         !fake_store_exists(s->h.disks, s->path[1]))
         return;
@@ -286,26 +346,83 @@ static void test_started_meanwhile(void **state)
 {
     (void)state;
     count = 0;
-    sweep_each_death(&reverting, "cut", cut_and_started);
+    luck = (struct luck){ false, false };
+    sweep_each_death(&reverting, "cut", 1, cut_and_started);
     print_message("%u cuts, %u times recover had to wait for the domain\n",
                   count, refused);
 }
 
+/* Or from an xl.cfg of before the snapshot, as far as that can be opened, and
+ * it is off again when recover comes: what it wrote there stays, and so does
+ * what it had written last before. */
+static void cut_and_ran_below(void *scene, bool hit)
+{
+    struct scene *s = scene;
+    struct fake_outcome out;
+    struct before now;
+    const char *const below[2] = { "/img/a.qcow2", "/img/b.img" };
+    struct fake_image *i[2];
+    unsigned n;
+
+    power_cut(s, luck);
+    for (n = 0; n < 2; n++) {
+        i[n] = fake_store_find(s->h.disks, below[n]);
+        if (!hit || !i[n] || i[n]->frozen || i[n]->immutable)
+            return;
+    }
+    start(s, below[0], below[1]);
+    before_take(&now, &s->h);
+    switch_off(s);
+    fake_host_run(&s->h, fake_host_recover, NULL, DOOM_NONE, 0, 0, &out);
+    if (out.rc && !strstr(out.msg, "(probably the domain, started"))
+        sweep_fail("recover: %s", out.msg);
+    if (fake_store_content(s->h.disks, below[0]) != now.a ||
+        fake_store_content(s->h.disks, below[1]) != now.b)
+        sweep_fail("what the guest wrote since is lost");
+    if (s->h.disks->violation[0])
+        sweep_fail("%s", s->h.disks->violation);
+    refused += out.rc != 0;
+    count++;
+}
+
+static void test_ran_below(void **state)
+{
+    (void)state;
+    count = refused = 0;
+    luck = (struct luck){ true, true };
+    sweep_each_death(&deleting, "cut", 1, cut_and_ran_below);
+    print_message("%u cuts, %u times both were kept\n", count, refused);
+    assert_true(refused > 0);
+}
+
+static unsigned lost;
+
 /* Not the power, but QEMU alone ends with us: the domain is there, its disks
- * are not. */
+ * are not.  Or somebody's xl destroy ends with us, at any of its stages, each
+ * after another death. */
+static void lose_more(struct fake_domain *d, unsigned stage)
+{
+    d->qemu_gone = true;
+    d->paused = stage > 0;
+    d->no_devices = stage > 1;
+    d->wiped = stage > 2;
+    d->dying = stage > 3;
+}
+
 static void lose_qemu(void *scene, bool hit)
 {
+    const unsigned stage = lost++ % 5;
     struct scene *s = scene;
     struct fake_outcome out;
     struct fake_domain *d;
 
     fake_host_run(&s->h, fake_host_guardian, NULL, DOOM_NONE, 0, 0, &out);
     d = fake_domain_find(s->h.world, "vm1");
-    d->qemu_gone = true;
+    lose_more(d, stage);
     fake_store_close(s->h.disks, d->domid);
     recover(s, "recover");
     d = fake_domain_find(s->h.world, "vm1");
-    if (!d || !fake_domain_runs(d))
+    if (!d || (!stage && !fake_domain_runs(d)))
         sweep_fail("the domain was stopped");
     switch_off(s);
     check_end(s);
@@ -316,15 +433,19 @@ static void test_qemu_gone(void **state)
 {
     (void)state;
     count = 0;
-    sweep_each_death(&going_on, "QEMU gone", lose_qemu);
+    sweep_each_death(&going_on, "QEMU gone", 1, lose_qemu);
     print_message("%u deaths\n", count);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut_everywhere),
+        cmocka_unit_test(test_cut_nothing_lost),
+        cmocka_unit_test(test_cut_all_lost),
+        cmocka_unit_test(test_cut_data_lost),
+        cmocka_unit_test(test_cut_names_lost),
         cmocka_unit_test(test_started_meanwhile),
+        cmocka_unit_test(test_ran_below),
         cmocka_unit_test(test_qemu_gone),
     };
 

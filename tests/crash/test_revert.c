@@ -25,6 +25,8 @@ static const struct kind kinds[] = {
     { .name = "running, memory, mixed, frozen since",
       .how.memory = true,
       .how.over = true },
+    { .name = "paused by its user, external",
+      .how = { .type = SNAP_DISK_EXTERNAL, .paused = true } },
 };
 
 struct scene {
@@ -79,13 +81,20 @@ static void check_gone(struct scene *s, enum sweep_end end)
         sweep_fail("not reverted, and the disks are not what they were");
 }
 
-static void check_there(struct scene *s, const struct fake_domain *d,
+static void check_there(struct scene *s, struct fake_domain *d,
                         enum sweep_end end)
 {
     bool reverted = fake_store_read(s->t.h.disks, d->domid, "xvda") ==
                     s->t.at.a;
     unsigned long long tick = d->tick;
-    const char *w = check_guest(&s->t.h, reverted ? &s->t.at : &s->t.last);
+    const char *w;
+
+    /* As he left it, also if it had to be booted again; and it goes on. */
+    if (s->k->how.paused && !reverted && !d->paused)
+        sweep_fail("its user paused it, and it runs");
+    while (s->k->how.paused && !reverted && d->paused)
+        fake_domain_unpause(d);
+    w = check_guest(&s->t.h, reverted ? &s->t.at : &s->t.last);
 
     if (w)
         sweep_fail("%s: %s", reverted ? "reverted" : "not reverted", w);

@@ -100,6 +100,7 @@ static const char *check_memory(struct fake_host *h,
     struct stat st;
     char hash[33], *data = NULL;
     size_t len;
+    bool whole;
     int fd, rc;
 
     if (stat(r->mem_path, &st))
@@ -109,9 +110,12 @@ static const char *check_memory(struct fake_host *h,
     if ((st.st_mode & 0777) != 0600)
         WRONG("the memory image has mode %o", st.st_mode & 0777);
     rc = snap_file_read(r->mem_path, 1 << 20, &data, &len, &err);
+    whole = !rc && fake_image_whole(data, len);
     free(data);
     if (rc)
         WRONG("%s", err.msg);
+    if (!whole)
+        WRONG("the memory image is not whole, and its record says it is");
     fd = open(r->mem_path, O_RDONLY | O_CLOEXEC);
     rc = snap_memfile_hash(&h->env, fd, r->mem_path, st.st_size, hash, &err);
     close(fd);

@@ -32,20 +32,32 @@ struct fake_open *fake_live(const struct snap_disk_ctx *c,
     return c->domid == UINT32_MAX ? NULL : fake_opener(S, c->domid, p->vdev);
 }
 
-int fake_check_unused(struct snap_disk_ctx *c, const char *path,
+int fake_check_others(struct snap_disk_ctx *c, const char *path, bool readers,
                       struct snap_err *err)
 {
     char *who = NULL;
-    int rc = 0;
+    int rc = 0, i = fake_lookup(S, path);
 
+    (void)readers;
     if (c->image_user)
         rc = c->image_user(c->opaque, path, &who, err);
     if (!rc && who)
         rc = snap_fail(err, SNAP_BUSY, "%s is used by %s", path, who);
-    else if (!rc && fake_lookup(S, path) >= 0 &&
-             fake_is_open(S, fake_lookup(S, path)))
+    else if (!rc && i >= 0 && S->image[i].looped)
+        rc = snap_fail(err, SNAP_BUSY, "%s is used by a loop device", path);
+    else if (!rc && i >= 0 && c->domid == UINT32_MAX && fake_is_open(S, i))
         rc = snap_fail(err, SNAP_BUSY, "%s is open", path);
     free(who);
+    return rc;
+}
+
+int fake_check_unused(struct snap_disk_ctx *c, const char *path,
+                      struct snap_err *err)
+{
+    int rc = fake_check_others(c, path, false, err), i = fake_lookup(S, path);
+
+    if (!rc && i >= 0 && fake_is_open(S, i))
+        rc = snap_fail(err, SNAP_BUSY, "%s is open", path);
     return rc;
 }
 
@@ -137,6 +149,16 @@ const char *fake_group_qemu(const struct snap_part *p)
     return "qemu";
 }
 
+/* What it would sync is there in any case here; it can fail, and be died in. */
+int fake_secure(struct snap_disk_ctx *c, struct snap_part *p,
+                struct snap_err *err)
+{
+    int e = snap_fault("disk", "secure");
+
+    (void)c;
+    return e ? snap_fail_errno(err, SNAP_IO, e, "%s", p->vdev) : 0;
+}
+
 int fake_nothing(struct snap_disk_ctx *c, struct snap_part *p,
                  struct snap_err *err)
 {
@@ -147,6 +169,42 @@ int fake_nothing(struct snap_disk_ctx *c, struct snap_part *p,
 }
 
 /* ---- taking ---- */
+
+/* Domain off: nobody opens for writing what is frozen, and nobody has it. */
+static int hold_frozen(struct snap_disk_ctx *c, struct snap_part *p, int img,
+                       struct snap_err *err)
+{
+    int rc;
+
+    if (p->type != SNAP_DISK_EXTERNAL || c->domid != UINT32_MAX)
+        return 0;
+    rc = fake_check_unused(c, S->image[img].path, err);
+    if (rc)
+        return rc;
+    S->image[img].immutable = true;
+    rc = fake_fault("take protected", p->vdev, err);
+    if (!rc)
+        rc = fake_check_unused(c, S->image[img].path, err);
+    if (rc)
+        S->image[img].immutable = false;
+    return rc;
+}
+
+/* It is sent, and no reply comes. */
+static int take_late(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                     size_t n, struct snap_err *err)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        S->to_do[i].open = (int)(fake_live(c, parts[i]) - S->open);
+        S->to_do[i].to = fake_lookup(S, parts[i]->target);
+        S->to_do[i].used = true;
+    }
+    S->late_sent = true;
+    snap_fault("disk", "take sent");
+    return snap_fail(err, SNAP_RECOVER, "QEMU does not answer");
+}
 
 /* One group, any of the three drivers: all or none, as QEMU does it. */
 int fake_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
@@ -167,7 +225,12 @@ int fake_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
                             ? fake_lookup(S, p->target) < 0
                             : fake_find_snap(S, img, p->tag) != NULL))
             return snap_fail(err, SNAP_FAIL, "%s cannot be taken", p->vdev);
+        rc = hold_frozen(c, p, img, err);
+        if (rc)
+            return rc;
     }
+    if (S->late)
+        return take_late(c, parts, n, err);
     for (i = 0; i < n; i++) {
         struct snap_part *p = parts[i];
         struct fake_open *o = fake_live(c, p);

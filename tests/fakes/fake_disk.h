@@ -27,4 +27,10 @@ extern const struct snap_disk_driver fake_external;
 extern const struct snap_disk_driver fake_volume;
 extern const struct snap_disk_driver *const fake_disk_drivers[];
 
+/* For struct snap_env: SNAP_BUSY if a domain or a QEMU has the image. */
+int fake_check_unused(struct snap_disk_ctx *c, const char *path,
+                      struct snap_err *err);
+int fake_check_others(struct snap_disk_ctx *c, const char *path, bool readers,
+                      struct snap_err *err);
+
 #endif /* TESTS_FAKES_FAKE_DISK_H */

@@ -33,8 +33,6 @@ int fake_fault(const char *what, const char *vdev, struct snap_err *err);
 /* This disk as it is open in the domain's QEMU, or NULL. */
 struct fake_open *fake_live(const struct snap_disk_ctx *c,
                             const struct snap_part *p);
-int fake_check_unused(struct snap_disk_ctx *c, const char *path,
-                      struct snap_err *err);
 /* Is there an overlay over it? */
 bool fake_has_child(int image);
 /* The top of what a QEMU has of this image, or -1. */
@@ -56,6 +54,8 @@ int fake_drop_leaf(struct snap_disk_ctx *c, const char *path,
 const char *fake_group_qemu(const struct snap_part *p);
 int fake_nothing(struct snap_disk_ctx *c, struct snap_part *p,
                  struct snap_err *err);
+int fake_secure(struct snap_disk_ctx *c, struct snap_part *p,
+                struct snap_err *err);
 int fake_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
               size_t n, struct snap_err *err);
 int fake_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
@@ -76,6 +76,8 @@ int fake_overlay_refreeze(struct snap_disk_ctx *c, struct snap_part *p,
                           struct snap_err *err);
 int fake_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
                        const struct snap_delete *d, struct snap_err *err);
+bool fake_overlay_merge_astray(const struct snap_part *p,
+                               const struct snap_delete *d, bool live);
 int fake_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err);

@@ -16,9 +16,11 @@
 #include "core/clone.h"
 #include "core/create.h"
 #include "core/delete.h"
+#include "core/journal.h"
 #include "core/recover.h"
 #include "core/revert.h"
 #include "core/store.h"
+#include "fakes/third.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
 
@@ -45,7 +47,21 @@ static void on_stopped(void *opaque, const struct fake_domain *d)
 {
     struct fake_host *h = opaque;
 
+    if (h->third)
+        third_stopped(h, d);
     fake_store_close(h->disks, d->domid);
+}
+
+static pid_t on_monitor(void *opaque, const char *name)
+{
+    return third_monitor(opaque, name);
+}
+
+static bool on_answer(void *opaque)
+{
+    struct fake_host *h = opaque;
+
+    return fake_store_answers(h->disks);
 }
 
 void fake_host_init(struct fake_host *h)
@@ -58,9 +74,13 @@ void fake_host_init(struct fake_host *h)
     h->disks = fake_store_new();
     h->disks->free_bytes = (uint64_t)10 << 30;
     fake_world_current = h->world;
+    /* Little: a save sets as much aside, and is made thousands of times. */
+    fake_mem_kb = 1024;
     fake_store_current = h->disks;
     h->world->started = on_started;
     h->world->stopped = on_stopped;
+    h->world->answers = on_answer;
+    h->world->monitor = on_monitor;
     h->world->opaque = h;
     snprintf(h->root, sizeof(h->root), "%s/snap-host-XXXXXX",
              access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
@@ -71,8 +91,12 @@ void fake_host_init(struct fake_host *h)
     h->log.opaque = h;
     h->env.ops = &fake_hyp_ops;
     h->env.drivers = fake_disk_drivers;
+    h->env.check_unused = fake_check_unused;
+    h->env.check_others = fake_check_others;
     h->env.log = &h->log;
     h->env.store_root = h->root;
+    h->env.build_ms = 240; /* a millisecond between two looks */
+    h->env.late_ms = 100; /* nobody answers late unless a test makes it so */
 
     fake_store_add(h->disks, "/img/a.qcow2", "qcow2", 1 << 30);
     fake_store_add(h->disks, "/img/b.img", "raw", 1 << 30);
@@ -90,6 +114,7 @@ static int remove_one(const char *path, const struct stat *st, int type,
 
 void fake_host_dispose(struct fake_host *h)
 {
+    third_end(h);
     nftw(h->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     fake_world_free(h->world);
     fake_store_free(h->disks);
@@ -110,12 +135,15 @@ void fake_host_detach(struct fake_host *h)
 /* ---- one doomed run ---- */
 
 static struct fake_outcome *shared;
+static struct fake_host *the_host;
 static enum fake_doom the_doom;
 static unsigned the_call;
 static int the_errno;
 
 static int hook(const char *layer, const char *what)
 {
+    if (the_host->third)
+        third_at_call(the_host);
     if (++shared->calls != the_call)
         return 0;
     snprintf(shared->doomed, sizeof(shared->doomed), "%s: %s", layer, what);
@@ -135,6 +163,7 @@ bool fake_host_run(struct fake_host *h, fake_op *fn, void *arg,
         shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     memset(shared, 0, sizeof(*shared));
+    the_host = h;
     the_doom = doom;
     the_call = n;
     the_errno = errnum;
@@ -221,7 +250,7 @@ int fake_host_clone(struct fake_host *h, void *arg, struct snap_err *err)
     return rc;
 }
 
-static int recover_one(struct fake_host *h, const char *uuid,
+static int recover_one(struct fake_host *h, const char *uuid, bool keep,
                        struct snap_err *err)
 {
     int rc;
@@ -232,7 +261,9 @@ static int recover_one(struct fake_host *h, const char *uuid,
     if (!rc)
         rc = snap_store_lock(&s, false, "recover", NULL, err);
     if (!rc)
-        rc = snap_recover(&h->env, &s, false, &what, err);
+        rc = keep ? snap_recover_chosen(&h->env, &s, SNAP_DISKS_KEEP, false,
+                                        &what, err)
+                  : snap_recover(&h->env, &s, false, &what, err);
     if (what)
         shared->did = true;
     free(what);
@@ -243,7 +274,14 @@ static int recover_one(struct fake_host *h, const char *uuid,
 int fake_host_recover(struct fake_host *h, void *arg, struct snap_err *err)
 {
     (void)arg;
-    return recover_one(h, FAKE_UUID, err);
+    return recover_one(h, FAKE_UUID, false, err);
+}
+
+int fake_host_recover_keep(struct fake_host *h, void *arg,
+                           struct snap_err *err)
+{
+    (void)arg;
+    return recover_one(h, FAKE_UUID, true, err);
 }
 
 int fake_host_recover_all(struct fake_host *h, void *arg, struct snap_err *err)
@@ -256,17 +294,71 @@ int fake_host_recover_all(struct fake_host *h, void *arg, struct snap_err *err)
     rc = snap_store_domains(h->root, &uuids, &n, err);
     for (i = 0; i < n; i++) {
         if (!rc)
-            rc = recover_one(h, uuids[i], err);
+            rc = recover_one(h, uuids[i], false, err);
         free(uuids[i]);
     }
     free(uuids);
     return rc;
 }
 
+static void note(const char *path, const char *op, const char *first,
+                 const char *second)
+{
+    struct snap_journal j = SNAP_JOURNAL_INIT;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (snap_journal_resume(&j, path, op, &ignored))
+        return;
+    if (first)
+        snap_journal_note(&j, first);
+    snap_journal_note(&j, second);
+    snap_journal_dispose(&j);
+}
+
+/* The guest goes on: the first thing that a guardian writes down (core/guard.c
+ * recovers, and core/recover.c begins with that), since a pause after that is
+ * the user's. */
+static void note_resumed(struct fake_host *h, bool stood)
+{
+    char *path = snap_printf("%s/%s/journal", h->root, FAKE_UUID), *step;
+    struct snap_journal_entry *e = NULL;
+    struct snap_err ignored = SNAP_ERR_INIT;
+    size_t n = 0, i;
+
+    if (snap_journal_read(path, &e, &n, &ignored))
+        n = 0;
+    for (i = 0; i < n; i++) {
+        if (snap_streq(e[i].step, "window") &&
+            !snap_journal_find(e, n, "resumed"))
+            note(path, "create", stood ? NULL : "void", "resumed");
+        if (!snap_has_prefix(e[i].step, "pause-"))
+            continue;
+        step = snap_printf("resumed-%s", e[i].step + strlen("pause-"));
+        note(path, "delete", NULL, step);
+        free(step);
+    }
+    snap_journal_entries_free(e, n);
+    free(path);
+}
+
 int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err)
 {
+    int rc;
+    const struct fake_domain *d = fake_domain_find(h->world, FAKE_UUID);
+    bool stood = d && (d->suspended || d->paused);
+    const struct snap_held held = {
+        .uuid = FAKE_UUID,
+        .domid = d ? d->domid : UINT32_MAX,
+        .monitor_pid = 4242,
+        .suspend = true,
+        .pause = true,
+    };
+
     (void)arg;
-    return h->env.ops->rescue(h->env.hyp, FAKE_UUID, 4242, false, err);
+    rc = h->env.ops->rescue(h->env.hyp, &held, err);
+    if (!rc)
+        note_resumed(h, stood);
+    return rc;
 }
 
 /* ---- off and on ---- */
@@ -275,7 +367,7 @@ void fake_host_stop(struct fake_host *h)
 {
     struct fake_domain *d = fake_domain_find(h->world, "vm1");
 
-    on_stopped(h, d);
+    fake_store_close(h->disks, d->domid);
     d->exists = false;
 }
 

@@ -30,6 +30,7 @@ struct fake_host {
     struct snap_env env;
     char said[4096]; /* notes and warnings, a line each */
     struct snap_log log;
+    struct third *third; /* third.h; NULL: nobody else is there */
 };
 
 /* vm1 with xvda (qcow2 /img/a.qcow2) and xvdb (raw /img/b.img), running. */
@@ -61,6 +62,9 @@ int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_clone(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_recover(struct fake_host *h, void *arg, struct snap_err *err);
+/* snapshot-recover --keep */
+int fake_host_recover_keep(struct fake_host *h, void *arg,
+                           struct snap_err *err);
 /* What the guardian does once its parent is dead. */
 int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err);
 

@@ -21,9 +21,11 @@
 #define IMAGE_MAGIC "fake memory image\n"
 
 struct fake_world *fake_world_current;
+uint64_t fake_mem_kb = 64 * 1024;
 
 struct snap_hyp {
     struct fake_world *w;
+    char *window; /* the configuration at window_open() */
 };
 
 static void bad(struct fake_world *w, const char *why)
@@ -37,6 +39,13 @@ static int fault(const char *what, struct snap_err *err)
     int e = snap_fault("hyp", what);
 
     return e ? snap_fail_errno(err, SNAP_FAIL, e, "fake %s", what) : 0;
+}
+
+bool fake_image_whole(const char *data, size_t len)
+{
+    size_t n = strlen(FAKE_IMAGE_END);
+
+    return len >= n && !memcmp(data + len - n, FAKE_IMAGE_END, n);
 }
 
 struct fake_world *fake_world_new(void)
@@ -114,8 +123,9 @@ struct fake_domain *fake_domain_add(struct fake_world *w, const char *name,
     snprintf(d->name, sizeof(d->name), "%s", name);
     snprintf(d->uuid, sizeof(d->uuid), "%s", uuid);
     d->type = SNAP_GUEST_PVH;
-    d->mem_kb = 64 * 1024;
+    d->mem_kb = fake_mem_kb;
     d->monitor_pid = 4242;
+    d->has_run = true;
     d->tick = 1;
 
     snap_json_set_str(c, "type", "pvh");
@@ -171,6 +181,16 @@ bool fake_domain_runs(const struct fake_domain *d)
            !d->dying && !d->monitor_held;
 }
 
+void fake_domain_unpause(struct fake_domain *d)
+{
+    if (d->paused_more)
+        d->paused_more--;
+    else
+        d->paused = false;
+    d->has_run |= !d->paused;
+    d->ran_ns += !d->paused;
+}
+
 /* ---- the table ---- */
 
 static int f_open(const struct snap_log *log, struct snap_hyp **h_r,
@@ -189,6 +209,7 @@ static int f_open(const struct snap_log *log, struct snap_hyp **h_r,
 
 static void f_close(struct snap_hyp *h)
 {
+    free(h->window);
     free(h);
 }
 
@@ -203,7 +224,10 @@ static int f_version(struct snap_hyp *h, char **text_r, struct snap_err *err)
 static int fill(const struct fake_domain *f, struct snap_domain *d)
 {
     d->domid = f->domid;
-    d->name = snap_strdup(f->name);
+    /* hyp/domain.c: a number if it has no name. */
+    d->name = f->wiped ? snap_printf("%u", f->domid) : snap_strdup(f->name);
+    d->nameless = f->wiped;
+    d->qemu_pid = f->qemu_gone ? 0 : 1000 + f->domid;
     memcpy(d->uuid, f->uuid, sizeof(d->uuid));
     d->type = f->type;
     d->paused = f->paused;
@@ -220,6 +244,8 @@ static int fill(const struct fake_domain *f, struct snap_domain *d)
     d->passthrough = f->passthrough;
     d->stubdom = f->stubdom;
     d->monitor_pid = f->monitor_pid;
+    d->has_run = f->has_run;
+    d->mark = f->mark[0] && !f->wiped ? snap_strdup(f->mark) : NULL;
     return 0;
 }
 
@@ -234,7 +260,8 @@ static int f_find(struct snap_hyp *h, const char *who, struct snap_domain *d,
     if (rc)
         return rc;
     for (i = 0; i < FAKE_DOMAINS && !f; i++)
-        if (h->w->dom[i].exists && snap_streq(h->w->dom[i].name, who))
+        if (h->w->dom[i].exists && !h->w->dom[i].wiped &&
+            snap_streq(h->w->dom[i].name, who))
             f = &h->w->dom[i];
     for (i = 0; i < FAKE_DOMAINS && !f; i++) {
         char num[16];
@@ -262,14 +289,29 @@ static int f_find_uuid(struct snap_hyp *h, const char *uuid,
                        struct snap_domain *d, struct snap_err *err)
 {
     int rc;
-    struct fake_domain *f = by_uuid(h, uuid);
+    size_t i, n = 0;
+    struct fake_domain *f;
 
     rc = fault("find_uuid", err);
     if (rc)
         return rc;
+    f = by_uuid(h, uuid);
+    for (i = 0; i < FAKE_DOMAINS; i++)
+        n += h->w->dom[i].exists && !h->w->dom[i].dying &&
+             snap_streq(h->w->dom[i].uuid, uuid);
+    if (n > 1)
+        return snap_fail(err, SNAP_BUSY, "two domains have the UUID %s", uuid);
     if (!f)
         return snap_fail(err, SNAP_NOTFOUND, "no domain with UUID %s", uuid);
     return fill(f, d);
+}
+
+static pid_t f_monitor(struct snap_hyp *h, const char *uuid, const char *name)
+{
+    (void)uuid;
+    return !fake_domain_find(h->w, name) && h->w->monitor
+               ? h->w->monitor(h->w->opaque, name)
+               : 0;
 }
 
 static struct fake_domain *mine(struct snap_hyp *h,
@@ -283,18 +325,28 @@ static struct fake_domain *mine(struct snap_hyp *h,
     return NULL;
 }
 
-#define MINE(f)                           \
-    struct fake_domain *f = mine(h, dom); \
-    if (!f)                               \
-    return snap_fail(err, SNAP_NOTFOUND, "domain %u is gone", dom->domid)
+/* The call fails, or whoever acts acts; and what is there then is looked at. */
+static int reach(struct snap_hyp *h, const struct snap_domain *dom,
+                 const char *what, struct fake_domain **f_r,
+                 struct snap_err *err)
+{
+    int rc = fault(what, err);
+
+    *f_r = mine(h, dom);
+    if (!rc && !*f_r)
+        rc = snap_fail(err, SNAP_NOTFOUND, "domain %u is gone", dom->domid);
+    return rc;
+}
 
 static int f_config(struct snap_hyp *h, const struct snap_domain *dom,
                     char **json_r, struct snap_err *err)
 {
     int rc;
-    MINE(f);
+    struct fake_domain *f;
 
-    rc = fault("config", err);
+    rc = reach(h, dom, "config", &f, err);
+    if (!rc && (f->half_built || f->wiped))
+        rc = snap_fail(err, SNAP_FAIL, "%s has no configuration", f->name);
     if (rc)
         return rc;
     *json_r = snap_strdup(f->config);
@@ -306,11 +358,13 @@ static int f_disks(struct snap_hyp *h, const struct snap_domain *dom,
 {
     int rc;
     size_t i;
-    MINE(f);
+    struct fake_domain *f;
 
-    rc = fault("disks", err);
+    rc = reach(h, dom, "disks", &f, err);
     if (rc)
         return rc;
+    if (f->no_devices)
+        return 0;
     rc = snap_domcfg_disks(f->config, v_r, n_r, err);
     for (i = 0; !rc && i < *n_r; i++)
         (*v_r)[i].frontend_state = 4;
@@ -397,7 +451,8 @@ static int f_image_user(struct snap_hyp *h, const char *path, uint32_t except,
         struct snap_vbd *v = NULL;
         size_t n = 0;
 
-        if (!h->w->dom[i].exists || h->w->dom[i].domid == except ||
+        if (!h->w->dom[i].exists || h->w->dom[i].no_devices ||
+            h->w->dom[i].domid == except ||
             snap_domcfg_disks(h->w->dom[i].config, &v, &n, &e))
             continue;
         for (k = 0; k < n && !*who_r; k++)
@@ -424,13 +479,17 @@ static int f_save(struct snap_hyp *h, const struct snap_domain *dom,
 {
     int rc;
     char *text;
-    MINE(f);
+    struct fake_domain *f;
 
-    rc = fault("save", err);
+    rc = reach(h, dom, "save", &f, err);
     if (rc)
         return rc;
-    if (f->paused || f->suspended)
-        bad(h->w, "save of a domain that does not run");
+    if (f->other_save)
+        return snap_fail(err, SNAP_BUSY, "%s is being saved", f->name);
+    if (f->paused || f->suspended || f->shutdown)
+        return snap_fail(err, SNAP_TIMEOUT, "%s does not react", f->name);
+    if (!h->window)
+        bad(h->w, "save outside of a window");
     f->monitor_held = true;
     f->suspended = true;
     res->stopped_ms = snap_now_ms();
@@ -443,7 +502,16 @@ static int f_save(struct snap_hyp *h, const struct snap_domain *dom,
     rc = snap_write_all(fd, text, strlen(text), "fake image", err);
     free(text);
     if (!rc)
+        rc = fault("save half", err);
+    if (!rc)
+        rc = snap_write_all(fd, FAKE_IMAGE_END, strlen(FAKE_IMAGE_END),
+                            "fake image, its end", err);
+    if (!rc)
         rc = fault("save done", err);
+    if (!rc && mine(h, dom) != f)
+        return snap_fail(err, SNAP_FAIL, "domain %u is gone", dom->domid);
+    if (!rc && !f->suspended)
+        rc = snap_fail(err, SNAP_BUSY, "somebody let %s go on", f->name);
     if (rc && !live) {
         f->suspended = false;
         f->monitor_held = false;
@@ -457,14 +525,16 @@ static int f_resume(struct snap_hyp *h, const struct snap_domain *dom,
                     bool paused, struct snap_err *err)
 {
     int rc;
-    MINE(f);
+    struct fake_domain *f;
 
-    rc = fault("resume", err);
+    rc = reach(h, dom, "resume", &f, err);
     if (rc)
         return rc;
-    if (!f->suspended)
-        bad(h->w, "resume of a domain that is not suspended");
-    f->paused = paused;
+    if (!f->suspended) {
+        f->monitor_held = false;
+        return snap_fail(err, SNAP_BUSY, "%s did not stand still", f->name);
+    }
+    f->paused |= paused;
     f->suspended = false;
     f->monitor_held = false;
     return fault("resume done", err);
@@ -474,11 +544,12 @@ static int f_pause(struct snap_hyp *h, const struct snap_domain *dom,
                    struct snap_err *err)
 {
     int rc;
-    MINE(f);
+    struct fake_domain *f;
 
-    rc = fault("pause", err);
+    rc = reach(h, dom, "pause", &f, err);
     if (rc)
         return rc;
+    f->paused_more += f->paused;
     f->paused = true;
     return 0;
 }
@@ -487,29 +558,113 @@ static int f_unpause(struct snap_hyp *h, const struct snap_domain *dom,
                      struct snap_err *err)
 {
     int rc;
-    MINE(f);
+    struct fake_domain *f;
 
-    rc = fault("unpause", err);
+    rc = reach(h, dom, "unpause", &f, err);
     if (rc)
         return rc;
-    f->paused = false;
+    fake_domain_unpause(f);
     return fault("unpause done", err);
 }
 
-static int f_rescue(struct snap_hyp *h, const char *uuid, pid_t monitor,
-                    bool was_paused, struct snap_err *err)
+static int f_ran(struct snap_hyp *h, const struct snap_domain *dom,
+                 uint64_t *ns_r, struct snap_err *err)
 {
     int rc;
-    struct fake_domain *f = by_uuid(h, uuid);
+    struct fake_domain *f;
 
-    (void)monitor;
+    rc = reach(h, dom, "ran", &f, err);
+    *ns_r = f ? f->ran_ns : 0;
+    return rc;
+}
+
+static int f_rescue(struct snap_hyp *h, const struct snap_held *held,
+                    struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f;
+
     rc = fault("rescue", err);
-    if (rc || !f)
+    f = by_uuid(h, held->uuid);
+    if (rc || !f || f->domid != held->domid)
         return rc;
-    f->suspended = false;
+    if (held->suspend && f->suspended && !f->other_save) {
+        f->suspended = false;
+        f->paused = f->paused || held->was_paused;
+        h->w->rescued = getpid();
+    }
     f->monitor_held = false;
-    f->paused = was_paused;
+    if (held->pause && f->paused && !held->was_paused) {
+        fake_domain_unpause(f);
+        h->w->rescued = getpid();
+    }
     return 0;
+}
+
+static int f_window_open(struct snap_hyp *h, const struct snap_domain *dom,
+                         const struct snap_active *a, size_t n,
+                         struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f;
+
+    (void)a;
+    rc = reach(h, dom, "window_open", &f, err);
+    if (!rc && f->other_save)
+        rc = snap_fail(err, SNAP_BUSY, "%s is being saved", f->name);
+    if (!rc && f->locked_by_other)
+        rc = snap_fail(err, SNAP_BUSY, "another command is at work on %s",
+                       f->name);
+    if (!rc && n && f->no_devices)
+        rc = snap_fail(err, SNAP_NOTFOUND, "%s has no disks", f->name);
+    if (rc)
+        return rc;
+    h->w->window_pid = getpid();
+    snap_set(&h->window, f->config);
+    return 0;
+}
+
+static void f_window_close(struct snap_hyp *h)
+{
+    h->w->window_pid = 0;
+    snap_free(&h->window);
+}
+
+static int f_stands(struct snap_hyp *h, const struct snap_domain *dom,
+                    bool suspended, struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f;
+
+    rc = reach(h, dom, "stands", &f, err);
+    if (rc)
+        return rc;
+    if (f->other_save || !(suspended ? f->suspended : f->paused))
+        return snap_fail(err, SNAP_BUSY, "somebody let %s go on", f->name);
+    if (!snap_streq(h->window, f->config))
+        return snap_fail(err, SNAP_BUSY, "the disks of %s changed", f->name);
+    return 0;
+}
+
+static int f_can_build(struct snap_hyp *h, const char *config,
+                       bool from_memory, const char *versions,
+                       uint64_t freed_kb, struct snap_err *err)
+{
+    int rc;
+
+    (void)config;
+    (void)versions;
+    (void)freed_kb;
+    rc = fault("can_build", err);
+    if (!rc && h->w->builds > 0) {
+        h->w->builds--;
+        rc = snap_fail(err, SNAP_BUSY,
+                       "process 1 (xl create) builds a domain");
+    }
+    if (!rc && !from_memory && h->w->no_kernel)
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "its kernel, /boot/vmlinuz, does not exist");
+    return rc;
 }
 
 /* A QMP connection that is never spoken to: the fake disks need none. */
@@ -517,12 +672,17 @@ static int f_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
                       struct snap_qmp **q_r, struct snap_err *err)
 {
     int rc;
-    MINE(f);
+    struct fake_domain *f;
 
-    rc = fault("qmp_open", err);
+    rc = reach(h, dom, "qmp_open", &f, err);
     *q_r = NULL;
-    if (!rc && f->qemu_gone)
+    if (!rc && f->no_devices)
+        rc = snap_fail(err, SNAP_UNSUPPORTED, "%s needs no QEMU", f->name);
+    else if (!rc && f->qemu_gone)
         rc = snap_fail(err, SNAP_NOTFOUND, "%s has no QEMU", f->name);
+    if (!rc && h->w->answers && !h->w->answers(h->w->opaque))
+        rc = snap_fail(err, SNAP_TIMEOUT, "the QEMU of %s says nothing",
+                       f->name);
     return rc;
 }
 
@@ -532,42 +692,78 @@ static int f_set_active(struct snap_hyp *h, const struct snap_domain *dom,
 {
     int rc;
     char *json = NULL;
-    MINE(f);
+    struct fake_domain *f;
 
-    rc = fault("set_active", err);
-    if (rc)
+    rc = reach(h, dom, "set_active", &f, err);
+    if (rc || f->no_devices)
         return rc;
     rc = snap_domcfg_set_disks(f->config, a, n, &json, err);
     if (!rc)
         snprintf(f->config, sizeof(f->config), "%s", json);
+    if (!rc && h->window)
+        snap_set(&h->window, f->config); /* its own doing */
     free(json);
     return rc ? rc : fault("set_active done", err);
 }
 
-static int f_destroy(struct snap_hyp *h, const struct snap_domain *dom,
-                     struct snap_err *err)
+/* The rest of it, stage by stage, as libxl__destroy_domid() has them: who is
+ * killed in between leaves what is there then for good. */
+static int take_apart(struct snap_hyp *h, struct fake_domain *f,
+                      struct snap_err *err)
 {
     int rc;
-    struct fake_domain *f = mine(h, dom);
 
-    rc = fault("destroy", err);
-    if (rc || !f)
-        return rc;
-    f->paused = true;
-    rc = fault("destroy paused", err);
-    if (rc)
-        return rc;
     f->qemu_gone = true;
     if (h->w->stopped)
         h->w->stopped(h->w->opaque, f);
-    rc = fault("destroy half", err);
+    rc = fault("destroy no QEMU", err);
+    if (rc)
+        return rc;
+    f->no_devices = true;
+    rc = fault("destroy no devices", err);
+    if (rc)
+        return rc;
+    f->wiped = true;
+    rc = fault("destroy wiped", err);
+    if (rc)
+        return rc;
+    f->dying = true;
+    rc = fault("destroy dying", err);
     if (rc)
         return rc;
     f->exists = false;
     return fault("destroy done", err);
 }
 
-static int read_image(int fd, uint64_t *tick, char **config,
+static int f_destroy(struct snap_hyp *h, const struct snap_domain *dom,
+                     struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f;
+
+    rc = fault("destroy", err);
+    f = mine(h, dom);
+    if (rc || !f)
+        return rc;
+    if (f->other_save)
+        return snap_fail(err, SNAP_BUSY, "%s is being saved", f->name);
+    f->paused_more += f->paused;
+    f->paused = true;
+    rc = fault("destroy paused", err);
+    if (rc)
+        return rc;
+    if (h->w->kernel_goes)
+        h->w->no_kernel = true;
+    if (h->w->qemu_lingers) {
+        f->exists = false;
+        return snap_fail(err, SNAP_TIMEOUT, "the QEMU of %s is still there",
+                         f->name);
+    }
+    return take_apart(h, f, err);
+}
+
+/* Only the header is read: what comes after it may be missing. */
+static int read_image(int fd, uint64_t *tick, char **config, bool *whole_r,
                       struct snap_err *err)
 {
     size_t m = strlen(IMAGE_MAGIC);
@@ -581,6 +777,9 @@ static int read_image(int fd, uint64_t *tick, char **config,
     *tick = strtoull(buf + m, &nl, 10);
     if (*nl != '\n')
         return snap_fail(err, SNAP_CORRUPT, "not a memory image");
+    *whole_r = fake_image_whole(buf, n);
+    if (*whole_r)
+        buf[n - strlen(FAKE_IMAGE_END)] = '\0';
     *config = snap_strdup(nl + 1);
     return 0;
 }
@@ -589,25 +788,31 @@ static int f_image_check(struct snap_hyp *h, int fd, char **config_r,
                          struct snap_err *err)
 {
     uint64_t tick;
+    bool whole;
     int rc;
 
     (void)h;
     rc = fault("image_check", err);
-    return rc ? rc : read_image(fd, &tick, config_r, err);
+    return rc ? rc : read_image(fd, &tick, config_r, &whole, err);
 }
 
-static int build(struct snap_hyp *h, const char *config, uint64_t tick,
-                 struct snap_domain *dom_r, struct snap_err *err)
+static int build(struct snap_hyp *h, const char *config, const char *mark,
+                 uint64_t tick, struct snap_domain *dom_r,
+                 struct snap_err *err)
 {
     int rc;
     char *name = NULL, uuid[37];
     struct fake_domain *d;
+    uint32_t domid;
 
     rc = snap_domcfg_identity(config, &name, uuid, NULL, NULL, err);
     if (rc)
         return rc;
-    if (by_uuid(h, uuid))
-        bad(h->w, "a second domain with the same UUID");
+    if (by_uuid(h, uuid) || fake_domain_find(h->w, name)) {
+        rc = snap_fail(err, SNAP_BUSY, "a domain %s is there", name);
+        free(name);
+        return rc;
+    }
     d = slot(h->w);
     memset(d, 0, sizeof(*d));
     d->exists = true;
@@ -615,37 +820,54 @@ static int build(struct snap_hyp *h, const char *config, uint64_t tick,
     snprintf(d->name, sizeof(d->name), "%s", name);
     memcpy(d->uuid, uuid, sizeof(uuid));
     d->type = SNAP_GUEST_PVH;
-    d->mem_kb = 64 * 1024;
+    d->mem_kb = fake_mem_kb;
     d->monitor_pid = 4343;
     d->paused = true;
+    snprintf(d->mark, sizeof(d->mark), "%s", mark);
     d->tick = tick;
-    snprintf(d->config, sizeof(d->config), "%s", config);
     free(name);
+    d->half_built = true;
+    domid = d->domid;
+    rc = fault("build half", err);
+    if (!rc && (!d->exists || d->domid != domid))
+        return snap_fail(err, SNAP_FAIL, "somebody destroyed it");
+    if (rc) {
+        d->exists = false;
+        return rc;
+    }
+    d->half_built = false;
+    snprintf(d->config, sizeof(d->config), "%s", config);
     start_disks(h->w, d);
     return fill(d, dom_r);
 }
 
 static int f_restore(struct snap_hyp *h, int fd, const char *config,
-                     struct snap_domain *dom_r, struct snap_err *err)
+                     const char *mark, struct snap_domain *dom_r,
+                     struct snap_err *err)
 {
     int rc;
     uint64_t tick = 0;
     char *old = NULL;
+    bool whole = true;
 
     rc = fault("restore", err);
     if (!rc)
-        rc = read_image(fd, &tick, &old, err);
+        rc = read_image(fd, &tick, &old, &whole, err);
     free(old);
-    return rc ? rc : build(h, config, tick, dom_r, err);
+    if (!rc && !whole)
+        return snap_fail(err, SNAP_FAIL, "the memory image ends early");
+    return rc ? rc : build(h, config, mark, tick, dom_r, err);
 }
 
-static int f_create(struct snap_hyp *h, const char *config,
+static int f_create(struct snap_hyp *h, const char *config, const char *mark,
                     struct snap_domain *dom_r, struct snap_err *err)
 {
     int rc;
 
     rc = fault("create", err);
-    return rc ? rc : build(h, config, 1, dom_r, err);
+    if (!rc && h->w->no_kernel)
+        rc = snap_fail(err, SNAP_FAIL, "/boot/vmlinuz: no such file");
+    return rc ? rc : build(h, config, mark, 1, dom_r, err);
 }
 
 const struct snap_hyp_ops fake_hyp_ops = {
@@ -655,19 +877,25 @@ const struct snap_hyp_ops fake_hyp_ops = {
     .version = f_version,
     .find = f_find,
     .find_uuid = f_find_uuid,
+    .monitor = f_monitor,
     .config = f_config,
     .disks = f_disks,
     .config_file = f_config_file,
     .image_user = f_image_user,
     .free_mem = f_free_mem,
+    .window_open = f_window_open,
+    .window_close = f_window_close,
+    .stands = f_stands,
     .save = f_save,
     .resume = f_resume,
     .pause = f_pause,
     .unpause = f_unpause,
+    .ran = f_ran,
     .rescue = f_rescue,
     .qmp_open = f_qmp_open,
     .set_active = f_set_active,
     .destroy = f_destroy,
+    .can_build = f_can_build,
     .image_check = f_image_check,
     .restore = f_restore,
     .create = f_create,

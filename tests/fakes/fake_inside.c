@@ -203,9 +203,11 @@ static int i_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
     undo_tag(c, undo, sizeof(undo));
     if (!fake_find_snap(S, i, undo))
         fake_add_snap(S, i, undo);
+    S->switching = true;
     rc = fake_fault("revert_switch half", p->vdev, err);
     if (rc)
         return rc;
+    S->switching = false;
     sn = fake_find_snap(S, i, p->tag);
     if (!sn)
         return snap_fail(err, SNAP_NOTFOUND, "%s: no snapshot %s in it",
@@ -239,6 +241,7 @@ static int i_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     rc = fake_fault("revert_undo", p->vdev, err);
     if (rc)
         return rc;
+    S->switching = false;
     if (is_copy(p)) {
         p->switched = false;
         i = fake_entry(S, p->leaf_path);
@@ -307,6 +310,15 @@ static int never(struct snap_disk_ctx *c, struct snap_part *p,
     return snap_fail(err, SNAP_UNSUPPORTED, "%s: not merged", p->vdev);
 }
 
+static bool never_astray(const struct snap_part *p,
+                         const struct snap_delete *d, bool live)
+{
+    (void)p;
+    (void)d;
+    (void)live;
+    return false;
+}
+
 static int never_child(struct snap_disk_ctx *c, struct snap_part *p,
                        const struct snap_delete *d, size_t i,
                        struct snap_err *err)
@@ -335,6 +347,7 @@ const struct snap_disk_driver fake_internal = {
     .group_key = fake_group_qemu,
     .prepare = i_prepare,
     .take = fake_take,
+    .secure = fake_secure,
     .finish = fake_nothing,
     .undo = i_undo,
     .inspect = i_inspect,
@@ -349,6 +362,7 @@ const struct snap_disk_driver fake_internal = {
     .delete_stop = nothing_deleted,
     .refreeze = fake_nothing,
     .merge = never,
+    .merge_astray = never_astray,
     .merge_switch = never,
     .merge_finish = never,
     .remove = i_remove,
@@ -364,6 +378,7 @@ const struct snap_disk_driver fake_volume = {
     .group_key = group_volume,
     .prepare = i_prepare,
     .take = fake_take,
+    .secure = fake_secure,
     .finish = fake_nothing,
     .undo = i_undo,
     .inspect = i_inspect,
@@ -378,6 +393,7 @@ const struct snap_disk_driver fake_volume = {
     .delete_stop = nothing_deleted,
     .refreeze = fake_nothing,
     .merge = never,
+    .merge_astray = never_astray,
     .merge_switch = never,
     .merge_finish = never,
     .remove = i_remove,

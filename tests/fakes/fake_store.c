@@ -110,6 +110,7 @@ void fake_write_to(struct fake_store *s, int i, uint64_t content)
     s->image[i].content = content;
     s->image[i].own = true;
     s->image[i].stamp++;
+    s->image[i].written = s->now;
 }
 
 struct fake_snap *fake_find_snap(struct fake_store *s, int image,
@@ -240,6 +241,33 @@ void fake_store_close(struct fake_store *s, uint32_t domid)
     for (i = 0; i < FAKE_OPEN; i++)
         if (s->open[i].domid == domid)
             s->open[i].used = false;
+}
+
+bool fake_store_answers(struct fake_store *s)
+{
+    struct fake_open *o;
+    int i;
+
+    if (!s->late_sent)
+        return true;
+    if (s->late && --s->late)
+        return false;
+    s->late_sent = false;
+    for (i = 0; i < FAKE_OPEN; i++) {
+        if (!s->to_do[i].used)
+            continue;
+        o = &s->open[s->to_do[i].open];
+        s->to_do[i].used = false;
+        if (!o->used)
+            continue;
+        if (!s->image[s->to_do[i].to].exists)
+            violate(s, "was to be switched to, and was removed",
+                    s->image[s->to_do[i].to].path);
+        s->image[o->image].frozen = true;
+        s->image[s->to_do[i].to].taken = true;
+        o->image = s->to_do[i].to;
+    }
+    return true;
 }
 
 const char *fake_store_active(const struct fake_store *s, uint32_t domid,

@@ -25,11 +25,13 @@ struct fake_image {
     bool ours; /* made by a driver */
     bool copy; /* of what an internal snapshot holds */
     bool taken; /* has been somebody's active image */
+    bool looped; /* a loop device has it, set by tests */
     bool own; /* content is its own */
     uint64_t content;
     uint64_t size;
     uint64_t bytes; /* what it takes on disk; set by tests */
     uint64_t stamp; /* of its last change, as a file's mtime */
+    int64_t written; /* the time of that, as long as days are told apart */
     int backing; /* index, or -1 */
     int alias; /* the path is a link to it, or -1 */
     char path[FAKE_PATH];
@@ -56,9 +58,24 @@ struct fake_store {
     struct fake_snap snap[FAKE_SNAPS];
     struct fake_open open[FAKE_OPEN];
     uint64_t version; /* last content handed out */
+    int64_t now; /* the time, which moves when a test says so */
     uint64_t free_bytes; /* what prepare may still fill */
     bool mortal; /* QEMU may end with us in the middle of a take: then
                            * "take half VDEV" is asked between two disks */
+    /*
+     * QEMU comes to the next take late: so often it is connected to and says
+     * nothing before it has done it.  It answers nobody before: one command
+     * of all monitors is worked on at a time (QEMU's monitor/qmp.c,
+     * monitor_qmp_dispatcher_co()), and what a connection that ended had not
+     * been begun is dropped (monitor_qmp_cleanup_queue_and_resume()).
+     */
+    unsigned late;
+    bool late_sent;
+    struct fake_late { /* what it does then; external disks only */
+        bool used;
+        int open, to; /* of open[] and image[] */
+    } to_do[FAKE_OPEN];
+    bool switching; /* an image is being switched back by a tool */
     char violation[512]; /* the first thing that must not happen */
 };
 
@@ -85,6 +102,8 @@ void fake_store_remove(struct fake_store *s, const char *path);
 void fake_store_open(struct fake_store *s, uint32_t domid, const char *vdev,
                      const char *path, const char *format);
 void fake_store_close(struct fake_store *s, uint32_t domid);
+/* Somebody connects to a QEMU: does it answer? */
+bool fake_store_answers(struct fake_store *s);
 /* Path of the image that this disk writes to, NULL if it is not open. */
 const char *fake_store_active(const struct fake_store *s, uint32_t domid,
                               const char *vdev);

@@ -2,9 +2,11 @@
 /* See sweep.h. */
 #include "fakes/sweep.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/mem.h"
 
@@ -94,6 +96,18 @@ static bool run(const struct sweep *w, void *scene, const char *how,
     return hit;
 }
 
+/* CRASH_KIND names a kind of one sweep, and a program may have several. */
+static bool kind_asked, kind_found;
+
+static void check_kind_found(void)
+{
+    if (kind_asked && !kind_found) {
+        print_error("CRASH_KIND=%s: no kind is called so\n",
+                    getenv("CRASH_KIND"));
+        _exit(1);
+    }
+}
+
 /* The next kind that is wanted, the first one after NULL. */
 static const void *next_kind(const struct sweep *w, const void *kind)
 {
@@ -103,8 +117,10 @@ static const void *next_kind(const struct sweep *w, const void *kind)
 
     while (only && k < last && !snap_has_prefix(name_of(k), only))
         k += w->kind_size;
-    if (k == last && !kind)
-        fail_msg("CRASH_KIND=%s: no kind is called so", only ? only : "");
+    if (only && !kind_asked)
+        atexit(check_kind_found);
+    kind_asked |= only != NULL;
+    kind_found |= k < last;
     return k < last ? k : NULL;
 }
 
@@ -136,6 +152,8 @@ static unsigned errors_of(const struct sweep *w, const void *kind, int errnum)
 
         hit = run(w, scene, strerror(errnum), DOOM_ERRNO, n, errnum, &out);
         if (hit || w->whole_too) {
+            if (w->failed)
+                w->failed(scene);
             if (out.rc == SNAP_RECOVER)
                 sweep_must(scene, w->recover, NULL, "recover");
             w->check(scene, !out.rc                  ? SWEEP_DONE
@@ -213,7 +231,7 @@ void sweep_deaths(void **state)
                   deaths, twice);
 }
 
-void sweep_each_death(const struct sweep *w, const char *how,
+void sweep_each_death(const struct sweep *w, const char *how, unsigned stride,
                       void (*then)(void *scene, bool hit))
 {
     const void *kind;
@@ -222,7 +240,9 @@ void sweep_each_death(const struct sweep *w, const char *how,
     for (kind = next_kind(w, NULL); kind; kind = next_kind(w, kind)) {
         bool hit = true;
 
-        for (n = 1; hit; n++) {
+        if (getenv("CRASH_ALL"))
+            stride = 1;
+        for (n = 1; hit; n += stride) {
             struct fake_outcome out;
             void *scene = begin(w, kind);
 
@@ -231,6 +251,153 @@ void sweep_each_death(const struct sweep *w, const char *how,
             end(w, scene);
         }
     }
+}
+
+/* ---- others ---- */
+
+/* THIRD_ACT=3 takes only that one. */
+static bool act_wanted(const struct sweep *w, const void *kind, unsigned a,
+                       bool dead)
+{
+    const char *only = getenv("THIRD_ACT");
+
+    if (only)
+        return (unsigned)atoi(only) == a;
+    return !w->not_yet || !w->not_yet(kind, a, dead);
+}
+
+static bool one_act(const struct sweep *w, const void *kind, unsigned a,
+                    unsigned n,
+                    void (*then)(void *scene, const struct fake_outcome *out))
+{
+    struct fake_outcome out;
+    void *scene = begin(w, kind);
+    bool more;
+
+    third_arm(scene, a, n);
+    w->run(scene, DOOM_NONE, 0, 0, &out);
+    snprintf(hit_at, sizeof(hit_at), "%s at call %u", third_name(a), n);
+    snprintf(said, sizeof(said), "%s", out.msg);
+    more = third_calls(scene) >= n;
+    third_disarm(scene);
+    if (!third_acted(scene) && out.rc)
+        sweep_fail("nobody acted, and it failed");
+    if (third_acted(scene) || !more)
+        then(scene, &out);
+    end(w, scene);
+    return more;
+}
+
+static unsigned act_step(const struct sweep *w, const void *kind)
+{
+    if (getenv("CRASH_ALL"))
+        return 1;
+    return w->stride_of ? w->stride_of(kind) : w->stride;
+}
+
+void sweep_each_act(const struct sweep *w,
+                    void (*then)(void *scene, const struct fake_outcome *out))
+{
+    const void *kind;
+    unsigned a, n;
+
+    for (kind = next_kind(w, NULL); kind; kind = next_kind(w, kind))
+        for (a = 0; a < THIRD_ACTS; a++)
+            for (n = 1 + a % act_step(w, kind);
+                 act_wanted(w, kind, a, false) && one_act(w, kind, a, n, then);
+                 n += act_step(w, kind))
+                ;
+}
+
+static bool one_act_after(const struct sweep *w, const void *kind, unsigned a,
+                          unsigned n, fake_op *guardian,
+                          void (*then)(void *scene,
+                                       const struct fake_outcome *out))
+{
+    struct fake_outcome out;
+    void *scene = begin(w, kind);
+    bool hit = run(w, scene, "dead", DOOM_DEATH, n, 0, &out);
+    size_t len = strlen(hit_at);
+
+    if (hit) {
+        sweep_must(scene, guardian, NULL, "the guardian");
+        snprintf(hit_at + len, sizeof(hit_at) - len, ", then %s",
+                 third_name(a));
+        third_arm(scene, a, 0);
+        if (third_acted(scene))
+            then(scene, &out);
+    }
+    end(w, scene);
+    return hit;
+}
+
+void sweep_each_act_after_death(const struct sweep *w, fake_op *guardian,
+                                void (*then)(void *scene,
+                                             const struct fake_outcome *out))
+{
+    const void *kind;
+    unsigned a, n;
+
+    for (kind = next_kind(w, NULL); kind; kind = next_kind(w, kind))
+        for (a = 0; a < THIRD_ACTS; a++)
+            for (n = 1 + a % act_step(w, kind);
+                 act_wanted(w, kind, a, true) &&
+                 one_act_after(w, kind, a, n, guardian, then);
+                 n += act_step(w, kind))
+                ;
+}
+
+/* Nobody: a call of the recovery fails, so that no error of a look is taken
+ * for its answer. */
+static bool one_act_in_recovery(const struct sweep *w, const void *kind,
+                                unsigned a, unsigned n, unsigned j,
+                                fake_op *guardian,
+                                void (*then)(void *scene,
+                                             const struct fake_outcome *out))
+{
+    struct fake_outcome out;
+    void *scene = begin(w, kind);
+    bool hit = run(w, scene, "dead", DOOM_DEATH, n, 0, &out);
+    size_t len = strlen(hit_at);
+
+    if (hit) {
+        sweep_must(scene, guardian, NULL, "the guardian");
+        if (w->dead)
+            w->dead(scene);
+        third_runs(scene, THIRD_RESCUER, false);
+        third_arm(scene, a, j);
+        fake_host_run(scene, w->recover, NULL,
+                      a == THIRD_NOBODY ? DOOM_ERRNO : DOOM_NONE, j, EIO,
+                      &out);
+        snprintf(hit_at + len, sizeof(hit_at) - len,
+                 ", recovery: %s at call %u %s", third_name(a), j, out.doomed);
+        snprintf(said, sizeof(said), "%s", out.msg);
+        third_disarm(scene);
+        if (!third_acted(scene) && out.rc)
+            sweep_fail("nobody acted, and it failed");
+        then(scene, &out);
+    }
+    end(w, scene);
+    return hit;
+}
+
+#define RECOVERY_CALLS 60 /* a recovery has about as many */
+
+void sweep_each_act_in_recovery(const struct sweep *w, fake_op *guardian,
+                                void (*then)(void *scene,
+                                             const struct fake_outcome *out))
+{
+    const unsigned step = getenv("CRASH_ALL") ? 1 : w->stride;
+    const void *kind;
+    unsigned a, n, j = 0;
+
+    for (kind = next_kind(w, NULL); kind; kind = next_kind(w, kind))
+        for (a = 0; a < THIRD_ACTS; a++)
+            for (n = 1 + a % step;
+                 act_wanted(w, kind, a, true) &&
+                 one_act_in_recovery(w, kind, a, n, 1 + j, guardian, then);
+                 n += step)
+                j = (j + 7) % RECOVERY_CALLS;
 }
 
 int sweep_main(const struct sweep *w)

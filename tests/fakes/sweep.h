@@ -25,6 +25,7 @@
 #include <cmocka.h>
 
 #include "fakes/fake_host.h"
+#include "fakes/third.h"
 
 /* What the command said, and so what must be there. */
 enum sweep_end { SWEEP_ANY, SWEEP_UNDONE, SWEEP_DONE };
@@ -43,11 +44,17 @@ struct sweep {
     fake_op *recover;
     void (*dead)(void *scene); /* what then happens before a recovery; or
                                 * NULL */
+    void (*failed)(void *scene); /* what holds after an error, before anybody
+                                  * recovers; or NULL */
     void (*check)(void *scene, enum sweep_end end);
     int errnos[SWEEP_ERRNOS]; /* 0: no more */
     bool whole_too; /* sweep_errors() checks, and counts, the run that no error
                      * reaches, too */
     unsigned stride;
+    unsigned (*stride_of)(const void *kind); /* sweep_each_act*(): instead of
+                                              * it; or NULL */
+    /* sweep_each_act*(): this one is left out; or NULL */
+    bool (*not_yet)(const void *kind, enum third_act act, bool dead);
 };
 
 #define SWEEP_KINDS(k)                                   \
@@ -67,10 +74,27 @@ void sweep_deaths(void **state);
 /* A main() of these three. */
 int sweep_main(const struct sweep *w);
 
-/* The process ends at every call, and at last at none (hit is false); then()
- * does the rest.  how: of the end, for messages. */
-void sweep_each_death(const struct sweep *w, const char *how,
+/* The process ends at every stride-th call, and at last at none (hit is
+ * false); then() does the rest.  how: of the end, for messages. */
+void sweep_each_death(const struct sweep *w, const char *how, unsigned stride,
                       void (*then)(void *scene, bool hit));
+
+/* Somebody else acts (fakes/third.h) at every stride-th call, each act once
+ * there, beginning at another one; then() does the rest.  The scene has begun
+ * so. */
+void sweep_each_act(const struct sweep *w,
+                    void (*then)(void *scene, const struct fake_outcome *out));
+/* Likewise when the process has ended at such a call, and its guardian done
+ * what it does. */
+void sweep_each_act_after_death(const struct sweep *w, fake_op *guardian,
+                                void (*then)(void *scene,
+                                             const struct fake_outcome *out));
+
+/* Likewise, and its recovery (w->recover) is at work: one call of it for each
+ * death, another one every time. */
+void sweep_each_act_in_recovery(const struct sweep *w, fake_op *guardian,
+                                void (*then)(void *scene,
+                                             const struct fake_outcome *out));
 
 /* The test fails; the message begins with the kind and what was hit. */
 #define sweep_fail(...)          \

@@ -29,6 +29,7 @@ void taken_init(struct taken *t, const struct taken_how *how)
     before_take(&t->last, &t->h);
     t->path_a = fake_domain_path(d, "xvda");
     t->path_b = fake_domain_path(d, "xvdb");
+    d->paused = how->paused;
     if (how->off)
         fake_host_stop(&t->h);
 }

@@ -20,6 +20,7 @@ struct taken_how {
     bool memory;
     bool over; /* s2 froze the images since */
     bool off; /* the domain is gone */
+    bool paused; /* its user has paused it */
     enum snap_disk_type type;
 };
 

@@ -14,6 +14,7 @@
  *   set-active WHO VDEV PATH FORMAT [VDEV PATH FORMAT]...
  *   set-disks CFG VDEV PATH FORMAT [...]     edit a JSON file, to stdout
  *   destroy WHO | image-check FILE | restore FILE CFG | create CFG
+ *   can-build CFG [memory [VERSIONS [FREED_KB]]]
  *   cfg FILE
  */
 #include <fcntl.h>
@@ -225,16 +226,42 @@ static int on_domain(const char *op, const struct snap_domain *d, int argc,
     return 2;
 }
 
+/* As if we had stopped it. */
+static int do_rescue(char **argv)
+{
+    struct snap_domain d = { .name = NULL };
+    struct snap_held held = {
+        .uuid = argv[0],
+        .monitor_pid = atoi(argv[1]),
+        .suspend = true,
+        .pause = true,
+        .was_paused = atoi(argv[2]),
+    };
+
+    if (!ops->find_uuid(h, argv[0], &d, &err))
+        held.domid = d.domid;
+    return end("rescue", ops->rescue(h, &held, &err));
+}
+
 static int do_restore(const char *op, int argc, char **argv)
 {
     struct snap_domain d = { .name = NULL };
     char *text;
     int rc, fd;
 
+    if (!strcmp(op, "can-build")) {
+        text = read_text(argv[0]);
+        begin();
+        rc = end(op, ops->can_build(
+                         h, text, argc > 1, argc > 2 ? argv[2] : NULL,
+                         argc > 3 ? strtoull(argv[3], NULL, 10) : 0, &err));
+        free(text);
+        return rc;
+    }
     if (!strcmp(op, "create")) {
         text = read_text(argv[0]);
         begin();
-        rc = end(op, ops->create(h, text, &d, &err));
+        rc = end(op, ops->create(h, text, "probe", &d, &err));
         goto out;
     }
     fd = open(argv[0], O_RDONLY | O_CLOEXEC);
@@ -253,7 +280,7 @@ static int do_restore(const char *op, int argc, char **argv)
     if (!text)
         return 2;
     begin();
-    rc = end(op, ops->restore(h, fd, text, &d, &err));
+    rc = end(op, ops->restore(h, fd, text, "probe", &d, &err));
 out:
     if (!rc)
         show(&d);
@@ -318,11 +345,9 @@ static int run(int argc, char **argv)
         return rc;
     }
     if (!strcmp(op, "rescue"))
-        return argc < 4 ? 2
-                        : end(op, ops->rescue(h, argv[1], atoi(argv[2]),
-                                              atoi(argv[3]), &err));
+        return argc < 4 ? 2 : do_rescue(argv + 1);
     if (!strcmp(op, "image-check") || !strcmp(op, "restore") ||
-        !strcmp(op, "create"))
+        !strcmp(op, "create") || !strcmp(op, "can-build"))
         return do_restore(op, argc - 1, argv + 1);
 
     rc = !strcmp(op, "find-uuid") ? ops->find_uuid(h, argv[1], &d, &err)

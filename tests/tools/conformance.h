@@ -65,6 +65,7 @@ struct variant {
     const char *file; /* "a.qcow2", or something awkward */
     const char *tag; /* NULL: "s1" */
     bool no_damage; /* damage is not to be seen (raw) */
+    bool gives_size; /* brings back the size as well, so may be resized */
 };
 
 /* Run all over all variants; the number of failed tests. */

@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
@@ -53,9 +55,23 @@ const char *real_qemu_missing(void)
     return NULL;
 }
 
+/* A machine wants firmware; no processor runs, so any will do. */
+static int no_firmware(void)
+{
+    int fd = memfd_create("bios", 0); /* for the child to open again */
+
+    if (fd < 0 || ftruncate(fd, 65536))
+        give_up("memfd: %s", strerror(errno));
+    return fd;
+}
+
+const char *real_qemu_preload;
+
 static void start_process(struct real_qemu *q)
 {
     char *qmp = snap_printf("unix:%s,server=on,wait=off", q->qmp_path);
+    int fd = no_firmware();
+    char *bios = snap_printf("/proc/self/fd/%d", fd);
     pid_t parent = getpid();
 
     q->pid = fork();
@@ -65,10 +81,15 @@ static void start_process(struct real_qemu *q)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(127);
-        execl(XEN_QEMU, XEN_QEMU, "-M", "none", "-nodefaults", "-display",
-              "none", "-accel", "qtest", "-qmp", qmp, (char *)NULL);
+        if (real_qemu_preload)
+            setenv("LD_PRELOAD", real_qemu_preload, 1);
+        execl(XEN_QEMU, XEN_QEMU, "-M", "pc", "-m", "8", "-bios", bios,
+              "-nodefaults", "-display", "none", "-accel", "qtest", "-qmp",
+              qmp, (char *)NULL);
         _exit(127);
     }
+    close(fd);
+    free(bios);
     free(qmp);
 }
 
@@ -115,12 +136,32 @@ static void wait_gone(pid_t pid)
         ;
 }
 
+/* Whether it ended by itself; a test that failed may have left it stuck. */
+static bool ends_within(pid_t pid, double ms)
+{
+    double until = snap_now_ms() + ms;
+    struct timespec nap = { .tv_nsec = 5000000 };
+
+    do {
+        pid_t r = waitpid(pid, NULL, WNOHANG);
+
+        if (r == pid || (r < 0 && errno != EINTR))
+            return true;
+        nanosleep(&nap, NULL);
+    } while (snap_now_ms() < until);
+    return false;
+}
+
 void real_qemu_stop(struct real_qemu *q)
 {
     if (!q)
         return;
     kill(q->pid, SIGHUP); /* what libxl sends */
-    wait_gone(q->pid);
+    kill(q->pid, SIGCONT); /* a test that failed may have left it stopped */
+    if (!ends_within(q->pid, 10000)) {
+        kill(q->pid, SIGKILL);
+        wait_gone(q->pid);
+    }
     dispose(q);
 }
 
@@ -164,6 +205,7 @@ void real_qemu_add(struct real_qemu *q, const char *vdev, const char *path,
 {
     struct snap_json *file = snap_json_object(), *node = snap_json_object();
     struct snap_json *export = snap_json_object();
+    struct snap_json *device = snap_json_object();
     char *name = snap_printf("%s-%s", vdev, format), *text;
 
     snap_json_set_str(file, "driver", "file");
@@ -175,6 +217,13 @@ void real_qemu_add(struct real_qemu *q, const char *vdev, const char *path,
     text = snap_json_text(node, false);
     if (real_qemu_command(q, "blockdev-add", text))
         give_up("blockdev-add %s", path);
+    free(text);
+    snap_json_set_str(device, "driver", "virtio-blk-pci");
+    snap_json_set_str(device, "drive", name);
+    snap_json_set_bool(device, "share-rw", true);
+    text = snap_json_text(device, false);
+    if (real_qemu_command(q, "device_add", text))
+        give_up("device_add %s", vdev);
     free(text);
     snap_json_set_str(export, "type", "nbd");
     snap_json_set_str(export, "id", vdev);
@@ -188,6 +237,7 @@ void real_qemu_add(struct real_qemu *q, const char *vdev, const char *path,
     free(name);
     snap_json_free(node);
     snap_json_free(export);
+    snap_json_free(device);
 }
 
 /* qemu-io with one -c per command (owned, freed); its status. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Xen's own QEMU without Xen: the binary that serves domains' disks, started
- * with no machine, its block layer all there.  A disk is a node as hw/block/
- * xen-block.c makes it ("xvda-qcow2" over a file node that takes no lock); the
- * guest is a client of a writable NBD export on top of it, which, like a
- * device, keeps the node in use and follows it to a new root.
+ * with a machine whose processor never runs, its block layer all there.  A
+ * disk is a node as hw/block/xen-block.c makes it ("xvda-qcow2" over a file
+ * node that takes no lock), with a device on it that has no name, so that
+ * query-block and the graph look as they do under Xen.  The guest is a client
+ * of a writable NBD export on top of the same node.
  */
 #ifndef TESTS_TOOLS_REAL_QEMU_H
 #define TESTS_TOOLS_REAL_QEMU_H
@@ -19,6 +20,8 @@ struct real_qemu;
 
 /* What is not installed, or NULL. */
 const char *real_qemu_missing(void);
+/* A library that QEMU is started with, or NULL. */
+extern const char *real_qemu_preload;
 /* In dir it makes its two sockets.  Aborts the test program on failure. */
 struct real_qemu *real_qemu_start(const char *dir);
 /* Ends it as a domain's end does (it flushes), and waits. */

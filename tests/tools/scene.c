@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk/overlay_files.h"
 #include "lib/mem.h"
 
 static int image_user(void *opaque, const char *path, char **who_r,
@@ -121,6 +122,7 @@ void scene_take(struct scene *f, struct snap_part *p)
     DO(probe, p);
     DO(prepare, p);
     scene_ok(p->drv->take(&f->c, &p, 1, &e), &e);
+    scene_ok(snap_image_unprotect(p->frozen_path, &e), &e);
 }
 
 void scene_kill(struct scene *f)
@@ -149,6 +151,18 @@ char *scene_taken(struct scene *f, struct snap_part *p, unsigned n)
     scene_ask(p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
     scene_take(f, p);
     return path;
+}
+
+void scene_know(struct snap_delete *d, const char *path, const char *format,
+                bool frozen)
+{
+    struct snap_known *k;
+
+    d->known = snap_realloc(d->known, d->n_known + 1, sizeof(*d->known));
+    k = &d->known[d->n_known++];
+    k->path = snap_strdup(path);
+    k->qcow2 = !strcmp(format, "qcow2");
+    k->frozen = frozen;
 }
 
 int scene_main(const char *name, const struct CMUnitTest *tests, size_t n)

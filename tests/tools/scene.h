@@ -47,13 +47,17 @@ void scene_ask(struct snap_part *p, const char *vdev, const char *path,
 void scene_refuses(struct scene *f, struct snap_part *p, int rc,
                    const char *words);
 void scene_ok(int rc, const struct snap_err *e);
-/* Until it is taken. */
+/* Until it is taken; what is frozen can be written to, for a test's sake. */
 void scene_take(struct scene *f, struct snap_part *p);
 
 /* A QEMU with a.qcow2 as xvda, of which the first blocks hold 1, 2, … n. */
 char *scene_disk(struct scene *f, unsigned n);
 /* The same, and an external snapshot of it. */
 char *scene_taken(struct scene *f, struct snap_part *p, unsigned n);
+
+/* What core would say of an image to delete_plan(). */
+void scene_know(struct snap_delete *d, const char *path, const char *format,
+                bool frozen);
 
 /* Of a driver, what takes only a part. */
 #define DO(slot, p)                                     \

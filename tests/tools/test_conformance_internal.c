@@ -6,10 +6,11 @@
 static const struct variant variants[] = {
     { REAL("internal, live", "qcow2-internal", SNAP_DISK_INTERNAL, "qcow2",
            true),
-      .file = "a b'c\"d,e%s$(f)\\.qcow2", .tag = "1795259390" },
+      .file = "a b'c\"d,e%s$(f)\\.qcow2", .tag = "1795259390",
+      .gives_size = true },
     { REAL("internal, off", "qcow2-internal", SNAP_DISK_INTERNAL, "qcow2",
            false),
-      .file = "a:b,,c=d.qcow2", .tag = "2" },
+      .file = "a:b,,c=d.qcow2", .tag = "2", .gives_size = true },
 };
 
 int main(void)

@@ -4,9 +4,12 @@
  * else's, names that are another's, and a QEMU that is killed right after.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "disk/overlay_files.h"
@@ -20,8 +23,12 @@ static void ask_delete(struct snap_delete *d, const char *leaf, bool merge)
 {
     memset(d, 0, sizeof(*d));
     d->leaf = snap_strdup(leaf);
+    scene_know(d, leaf, "qcow2", false);
     d->may_merge = merge;
 }
+
+/* One more image that somebody has named. */
+static const char *also;
 
 /* delete_plan() must refuse with this code and words, and change nothing. */
 static void keeps(struct scene *f, struct snap_part *p, const char *leaf,
@@ -33,6 +40,8 @@ static void keeps(struct scene *f, struct snap_part *p, const char *leaf,
     int got;
 
     ask_delete(&d, leaf, true);
+    if (also)
+        scene_know(&d, also, "qcow2", false);
     got = p->drv->delete_plan(&f->c, p, &d, &e);
     if (got != rc || !strstr(e.msg, words))
         fail_msg("got %d \"%s\", want %d \"%s\"", got, e.msg, rc, words);
@@ -122,6 +131,7 @@ static void somebody_elses_child(void **state)
     assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-b",
                               path, "-F", "raw", clone, NULL),
                      0);
+    also = clone;
     snprintf(f->who, sizeof(f->who), "web (xvda)");
     snprintf(f->who_path, sizeof(f->who_path), "%s", clone);
     keeps(f, &p, p.active_path, SNAP_BUSY, "in use by web (xvda)");
@@ -130,6 +140,7 @@ static void somebody_elses_child(void **state)
     fd = open(clone, O_RDONLY);
     keeps(f, &p, p.active_path, SNAP_BUSY, "test_drivers");
     close(fd);
+    also = NULL;
     snap_part_dispose(&p);
     free(clone);
     free(path);
@@ -172,6 +183,7 @@ static void a_pull_under_kept_paths(void **state)
 
     f->c.op_id = "op4";
     ask_delete(&d, p[2].active_path, true);
+    scene_know(&d, p[2].frozen_path, "qcow2", true);
     scene_ok(p[1].drv->delete_plan(&f->c, &p[1], &d, &e), &e);
     assert_int_equal(d.how, SNAP_DELETE_PULL);
     assert_int_equal(d.n_child, 1);
@@ -250,6 +262,214 @@ static void killed_after_a_merge(void **state)
     free(path);
 }
 
+/* Our process died after the exchange, and nobody wrote that down; somebody
+ * let the guest go on, and it wrote at once. */
+static void killed_after_an_exchange(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    unsigned char want[4] = { 1, 2, 3, 7 };
+
+    path = scene_taken(f, &p, 3);
+    real_qemu_write(f->q, "xvda", 3, 9);
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    d.paused_at = time(NULL);
+    scene_ok(p.drv->merge_switch(&f->c, &p, &d, &e), &e);
+    real_qemu_write(f->q, "xvda", 3, 7);
+    scene_kill(f);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    assert_true(real_image_has(path, "qcow2", want, 4));
+    assert_false(snap_file_exists(p.active_path));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* It died before QEMU had changed over, and the guest went on above. */
+static void killed_before_an_exchange(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    unsigned char want[4] = { 1, 2, 3, 7 };
+
+    path = scene_taken(f, &p, 3);
+    real_qemu_write(f->q, "xvda", 3, 9);
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    d.paused_at = time(NULL);
+    real_qemu_write(f->q, "xvda", 3, 7);
+    scene_kill(f);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    assert_true(real_image_has(path, "qcow2", want, 4));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+static int stop_now(void *opaque, uint64_t done, uint64_t total)
+{
+    (void)opaque;
+    (void)done;
+    (void)total;
+    return 1;
+}
+
+static time_t mtime_of(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mtim.tv_sec;
+}
+
+static void set_mtime(const char *path, time_t at)
+{
+    const struct timespec t[2] = { { .tv_sec = at }, { .tv_sec = at } };
+
+    assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
+}
+
+/* The power went in a merge; the domain was started on the image below, wrote
+ * there and is off.  Then so long that no clock is too coarse. */
+static void runs_below(const char *base, const char *over, time_t after)
+{
+    time_t last = mtime_of(over);
+
+    real_image_write(base, "qcow2", 1, 7);
+    set_mtime(base, last + after);
+}
+
+/* Somebody wrote below, and it is seen; that we did is not taken for it. */
+static void written_to_below(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    const bool off = false, live = true;
+
+    path = scene_taken(f, &p, 3);
+    real_qemu_write(f->q, "xvda", 3, 9);
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    /* An idle guest: only we keep the leaf's time up. */
+    set_mtime(p.active_path, time(NULL) - 1000);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    scene_kill(f);
+    assert_true(mtime_of(p.active_path) > time(NULL) - 100);
+
+    d.begun = SNAP_MERGE_BY_QEMU;
+    assert_false(p.drv->merge_astray(&p, &d, off));
+    d.host_started = mtime_of(path) + 3; /* the power went, and came */
+    assert_false(p.drv->merge_astray(&p, &d, off));
+    assert_false(p.drv->merge_astray(&p, &d, live));
+
+    runs_below(path, p.active_path, 60);
+    assert_true(p.drv->merge_astray(&p, &d, off));
+    assert_true(p.drv->merge_astray(&p, &d, live));
+    d.begun = SNAP_MERGE_NEW;
+    assert_true(p.drv->merge_astray(&p, &d, off));
+    /* In the second to which the start is told. */
+    d.host_started = mtime_of(path) + 1;
+    assert_true(p.drv->merge_astray(&p, &d, off));
+
+    /* And then the host was booted once more. */
+    d.begun = SNAP_MERGE_BY_QEMU;
+    d.host_started = mtime_of(path) + 1000;
+    assert_false(
+        p.drv->merge_astray(&p, &d, off)); /* QEMU may go on so long */
+    runs_below(path, p.active_path, 600);
+    d.host_started = mtime_of(path) + 1000;
+    assert_true(p.drv->merge_astray(&p, &d, off));
+    /* A guest above writes when it likes to. */
+    assert_false(p.drv->merge_astray(&p, &d, live));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* With the domain off. */
+static void written_to_below_at_rest(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    unsigned char want[4] = { 1, 2, 3, 9 };
+
+    path = scene_taken(f, &p, 3);
+    real_qemu_write(f->q, "xvda", 3, 9);
+    scene_stop(f);
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    set_mtime(p.active_path, time(NULL) - 1000);
+    scene_ok(snap_image_unprotect(path, &e), &e);
+    d.begun = SNAP_MERGE_BY_TOOLS;
+    runs_below(path, p.active_path, 10);
+    assert_true(p.drv->merge_astray(&p, &d, false));
+    d.begun = SNAP_MERGE_NEW;
+    assert_false(p.drv->merge_astray(&p, &d, false));
+
+    /* It is stopped in the middle: what was written was by us. */
+    real_image_write(path, "qcow2", 1, 2);
+    f->c.tick = stop_now;
+    assert_int_equal(p.drv->merge(&f->c, &p, &d, &e), SNAP_INTR);
+    f->c.tick = NULL;
+    d.begun = SNAP_MERGE_BY_TOOLS;
+    assert_false(p.drv->merge_astray(&p, &d, false));
+    snap_err_clear(&e);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    assert_false(p.drv->merge_astray(&p, &d, false));
+    scene_ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    assert_true(real_image_has(path, "qcow2", want, 4));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* In the middle of a running domain's chain, QEMU would not repair it. */
+static void a_child_that_was_not_closed(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    char *path = scene_image(f, "a.qcow2", "qcow2");
+    char *leaf = scene_path(f, "leaf.qcow2");
+
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    scene_take(f, &p);
+    assert_int_equal(real_run("qemu-img", "amend", "-q", "-f", "qcow2", "-o",
+                              "lazy_refcounts=on", p.active_path, NULL),
+                     0);
+    assert_int_not_equal(real_run("qemu-io", "-f", "qcow2", "-c",
+                                  "write -q -P 1 0 64k", "-c", "flush", "-c",
+                                  "sigraise 9", p.active_path, NULL),
+                         0);
+    assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-b",
+                              p.active_path, "-F", "qcow2", leaf, NULL),
+                     0);
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", leaf, "qcow2");
+    also = p.active_path;
+    keeps(f, &p, leaf, SNAP_REFUSED, "was not closed cleanly");
+    also = NULL;
+    snap_part_dispose(&p);
+    free(leaf);
+    free(path);
+}
+
 /* QEMU would have to open an image again by a name that is another's. */
 static void a_name_that_is_anothers(void **state)
 {
@@ -267,12 +487,15 @@ static void a_name_that_is_anothers(void **state)
     q.keep_path = true;
     scene_take(f, &q);
     f->c.op_id = "op3";
+    also = q.frozen_path;
     keeps(f, &p, q.active_path, SNAP_REFUSED, "another file's now");
+    also = NULL;
     scene_stop(f);
     {
         struct snap_delete d;
 
         ask_delete(&d, q.active_path, true);
+        scene_know(&d, q.frozen_path, "qcow2", true);
         scene_ok(p.drv->delete_plan(&f->c, &p, &d, NULL), NULL);
         assert_int_equal(d.how, SNAP_DELETE_PULL);
         snap_delete_dispose(&d);
@@ -350,6 +573,38 @@ static void a_merge_is_gone_on_with(void **state)
     free(path);
 }
 
+/* Its QEMU is gone, and the connection with it: what an old xl.cfg may name
+ * does not stay open to be written to. */
+static void a_dead_qemu_leaves_the_base_protected(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+
+    path = scene_taken(f, &p, 2);
+    f->c.op_id = "op2";
+    if (snap_image_protect(path, &e) == SNAP_UNSUPPORTED) {
+        print_message("skip - immutable images: this file system has none\n");
+        snap_part_dispose(&p);
+        free(path);
+        return;
+    }
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    assert_false(snap_image_protected(path));
+    kill(real_qemu_pid(f->q), SIGKILL);
+    scene_ok(p.drv->delete_stop(&f->c, &p, &d, &e), &e);
+    assert_true(snap_image_protected(path));
+    scene_kill(f);
+    snap_image_unprotect(path, &e);
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,8 +614,14 @@ int main(void)
         SCENE_TEST(a_pull_under_kept_paths),
         SCENE_TEST(killed_after_a_pull),
         SCENE_TEST(killed_after_a_merge),
+        SCENE_TEST(killed_after_an_exchange),
+        SCENE_TEST(killed_before_an_exchange),
+        SCENE_TEST(written_to_below),
+        SCENE_TEST(written_to_below_at_rest),
+        SCENE_TEST(a_child_that_was_not_closed),
         SCENE_TEST(a_name_that_is_anothers),
         SCENE_TEST(inside_what_is_below),
+        SCENE_TEST(a_dead_qemu_leaves_the_base_protected),
         SCENE_TEST(a_merge_is_gone_on_with),
     };
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "disk/overlay_files.h"
+#include "disk/qcow2_header.h"
 #include "disk/qcow2_tag.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -383,6 +384,109 @@ static void a_frozen_image_is_copied(void **state)
     free(base);
 }
 
+static uint64_t size_of(const char *path)
+{
+    struct snap_qcow2 h = { 0 };
+    struct snap_err e = SNAP_ERR_INIT;
+    uint64_t size;
+
+    scene_ok(snap_qcow2_read(path, &h, &e), &e);
+    size = h.size;
+    snap_qcow2_dispose(&h);
+    return size;
+}
+
+/* Grown or shrunk since: what it held and how large it was comes back, in the
+ * image itself; what could only be copied is refused. */
+static void resized_since(void **state)
+{
+    static const char *const sizes[] = { "2M", "512K" };
+    struct scene *f = *state;
+    struct snap_part p;
+    char *path = scene_image(f, "a.qcow2", "qcow2");
+    unsigned char was[16] = { 1, [15] = 2 };
+    struct snap_err e = SNAP_ERR_INIT;
+    size_t i;
+
+    real_image_write(path, "qcow2", 0, 1);
+    real_image_write(path, "qcow2", 15, 2);
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    scene_take(f, &p);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(real_run("qemu-img", "resize", "-q", "--shrink", path,
+                                  sizes[i], NULL),
+                         0);
+        real_image_write(path, "qcow2", 0, 9);
+        f->c.op_id = i ? "op3" : "op2";
+        DO(verify, &p);
+        assert_string_equal(p.leaf_path, path);
+        DO(revert_prepare, &p);
+        DO(revert_switch, &p);
+        assert_int_equal(size_of(path), 1 << 20);
+        assert_true(real_image_has(path, "qcow2", was, 16));
+        DO(revert_undo, &p);
+        assert_int_equal(size_of(path), i ? 512 << 10 : 2 << 20);
+        DO(revert_switch, &p);
+        DO(revert_finish, &p);
+        assert_true(real_image_has(path, "qcow2", was, 16));
+    }
+    assert_int_equal(real_run("qemu-img", "resize", "-q", path, "2M", NULL),
+                     0);
+    p.shared = true;
+    assert_int_equal(p.drv->verify(&f->c, &p, &e), SNAP_REFUSED);
+    assert_non_null(strstr(e.msg, "delete the external snapshots"));
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* Brought back, and somebody ran on it before anybody recovered: that is not
+ * lost but by the word of its user.  size: of an image's cluster. */
+static void written_to_before_the_undo(void **state)
+{
+    static const char *const sizes[] = { "cluster_size=64K",
+                                         "cluster_size=512",
+                                         "extended_l2=on" };
+    struct scene *f = *state;
+    struct snap_part p;
+    char *path = scene_path(f, "a.qcow2");
+    unsigned char was[16] = { 1 }, now[16] = { 7 },
+                  since[16] = { 7, [15] = 8 };
+    struct snap_err e = SNAP_ERR_INIT;
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2",
+                                  "-o", sizes[i], path, "1M", NULL),
+                         0);
+        real_image_write(path, "qcow2", 0, 1);
+        f->c.op_id = "op1";
+        scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+        scene_take(f, &p);
+        real_image_write(path, "qcow2", 0, 7);
+        f->c.op_id = "op2";
+        DO(verify, &p);
+        DO(revert_switch, &p);
+        assert_true(real_image_has(path, "qcow2", was, 16));
+        /* Nobody has written, at whatever point we died. */
+        DO(revert_undo, &p);
+        assert_true(real_image_has(path, "qcow2", now, 16));
+        DO(revert_switch, &p);
+        real_image_write(path, "qcow2", 0, 7);
+        real_image_write(path, "qcow2", 15, 8);
+        assert_int_equal(p.drv->revert_undo(&f->c, &p, &e), SNAP_RECOVER);
+        assert_non_null(strstr(e.msg, "was written to since snapshot s1"));
+        assert_true(real_image_has(path, "qcow2", since, 16));
+        f->c.discard = true;
+        DO(revert_undo, &p);
+        f->c.discard = false;
+        assert_true(real_image_has(path, "qcow2", now, 16));
+        snap_part_dispose(&p);
+        snap_err_clear(&e);
+        unlink(path);
+    }
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +498,8 @@ int main(void)
         SCENE_TEST(no_space_to_grow),
         SCENE_TEST(depth_is_warned_of_and_bounded),
         SCENE_TEST(a_frozen_image_is_copied),
+        SCENE_TEST(resized_since),
+        SCENE_TEST(written_to_before_the_undo),
     };
 
     return SCENE_MAIN("images that must be refused", tests);

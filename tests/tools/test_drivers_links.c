@@ -5,11 +5,13 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
+#include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "tools/scene.h"
@@ -24,6 +26,45 @@ static void take_keeping(struct scene *f, struct snap_part *p,
     scene_ask(p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
     p->keep_path = true;
     scene_take(f, p);
+}
+
+/* ---- nothing is synced while the guest stands ---- */
+
+static unsigned syncs;
+
+static int count_syncs(const char *layer, const char *what)
+{
+    if (!strcmp(layer, "file") && snap_has_prefix(what, "fsync"))
+        syncs++;
+    return 0;
+}
+
+static void synced_once_the_guest_runs(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p, *one = &p;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = scene_image(f, "vm.qcow2", "qcow2"), link[256] = "";
+
+    scene_start(f);
+    real_qemu_add(f->q, "xvda", path, "qcow2");
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    p.keep_path = true;
+    DO(probe, &p);
+    DO(prepare, &p);
+    syncs = 0;
+    snap_fault_hook = count_syncs;
+    scene_ok(p.drv->take(&f->c, &one, 1, &e), &e);
+    snap_fault_hook = NULL;
+    assert_int_equal(syncs, 0);
+    assert_true(readlink(path, link, sizeof(link) - 1) > 0);
+    snap_fault_hook = count_syncs;
+    DO(secure, &p);
+    snap_fault_hook = NULL;
+    /* The overlay's mark, and the link's folder. */
+    assert_int_equal(syncs, 2);
+    snap_part_dispose(&p);
+    free(path);
 }
 
 static void a_link_of_the_users(void **state)
@@ -179,6 +220,7 @@ static void recover_makes_the_link(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCENE_TEST(synced_once_the_guest_runs),
         SCENE_TEST(a_link_of_the_users),
         SCENE_TEST(a_revert_keeps_the_path),
         SCENE_TEST(recover_makes_the_link),

@@ -20,6 +20,7 @@
 static struct fake_host host;
 static char *mem_path;
 static unsigned ticks;
+static const char *cd;
 
 static void create(const char *name, enum snap_disk_type type)
 {
@@ -59,6 +60,24 @@ static int teardown(void **state)
     return 0;
 }
 
+/* The domain had this in its drive. */
+static void add_cd(struct snap_record *rec)
+{
+    static const char begins[] = "\"disks\":[";
+    char *at = strstr(rec->config_json, begins), *text;
+
+    if (!cd)
+        return;
+    assert_non_null(at);
+    at += strlen(begins);
+    text = snap_printf("%.*s{\"pdev_path\":\"%s\",\"vdev\":\"hdc\",\"backend\""
+                       ":\"qdisk\",\"format\":\"raw\",\"removable\":1,"
+                       "\"readwrite\":0,\"is_cdrom\":1},%s",
+                       (int)(at - rec->config_json), rec->config_json, cd, at);
+    free(rec->config_json);
+    rec->config_json = text;
+}
+
 /* Check s1; the problems as "xvda: …; memory: …", or "" if it is whole. */
 static char *check(bool there)
 {
@@ -76,11 +95,13 @@ static char *check(bool there)
     if (fake_host_attach(&host, &err) ||
         host.env.ops->find(host.env.hyp, "vm1", &dom, &err) ||
         snap_store_open(&s, host.root, FAKE_UUID, false, &err) ||
-        snap_store_get(&s, "s1", host.env.drivers, &rec, &err) ||
-        snap_check_record(&host.env, &s, there ? &dom : NULL, &rec, &c, &n,
+        snap_store_get(&s, "s1", host.env.drivers, &rec, &err))
+        fail_msg("%s", err.msg);
+    add_cd(&rec);
+    if (snap_check_record(&host.env, &s, there ? &dom : NULL, &rec, &c, &n,
                           &err))
         fail_msg("%s", err.msg);
-    assert_int_equal(n, 3);
+    assert_int_equal(n, cd && access(cd, F_OK) ? 4 : 3);
     assert_string_equal(c[0].part, "xvda");
     assert_string_equal(c[1].part, "xvdb");
     assert_string_equal(c[2].part, "memory");
@@ -179,7 +200,7 @@ static void the_memory_image(void **state)
     text[0] ^= 1;
     assert_int_equal(snap_file_write(mem_path, text, len, 0600, false, &err),
                      0);
-    finds("memory: not a memory image");
+    finds(": not a memory image");
     text[0] ^= 1;
     assert_int_equal(snap_file_write(mem_path, text, len, 0600, false, &err),
                      0);
@@ -204,6 +225,17 @@ static void as_revert_sees_it(void **state)
     assert_non_null(strstr(err.msg, "memory image "));
 }
 
+/* A revert refuses then, so this does not say that all is well. */
+static void a_cd_that_is_gone(void **state)
+{
+    (void)state;
+    cd = "/dev/null";
+    is_whole();
+    cd = "/nowhere/a.iso";
+    finds("hdc: /nowhere/a.iso, which the domain's configuration names");
+    cd = NULL;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -212,6 +244,7 @@ int main(void)
         T(an_image),
         T(the_memory_image),
         T(as_revert_sees_it),
+        T(a_cd_that_is_gone),
     };
 
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);

@@ -247,13 +247,13 @@ static void test_lines(void **state)
 static void test_single_devices(void **state)
 {
     static const char *const keys[] = { "pcidevs", "dtdevs", "usbdevs",
-                                        "vtpms", "sshms" };
+                                        "vtpms",   "sshms",  "virtios" };
     struct made m;
     char *rest;
     size_t i;
 
     (void)state;
-    for (i = 0; i < 5; i++) {
+    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         rest = snap_printf("\"%s\":[{\"dev\":1}]", keys[i]);
         make(&m, rest, true, NULL, 0);
         assert_int_equal(m.rc, SNAP_REFUSED);
@@ -271,6 +271,66 @@ static void test_single_devices(void **state)
     assert_int_equal(m.rc, 0);
     assert_true(noted(&m, "/srv/share"));
     assert_non_null(snap_json_get(m.j, "p9s"));
+    dispose(&m);
+}
+
+static void test_usb(void **state)
+{
+    static const char usb[] =
+        "\"b_info\":{\"type.hvm\":{\"usbdevice\":\"host:1.2\","
+        "\"usbdevice_list\":[\"tablet\",\"host:04f2:0402\"]}}";
+    struct made m;
+    const struct snap_json *hvm, *list;
+
+    (void)state;
+    make(&m, usb, true, NULL, 0);
+    assert_int_equal(m.rc, SNAP_REFUSED);
+    dispose(&m);
+    make(&m, usb, false, NULL, 0);
+    assert_int_equal(m.rc, 0);
+    hvm = snap_json_get(snap_json_path(m.j, "b_info"), "type.hvm");
+    assert_null(snap_json_get(hvm, "usbdevice"));
+    list = snap_json_get(hvm, "usbdevice_list");
+    assert_int_equal(snap_json_len(list), 1);
+    assert_string_equal(snap_json_string(snap_json_at(list, 0), ""), "tablet");
+    assert_true(noted(&m, "USB devices of the host"));
+    dispose(&m);
+    make(&m,
+         "\"b_info\":{\"type.hvm\":{\"usbdevice\":\"tablet\","
+         "\"usbdevice_list\":[\"mouse\"]}}",
+         true, NULL, 0);
+    assert_int_equal(m.rc, 0);
+    assert_int_equal(m.n_notes, 0);
+    hvm = snap_json_get(snap_json_path(m.j, "b_info"), "type.hvm");
+    assert_string_equal(snap_json_get_str(hvm, "usbdevice"), "tablet");
+    assert_int_equal(snap_json_len(snap_json_get(hvm, "usbdevice_list")), 1);
+    dispose(&m);
+}
+
+static void test_smbios(void **state)
+{
+    struct made m;
+    const struct snap_json *list;
+
+    (void)state;
+    make(&m,
+         "\"b_info\":{\"type.hvm\":{\"smbios_firmware\":\"/fw/s\","
+         "\"smbios\":["
+         "{\"key\":\"system_manufacturer\",\"value\":\"Acme\"},"
+         "{\"key\":\"system_serial_number\",\"value\":\"1\"},"
+         "{\"key\":\"enclosure_asset_tag\",\"value\":\"2\"},"
+         "{\"key\":\"baseboard_serial_number\",\"value\":\"3\"},7]}}",
+         true, NULL, 0);
+    assert_int_equal(m.rc, 0);
+    list = snap_json_get(snap_json_path(m.j, "b_info"), "type.hvm");
+    list = snap_json_get(list, "smbios");
+    assert_int_equal(snap_json_len(list), 2);
+    assert_string_equal(snap_json_get_str(snap_json_at(list, 0), "value"),
+                        "Acme");
+    assert_true(noted(&m, "system_serial_number"));
+    assert_true(noted(&m, "enclosure_asset_tag"));
+    assert_true(noted(&m, "baseboard_serial_number"));
+    assert_true(noted(&m, "/fw/s"));
     dispose(&m);
 }
 
@@ -318,6 +378,8 @@ static void test_strange(void **state)
         "\"b_info\":{\"type.hvm\":{\"vnc\":{\"listen\":7},\"serial_list\":[7],"
         "\"ms_vm_genid\":\"x\"}}",
         "\"p9s\":[null]",
+        "\"b_info\":{\"type.hvm\":{\"smbios\":7,\"usbdevice\":[],"
+        "\"usbdevice_list\":{\"a\":1}}}",
     };
     struct made m;
     size_t i;
@@ -356,6 +418,8 @@ int main(void)
         cmocka_unit_test(test_spice),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_single_devices),
+        cmocka_unit_test(test_usb),
+        cmocka_unit_test(test_smbios),
         cmocka_unit_test(test_genid),
         cmocka_unit_test(test_strange),
         cmocka_unit_test(test_uuid),

@@ -51,8 +51,7 @@ static int look(const struct says *q, struct snap_qemu_view *v,
         &fd, { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" },
         { PEER_RETURN },
         { PEER_EXPECT, "query-named-block-nodes", "{\"flat\":true}" },
-        { PEER_RETURN, q->nodes }, { PEER_EXPECT, "query-block" },
-        { PEER_RETURN, q->devices ? q->devices : "[]" },
+        { PEER_RETURN, q->nodes },
         { PEER_EXPECT, "x-debug-query-block-graph" },
         { q->graph ? PEER_RETURN : PEER_ERROR,
           q->graph ? q->graph : "no such command" });
@@ -75,11 +74,12 @@ static int find(const struct says *q, struct snap_part *part,
 
     p = PEER_START(&fd, { PEER_GREET }, { PEER_EXPECT, "qmp_capabilities" },
                    { PEER_RETURN }, { PEER_EXPECT, "query-named-block-nodes" },
-                   { PEER_RETURN, q->nodes }, { PEER_EXPECT, "query-block" },
-                   { PEER_RETURN, q->devices ? q->devices : "[]" },
+                   { PEER_RETURN, q->nodes },
                    { PEER_EXPECT, "x-debug-query-block-graph" },
                    { q->graph ? PEER_RETURN : PEER_ERROR,
-                     q->graph ? q->graph : "no such command" });
+                     q->graph ? q->graph : "no such command" },
+                   { PEER_EXPECT, "query-block" },
+                   { PEER_RETURN, q->devices ? q->devices : "[]" });
     assert_int_equal(snap_qmp_start(fd, "QEMU", MS, NULL, &c.qmp, NULL), 0);
     rc = snap_qemu_find_disk(&c, part, NULL, err);
     snap_qmp_close(c.qmp);

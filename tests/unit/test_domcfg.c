@@ -396,6 +396,49 @@ static void test_set_uuid(void **state)
     assert_null(json);
 }
 
+static const struct snap_json *genid_of(const struct snap_json *j)
+{
+    return snap_json_get(snap_json_get(snap_json_get(j, "b_info"), "type.hvm"),
+                         "ms_vm_genid");
+}
+
+static void test_genid(void **state)
+{
+    static const char *const none[] = {
+        "{\"b_info\":{\"type.hvm\":{\"ms_vm_genid\":[0,0,0,0,0,0,0,0,0,0,0,0,"
+        "0,0,0,0]}}}",
+        "{\"b_info\":{\"type.hvm\":{}}}",
+        "{\"b_info\":{\"type.pvh\":{}}}",
+        "{}",
+    };
+    static const char some[] =
+        "{\"b_info\":{\"type.hvm\":{\"ms_vm_genid\":[1,2,3,4,5,6,7,8,9,10,11,"
+        "12,13,14,15,16],\"bios\":\"ovmf\"}},\"later\":1}";
+    char *first = NULL, *second = NULL;
+    struct snap_json *j = NULL;
+    size_t i, same = 0;
+
+    (void)state;
+    for (i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        assert_int_equal(snap_domcfg_new_genid(none[i], &first, NULL), 0);
+        assert_null(first);
+    }
+    assert_int_equal(snap_domcfg_new_genid(some, &first, NULL), 0);
+    assert_int_equal(snap_domcfg_new_genid(some, &second, NULL), 0);
+    assert_string_not_equal(first, second);
+    assert_int_equal(snap_json_parse(first, strlen(first), &j, NULL), 0);
+    assert_int_equal(snap_json_len(genid_of(j)), 16);
+    for (i = 0; i < 16; i++)
+        same += snap_json_integer(snap_json_at(genid_of(j), i), -1) ==
+                (int64_t)i + 1;
+    assert_true(same < 8);
+    assert_int_equal(snap_json_get_int(j, "later", 0), 1);
+    snap_json_free(j);
+    free(first);
+    free(second);
+    assert_int_equal(snap_domcfg_new_genid("[", &first, NULL), SNAP_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_set_no_disks),
         cmocka_unit_test(test_backends),
         cmocka_unit_test(test_set_uuid),
+        cmocka_unit_test(test_genid),
         cmocka_unit_test(test_every_truncation),
     };
 

@@ -81,7 +81,7 @@ static void take(const char *name, enum snap_memory_want memory, bool warned)
                      0);
     assert_true(noted(p.notes, p.n_notes, "not wanted, left out"));
     assert_int_equal(
-        noted(p.notes, p.n_notes, "after a revert the memory does not know"),
+        noted(p.notes, p.n_notes, "after a revert the guest still believes"),
         warned);
     snap_create_plan_dispose(&p);
     assert_int_equal(fake_host_create(&host, &req, &err), 0);

@@ -240,7 +240,7 @@ static void a_journal_that_waits(void **state)
     assert_int_equal(load("vm1"), 0);
     assert_string_equal(ls->interrupted, "revert");
     says("vm1: an interrupted snapshot-revert waits to be recovered; run "
-         "snapshot-recover\n");
+         "xl snapshot-recover vm1\n");
     assert_true(snap_file_exists(path));
 
     /* Its command lives. */

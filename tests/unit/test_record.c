@@ -584,6 +584,15 @@ static void test_check_of_a_struct(void **state)
     assert_string_equal(err.msg, "snapshot s1: domain_config: missing");
     snap_record_dispose(&r);
 
+    /* path is a link: to what is frozen, and what is active. */
+    sample_record(&r, "s1");
+    snap_set(&r.parts[1].path, "/img/link.qcow2");
+    snap_set(&r.parts[1].active_path, r.parts[1].frozen_path);
+    snap_err_clear(&err);
+    assert_int_equal(snap_record_check(&r, &err), SNAP_CORRUPT);
+    assert_non_null(strstr(err.msg, "write into the frozen image"));
+    snap_record_dispose(&r);
+
     sample_record(&r, "s1");
     r.parts[0].drv = NULL;
     snap_err_clear(&err);

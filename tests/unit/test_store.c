@@ -398,6 +398,14 @@ static void test_update_and_drop(void **state)
     assert_non_null(strstr(err.msg, "move it away: snapshot bad is damaged"));
     snap_err_clear(&err);
 
+    /* What is damaged by now is not written over. */
+    plant("s1.json", "{\"format\":1,\"name\":\"s1\"}");
+    assert_int_not_equal(snap_store_update(&s, &a, sample_drivers, &err), 0);
+    snap_err_clear(&err);
+    assert_int_equal(snap_file_read(path, 4096, &text, &len, &err), 0);
+    assert_string_equal(text, "{\"format\":1,\"name\":\"s1\"}");
+    free(text);
+
     assert_int_equal(snap_store_drop(&s, "s1", &err), 0);
     assert_false(snap_store_has(&s, "s1"));
     assert_int_equal(snap_store_drop(&s, "s1", &err), 0);

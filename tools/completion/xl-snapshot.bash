@@ -104,6 +104,7 @@ _xl_snapshot_at() {
         ;;
     [li]*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
     [dr]*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
+    rec*,[1-9]*) ;;
     [dri]*,1)
         [[ $config == yes ]] || _xl_snapshot_reply "$cur" < <(
             xl-snapshot --complete snapshots "${operands[0]}" "${store[@]}" \

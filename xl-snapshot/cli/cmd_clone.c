@@ -25,6 +25,9 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     case OPT_DISK_ONLY:
         req->disk_only = true;
         return 0;
+    case OPT_EJECT_MISSING:
+        req->eject_missing = true;
+        return 0;
     case OPT_PAUSED:
         req->paused = true;
         return 0;

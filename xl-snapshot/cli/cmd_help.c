@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "core/resolve.h"
 #include "core/store.h"
 #include "lib/mem.h"
 
@@ -139,7 +140,7 @@ static int complete_vdevs(struct snap_cli *cli, const char *who)
     rc = snap_cli_open(cli, NULL);
     if (rc)
         goto out;
-    rc = cli->env.ops->find(cli->env.hyp, who, &dom, NULL);
+    rc = snap_find_domain(&cli->env, who, &dom, NULL);
     if (rc)
         goto out;
     rc = cli->env.ops->disks(cli->env.hyp, &dom, &vbds, &n, NULL);

@@ -14,6 +14,7 @@
 
 struct request {
     bool no_wait;
+    bool keep, discard;
     const char *who;
 };
 
@@ -26,6 +27,12 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     switch (opt->id) {
     case OPT_NO_WAIT:
         req->no_wait = true;
+        return 0;
+    case OPT_KEEP:
+        req->keep = true;
+        return 0;
+    case OPT_DISCARD:
+        req->discard = true;
         return 0;
     default:
         return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
@@ -42,7 +49,20 @@ static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
         return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
                          argv[1]);
     req->who = argc ? argv[0] : NULL;
+    if (req->keep && req->discard)
+        return snap_fail(err, SNAP_INVAL,
+                         "--keep and --discard are opposites; choose one");
+    if ((req->keep || req->discard) && !argc)
+        return snap_fail(err, SNAP_INVAL, "%s: the disks of which domain?",
+                         req->keep ? "--keep" : "--discard");
     return 0;
+}
+
+static enum snap_recover_disks disks_of(const struct request *req)
+{
+    if (req->keep)
+        return SNAP_DISKS_KEEP;
+    return req->discard ? SNAP_DISKS_DISCARD : SNAP_DISKS_UNDECIDED;
 }
 
 static int recover_one(struct snap_cli *cli, const struct request *req,
@@ -60,7 +80,8 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
         rc = snap_store_lock(&s, !req->no_wait, "snapshot-recover",
                              cli->env.log, err);
     if (!rc)
-        rc = snap_recover(&cli->env, &s, cli->dry_run, &what, err);
+        rc = snap_recover_chosen(&cli->env, &s, disks_of(req), cli->dry_run,
+                                 &what, err);
     /* A state that cannot be read is nothing that a command left, but "nothing
      * to recover" would be wrong. */
     bad = rc ? 0 : snap_state_load(&s, &state, &why);

@@ -24,6 +24,12 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     case OPT_CONFIG:
         snap_set(&req->config_file, arg);
         return 0;
+    case OPT_DISK_ONLY:
+        req->disk_only = true;
+        return 0;
+    case OPT_EJECT_MISSING:
+        req->eject_missing = true;
+        return 0;
     case OPT_PAUSED:
         req->paused = true;
         return 0;
@@ -87,9 +93,11 @@ static void add_disks(struct snap_report *r, const struct snap_record *rec)
     }
 }
 
-static void add_memory(struct snap_report *r, const struct snap_record *rec)
+static void add_memory(struct snap_report *r, const struct snap_revert_plan *p)
 {
-    if (!rec->has_memory) {
+    const struct snap_record *rec = &p->rec;
+
+    if (!p->memory) {
         snap_report_add(r, "memory", NULL, snap_json_null(), NULL);
         return;
     }
@@ -138,7 +146,7 @@ static void show_plan(struct snap_cli *cli, void *job)
     }
     snap_report_domid(r, p->running, &p->dom);
     snap_report_record(r, &p->rec);
-    add_memory(r, &p->rec);
+    add_memory(r, p);
     snap_report_str(r, "afterwards", "afterwards",
                     req->paused ? "paused" : "running");
     snap_report_strv(r, "left_out", "not in it", p->rec.left_out,
@@ -167,14 +175,16 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_report_domid(r, true, &res->dom);
     snap_report_str(r, "state", NULL, state);
     snap_report_record(r, &p->rec);
-    add_memory(r, &p->rec);
+    add_memory(r, p);
     add_disks(r, &p->rec);
     snap_report_strv(r, "left_out", NULL, p->rec.left_out, p->rec.n_left_out);
     snap_report_bool(r, "running_before", NULL, res->running_before);
     snap_report_ms(r, "down_ms", NULL, res->down_ms);
     snap_report_ms(r, "total_ms", NULL, res->total_ms);
     snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
-    what = snap_record_what(&p->rec);
+    what = p->memory ? snap_record_what(&p->rec)
+                     : snap_printf("%zu disk%s", p->rec.n_parts,
+                                   p->rec.n_parts == 1 ? "" : "s");
     total = snap_ms_human(res->total_ms);
     line = snap_printf("%s: reverted to %s (%s), %s as domain %u, %s",
                        res->dom.name, name_of(req, &p->rec), what, state,

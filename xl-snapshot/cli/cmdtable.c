@@ -53,8 +53,8 @@ static const struct snap_opt create_opts[] = {
     { OPT_REUSE_EXTERNAL, 0, "reuse-external", NULL, ARG_NONE, true,
       "The targets exist already; use them as they are." },
     { OPT_KEEP_PATH, 0, "keep-path", NULL, ARG_NONE, true,
-      "Rename the frozen image, so that the new one has the old path and "
-      "no configuration file goes stale." },
+      "The frozen image gets another name and the old path becomes a link "
+      "to the new one, so that no configuration file goes stale." },
     { OPT_DOMAIN_CONFIG, 0, "domain-config", "FILE", ARG_FILE, false,
       "The xl.cfg of a domain that does not run; default: its configuration "
       "as the store last knew it." },
@@ -72,6 +72,10 @@ static const struct snap_opt revert_opts[] = {
     { OPT_CONFIG, 0, "config", "FILE", ARG_FILE, false,
       "The snapshot is the one this file describes, not one in the "
       "store." },
+    { OPT_DISK_ONLY, 'D', "disk-only", NULL, ARG_NONE, true,
+      "Boot from the disks, though the snapshot has memory." },
+    { OPT_EJECT_MISSING, 0, "eject-missing", NULL, ARG_NONE, true,
+      "Go on without a CD whose image is gone; not with memory." },
     { OPT_PAUSED, 0, "paused", NULL, ARG_NONE, true,
       "Leave the guest paused afterwards." },
     { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
@@ -82,6 +86,8 @@ static const struct snap_opt revert_opts[] = {
 static const struct snap_opt clone_opts[] = {
     { OPT_DISK_ONLY, 'D', "disk-only", NULL, ARG_NONE, true,
       "Boot it from the disks, though the snapshot has memory." },
+    { OPT_EJECT_MISSING, 0, "eject-missing", NULL, ARG_NONE, true,
+      "Go on without a CD whose image is gone; not with memory." },
     { OPT_PAUSED, 0, "paused", NULL, ARG_NONE, true,
       "Leave the clone paused." },
     { OPT_NO_START, 0, "no-start", NULL, ARG_NONE, true,
@@ -104,6 +110,11 @@ static const struct snap_opt delete_opts[] = {
 };
 
 static const struct snap_opt recover_opts[] = {
+    { OPT_KEEP, 0, "keep", NULL, ARG_NONE, true,
+      "Give an unfinished revert or deletion up, and leave the disks as they "
+      "are now." },
+    { OPT_DISCARD, 0, "discard", NULL, ARG_NONE, true,
+      "Put them back, and lose what was written to them since." },
     { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
       "Fail if another snapshot command works on this domain." },
     COMMON_OPTS

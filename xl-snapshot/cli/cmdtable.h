@@ -46,6 +46,9 @@ enum snap_opt_id {
     OPT_DOMAIN_CONFIG,
     OPT_DIR,
     OPT_NO_START,
+    OPT_KEEP,
+    OPT_DISCARD,
+    OPT_EJECT_MISSING,
 };
 
 /* What an argument is, for completion. */

@@ -8,6 +8,7 @@
 
 #include "cli/run.h"
 #include "core/store.h"
+#include "disk/in_use.h"
 
 int main(int argc, char **argv)
 {
@@ -16,6 +17,11 @@ int main(int argc, char **argv)
         .drivers = snap_disk_drivers,
         .store_root = SNAP_STORE_ROOT,
         .settle_ms = 1000,
+        .gone_ms = 60000,
+        .absent_ms = 5000,
+        .build_ms = 60000,
+        .check_unused = snap_image_check_unused,
+        .check_others = snap_image_check_others,
     };
     ssize_t n;
 

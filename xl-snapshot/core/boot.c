@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
@@ -18,4 +19,13 @@ char *snap_boot_id(void)
         close(fd);
     buf[n == 36 ? 36 : 0] = '\0';
     return snap_strdup(buf);
+}
+
+int64_t snap_host_started(void)
+{
+    struct timespec now = { 0 }, up = { 0 };
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    return now.tv_sec - up.tv_sec;
 }

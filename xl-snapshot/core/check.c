@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/domcfg.h"
 #include "core/memfile.h"
 #include "core/parts.h"
 #include "lib/mem.h"
@@ -52,6 +53,53 @@ static int check_memory(struct snap_env *env, const struct snap_record *rec,
     return rc;
 }
 
+/* Is this disk of the configuration one that a revert takes as it is there? */
+static bool is_taken_as_it_is(const struct snap_record *rec,
+                              const struct snap_state *st, bool there,
+                              const struct snap_vbd *v)
+{
+    size_t i;
+
+    for (i = 0; i < rec->n_parts; i++)
+        if (snap_streq(rec->parts[i].vdev, v->vdev))
+            return false;
+    /* What is written to goes on with the image that it has by then. */
+    return v->readonly || v->cdrom ||
+           (!there && !snap_state_leaf(st, v->vdev));
+}
+
+/* CDs and the like are in no snapshot, and no domain starts without. */
+static void check_others(const struct snap_record *rec,
+                         const struct snap_state *st, bool there,
+                         struct snap_check **c, size_t *n)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_vbd *vbds = NULL;
+    size_t i, n_vbds = 0;
+
+    if (snap_domcfg_disks(rec->config_json, &vbds, &n_vbds, &ignored))
+        n_vbds = 0;
+    for (i = 0; i < n_vbds; i++) {
+        const char *path = vbds[i].path;
+
+        if (!path || path[0] != '/' || !access(path, F_OK) ||
+            !is_taken_as_it_is(rec, st, there, &vbds[i]))
+            continue;
+        *c = snap_realloc(*c, *n + 1, sizeof(**c));
+        (*c)[*n].part = snap_strdup(vbds[i].vdev);
+        (*c)[*n].problem = snap_printf(
+            "%s, which the domain's configuration names, is not there: put it "
+            "back%s",
+            path,
+            !vbds[i].cdrom     ? ""
+            : !rec->has_memory ? ", or revert without it (--eject-missing)"
+                               : ", or revert without it and the memory "
+                                 "(--eject-missing --disk-only)");
+        (*n)++;
+    }
+    snap_vbds_free(&vbds, &n_vbds);
+}
+
 int snap_check_record(struct snap_env *env, const struct snap_store *s,
                       const struct snap_domain *dom, struct snap_record *rec,
                       struct snap_check **checks_r, size_t *n_r,
@@ -96,6 +144,7 @@ int snap_check_record(struct snap_env *env, const struct snap_store *s,
             c[n].problem = snap_strdup(e.msg);
         n++;
     }
+    check_others(rec, &st, dom != NULL, &c, &n);
     *checks_r = c;
     *n_r = n;
 

@@ -18,7 +18,9 @@ struct snap_check { /* of one part */
 /*
  * env->hyp open; dom: the domain, if it exists, else NULL; rec as
  * snap_store_get() gave it, and only to be disposed of afterwards.  Disks
- * first, then memory, which may take long (env->progress).  A part that is
+ * first, then memory, which may take long (env->progress), then, if they are
+ * not there, images that are in no snapshot and that the domain cannot be
+ * started without: CDs, read-only disks.  A part that is
  * not whole is a result and no error.
  */
 int snap_check_record(struct snap_env *env, const struct snap_store *s,

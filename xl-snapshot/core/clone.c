@@ -93,6 +93,7 @@ static int prepare(struct run *r, struct snap_err *err)
     struct snap_disk_ctx ctx;
 
     snap_ctx_init(&ctx, r->env, UINT32_MAX, NULL, r->p->op_id);
+    ctx.tick = snap_ctx_tick;
     for (i = 0; i < r->p->rec.n_parts; i++) {
         struct snap_part *part = &r->p->rec.parts[i];
 
@@ -116,10 +117,11 @@ static int build(struct run *r, struct snap_err *err)
     const struct snap_hyp_ops *ops = r->env->ops;
 
     if (p->memory)
-        rc = ops->restore(r->env->hyp, p->mem_fd, p->config_json, &r->res->dom,
-                          err);
+        rc = ops->restore(r->env->hyp, p->mem_fd, p->config_json, p->op_id,
+                          &r->res->dom, err);
     else if (!r->req->no_start)
-        rc = ops->create(r->env->hyp, p->config_json, &r->res->dom, err);
+        rc = ops->create(r->env->hyp, p->config_json, p->op_id, &r->res->dom,
+                         err);
     if (rc) {
         snap_err_prefix(err, "building %s from snapshot %s", r->req->new_name,
                         p->rec.name);
@@ -146,14 +148,25 @@ static void forget_folder(struct run *r)
 static int go_back(struct run *r, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
+    bool there = false;
 
-    if (snap_cloned_undo(r->env, &r->store, &r->p->rec, r->p->op_id, &e) ||
-        snap_journal_end(&r->journal, &e)) {
+    if (snap_cloned_undo(r->env, &r->store, &r->p->rec, r->req->new_name,
+                         r->p->op_id, false, &there, &e) ||
+        (!there && snap_journal_end(&r->journal, &e))) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
                         "removing what there is of %s failed, too: %s; xl "
                         "snapshot-recover tries again",
                         r->req->new_name, e.msg);
+        err->rc = SNAP_RECOVER;
+        return SNAP_RECOVER;
+    }
+    if (there) {
+        snap_journal_dispose(&r->journal);
+        snap_err_append(err,
+                        "somebody has let %s run meanwhile, so it stays; xl "
+                        "snapshot-recover finishes it",
+                        r->req->new_name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
     }

@@ -243,6 +243,8 @@ static int edit_devices(const struct edit *e, struct snap_err *err)
         { "usbdevs", "USB devices of the host" },
         { "vtpms", "a virtual TPM" },
         { "sshms", "static shared memory" },
+        /* Each is served by a program for one domain (Xen 4.18). */
+        { "virtios", "virtio devices with a backend of their own" },
     };
     const struct snap_json *p9s = snap_json_get(e->root, "p9s");
     const char *path;
@@ -269,6 +271,74 @@ static int edit_devices(const struct edit *e, struct snap_err *err)
                       path ? path : "of the host");
     }
     return 0;
+}
+
+/* QEMU's own names for what it emulates are anybody's; "host:..." is not. */
+static int edit_usb(const struct edit *e, struct snap_json *hvm,
+                    struct snap_err *err)
+{
+    const struct snap_json *list = snap_json_get(hvm, "usbdevice_list");
+    bool one = snap_has_prefix(snap_json_get_str(hvm, "usbdevice"), "host:");
+    bool found = one;
+    struct snap_json *kept;
+    const char *s;
+    size_t i;
+
+    kept = snap_json_array();
+    for (i = 0; i < snap_json_len(list); i++) {
+        s = snap_json_string(snap_json_at(list, i), NULL);
+        if (snap_has_prefix(s, "host:"))
+            found = true;
+        else
+            snap_json_push(kept, snap_json_copy(snap_json_at(list, i)));
+    }
+    if (!found || e->c->memory) {
+        snap_json_free(kept);
+        return found ? snap_fail(err, SNAP_REFUSED,
+                                 "the domain has USB devices of the host, "
+                                 "which two cannot have, and its guest would "
+                                 "miss them; use --disk-only")
+                     : 0;
+    }
+    if (one)
+        snap_json_set(hvm, "usbdevice", NULL);
+    /* An empty list is none. */
+    snap_json_set(hvm, "usbdevice_list", kept);
+    snap_note_add(e->notes, e->n_notes,
+                  "USB devices of the host: two domains cannot have the same; "
+                  "the clone has none");
+    return 0;
+}
+
+/* Serial numbers and asset tags are one machine's (libxl_types.idl of Xen
+ * 4.19: libxl_smbios_type).  hvmloader takes the UUID where there is none. */
+static void edit_smbios(const struct edit *e, struct snap_json *hvm)
+{
+    const struct snap_json *list = snap_json_get(hvm, "smbios"), *one;
+    const char *file = snap_json_get_str(hvm, "smbios_firmware"), *key;
+    struct snap_json *kept = snap_json_array();
+    size_t i;
+
+    for (i = 0; i < snap_json_len(list); i++) {
+        one = snap_json_at(list, i);
+        key = snap_json_get_str(one, "key");
+        if (key && (strstr(key, "serial_number") || strstr(key, "asset_tag")))
+            snap_note_add(e->notes, e->n_notes,
+                          "SMBIOS: %s is the original's; from its next boot "
+                          "on the clone has none",
+                          key);
+        else
+            snap_json_push(kept, snap_json_copy(one));
+    }
+    if (snap_json_len(kept) < snap_json_len(list))
+        snap_json_set(hvm, "smbios", kept);
+    else
+        snap_json_free(kept);
+    if (file && file[0])
+        snap_note_add(e->notes, e->n_notes,
+                      "SMBIOS: the clone has the tables of %s as well, serial "
+                      "numbers and all",
+                      file);
 }
 
 /* New for every copy of a guest: that is what it is there for. */
@@ -314,7 +384,10 @@ static int edit_hvm(const struct edit *e, struct snap_err *err)
         return 0;
     edit_vnc(e, snap_json_get(hvm, "vnc"));
     edit_serial(e, hvm);
-    rc = edit_spice(e, snap_json_get(hvm, "spice"), err);
+    edit_smbios(e, hvm);
+    rc = edit_usb(e, hvm, err);
+    if (!rc)
+        rc = edit_spice(e, snap_json_get(hvm, "spice"), err);
     return rc ? rc : edit_genid(hvm, err);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/boot.h"
+#include "core/owned.h"
 #include "core/parts.h"
 #include "core/reverted.h"
 #include "lib/mem.h"
@@ -27,28 +28,60 @@ struct snap_json *snap_cloned_plan_json(const struct snap_clone_plan *p,
     return j;
 }
 
+static int destroy(struct snap_env *env, const struct snap_domain *dom,
+                   struct snap_err *err)
+{
+    struct snap_err why = SNAP_ERR_INIT;
+    int rc = env->ops->destroy(env->hyp, dom, &why);
+
+    /* xl ends what it had begun when we die, perhaps at this moment. */
+    return rc && rc != SNAP_NOTFOUND ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
 int snap_cloned_undo(struct snap_env *env, struct snap_store *s,
-                     struct snap_record *rec, const char *op_id,
+                     struct snap_record *rec, const char *name,
+                     const char *op_id, bool other_boot, bool *there_r,
                      struct snap_err *err)
 {
     int rc;
     struct snap_disk_ctx ctx;
     struct snap_domain dom = { 0 };
+    enum snap_owner who;
+    const struct snap_owned o = {
+        .uuid = s->uuid,
+        .name = name,
+        .op_id = op_id,
+        .parts = rec->parts,
+        .n_parts = rec->n_parts,
+        .domid = UINT32_MAX,
+        .other_boot = other_boot,
+    };
 
-    rc = env->ops->find_uuid(env->hyp, s->uuid, &dom, err);
-    if (!rc)
-        rc = env->ops->destroy(env->hyp, &dom, err);
-    snap_domain_dispose(&dom);
-    /* xl ends what it had begun when we die, perhaps at this moment. */
-    if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-        rc = 0;
-    }
+    *there_r = false;
+    rc = snap_owned_look(env, &o, &dom, &who, err);
     if (rc)
-        return rc;
+        goto out;
+    if (who == SNAP_OWNER_DONE) {
+        *there_r = true;
+        goto out;
+    }
+    if (who == SNAP_OWNER_OURS)
+        rc = destroy(env, &dom, err);
+    else if (who != SNAP_OWNER_NONE)
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "somebody has made a domain (%s, id %u) with the UUID "
+                       "of the unfinished clone, which does not run on its "
+                       "images; it was left alone: destroy it or give it "
+                       "another UUID, then run xl snapshot-recover",
+                       dom.name, dom.domid);
+    if (rc)
+        goto out;
     snap_ctx_init(&ctx, env, UINT32_MAX, NULL, op_id);
     rc = snap_parts_revert_undo(&ctx, rec->parts, rec->n_parts, err);
-    if (rc)
-        return rc;
-    return snap_state_remove(s, err);
+    if (!rc)
+        rc = snap_state_remove(s, err);
+
+out:
+    snap_domain_dispose(&dom);
+    return rc;
 }

@@ -184,6 +184,54 @@ bool snap_clone_is_of(const struct snap_clone *c,
            snap_streq(c->origin.id, rec->id);
 }
 
+/* Does what this snapshot holds read through what the part froze? */
+static bool record_stands_on(struct snap_disk_ctx *ctx,
+                             const struct snap_record *rec,
+                             const struct snap_part *part)
+{
+    size_t i;
+    enum snap_stand how;
+
+    for (i = 0; i < rec->n_parts; i++) {
+        const struct snap_part *p = &rec->parts[i];
+
+        how = SNAP_STAND_GONE;
+        if (snap_same_file(p->frozen_path, part->frozen_path))
+            return true;
+        if (snap_streq(p->frozen_format, "qcow2") &&
+            (part->drv->stands_on(ctx, part, p->frozen_path, &how, NULL) ||
+             how != SNAP_STAND_ALONE))
+            return true;
+    }
+    return false;
+}
+
+/* The clone's images cannot be seen.  They read what the snapshot holds that
+ * it was made of, and nothing else of anybody's; if that cannot be told
+ * either, they may read all. */
+static bool could_stand_on(struct snap_disk_ctx *ctx,
+                           const struct snap_clone *c,
+                           const struct snap_part *part)
+{
+    struct snap_env *env = ctx->opaque2;
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record *rs = NULL;
+    size_t i, n = 0;
+    bool could = true;
+
+    if (snap_store_open(&s, env->store_root, c->origin.uuid, false, NULL) ||
+        snap_store_brief(&s, env->drivers, NULL, &rs, &n, NULL))
+        goto out;
+    for (i = 0; i < n; i++)
+        if (snap_streq(rs[i].id, c->origin.id))
+            could = record_stands_on(ctx, &rs[i], part);
+
+out:
+    snap_records_free(&rs, &n);
+    snap_store_close(&s);
+    return could;
+}
+
 /* The image of this domain that reads through the part's, or NULL. */
 static int stands_on(struct snap_disk_ctx *ctx, const struct snap_clone *c,
                      const struct snap_part *part, const char **image_r,
@@ -200,6 +248,8 @@ static int stands_on(struct snap_disk_ctx *ctx, const struct snap_clone *c,
         rc = part->drv->stands_on(ctx, part, c->images[i], &how, &why);
         if (rc == SNAP_REFUSED && !c->origin.uuid)
             continue; /* no clone, and what cannot be seen is its own */
+        if (rc == SNAP_REFUSED && !could_stand_on(ctx, c, part))
+            continue;
         if (rc == SNAP_REFUSED)
             return snap_fail(err, rc,
                              "%s is a clone, and %s, so nobody knows what it "
@@ -291,9 +341,9 @@ int snap_clones_name_free(struct snap_env *env, const char *name, bool dry_run,
         if (cs[i].unfinished)
             rc = snap_fail(err, SNAP_EXISTS,
                            "making or changing a domain %s (UUID %s) was not "
-                           "finished; run snapshot-recover, or choose another "
-                           "name",
-                           name, cs[i].uuid);
+                           "finished; run xl snapshot-recover %s, or choose "
+                           "another name",
+                           name, cs[i].uuid, cs[i].uuid);
         else if (!cs[i].origin.uuid || cs[i].alive)
             rc = snap_fail(err, SNAP_EXISTS,
                            "a domain that does not run is called %s (UUID "

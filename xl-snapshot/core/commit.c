@@ -57,6 +57,15 @@ out:
     return rc;
 }
 
+void snap_commit_drop_memory(struct snap_record *rec, struct snap_memfile *mem)
+{
+    snap_memfile_abort(mem);
+    rec->has_memory = false;
+    rec->live = false;
+    snap_set(&rec->consistency, "crash");
+    snap_free(&rec->mem_path);
+}
+
 int snap_commit_set_old(struct snap_env *env, const struct snap_domain *dom,
                         const struct snap_record *rec, struct snap_err *err)
 {

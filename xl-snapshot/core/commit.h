@@ -24,6 +24,11 @@ int snap_commit(struct snap_env *env, const struct snap_store *s,
                 struct snap_record *rec, struct snap_memfile *mem,
                 const char *output, struct snap_err *err);
 
+/* The disks are taken, and the memory image does not fit them, or is not whole:
+ * it goes, and what is left is a crash consistent snapshot of the disks. */
+void snap_commit_drop_memory(struct snap_record *rec,
+                             struct snap_memfile *mem);
+
 /* Name the images of before the snapshot in Xen again. */
 int snap_commit_set_old(struct snap_env *env, const struct snap_domain *dom,
                         const struct snap_record *rec, struct snap_err *err);

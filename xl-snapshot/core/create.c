@@ -5,20 +5,23 @@
  *   journal "plan"      durable; from here on recover knows all there is to
  *                       know: every part, every path
  *   prepare             overlays and the memory file are made, guest running
- *   guardian            armed
+ *   guardian            armed; libxl's locks taken
  *   ┌ window            memory saved (or domain paused) and disks taken, at
  *   │                   once if the hypervisor can; the new active images
- *   │                   made known durably
+ *   │                   made known (core/window.c)
  *   └ resume
- *   commit              memory file checksummed, synced and named, record put
+ *   commit              memory file synced and named, record put
  *   finish              frozen images protected, state moved, journal removed
  *
- * The commit is outside the window on purpose: syncing and checksumming half
- * a gigabyte would keep the guest standing.  It costs nothing in safety: what
+ * The commit is outside the window on purpose: syncing half a gigabyte would
+ * keep the guest standing.  It costs nothing in safety: what
  * must be known before the guest runs on, its active images, is in the
  * durable plan and in libxl's configuration; if we die after the resume,
  * recover completes the record (core/recover.c), and if power goes before the
  * memory file is whole, it completes it as a disk-only one.
+ *
+ * If the window ends and nobody knows what became of the disks, since QEMU did
+ * not answer in time, the guest runs and we recover ourselves (core/settle.h).
  *
  * A domain that does not run has no window and no guardian; its disks are
  * taken at rest, one after the other.  Nothing writes to the new images before
@@ -32,12 +35,10 @@
 #include <string.h>
 
 #include "core/commit.h"
-#include "core/guardian.h"
-#include "core/journal.h"
-#include "core/memfile.h"
+#include "core/create_run.h"
 #include "core/parts.h"
 #include "core/recover.h"
-#include "core/watch.h"
+#include "core/settle.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -48,25 +49,8 @@ void snap_create_result_dispose(struct snap_create_result *r)
     snap_free(&r->output);
 }
 
-/* Everything that one run holds, so that the steps can be functions. */
-struct run {
-    struct snap_env *env;
-    const struct snap_create_req *req;
-    struct snap_create_plan *p;
-    struct snap_disk_ctx ctx;
-    struct snap_journal journal;
-    struct snap_guardian guardian;
-    struct snap_memfile mem;
-    struct snap_watch watch;
-    double stopped_ms; /* all of these in snap_now_ms() terms */
-    double saved_ms, take_begun_ms, take_done_ms, known_ms;
-    bool stood; /* the guest stood still, and taking was begun */
-    int take_rc;
-    struct snap_err take_err;
-    bool taken; /* the disks are switched, and Xen knows */
-};
-
-static int interrupted(const struct run *r, struct snap_err *err)
+int snap_create_interrupted(const struct snap_create_run *r,
+                            struct snap_err *err)
 {
     if (r->env->interrupted && r->env->interrupted())
         return snap_fail(err, SNAP_INTR,
@@ -78,7 +62,7 @@ static int interrupted(const struct run *r, struct snap_err *err)
 
 /* A domain that neither runs nor was ever snapshotted is found by its name
  * after all, should we die: snapshot-recover is given that. */
-static int remember_name(struct run *r, struct snap_err *err)
+static int remember_name(struct snap_create_run *r, struct snap_err *err)
 {
     struct snap_state *st = &r->p->state;
 
@@ -88,7 +72,7 @@ static int remember_name(struct run *r, struct snap_err *err)
     return snap_state_save(&r->p->store, st, err);
 }
 
-static int begin(struct run *r, struct snap_err *err)
+static int begin(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
     struct snap_json *plan = snap_commit_plan_json(
@@ -105,7 +89,7 @@ static int begin(struct run *r, struct snap_err *err)
     return rc;
 }
 
-static int prepare(struct run *r, struct snap_err *err)
+static int prepare(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -114,7 +98,7 @@ static int prepare(struct run *r, struct snap_err *err)
     for (i = 0; i < rec->n_parts; i++) {
         struct snap_part *part = &rec->parts[i];
 
-        rc = interrupted(r, err);
+        rc = snap_create_interrupted(r, err);
         if (rc)
             return rc;
         /* Set first: undo must look at what a failed prepare left. */
@@ -131,124 +115,56 @@ static int prepare(struct run *r, struct snap_err *err)
         if (rc)
             return rc;
     }
-    rc = r->p->off
-             ? 0
-             : snap_guardian_start(r->env, &r->p->dom, &r->guardian, err);
-    if (rc)
-        return rc;
-    rc = snap_journal_mark(&r->journal, "window", NULL, err);
-    if (rc)
-        return rc;
-    return interrupted(r, err);
+    return snap_create_interrupted(r, err);
 }
 
-/* Take the disks, once the guest stands still.  Perhaps in another thread,
- * while its memory is still being saved; nothing else touches the parts or
- * the QMP connection then. */
-static void take(void *opaque)
+static int guard(struct snap_create_run *r, struct snap_err *err)
 {
-    struct run *r = opaque;
+    const struct snap_guarded what = { .dom = &r->p->dom,
+                                       .suspend = r->p->rec.has_memory };
 
-    r->stood = true;
+    return snap_guardian_start(r->env, &r->p->store, &what, &r->guardian, err);
+}
+
+int snap_create_take(struct snap_create_run *r)
+{
     r->take_begun_ms = snap_now_ms();
     r->take_rc = snap_parts_take(&r->ctx, r->p->rec.parts, r->p->rec.n_parts,
                                  &r->take_err);
     r->take_done_ms = snap_now_ms();
+    return r->take_rc;
 }
 
-/* Stop the guest and take memory and disks.  If that fails and r->stood is
- * not set, the guest runs as it did; else it stands, and disks may have been
- * switched. */
-static int stop_and_take(struct run *r, struct snap_err *err)
+/* The disks were taken by tools, or may have been: undo looks at each, and if
+ * it can put all back there is no doubt left. */
+static int take_failed(struct snap_create_run *r, int rc, struct snap_err *err)
 {
-    int rc;
-    struct snap_create_plan *p = r->p;
-    struct snap_save_result res = { 0 };
-    const struct snap_at_stop at_stop = { .fn = take, .opaque = r };
-
-    if (p->rec.has_memory) {
-        snap_watch_start(&r->watch, r->env->progress, "saving memory",
-                         r->mem.fd, p->dom.mem_kb * 1024);
-        rc = r->env->ops->save(r->env->hyp, &p->dom, p->rec.config_json,
-                               r->mem.fd, p->rec.live, &at_stop, &res, err);
-        r->stopped_ms = res.stopped_ms;
-        r->saved_ms = snap_now_ms();
-        if (!rc)
-            snap_journal_note(&r->journal, "saved");
-    } else {
-        r->stopped_ms = snap_now_ms();
-        rc = p->paused_before ? 0
-                              : r->env->ops->pause(r->env->hyp, &p->dom, err);
-        r->saved_ms = snap_now_ms();
-        if (!rc)
-            take(r);
-    }
-    if (!r->take_rc)
-        return rc;
-    /* What went wrong with the disks weighs more: it may need recovery. */
-    if (rc)
-        snap_err_append(&r->take_err, "and: %s", err->msg);
-    snap_err_clear(err);
-    return snap_fail(err, r->take_rc, "%s", r->take_err.msg);
-}
-
-/* Let the guest go on, paused if the user wants it so. */
-static int start_guest(struct run *r, bool paused, struct snap_err *err)
-{
-    int rc;
-    struct snap_create_plan *p = r->p;
-
-    if (p->rec.has_memory)
-        rc = r->env->ops->resume(r->env->hyp, &p->dom, paused, err);
-    else if (paused || p->paused_before)
-        rc = 0;
-    else
-        rc = r->env->ops->unpause(r->env->hyp, &p->dom, err);
-    p->rec.window_ms = snap_now_ms() - r->stopped_ms;
-    if (!rc)
-        snap_guardian_end(&r->guardian);
-    return rc;
-}
-
-/* A take that was carried out but cannot be kept: put the old images back
- * while the guest still stands. */
-static int untake(struct run *r, struct snap_err *err)
-{
-    int rc;
+    size_t i;
     struct snap_err e = SNAP_ERR_INIT;
     struct snap_record *rec = &r->p->rec;
 
-    rc = snap_parts_undo(&r->ctx, rec->parts, rec->n_parts, &e);
-    if (rc) {
-        err->rc = SNAP_RECOVER;
-        snap_err_append(err, "and the disks could not be put back: %s", e.msg);
+    for (i = 0; rc == SNAP_RECOVER && i < rec->n_parts; i++)
+        rec->parts[i].taken = true;
+    if (!snap_parts_undo(&r->ctx, rec->parts, rec->n_parts, &e)) {
+        if (rc == SNAP_RECOVER)
+            err->rc = rc = SNAP_FAIL;
+        return rc;
     }
-    return rc ? SNAP_RECOVER : 0;
-}
-
-/* After a take that failed: if a reply got lost, undo must look at every disk,
- * and if it can, the doubt is gone. */
-static int take_failed(struct run *r, int rc, struct snap_err *err)
-{
-    size_t i;
-
-    for (i = 0; rc == SNAP_RECOVER && i < r->p->rec.n_parts; i++)
-        r->p->rec.parts[i].taken = true;
-    if (!untake(r, err) && rc == SNAP_RECOVER)
-        err->rc = rc = SNAP_FAIL;
+    err->rc = SNAP_RECOVER;
+    snap_err_append(err, "and the disks could not be put back: %s", e.msg);
     return rc;
 }
 
 /* The domain does not run: take its disks, and make sure that it still does
  * not. */
-static int take_at_rest(struct run *r, struct snap_err *err)
+static int take_at_rest(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
     struct snap_domain dom = { 0 };
     struct snap_err why = SNAP_ERR_INIT;
 
-    take(r);
-    if (r->take_rc) {
+    r->stood = true;
+    if (snap_create_take(r)) {
         rc = snap_fail(err, r->take_rc, "%s", r->take_err.msg);
         return take_failed(r, rc, err);
     }
@@ -264,70 +180,6 @@ static int take_at_rest(struct run *r, struct snap_err *err)
                         "snapshot is given up",
                         r->p->dom.name);
     return take_failed(r, rc, err);
-}
-
-static int window(struct run *r, struct snap_err *err)
-{
-    int rc, r2;
-    struct snap_err e = SNAP_ERR_INIT;
-    struct snap_create_plan *p = r->p;
-    struct snap_record *rec = &p->rec;
-
-    rc = stop_and_take(r, err);
-    if (rc && !r->stood) {
-        snap_watch_stop(&r->watch);
-        return rc;
-    }
-    if (rc) {
-        rc = take_failed(r, rc, err);
-        goto out;
-    }
-    rc = snap_parts_set_active(r->env, &p->dom, rec->parts, rec->n_parts, err);
-    if (rc) {
-        snap_err_prefix(err, "telling Xen the new images");
-        if (!untake(r, err)) {
-            /* Half of them may be known already: name the old ones again. */
-            struct snap_err e2 = SNAP_ERR_INIT;
-
-            if (snap_commit_set_old(r->env, &p->dom, rec, &e2)) {
-                err->rc = SNAP_RECOVER;
-                snap_err_append(err, "and Xen still names new images: %s",
-                                e2.msg);
-            }
-        }
-        goto out;
-    }
-    r->known_ms = snap_now_ms();
-    r->taken = true;
-
-out:
-    r2 = start_guest(r, !rc && r->req->paused, &e);
-    if (r2) {
-        /* Once more, the way the guardian would. */
-        struct snap_err e2 = SNAP_ERR_INIT;
-
-        if (r->env->ops->rescue(r->env->hyp, p->dom.uuid, p->dom.monitor_pid,
-                                p->paused_before, &e2)) {
-            snap_fail(err, SNAP_RECOVER, "%s could not be resumed: %s",
-                      p->dom.name, e.msg);
-            snap_err_append(err, "try xl unpause %s", p->dom.name);
-            err->rc = SNAP_RECOVER;
-            snap_watch_stop(&r->watch);
-            return SNAP_RECOVER;
-        }
-        snap_guardian_end(&r->guardian);
-        p->rec.window_ms = snap_now_ms() - r->stopped_ms;
-    }
-    snap_watch_stop(&r->watch);
-    if (!rc && !r2)
-        snap_say(r->env->log, SNAP_LOG_DEBUG,
-                 "%s stood still for %.0f ms; since it stopped: "
-                 "memory written after %.0f, disks taken from %.0f to %.0f, "
-                 "new images known after %.0f",
-                 p->dom.name, p->rec.window_ms, r->saved_ms - r->stopped_ms,
-                 r->take_begun_ms - r->stopped_ms,
-                 r->take_done_ms - r->stopped_ms, r->known_ms - r->stopped_ms);
-    return rc ? (err->rc ? err->rc : rc) : 0;
 }
 
 /* "line 12 of /etc/xen/vm1.cfg", or "vm1's xl.cfg". */
@@ -363,17 +215,20 @@ static char *stale_hint(const struct snap_create_plan *plan)
         else
             snap_buf_addf(&b,
                           "%s%s: %s is frozen now; in %s, "
-                          "change this disk to format=%s, target=%s "
-                          "(--keep-path avoids this)",
+                          "change this disk to format=%s, target=%s%s",
                           b.len ? "\n" : "", p->vdev, p->path, where,
-                          p->active_format, p->active_path);
+                          p->active_format, p->active_path,
+                          /* Others would have to be called qcow2. */
+                          snap_streq(p->format, "qcow2")
+                              ? " (--keep-path avoids this)"
+                              : "");
         free(where);
     }
     return b.data;
 }
 
-/* Undo what prepare made; guest running, nothing taken. */
-static int abandon(struct run *r, struct snap_err *err)
+/* Undo what was made; guest running. */
+static int abandon(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
     struct snap_err e = SNAP_ERR_INIT;
@@ -401,10 +256,172 @@ static int abandon(struct run *r, struct snap_err *err)
 }
 
 /* Is there what says that there is a snapshot? */
-static bool committed(const struct run *r)
+static bool committed(const struct snap_create_run *r)
 {
     return r->req->no_metadata ? snap_file_exists(r->req->output)
                                : snap_store_has(&r->p->store, r->p->rec.name);
+}
+
+static bool any_moves(const struct snap_record *rec)
+{
+    size_t i;
+
+    for (i = 0; i < rec->n_parts; i++)
+        if (snap_part_moves(&rec->parts[i]))
+            return true;
+    return false;
+}
+
+/* Somebody let the guest go on while we worked.  Without a switched disk all
+ * is undone; else what is left is a snapshot of the disks. */
+static int drop_torn(struct snap_create_run *r, struct snap_err *err)
+{
+    if (any_moves(&r->p->rec)) {
+        snap_commit_drop_memory(&r->p->rec, &r->mem);
+        return 0;
+    }
+    r->taken = false;
+    return snap_fail(err, SNAP_BUSY,
+                     "%s, so its memory image fits no disks; nothing was kept",
+                     r->why_torn.msg);
+}
+
+static int say_torn(const struct snap_create_run *r, struct snap_err *err)
+{
+    return snap_fail(err, SNAP_RECOVER,
+                     "%s, so its memory image fits no disks: snapshot %s was "
+                     "finished without it, as a disk-only one, crash "
+                     "consistent; nothing is left to recover",
+                     r->why_torn.msg, r->p->rec.name);
+}
+
+/* Recovery finished it: what p->rec says now is what is in the store. */
+static int settled(struct snap_create_run *r, struct snap_err *err)
+{
+    int rc = 0;
+    bool wanted_memory = r->p->rec.has_memory;
+    struct snap_record *rec = &r->p->rec;
+    char *name = snap_strdup(rec->name);
+
+    if (!r->req->no_metadata) {
+        snap_record_dispose(rec);
+        memset(rec, 0, sizeof(*rec));
+        rc = snap_store_get(&r->p->store, name, r->env->drivers, rec, err);
+    }
+    if (!rc && wanted_memory && !r->req->no_metadata && !rec->has_memory)
+        rc = snap_fail(err, SNAP_RECOVER, "%s has no memory image", name);
+    free(name);
+    return rc;
+}
+
+/* The guest runs; what became of its disks is not known, or half of it is not
+ * as it should be. */
+static int settle(struct snap_create_run *r, struct snap_err *err)
+{
+    int rc;
+    char *what = NULL;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_create_plan *p = r->p;
+
+    snap_guardian_end(&r->guardian);
+    snap_memfile_dispose(&r->mem);
+    snap_journal_dispose(&r->journal);
+    /* QEMU serves no second connection. */
+    snap_qmp_close(p->qmp);
+    p->qmp = r->ctx.qmp = NULL;
+    rc = snap_settle(r->env, &p->store, p->dom.name, &what, &e);
+    if (rc) {
+        snap_err_append(err, "%s; run xl snapshot-recover %s", e.msg,
+                        p->dom.name);
+        err->rc = rc;
+    } else if (!committed(r)) {
+        snap_err_append(err, "%s", what ? what : "nothing is left of it");
+        err->rc = rc = SNAP_FAIL;
+    } else {
+        if (what)
+            snap_say(r->env->log, SNAP_LOG_NOTE, "%s: %s", err->msg, what);
+        snap_err_clear(err);
+        rc = settled(r, err);
+    }
+    free(what);
+    return rc;
+}
+
+/* Record and memory are to be put, and all is to be tidied up. */
+static int complete(struct snap_create_run *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_create_plan *p = r->p;
+
+    /* Taken, and the guest runs on the new images: nothing is undone any
+     * more.  What cannot be finished here, recover finishes. */
+    rc = snap_parts_secure(&r->ctx, p->rec.parts, p->rec.n_parts, err);
+    if (!rc)
+        rc = snap_commit(r->env, &p->store, &p->rec, &r->mem,
+                         r->req->no_metadata ? r->req->output : NULL, err);
+    if (rc && p->off && !committed(r))
+        return abandon(r, err);
+    if (rc && p->off)
+        snap_err_append(err, "the snapshot is there; the next snapshot "
+                             "command for the domain tidies up");
+    else if (rc)
+        snap_err_append(err,
+                        "the disks of %s are snapshotted and it runs on "
+                        "the new images; the next snapshot command for "
+                        "it completes or repairs the record",
+                        p->dom.name);
+    if (rc)
+        goto out;
+
+    snap_parts_finish(r->env, &r->ctx, p->rec.parts, p->rec.n_parts);
+    snap_state_after_create(&p->state, &p->rec);
+    rc = snap_state_save(&p->store, &p->state, err);
+    if (!rc)
+        rc = snap_journal_end(&r->journal, err);
+    if (rc)
+        snap_err_append(err, "the snapshot itself is complete");
+
+out:
+    if (rc) {
+        err->rc = rc = SNAP_RECOVER;
+        snap_journal_dispose(&r->journal);
+    }
+    return rc;
+}
+
+static int take(struct snap_create_run *r, struct snap_err *err)
+{
+    int rc;
+
+    rc = prepare(r, err);
+    if (!rc && r->p->off)
+        return take_at_rest(r, err);
+    if (!rc)
+        rc = guard(r, err);
+    return rc ? rc : snap_create_window(r, err);
+}
+
+static int create(struct snap_create_run *r, struct snap_err *err)
+{
+    int rc;
+
+    rc = begin(r, err);
+    if (rc)
+        return rc;
+    rc = take(r, err);
+    if (r->stands) {
+        /* For the guardian, or the recovery after it. */
+        snap_journal_dispose(&r->journal);
+        return SNAP_RECOVER;
+    }
+    if (rc == SNAP_RECOVER && !r->p->off)
+        return settle(r, err);
+    if (!rc && r->torn)
+        rc = drop_torn(r, err);
+    if (rc)
+        return abandon(r, err);
+    rc = complete(r, err);
+    return !rc && r->torn ? say_torn(r, err) : rc;
 }
 
 int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
@@ -413,61 +430,20 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
 {
     int rc;
     double started = snap_now_ms();
-    struct run r = {
+    struct snap_create_run r = {
         .env = env,
         .req = req,
         .p = p,
         .journal = SNAP_JOURNAL_INIT,
         .guardian = SNAP_GUARDIAN_INIT,
         .mem = SNAP_MEMFILE_INIT,
-        .take_err = SNAP_ERR_INIT,
     };
 
     memset(res, 0, sizeof(*res));
     snap_ctx_init(&r.ctx, env, p->dom.domid, p->qmp, p->op_id);
-
-    rc = begin(&r, err);
+    rc = create(&r, err);
     if (rc)
         goto out;
-    rc = prepare(&r, err);
-    if (!rc)
-        rc = p->off ? take_at_rest(&r, err) : window(&r, err);
-    /* Taken, and the guest runs on the new images: nothing is undone any
-     * more.  What cannot be finished here, recover finishes. */
-    if (!rc)
-        rc = snap_commit(env, &p->store, &p->rec, &r.mem,
-                         req->no_metadata ? req->output : NULL, err);
-    if (rc && (!r.taken || (p->off && !committed(&r)))) {
-        rc = abandon(&r, err);
-        goto out;
-    }
-    if (rc) {
-        if (p->off)
-            snap_err_append(err, "the snapshot is there; the next snapshot "
-                                 "command for the domain tidies up");
-        else
-            snap_err_append(err,
-                            "the disks of %s are snapshotted and it runs on "
-                            "the new images; the next snapshot command for "
-                            "it completes or repairs the record",
-                            p->dom.name);
-        err->rc = rc = SNAP_RECOVER;
-        snap_journal_dispose(&r.journal);
-        goto out;
-    }
-
-    snap_parts_finish(env, &r.ctx, p->rec.parts, p->rec.n_parts);
-    snap_state_after_create(&p->state, &p->rec);
-    rc = snap_state_save(&p->store, &p->state, err);
-    if (!rc)
-        rc = snap_journal_end(&r.journal, err);
-    if (rc) {
-        snap_err_append(err, "the snapshot itself is complete");
-        err->rc = rc = SNAP_RECOVER;
-        snap_journal_dispose(&r.journal);
-        goto out;
-    }
-
     res->window_ms = p->rec.window_ms;
     res->disks_ms = r.take_done_ms - r.take_begun_ms;
     res->stale_path_hint = stale_hint(p);

@@ -22,6 +22,8 @@
 #include "core/deleted.h"
 #include "core/journal.h"
 #include "core/parts.h"
+#include "core/recover.h"
+#include "core/settle.h"
 #include "lib/mem.h"
 
 struct run {
@@ -52,10 +54,9 @@ static int begin(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_json *plan = snap_deleted_plan_json(r->p);
-    char *path = snap_store_journal_path(&r->p->store);
 
-    rc = snap_journal_begin(&r->journal, path, "delete", plan, err);
-    free(path);
+    rc = snap_recover_plan(r->env, &r->p->store, "delete", plan, &r->journal,
+                           err);
     snap_json_free(plan);
     return rc;
 }
@@ -112,6 +113,20 @@ static int go_back(struct run *r, struct snap_err *err)
     return err->rc;
 }
 
+/* QEMU answers late, perhaps: it is finished then, and that is all. */
+static bool settled(struct run *r)
+{
+    int rc;
+    char *what = NULL;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    rc = snap_settle(r->env, &r->p->store, r->p->domain, &what, &ignored);
+    if (!rc && what)
+        snap_say(r->env->log, SNAP_LOG_NOTE, "%s", what);
+    free(what);
+    return !rc;
+}
+
 static int run_one(struct snap_env *env, struct snap_delete_plan *p,
                    struct snap_err *err)
 {
@@ -126,6 +141,7 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
         .state = &p->state,
         .op_id = p->op_id,
         .journal = &r.journal,
+        .ran = p->running,
     };
     rc = interrupted(&r, err);
     if (!rc)
@@ -145,12 +161,16 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
     if (!rc)
         rc = snap_journal_end(&r.journal, err);
     if (rc) {
+        snap_journal_dispose(&r.journal);
+        if (err->rc == SNAP_RECOVER && !r.x.stands && settled(&r)) {
+            snap_err_clear(err);
+            return 0;
+        }
         snap_err_append(err,
                         "snapshot %s is deleted; the next snapshot command "
                         "for %s tidies up what it left",
                         p->rec.name, p->domain);
         err->rc = rc = SNAP_RECOVER;
-        snap_journal_dispose(&r.journal);
     }
     return rc;
 }

@@ -6,11 +6,14 @@
  * The exchange of a merge, with the domain running:
  *
  *   merge          the job copies, and has caught up
- *   guardian, journal "pause", pause
+ *   guardian, journal "pause", pause, journal "paused"
  *   set_active     the frozen image, which holds all of it by now
  *   merge_switch   QEMU writes to it
  *   journal "switched"
  *   unpause
+ *
+ * Journal "merging" is before all that: from then on the frozen image may be
+ * written to by us.
  *
  * Whoever starts the domain after a death gets an image that has everything,
  * since both are alike while the guest stands; from "switched" on, only the
@@ -21,10 +24,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "core/absent.h"
 #include "core/boot.h"
 #include "core/guardian.h"
 #include "core/parts.h"
+#include "core/paused.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -169,6 +175,9 @@ void snap_deleted_free(struct snap_delete **del, size_t n)
 
 /* ---- the domain as it is now ---- */
 
+/* How often an absent domain is looked for. */
+#define LOOK_MS 250
+
 struct now {
     struct snap_domain dom;
     bool there;
@@ -188,15 +197,40 @@ static int on_tick(void *opaque, uint64_t done, uint64_t total)
     return 0;
 }
 
+/* As it was called last. */
+static const char *domain_name(const struct snap_deletion *x)
+{
+    return x->state->domain_name ? x->state->domain_name : x->rec->domain_name;
+}
+
+/* Whoever builds it anew may be nobody whom we know: it ran when we began, so
+ * it may come again in a second or two. */
+static int find_domain(const struct snap_deletion *x, struct snap_domain *dom,
+                       struct snap_err *err)
+{
+    int rc;
+    double until = snap_now_ms() + x->env->absent_ms;
+
+    for (;;) {
+        rc = snap_absent_find(x->env, x->s->uuid, domain_name(x), false, dom,
+                              err);
+        if (rc != SNAP_NOTFOUND)
+            return rc;
+        snap_err_clear(err);
+        if (!x->ran || snap_now_ms() >= until)
+            return rc;
+        usleep(LOOK_MS * 1000);
+    }
+}
+
 static int now_open(const struct snap_deletion *x, struct now *now,
                     struct snap_err *err)
 {
     int rc;
 
     memset(now, 0, sizeof(*now));
-    rc = x->env->ops->find_uuid(x->env->hyp, x->s->uuid, &now->dom, err);
+    rc = find_domain(x, &now->dom, err);
     if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
         rc = 0;
     } else if (!rc) {
         now->there = true;
@@ -363,99 +397,294 @@ static int tell(const struct snap_deletion *x, const struct snap_domain *dom,
     return x->env->ops->set_active(x->env->hyp, dom, &a, 1, err);
 }
 
-static int let_go_on(const struct snap_deletion *x,
-                     const struct snap_domain *dom, const char *vdev,
+/* Nobody but us stops it, so nobody but us has to let it go on; but whoever
+ * did meanwhile is no trouble: both images were alike, or QEMU writes to the
+ * one by now. */
+static int let_go_on(struct snap_deletion *x, const struct snap_domain *dom,
+                     const char *vdev, struct snap_guardian *guardian,
                      struct snap_err *err)
 {
     int rc;
     char *name;
     struct snap_err e = SNAP_ERR_INIT;
     const struct snap_hyp_ops *ops = x->env->ops;
+    const struct snap_held held = {
+        .uuid = dom->uuid,
+        .domid = dom->domid,
+        .monitor_pid = dom->monitor_pid,
+        .pause = true,
+    };
 
     if (ops->unpause(x->env->hyp, dom, &e) &&
-        ops->rescue(x->env->hyp, dom->uuid, dom->monitor_pid, false, &e)) {
+        ops->rescue(x->env->hyp, &held, &e)) {
+        snap_guardian_leave(guardian);
+        x->stands = true;
         rc = snap_fail(err, SNAP_RECOVER, "%s could not be unpaused: %s",
                        dom->name, e.msg);
-        snap_err_append(err, "try xl unpause %s", dom->name);
+        snap_err_append(err,
+                        "it stands still; our guardian goes on trying; xl "
+                        "snapshot-recover %s tells when it has ended",
+                        dom->name);
         return rc;
     }
     name = snap_printf("resumed-%s", vdev);
     snap_journal_note(x->journal, name);
     free(name);
+    snap_guardian_end(guardian);
     return 0;
 }
 
-/* The guest stands. */
-static int change_over(const struct snap_deletion *x, struct now *now,
+/* The guest stands, if nobody let it go on. */
+static int change_over(struct snap_deletion *x, struct now *now,
                        struct snap_part *p, const struct snap_delete *d,
-                       struct snap_err *err)
+                       struct snap_guardian *guardian, struct snap_err *err)
 {
     int rc;
     struct snap_err e = SNAP_ERR_INIT;
 
+    rc = x->env->ops->stands(x->env->hyp, &now->dom, false, err);
+    if (rc)
+        return rc;
+    x->over = true;
     rc = tell(x, &now->dom, p->vdev, d->active_path, d->active_format, err);
+    snap_guardian_beat(guardian);
     if (!rc)
         rc = p->drv->merge_switch(&now->ctx, p, d, err);
     if (rc && rc != SNAP_RECOVER &&
         tell(x, &now->dom, p->vdev, d->leaf, "qcow2", &e))
         snap_err_append(err, "and Xen may name another image: %s", e.msg);
+    snap_guardian_beat(guardian);
     if (rc)
         return rc;
     return mark(x, "switched", p->vdev, NULL, err);
 }
 
-static int exchange(const struct snap_deletion *x, struct now *now,
+static struct snap_json *when(const struct now *now)
+{
+    struct snap_json *at = snap_json_object();
+
+    snap_json_set_int(at, "at", snap_epoch_seconds());
+    snap_json_set_int(at, "domid", now->dom.domid);
+    snap_json_set_int(at, "monitor_pid", now->dom.monitor_pid);
+    return at;
+}
+
+/* It is known from here on that the guest stands, or may. */
+static int announce(const struct snap_deletion *x, const struct now *now,
+                    const struct snap_part *p, struct snap_guardian *guardian,
+                    struct snap_err *err)
+{
+    int rc = mark(x, "pause", p->vdev, when(now), err);
+
+    if (!rc)
+        snap_guardian_window(guardian);
+    return rc;
+}
+
+static void note_pause(const struct snap_deletion *x,
+                       const struct snap_domain *dom, const char *vdev)
+{
+    char *step = snap_printf("paused-%s", vdev);
+
+    snap_paused_note(x->env, x->journal, dom, step);
+    free(step);
+}
+
+static int exchange(struct snap_deletion *x, struct now *now,
                     struct snap_part *p, const struct snap_delete *d,
                     struct snap_err *err)
 {
     int rc, r2;
-    bool paused = false;
-    struct snap_json *at;
     struct snap_guardian guardian = SNAP_GUARDIAN_INIT;
+    struct snap_guarded what = { .dom = &now->dom };
+    const struct snap_active to = { p->vdev, d->active_path,
+                                    d->active_format };
     struct snap_err e = SNAP_ERR_INIT;
 
     /* A long copy: somebody may have paused it meanwhile. */
     snap_domain_dispose(&now->dom);
     memset(&now->dom, 0, sizeof(now->dom));
     rc = x->env->ops->find_uuid(x->env->hyp, x->s->uuid, &now->dom, err);
+    if (!rc && !now->dom.paused)
+        rc = snap_guardian_start(x->env, x->s, &what, &guardian, err);
+    if (!rc)
+        rc = x->env->ops->window_open(x->env->hyp, &now->dom, &to, 1, err);
     if (rc)
         goto out;
-    if (!now->dom.paused) {
-        rc = snap_guardian_start(x->env, &now->dom, &guardian, err);
-        if (rc)
-            goto out;
-        at = snap_json_object();
-        snap_json_set_int(at, "at", snap_epoch_seconds());
-        rc = mark(x, "pause", p->vdev, at, err);
-        if (rc)
-            goto out;
-        paused = true;
-        rc = x->env->ops->pause(x->env->hyp, &now->dom, err);
+    if (now->dom.paused) {
+        rc = mark(x, "over", p->vdev, when(now), err);
+        if (!rc)
+            rc = change_over(x, now, p, d, &guardian, err);
+        goto out;
     }
+    rc = announce(x, now, p, &guardian, err);
+    if (rc)
+        goto out;
+    rc = x->env->ops->pause(x->env->hyp, &now->dom, err);
     if (!rc)
-        rc = change_over(x, now, p, d, err);
-    if (paused) {
-        r2 = let_go_on(x, &now->dom, p->vdev, &e);
-        if (r2 && !rc)
-            rc = snap_fail(err, r2, "%s", e.msg);
-    }
+        note_pause(x, &now->dom, p->vdev);
+    if (!rc)
+        rc = change_over(x, now, p, d, &guardian, err);
+    r2 = let_go_on(x, &now->dom, p->vdev, &guardian, &e);
+    if (r2 && rc)
+        snap_err_append(err, "and %s", e.msg);
+    if (r2)
+        rc = rc ? (err->rc = r2) : snap_fail(err, r2, "%s", e.msg);
 
 out:
+    x->env->ops->window_close(x->env->hyp);
     snap_guardian_end(&guardian);
     return rc;
 }
 
-static int merge(const struct snap_deletion *x, struct now *now,
-                 struct snap_part *p, struct snap_delete *d,
-                 struct snap_err *err)
+enum has {
+    HAS_NOT, /* it was plugged out since, and perhaps another one in */
+    HAS_LEAF,
+    HAS_BASE,
+};
+
+static int has_disk(const struct snap_deletion *x, const struct now *now,
+                    const char *vdev, const struct snap_delete *d,
+                    enum has *has_r, struct snap_err *err)
 {
     int rc;
-    const struct snap_journal_entry *e = step(x, "pause", p->vdev);
+    size_t n = 0;
+    struct snap_vbd *all = NULL;
+    const struct snap_vbd *v;
+
+    *has_r = HAS_NOT;
+    if (!now->there)
+        return 0;
+    rc = x->env->ops->disks(x->env->hyp, &now->dom, &all, &n, err);
+    v = rc ? NULL : snap_vbd_find(all, n, vdev);
+    if (v && snap_same_file(v->path, d->leaf))
+        *has_r = HAS_LEAF;
+    else if (v && snap_same_file(v->path, d->active_path))
+        *has_r = HAS_BASE;
+    snap_vbds_free(&all, &n);
+    return rc;
+}
+
+static const struct snap_journal_entry *paused(const struct snap_deletion *x,
+                                               const char *vdev)
+{
+    const struct snap_journal_entry *e = step(x, "pause", vdev);
+
+    return e ? e : step(x, "over", vdev);
+}
+
+static struct snap_json *this_boot(bool live)
+{
+    char *boot = snap_boot_id();
+    struct snap_json *data = snap_json_object();
+
+    snap_json_set_str(data, "boot_id", boot);
+    snap_json_set_bool(data, "live", live);
+    free(boot);
+    return data;
+}
+
+/* It is known from here on that we may write to the image below; before
+ * anything does, so that a later writer can be told. */
+static int note_merging(const struct snap_deletion *x, const struct now *now,
+                        const struct snap_part *p, struct snap_err *err)
+{
+    const struct snap_journal_entry *e = step(x, "merging", p->vdev);
+    struct snap_json *data = this_boot(now->ctx.qmp != NULL);
+    char *then = e ? snap_json_text(e->data, false) : NULL;
+    char *text = snap_json_text(data, false);
+    int rc = 0;
+
+    if (snap_streq(then, text))
+        snap_json_free(data);
+    else
+        rc = mark(x, "merging", p->vdev, data, err);
+    free(then);
+    free(text);
+    return rc;
+}
+
+/* What may have been written to the image below by us, and when. */
+static void look_back(const struct snap_deletion *x, const struct snap_part *p,
+                      struct snap_delete *d)
+{
+    char *now = snap_boot_id(), *name = snap_printf("merging-%s", p->vdev);
+    const char *last = x->boot_id;
+    size_t i;
+
+    d->begun = SNAP_MERGE_NEW;
+    for (i = 0; i < x->n_e; i++) {
+        const struct snap_journal_entry *e = &x->e[i];
+
+        if (!snap_streq(e->step, name))
+            continue;
+        last = snap_json_get_str(e->data, "boot_id");
+        if (snap_json_get_bool(e->data, "live", true) ||
+            !snap_streq(last, now))
+            d->begun = SNAP_MERGE_BY_QEMU;
+        else if (d->begun == SNAP_MERGE_NEW)
+            d->begun = SNAP_MERGE_BY_TOOLS;
+    }
+    d->host_started = last && strcmp(last, now) ? snap_host_started() : 0;
+    free(name);
+    free(now);
+}
+
+/* Before we changed anything over, the domain was started on the image below:
+ * the overlay has what the guest wrote before, the image what it wrote or
+ * writes after.  Nobody but their user knows which is right. */
+static bool is_astray(const struct snap_deletion *x, const struct now *as,
+                      const struct snap_part *p, struct snap_delete *d,
+                      enum has has)
+{
+    if (has == HAS_BASE || step(x, "astray", p->vdev))
+        return true;
+    look_back(x, p, d);
+    return p->drv->merge_astray(p, d, as->ctx.qmp != NULL);
+}
+
+static int astray(const struct snap_deletion *x, const struct snap_part *p,
+                  const struct snap_delete *d, enum has has,
+                  struct snap_err *err)
+{
+    const struct snap_journal_entry *e = step(x, "astray", p->vdev);
+    bool seen = has == HAS_BASE ||
+                (e && snap_json_get_bool(e->data, "started", true));
+    struct snap_json *data = snap_json_object();
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    snap_json_set_bool(data, "started", seen);
+    if (e && seen == snap_json_get_bool(e->data, "started", true))
+        snap_json_free(data);
+    else
+        mark(x, "astray", p->vdev, data, &ignored);
+    return snap_fail(
+        err, SNAP_RECOVER,
+        "%s %s %s while %s was being merged into it.  The latter has what the "
+        "guest wrote before, the former what was written since; nothing more "
+        "is done to either.  Copy what you need of both to a safe place; then "
+        "xl snapshot-recover --keep %s gives the deletion up and leaves them "
+        "as they are",
+        seen ? domain_name(x) : "somebody",
+        seen ? "was started on"
+             : "(probably the domain, started from an old xl.cfg) wrote to",
+        d->active_path, d->gone, domain_name(x));
+}
+
+/* Until what the domain has is known everywhere. */
+static int move_over(struct snap_deletion *x, struct now *now,
+                     struct snap_part *p, struct snap_delete *d,
+                     struct snap_err *err)
+{
+    int rc;
+    const struct snap_journal_entry *e = paused(x, p->vdev);
     struct snap_err e2 = SNAP_ERR_INIT;
 
     d->paused_at = e ? snap_json_get_int(e->data, "at", 0) : 0;
     if (!step(x, "switched", p->vdev)) {
-        rc = p->drv->merge(&now->ctx, p, d, err);
+        rc = note_merging(x, now, p, err);
+        if (!rc)
+            rc = p->drv->merge(&now->ctx, p, d, err);
         if (!rc && now->there && !now->qemu)
             rc = tell(x, &now->dom, p->vdev, d->active_path, d->active_format,
                       err);
@@ -463,7 +692,7 @@ static int merge(const struct snap_deletion *x, struct now *now,
             rc = now->qemu ? exchange(x, now, p, d, err)
                            : mark(x, "switched", p->vdev, NULL, err);
         if (rc) {
-            p->drv->delete_stop(&now->ctx, p, d, &e2);
+            x->over |= p->drv->delete_stop(&now->ctx, p, d, &e2) != 0;
             return rc;
         }
     } else if (now->there) {
@@ -474,20 +703,89 @@ static int merge(const struct snap_deletion *x, struct now *now,
     }
     snap_state_set_leaf(x->state, p->vdev, d->active_path, d->active_format,
                         p->stem, p->frozen_made);
-    rc = snap_state_save(x->s, x->state, err);
-    if (rc)
-        return rc;
-    return p->drv->merge_finish(&now->ctx, p, d, err);
+    return snap_state_save(x->s, x->state, err);
+}
+
+static int merge_any(struct snap_deletion *x, struct now *now,
+                     struct snap_part *p, struct snap_delete *d,
+                     struct snap_err *err)
+{
+    int rc = move_over(x, now, p, d, err);
+
+    if (!rc) {
+        x->over = false; /* what is left is an overlay that nobody needs */
+        rc = p->drv->merge_finish(&now->ctx, p, d, err);
+    }
+    return rc;
+}
+
+/* The overlay, under its name.  In doubt it is. */
+static bool has_leaf(struct now *now, const struct snap_part *p,
+                     const struct snap_delete *d)
+{
+    enum snap_stand how = SNAP_STAND_ALONE;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    return p->drv->stands_on(&now->ctx, p, d->gone, &how, &ignored) ||
+           how != SNAP_STAND_GONE;
+}
+
+static bool may_pass(int rc)
+{
+    return rc == SNAP_BUSY || rc == SNAP_NOTFOUND || rc == SNAP_IO ||
+           rc == SNAP_TIMEOUT || rc == SNAP_PROTO;
+}
+
+/* Once the disk may have changed over, nothing but the journal tells that the
+ * old overlay is no longer what the guest wrote last: it stays until all is
+ * known, whatever fails. */
+static int merge(struct snap_deletion *x, struct now *now, struct snap_part *p,
+                 struct snap_delete *d, struct snap_err *err)
+{
+    int rc;
+    enum has has;
+    struct now off = { .there = false };
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    snap_ctx_init(&off.ctx, x->env, UINT32_MAX, NULL, x->op_id);
+    off.ctx.tick = on_tick;
+    x->over = paused(x, p->vdev) || step(x, "switched", p->vdev);
+    rc = has_disk(x, now, p->vdev, d, &has, err);
+    if (!rc && !x->over && has_leaf(now, p, d) &&
+        is_astray(x, has == HAS_NOT ? &off : now, p, d, has)) {
+        rc = astray(x, p, d, has, err);
+    } else if (!rc && has != HAS_NOT) {
+        rc = merge_any(x, now, p, d, err);
+    } else if (!rc) {
+        /* Nobody has it, so it is merged as that of a domain that is off.  A
+         * job of ours may hold it still. */
+        if (now->qemu)
+            p->drv->delete_stop(&now->ctx, p, d, &ignored);
+        rc = merge_any(x, &off, p, d, err);
+    }
+    /* At another time it may be done: the domain or its QEMU went this moment,
+     * or somebody is at work on it.  Without the overlay under its name the
+     * state must say so before the journal goes. */
+    if (rc &&
+        (x->over || (x->last_try && may_pass(rc)) || !has_leaf(now, p, d)))
+        rc = err->rc = SNAP_RECOVER;
+    return rc;
 }
 
 /* ---- after it: what goes ---- */
 
-void snap_deleted_know_path(struct snap_delete *d, const char *path)
+void snap_deleted_know_path(struct snap_delete *d, const char *path,
+                            const char *format, bool frozen)
 {
+    struct snap_known *k;
+
     if (!path || path[0] != '/')
         return;
     d->known = snap_realloc(d->known, d->n_known + 1, sizeof(*d->known));
-    d->known[d->n_known++] = snap_strdup(path);
+    k = &d->known[d->n_known++];
+    k->path = snap_strdup(path);
+    k->qcow2 = snap_streq(format, "qcow2");
+    k->frozen = frozen;
 }
 
 void snap_deleted_know(struct snap_delete *d, const struct snap_record *rs,
@@ -497,8 +795,11 @@ void snap_deleted_know(struct snap_delete *d, const struct snap_record *rs,
 
     for (i = 0; i < n; i++)
         for (k = 0; k < rs[i].n_parts; k++) {
-            snap_deleted_know_path(d, rs[i].parts[k].frozen_path);
-            snap_deleted_know_path(d, rs[i].parts[k].active_path);
+            const struct snap_part *p = &rs[i].parts[k];
+
+            snap_deleted_know_path(d, p->frozen_path, p->frozen_format,
+                                   p->type == SNAP_DISK_EXTERNAL);
+            snap_deleted_know_path(d, p->active_path, p->active_format, false);
         }
 }
 
@@ -508,7 +809,8 @@ void snap_deleted_know_state(struct snap_delete *d,
     size_t i;
 
     for (i = 0; i < state->n; i++)
-        snap_deleted_know_path(d, state->leaves[i].path);
+        snap_deleted_know_path(d, state->leaves[i].path,
+                               state->leaves[i].format, false);
 }
 
 /* The leaf took over all that was below it and has a name of the user's: it
@@ -586,6 +888,15 @@ static int remove_memory(const struct snap_deletion *x,
     return snap_file_remove(path, err);
 }
 
+/* What failed in a recovery is never tried again after it, so once more now. */
+static bool again(const struct snap_deletion *x, int r, struct snap_err *e)
+{
+    if (!r || !x->last_try)
+        return false;
+    snap_err_clear(e);
+    return true;
+}
+
 /* What failed is an error that makes recover try again, or its warning. */
 static void keep_first(const struct snap_deletion *x, int r,
                        const struct snap_err *e, const char *vdev, int *rc,
@@ -599,6 +910,52 @@ static void keep_first(const struct snap_deletion *x, int r,
     else if (!*rc)
         *rc = snap_fail(err, r, "%s%s%s", vdev ? vdev : "", vdev ? ": " : "",
                         e->msg);
+}
+
+/* The tail of it: the snapshot is in nobody's history any more. */
+static int forget(const struct snap_deletion *x, struct snap_record *all,
+                  size_t n, struct snap_err *err)
+{
+    int rc = adopt(x, all, n, err);
+
+    if (rc)
+        return rc;
+    if (snap_streq(x->state->current, x->rec->name))
+        snap_set(&x->state->current, x->rec->parent);
+    return snap_state_save(x->s, x->state, err);
+}
+
+int snap_deleted_keep(struct snap_deletion *x, struct snap_err *err)
+{
+    int rc;
+    size_t i, n = 0;
+    enum has has = HAS_NOT;
+    struct now now = { .there = false };
+    struct snap_record *all = NULL;
+
+    rc = now_open(x, &now, err);
+    if (!rc)
+        rc = snap_store_all_whole(x->s, x->env->drivers, &all, &n, err);
+    for (i = 0; !rc && i < x->rec->n_parts; i++) {
+        struct snap_part *p = &x->rec->parts[i];
+        struct snap_delete *d = &x->del[i];
+
+        if (d->how != SNAP_DELETE_MERGE)
+            continue;
+        rc = has_disk(x, &now, p->vdev, d, &has, err);
+        if (!rc)
+            rc = p->drv->delete_stop(&now.ctx, p, d, err);
+        if (!rc && (has == HAS_BASE || step(x, "switched", p->vdev)))
+            snap_state_set_leaf(x->state, p->vdev, d->active_path,
+                                d->active_format, p->stem, p->frozen_made);
+        if (rc)
+            snap_err_prefix(err, "%s", p->vdev);
+    }
+    if (!rc)
+        rc = forget(x, all, n, err);
+    snap_records_free(&all, &n);
+    now_close(&now);
+    return rc;
 }
 
 int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
@@ -626,30 +983,31 @@ int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
             goto out;
         }
         disown_leaf(x, p, d);
-        if (!r && d->how != SNAP_DELETE_STAY)
+        if (!r && d->how != SNAP_DELETE_STAY) {
             r = remove_image(x, &now, p, d, all, n, &e);
+            if (again(x, r, &e))
+                r = remove_image(x, &now, p, d, all, n, &e);
+        }
         keep_first(x, r, &e, p->vdev, &rc, err);
     }
     if (!rc) {
         struct snap_err e = SNAP_ERR_INIT;
 
         r = snap_deleted_refreeze(x, true, &e);
+        if (again(x, r, &e))
+            r = snap_deleted_refreeze(x, true, &e);
         keep_first(x, r, &e, NULL, &rc, err);
     }
     if (!rc) {
         struct snap_err e = SNAP_ERR_INIT;
 
         r = remove_memory(x, all, n, &e);
+        if (again(x, r, &e))
+            r = remove_memory(x, all, n, &e);
         keep_first(x, r, &e, NULL, &rc, err);
     }
-    if (rc)
-        goto out;
-    rc = adopt(x, all, n, err);
-    if (rc)
-        goto out;
-    if (snap_streq(x->state->current, x->rec->name))
-        snap_set(&x->state->current, x->rec->parent);
-    rc = snap_state_save(x->s, x->state, err);
+    if (!rc)
+        rc = forget(x, all, n, err);
 
 out:
     snap_records_free(&all, &n);

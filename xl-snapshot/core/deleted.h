@@ -20,8 +20,12 @@ struct snap_deletion {
     struct snap_journal *journal;
     const struct snap_journal_entry *e; /* what it had, in recover */
     size_t n_e;
+    const char *boot_id; /* of its plan, in recover */
     /* recover: what cannot be removed or merged is left, with a warning */
     bool last_try;
+    bool ran; /* the domain, when it was planned */
+    bool stands; /* out: the guest could not be let go on */
+    bool over; /* within: the disk in hand may have changed over */
 };
 
 /* The journal's plan, and back. */
@@ -39,9 +43,13 @@ int snap_deleted_refreeze(const struct snap_deletion *x, bool inside,
 int snap_deleted_undo(const struct snap_deletion *x, struct snap_err *err);
 /* The record is gone: everything else.  Idempotent. */
 int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err);
+/* Or: nothing more, whatever is half done.  No job goes on, the state names
+ * what the domain has, and every image stays. */
+int snap_deleted_keep(struct snap_deletion *x, struct snap_err *err);
 
 /* For delete_plan(): images that may be over the one that goes. */
-void snap_deleted_know_path(struct snap_delete *d, const char *path);
+void snap_deleted_know_path(struct snap_delete *d, const char *path,
+                            const char *format, bool frozen);
 void snap_deleted_know(struct snap_delete *d, const struct snap_record *rs,
                        size_t n);
 void snap_deleted_know_state(struct snap_delete *d,

@@ -13,10 +13,12 @@
  * Needs no Xen and may not.  The text may be a stranger's.
  */
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "core/domcfg.h"
@@ -121,6 +123,55 @@ out:
     return rc;
 }
 
+static const struct snap_eject *find_eject(const struct snap_eject *e,
+                                           size_t n, const char *vdev)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (snap_streq(e[i].vdev, vdev))
+            return &e[i];
+    return NULL;
+}
+
+/* As libxl has it after "xl cd-eject" (libxl_cdrom.c). */
+int snap_domcfg_eject(const char *json, const struct snap_eject *e, size_t n,
+                      char **json_r, struct snap_err *err)
+{
+    struct snap_json *j = NULL, *disks, *d, *kept;
+    const struct snap_eject *one;
+    size_t i;
+    int rc;
+
+    *json_r = NULL;
+    rc = parse(json, &j, err);
+    if (!rc)
+        rc = disks_of(j, &disks, err);
+    if (rc)
+        goto out;
+    kept = snap_json_array();
+    for (i = 0; i < snap_json_len(disks); i++) {
+        d = snap_json_copy(snap_json_at(disks, i));
+        one = find_eject(e, n, snap_json_get_str(d, "vdev"));
+        if (one && one->remove) {
+            snap_json_free(d);
+            continue;
+        }
+        if (one) {
+            snap_json_set_str(d, "pdev_path", "");
+            snap_json_set_str(d, "format", "empty");
+            snap_json_set_str(d, "backend", "qdisk");
+        }
+        snap_json_push(kept, d);
+    }
+    snap_json_set(j, "disks", kept);
+    *json_r = snap_json_text(j, true);
+
+out:
+    snap_json_free(j);
+    return rc;
+}
+
 int snap_domcfg_set_uuid(const char *json, const char *uuid, char **json_r,
                          struct snap_err *err)
 {
@@ -140,6 +191,49 @@ int snap_domcfg_set_uuid(const char *json, const char *uuid, char **json_r,
     snap_json_set_str(c_info, "uuid", uuid);
     *json_r = snap_json_text(j, true);
     rc = 0;
+
+out:
+    snap_json_free(j);
+    return rc;
+}
+
+/* An array of 16 numbers (libxl_json.c: libxl_ms_vm_genid_gen_json()); all
+ * zero, or not there, is none. */
+static bool has_genid(const struct snap_json *hvm)
+{
+    const struct snap_json *old = snap_json_get(hvm, "ms_vm_genid");
+    size_t i;
+
+    for (i = 0; i < snap_json_len(old); i++)
+        if (snap_json_integer(snap_json_at(old, i), 0))
+            return true;
+    return false;
+}
+
+int snap_domcfg_new_genid(const char *json, char **json_r,
+                          struct snap_err *err)
+{
+    struct snap_json *j = NULL, *hvm, *fresh;
+    unsigned char b[16];
+    size_t i;
+    int rc;
+
+    *json_r = NULL;
+    rc = parse(json, &j, err);
+    if (rc)
+        goto out;
+    hvm = snap_json_get(snap_json_get(j, "b_info"), "type.hvm");
+    if (!has_genid(hvm))
+        goto out;
+    if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b)) {
+        rc = snap_fail_errno(err, SNAP_FAIL, errno, "getrandom");
+        goto out;
+    }
+    fresh = snap_json_array();
+    for (i = 0; i < sizeof(b); i++)
+        snap_json_push(fresh, snap_json_int(b[i]));
+    snap_json_set(hvm, "ms_vm_genid", fresh);
+    *json_r = snap_json_text(j, true);
 
 out:
     snap_json_free(j);

@@ -28,8 +28,32 @@ struct snap_env {
     const struct snap_progress *progress; /* or NULL */
     const char *store_root;
     const char *self_exe; /* for the guardian; NULL: none started */
+    /* In place of its execv(), for tests; does not return.  NULL: execv() */
+    void (*exec)(void *opaque, char *const argv[]);
+    void *exec_opaque;
+    /* For how long a guest may stand with nothing getting on before its
+     * guardian acts; 0: 30 s. */
+    unsigned stall_ms;
+    /* How long we wait, guest running, for a QEMU that answers late; 0: 5
+     * minutes. */
+    unsigned late_ms;
     /* How long a QEMU that was told to go may still answer. */
     unsigned settle_ms;
+    /* How long the QEMU of a domain that was destroyed may keep its images. */
+    unsigned gone_ms;
+    /* How long a domain that ran may be absent and come back: a guest that
+     * reboots is destroyed and built anew. */
+    unsigned absent_ms;
+    /* How long its monitor may take to build it anew, if there is one. */
+    unsigned build_ms;
+    /* Could anybody write to this image?  A driver's own check
+     * (disk/in_use.h), so that tests have theirs. */
+    int (*check_unused)(struct snap_disk_ctx *c, const char *path,
+                        struct snap_err *err);
+    /* The same, but the domain itself may.  Can anybody else write to it or,
+     * with readers, read it? */
+    int (*check_others)(struct snap_disk_ctx *c, const char *path,
+                        bool readers, struct snap_err *err);
     /* non-zero once the user asked us to stop (Ctrl-C); looked at between
      * steps, before the commit point only.  May be NULL. */
     int (*interrupted)(void);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * See guardian.h.  The child is a fresh exec of our own program, since a
- * libxl context cannot be shared with a forked child.  The write end of the
- * pipe is close-on-exec, so that no tool or save helper of ours keeps it open
- * after our death.
+ * See guardian.h; this is the side of the command.  The child is a fresh exec
+ * of our own program, since a libxl context cannot be shared with a forked
+ * child.  Our end of the line is close-on-exec, so that no tool or save helper
+ * of ours keeps it open after our death.  The lock's descriptor is handed
+ * over: flock(2) belongs to the open file, not to the process.
  */
 #include "core/guardian.h"
 
@@ -14,160 +15,165 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/fault.h"
 #include "lib/mem.h"
 
-#define READY           'r'
-#define DONE            'd'
-#define READY_WAIT_MS   5000
-#define RESCUE_TRIES    20
-#define RESCUE_PAUSE_MS 250
+#define READY_WAIT_MS 5000
+#define END_WAIT_MS   2000
+#define STALL_MS      30000
 
 /* Runs between fork and exec: async-signal-safe calls only. */
-static void child(const char *exe, char *const argv[], int in, int out)
+static void child(const struct snap_env *env, char *const argv[], int line,
+                  int lock)
 {
     sigset_t none;
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
-    if (dup2(in, 0) < 0 || dup2(out, 1) < 0)
+    if (lock >= 0)
+        fcntl(lock, F_SETFD, 0);
+    if (line ? dup2(line, 0) < 0 : fcntl(0, F_SETFD, 0) < 0)
         _exit(127);
-    execv(exe, argv);
+    if (env->exec)
+        env->exec(env->exec_opaque, argv);
+    else
+        execv(env->self_exe, argv);
     _exit(127);
 }
 
-int snap_guardian_start(struct snap_env *env, const struct snap_domain *dom,
+static void stop(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static int launch(const struct snap_env *env, char *const argv[], int lock,
+                  struct snap_guardian *g, struct snap_err *err)
+{
+    int fault, line[2] = { -1, -1 };
+    struct pollfd p;
+    pid_t pid = -1;
+    char c = 0;
+
+    fault = snap_fault("hyp", "guardian");
+    if (fault ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line) < 0 ||
+        (pid = fork()) < 0) {
+        fault = fault ? fault : errno;
+        if (line[0] >= 0) {
+            close(line[0]);
+            close(line[1]);
+        }
+        return snap_fail_errno(err, SNAP_FAIL, fault,
+                               "cannot start the guardian of the guest");
+    }
+    if (!pid)
+        child(env, argv, line[1], lock);
+    close(line[1]);
+    p = (struct pollfd){ .fd = line[0], .events = POLLIN };
+    if (poll(&p, 1, READY_WAIT_MS) != 1 || read(line[0], &c, 1) != 1 ||
+        c != SNAP_GUARD_READY) {
+        stop(pid);
+        close(line[0]);
+        return snap_fail(err, SNAP_FAIL,
+                         "the guardian of the guest (%s --guardian) did not "
+                         "start",
+                         env->self_exe);
+    }
+    g->pid = pid;
+    g->fd = line[0];
+    return 0;
+}
+
+int snap_guardian_start(struct snap_env *env, const struct snap_store *s,
+                        const struct snap_guarded *what,
                         struct snap_guardian *g, struct snap_err *err)
 {
-    int rc, fault;
-    int down[2] = { -1, -1 }, up[2] = { -1, -1 };
-    char monitor[16], uuid[37];
-    char *argv[] = { (char *)"xl-snapshot",
-                     (char *)"--guardian",
-                     uuid,
-                     monitor,
-                     (char *)(dom->paused ? "1" : "0"),
-                     NULL };
-    struct pollfd p;
-    pid_t pid;
-    char c = 0;
+    int rc;
+    size_t i;
+    const struct snap_domain *dom = what->dom;
+    char *argv[SNAP_GUARD_ARGC + 3] = { NULL }, **a = argv + 2;
 
     g->pid = 0;
     g->fd = -1;
     if (!env->self_exe)
         return 0;
-
-    snprintf(monitor, sizeof(monitor), "%ld", (long)dom->monitor_pid);
-    snprintf(uuid, sizeof(uuid), "%s", dom->uuid);
-
-    fault = snap_fault("hyp", "guardian");
-    if (fault || pipe2(down, O_CLOEXEC) || pipe2(up, O_CLOEXEC)) {
-        rc = snap_fail_errno(err, SNAP_FAIL, fault ? fault : errno,
-                             "cannot start the guardian of the guest");
-        goto out;
-    }
-    pid = fork();
-    if (pid < 0) {
-        rc = snap_fail_errno(err, SNAP_FAIL, errno,
-                             "cannot start the guardian of the guest");
-        goto out;
-    }
-    if (!pid)
-        child(env->self_exe, argv, down[0], up[1]);
-
-    close(up[1]);
-    up[1] = -1;
-    p = (struct pollfd){ .fd = up[0], .events = POLLIN };
-    if (poll(&p, 1, READY_WAIT_MS) != 1 || read(up[0], &c, 1) != 1 ||
-        c != READY) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        rc = snap_fail(err, SNAP_FAIL,
-                       "the guardian of the guest (%s --guardian) did not "
-                       "start",
-                       env->self_exe);
-        goto out;
-    }
-    g->pid = pid;
-    g->fd = down[1];
-    down[1] = -1;
-    rc = 0;
-
-out:
-    if (down[0] >= 0)
-        close(down[0]);
-    if (down[1] >= 0)
-        close(down[1]);
-    if (up[0] >= 0)
-        close(up[0]);
-    if (up[1] >= 0)
-        close(up[1]);
+    argv[0] = snap_strdup("xl-snapshot");
+    argv[1] = snap_strdup("--guardian");
+    a[SNAP_GUARD_UUID] = snap_strdup(dom->uuid);
+    a[SNAP_GUARD_DOMID] = snap_printf("%u", dom->domid);
+    a[SNAP_GUARD_NAME] = snap_strdup(dom->name ? dom->name : dom->uuid);
+    a[SNAP_GUARD_MONITOR] = snap_printf("%ld", (long)dom->monitor_pid);
+    a[SNAP_GUARD_SUSPEND] = snap_printf("%d", what->suspend);
+    a[SNAP_GUARD_WAS_PAUSED] = snap_printf("%d", dom->paused);
+    a[SNAP_GUARD_PARENT] = snap_printf("%ld", (long)getpid());
+    a[SNAP_GUARD_STALL] = snap_printf("%u", env->stall_ms ? env->stall_ms
+                                                          : STALL_MS);
+    a[SNAP_GUARD_LOCK] = snap_printf("%d", s->lock_fd);
+    a[SNAP_GUARD_ROOT] = snap_strdup(s->root);
+    rc = launch(env, argv, s->lock_fd, g, err);
+    for (i = 0; argv[i]; i++)
+        free(argv[i]);
     return rc;
+}
+
+static bool say(const struct snap_guardian *g, char c)
+{
+    ssize_t n;
+
+    if (g->fd < 0)
+        return true;
+    do
+        n = send(g->fd, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n == 1;
+}
+
+void snap_guardian_window(struct snap_guardian *g)
+{
+    say(g, SNAP_GUARD_WINDOW);
+}
+
+void snap_guardian_beat(struct snap_guardian *g)
+{
+    say(g, SNAP_GUARD_BEAT);
+}
+
+void snap_guardian_stays(struct snap_guardian *g)
+{
+    say(g, SNAP_GUARD_STAYS);
 }
 
 void snap_guardian_end(struct snap_guardian *g)
 {
-    char c = DONE;
-    ssize_t r;
+    double deadline = snap_now_ms() + END_WAIT_MS;
+    pid_t gone = 0;
 
     if (g->fd < 0)
         return;
-    do
-        r = write(g->fd, &c, 1);
-    while (r < 0 && errno == EINTR);
+    if (!say(g, SNAP_GUARD_DONE))
+        deadline = 0; /* it has not listened for hours, or is gone */
     close(g->fd);
     g->fd = -1;
-    waitpid(g->pid, NULL, 0);
+    while (!(gone = waitpid(g->pid, NULL, WNOHANG)) &&
+           snap_now_ms() < deadline)
+        poll(NULL, 0, 1);
+    /* Stopped, perhaps: the guest runs, so it has nothing to do. */
+    if (!gone)
+        stop(g->pid);
     g->pid = 0;
 }
 
-int snap_guardian_main(struct snap_env *env, int argc, char **argv)
+void snap_guardian_leave(struct snap_guardian *g)
 {
-    struct snap_err err = SNAP_ERR_INIT;
-    char c = READY;
-    ssize_t r;
-    int i, rc = SNAP_FAIL;
-
-    if (argc != 3)
-        return 2;
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    if (write(1, &c, 1) != 1)
-        return 1;
-    close(1);
-
-    do
-        r = read(0, &c, 1);
-    while (r < 0 && errno == EINTR);
-    if (r == 1 && c == DONE)
-        return 0;
-
-    /* We are alone.  Try for a while: what our parent had begun (a suspend, a
-     * save helper) may take a moment to come to rest. */
-    for (i = 0; i < RESCUE_TRIES; i++) {
-        snap_err_clear(&err);
-        if (!env->hyp)
-            rc = env->ops->open(env->log, &env->hyp, &err);
-        else
-            rc = 0;
-        if (!rc)
-            rc = env->ops->rescue(env->hyp, argv[0],
-                                  (pid_t)strtol(argv[1], NULL, 10),
-                                  argv[2][0] == '1', &err);
-        /* Once more after the first success: a suspend that was under way
-         * when we looked is seen the second time. */
-        if (!rc && i > 0)
-            break;
-        usleep(RESCUE_PAUSE_MS * 1000);
-    }
-    if (rc)
-        snap_say(env->log, SNAP_LOG_WARN, "guardian of %s: %s", argv[0],
-                 err.msg);
-    return rc ? 1 : 0;
+    if (g->fd < 0)
+        return;
+    close(g->fd);
+    g->fd = -1;
+    g->pid = 0;
 }

@@ -210,9 +210,15 @@ int snap_journal_mark(struct snap_journal *j, const char *step,
 
 void snap_journal_note(struct snap_journal *j, const char *step)
 {
+    snap_journal_note_data(j, step, NULL);
+}
+
+void snap_journal_note_data(struct snap_journal *j, const char *step,
+                            const struct snap_json *data)
+{
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    append(j, step, NULL, false, &ignored);
+    append(j, step, data, false, &ignored);
 }
 
 int snap_journal_end(struct snap_journal *j, struct snap_err *err)

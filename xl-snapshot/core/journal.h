@@ -42,6 +42,9 @@ int snap_journal_mark(struct snap_journal *j, const char *step,
 /* Add a step that need not survive a power cut, only our own death: no sync,
  * so cheap enough for the window.  Cannot fail in a way that matters. */
 void snap_journal_note(struct snap_journal *j, const char *step);
+/* The same with data, which may be NULL and stays the caller's. */
+void snap_journal_note_data(struct snap_journal *j, const char *step,
+                            const struct snap_json *data);
 /* The operation is over, one way or the other: remove the file. */
 int snap_journal_end(struct snap_journal *j, struct snap_err *err);
 /* Let go of it and leave the file for recovery. */

@@ -85,15 +85,15 @@ static void look_at_journal(struct snap_env *env, const struct snap_store *s,
         l->interrupted = snap_strdup("unknown");
         snap_say(env->log, SNAP_LOG_NOTE,
                  "%s: an interrupted snapshot command waits to be recovered; "
-                 "run snapshot-recover",
-                 l->name);
+                 "run xl snapshot-recover %s",
+                 l->name, l->name);
         goto out;
     }
     l->interrupted = snap_strdup(j[0].op);
     snap_say(env->log, SNAP_LOG_NOTE,
-             "%s: an interrupted snapshot-%s waits to be recovered; run "
-             "snapshot-recover",
-             l->name, l->interrupted);
+             "%s: an interrupted snapshot-%s waits to be recovered; run xl "
+             "snapshot-recover %s",
+             l->name, l->interrupted, l->name);
 
 out:
     snap_journal_entries_free(j, n);

@@ -210,7 +210,9 @@ int snap_store_lock(struct snap_store *s, bool wait, const char *command,
     }
     if (fd < 0) {
         rc = snap_fail(err, SNAP_BUSY,
-                       "%s is replaced again and again; who does that?", path);
+                       "%s is replaced again and again by another process; "
+                       "end that, and try again",
+                       path);
         goto out;
     }
     sign(fd, command);
@@ -222,6 +224,26 @@ out:
     if (fd >= 0)
         close(fd);
     free(who);
+    free(path);
+    return rc;
+}
+
+int snap_store_inherit(struct snap_store *s, int fd, const char *command,
+                       struct snap_err *err)
+{
+    char *path = snap_printf("%s/lock", s->dir);
+    int rc = 0;
+
+    if (fd < 0 || s->lock_fd >= 0 || !current(fd, path))
+        rc = snap_fail(err, SNAP_REFUSED, "%s is not what was handed over",
+                       path);
+    /* Of the same open file this is no second lock. */
+    if (!rc)
+        rc = take(fd, LOCK_EX | LOCK_NB, path, err);
+    if (!rc) {
+        sign(fd, command);
+        s->lock_fd = fd;
+    }
     free(path);
     return rc;
 }

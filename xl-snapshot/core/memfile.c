@@ -36,6 +36,7 @@ int snap_memfile_create(struct snap_memfile *m, const char *path,
     m->fd = -1;
     m->path = snap_strdup(path);
     m->part = snap_printf("%s.part", path);
+    m->tail = snap_hash_new();
 
     if (snap_file_exists(path)) {
         rc = snap_fail(err, SNAP_EXISTS,
@@ -86,8 +87,10 @@ static int tick(void *opaque, uint64_t done)
     return 0;
 }
 
-int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
-                      uint64_t size, char hash_r[33], struct snap_err *err)
+/* h: what was read of it already. */
+static int hash_rest(struct snap_env *env, struct snap_hash *h, int fd,
+                     const char *path, uint64_t size, char hash_r[33],
+                     struct snap_err *err)
 {
     struct tick t = {
         .env = env,
@@ -96,7 +99,17 @@ int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
         .next = snap_now_ms() + 1000,
     };
 
-    return snap_file_hash(fd, path, hash_r, tick, &t, err);
+    return snap_hash_rest(h, fd, path, hash_r, tick, &t, err);
+}
+
+int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
+                      uint64_t size, char hash_r[33], struct snap_err *err)
+{
+    struct snap_hash *h = snap_hash_new();
+    int rc = hash_rest(env, h, fd, path, size, hash_r, err);
+
+    snap_hash_free(h);
+    return rc;
 }
 
 int snap_memfile_commit(struct snap_memfile *m, struct snap_env *env,
@@ -115,7 +128,11 @@ int snap_memfile_commit(struct snap_memfile *m, struct snap_env *env,
         rc = snap_fail_errno(err, SNAP_IO, errno, "%s: truncate", m->part);
         goto out;
     }
-    rc = snap_memfile_hash(env, m->fd, m->part, st.st_size, hash_r, err);
+    if (!m->tail)
+        m->tail = snap_hash_new();
+    rc = hash_rest(env, m->tail, m->fd, m->part, st.st_size, hash_r, err);
+    if (!rc && snap_hash_done(m->tail) != (uint64_t)st.st_size)
+        rc = snap_fail(err, SNAP_IO, "%s changed while it was read", m->part);
     if (rc)
         goto out;
     rc = snap_file_sync(m->fd, m->part, err);
@@ -147,6 +164,8 @@ void snap_memfile_dispose(struct snap_memfile *m)
     if (m->fd >= 0)
         close(m->fd);
     m->fd = -1;
+    snap_hash_free(m->tail);
+    m->tail = NULL;
     snap_free(&m->path);
     snap_free(&m->part);
 }
@@ -170,15 +189,18 @@ int snap_memfile_open(struct snap_env *env, const char *path, uint64_t *size,
     if (*size && (uint64_t)st.st_size != *size) {
         rc = snap_fail(err, SNAP_CORRUPT,
                        "memory image %s has %llu bytes and was recorded with "
-                       "%llu; it is damaged, and nothing was changed",
+                       "%llu; it is damaged: put it back, or go without the "
+                       "memory (--disk-only)",
                        path, (unsigned long long)st.st_size,
                        (unsigned long long)*size);
         goto out;
     }
     *size = st.st_size;
     rc = env->ops->image_check(env->hyp, fd, header_r, err);
-    if (rc)
+    if (rc) {
+        snap_err_prefix(err, "memory image %s", path);
         goto out;
+    }
     *fd_r = fd;
     fd = -1;
 
@@ -199,8 +221,8 @@ int snap_memfile_verify(struct snap_env *env, int fd, const char *path,
         rc = snap_fail(
             err, SNAP_CORRUPT,
             "memory image %s does not have the checksum it was "
-            "recorded with (%s, now %s); it is damaged, and nothing "
-            "was changed",
+            "recorded with (%s, now %s); it is damaged: put it back, or go "
+            "without the memory (--disk-only)",
             path, hash, now);
     return rc;
 }

@@ -8,11 +8,13 @@
 #define SNAP_CORE_MEMFILE_H
 
 #include "core/env.h"
+#include "lib/file.h"
 
 struct snap_memfile {
     int fd; /* -1 */
     char *path; /* final */
     char *part; /* while being written */
+    struct snap_hash *tail; /* what is in its checksum already, or NULL */
 };
 #define SNAP_MEMFILE_INIT \
     {                     \
@@ -26,7 +28,8 @@ uint64_t snap_memfile_need(uint64_t mem_kb, bool live, size_t config_len);
  * bytes cannot be set aside.  A .part left by a dead command is replaced. */
 int snap_memfile_create(struct snap_memfile *m, const char *path,
                         uint64_t need, struct snap_err *err);
-/* Guest running again.  Trims, syncs, measures, checksums, renames. */
+/* Guest running again.  Trims, syncs, measures, renames; reads only what is
+ * not in m->tail yet. */
 int snap_memfile_commit(struct snap_memfile *m, struct snap_env *env,
                         uint64_t *size_r, char hash_r[33],
                         struct snap_err *err);

@@ -25,8 +25,10 @@ const char *snap_guest_type_name(enum snap_guest_type t)
 void snap_domain_dispose(struct snap_domain *d)
 {
     snap_free(&d->name);
+    snap_free(&d->mark);
     snap_free(&d->why_no_suspend);
     snap_free(&d->why_no_live);
+    snap_free(&d->mark);
     memset(d, 0, sizeof(*d));
 }
 

@@ -35,6 +35,16 @@ void snap_ctx_init(struct snap_disk_ctx *c, struct snap_env *env,
     c->opaque2 = env;
 }
 
+int snap_ctx_tick(void *opaque, uint64_t done, uint64_t total)
+{
+    const struct snap_disk_ctx *c = opaque;
+    const struct snap_env *env = c->opaque2;
+
+    if (env->progress && total)
+        env->progress->fn(env->progress->opaque, "copying data", done, total);
+    return env->interrupted && env->interrupted();
+}
+
 int snap_domain_qmp(struct snap_env *env, const struct snap_domain *dom,
                     struct snap_qmp **q_r, bool *alive_r, struct snap_err *err)
 {
@@ -43,9 +53,9 @@ int snap_domain_qmp(struct snap_env *env, const struct snap_domain *dom,
 
     rc = env->ops->qmp_open(env->hyp, dom, q_r, &why);
     *alive_r = !rc;
-    if (rc && rc != SNAP_NOTFOUND)
+    if (rc && rc != SNAP_NOTFOUND && rc != SNAP_UNSUPPORTED)
         return snap_fail(err, rc, "%s", why.msg);
-    if (rc)
+    if (rc == SNAP_NOTFOUND)
         snap_say(env->log, SNAP_LOG_WARN,
                  "%s; its disks do not answer any more: xl destroy %s, and "
                  "start it again",
@@ -214,11 +224,9 @@ bool snap_part_moves(const struct snap_part *p)
            !snap_streq(p->active_format, p->format);
 }
 
-int snap_parts_set_active(struct snap_env *env, const struct snap_domain *dom,
-                          const struct snap_part *parts, size_t n,
-                          struct snap_err *err)
+void snap_parts_active(const struct snap_part *parts, size_t n,
+                       struct snap_active **a_r, size_t *n_r)
 {
-    int rc;
     size_t i, m = 0;
     struct snap_active *a = snap_realloc(NULL, n + 1, sizeof(*a));
 
@@ -230,8 +238,35 @@ int snap_parts_set_active(struct snap_env *env, const struct snap_domain *dom,
         a[m].format = parts[i].active_format;
         m++;
     }
+    *a_r = a;
+    *n_r = m;
+}
+
+int snap_parts_set_active(struct snap_env *env, const struct snap_domain *dom,
+                          const struct snap_part *parts, size_t n,
+                          struct snap_err *err)
+{
+    int rc;
+    size_t m;
+    struct snap_active *a;
+
+    snap_parts_active(parts, n, &a, &m);
     rc = m ? env->ops->set_active(env->hyp, dom, a, m, err) : 0;
     free(a);
+    return rc;
+}
+
+int snap_parts_secure(struct snap_disk_ctx *c, struct snap_part *parts,
+                      size_t n, struct snap_err *err)
+{
+    int rc = 0;
+    size_t i;
+
+    for (i = 0; !rc && i < n; i++) {
+        rc = parts[i].drv->secure(c, &parts[i], err);
+        if (rc)
+            snap_err_prefix(err, "%s", parts[i].vdev);
+    }
     return rc;
 }
 

@@ -15,6 +15,7 @@
 #include "core/clonecfg.h"
 #include "core/clones.h"
 #include "core/domcfg.h"
+#include "core/media.h"
 #include "core/memfile.h"
 #include "core/parts.h"
 #include "core/recover.h"
@@ -106,8 +107,14 @@ static bool is_folder(const char *path)
 {
     struct stat st;
 
-    return !stat(path, &st) && S_ISDIR(st.st_mode) &&
-           !snap_has_prefix(path, "/dev");
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+static bool is_device(const char *path)
+{
+    struct stat st;
+
+    return !stat(path, &st) && S_ISBLK(st.st_mode);
 }
 
 /* Where the disk's images are: of the snapshot's own domain, else below. */
@@ -120,11 +127,11 @@ static int choose_dir(const struct snap_clone_req *req, struct snap_part *part,
     }
     snap_free(&part->leaf_dir);
     part->leaf_dir = snap_dirname(part->active_path);
-    if (is_folder(part->leaf_dir))
+    if (is_folder(part->leaf_dir) && !is_device(part->active_path))
         return 0;
     snap_free(&part->leaf_dir);
     part->leaf_dir = snap_dirname(part->frozen_path);
-    if (snap_has_prefix(part->leaf_dir, "/dev"))
+    if (is_device(part->frozen_path))
         return snap_fail(err, SNAP_REFUSED,
                          "%s is a device, beside which there is no place for "
                          "the clone's image; say where with --dir",
@@ -202,11 +209,8 @@ static int check_others(struct snap_clone_plan *p, struct snap_err *err)
                           "%s: not in the snapshot, so the clone does not "
                           "have it",
                           v->vdev);
-        } else if (v->path && v->path[0] == '/' && access(v->path, F_OK)) {
-            rc = snap_fail_errno(err, SNAP_NOTFOUND, errno,
-                                 "%s: %s, which the domain's configuration "
-                                 "names",
-                                 v->vdev, v->path);
+        } else if (snap_media_gone(v)) {
+            rc = snap_media_refuse(v, v->path, err);
         }
     }
     snap_vbds_free(&cfg, &n);
@@ -352,8 +356,8 @@ static int open_source(struct snap_env *env, const struct snap_clone_req *req,
         return snap_fail(err, SNAP_NOTFOUND,
                          "there is no snapshot %s of %s in %s", req->name,
                          req->domain, p->source.dir);
-    return snap_enter(env, &p->source, "snapshot-clone", !req->no_wait,
-                      dry_run, err);
+    return snap_enter(env, &p->source, "snapshot-clone", req->domain,
+                      !req->no_wait, dry_run, err);
 }
 
 int snap_clone_plan_make(struct snap_env *env,
@@ -395,7 +399,11 @@ int snap_clone_plan_make(struct snap_env *env,
     rc = choose_uuid(env, p, err);
     if (rc)
         goto out;
-    rc = check_others(p, err);
+    rc = req->eject_missing ? snap_media_eject(&p->rec.config_json, p->memory,
+                                               &p->notes, &p->n_notes, err)
+                            : 0;
+    if (!rc)
+        rc = check_others(p, err);
     if (rc)
         goto out;
     rc = verify_parts(env, req, p, err);
@@ -408,6 +416,9 @@ int snap_clone_plan_make(struct snap_env *env,
     if (rc)
         goto out;
     rc = check_memory(env, req, p, err);
+    if (!rc && !req->no_start)
+        rc = env->ops->can_build(env->hyp, p->config_json, p->memory,
+                                 p->memory ? p->rec.versions : NULL, 0, err);
     if (rc)
         goto out;
     note_all(req, dry_run, p);

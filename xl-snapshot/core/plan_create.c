@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/absent.h"
 #include "core/create.h"
 #include "core/domcfg.h"
 #include "core/memfile.h"
 #include "core/parts.h"
 #include "core/recover.h"
+#include "core/resolve.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -256,6 +258,17 @@ static void ask_part(struct snap_part *part, const struct snap_create_req *req,
     part->hvm = p->dom.type == SNAP_GUEST_HVM;
 }
 
+/* Why it is not internal, but for the advice to do what was done. */
+static void note_external(struct snap_create_plan *p, const char *vdev,
+                          const char *why)
+{
+    const char *advice = strstr(why, "; use type=external");
+    size_t len = advice ? (size_t)(advice - why) : strlen(why);
+
+    snap_note_add(&p->notes, &p->n_notes, "%s: taken externally, since %.*s",
+                  vdev, (int)len, why);
+}
+
 static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
                      struct snap_disk_ctx *ctx, struct snap_create_plan *p,
                      const struct snap_vbd *v, struct snap_err *err)
@@ -306,10 +319,7 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
         snap_part_dispose(&part);
         ask_part(&part, req, c, p, v);
         if (!probe_as(env, ctx, &part, SNAP_DISK_EXTERNAL, &why2)) {
-            snap_note_add(&p->notes, &p->n_notes,
-                          "%s: taken externally, "
-                          "since %s",
-                          v->vdev, why.msg);
+            note_external(p, v->vdev, why.msg);
             rc = 0;
         }
     }
@@ -377,8 +387,8 @@ static int check_kept_paths(struct snap_env *env,
                     rc = snap_fail(err, SNAP_REFUSED,
                                    "%s: snapshot %s is inside %s and known "
                                    "by that path, which --keep-path gives to "
-                                   "another image; leave that out, or use "
-                                   "--type internal",
+                                   "another image; leave --keep-path out, or "
+                                   "use --type internal instead",
                                    part->vdev, all[i].name, part->path);
             }
     snap_records_free(&all, &n);
@@ -424,7 +434,9 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
             if (!v->readonly && !v->cdrom && wants_memory(req, p))
                 snap_note_add(
                     &p->notes, &p->n_notes,
-                    "%s: after a revert the memory does not know what is on it, and the guest may damage what it has open there; --disk-only avoids that",
+                    "%s: after a revert the guest still believes what it knew "
+                    "of this disk when the snapshot was taken, and may damage "
+                    "its file system; --disk-only avoids that",
                     v->vdev);
         } else if (v->cdrom) {
             leave_out(p, v->vdev, "CD-ROM");
@@ -537,7 +549,7 @@ static int find(struct snap_env *env, const struct snap_create_req *req,
 {
     int rc;
 
-    rc = env->ops->find(env->hyp, req->domain, &p->dom, err);
+    rc = snap_find_domain(env, req->domain, &p->dom, err);
     if (rc != SNAP_NOTFOUND) {
         memcpy(uuid_r, p->dom.uuid, 37);
         return rc;
@@ -556,7 +568,8 @@ static int look_again(struct snap_env *env, const struct snap_create_req *req,
     snap_domain_dispose(&p->dom);
     memset(&p->dom, 0, sizeof(p->dom));
     if (p->off) {
-        rc = env->ops->find_uuid(env->hyp, p->store.uuid, &p->dom, err);
+        rc = snap_absent_find(env, p->store.uuid, req->domain, true, &p->dom,
+                              err);
         p->off = rc == SNAP_NOTFOUND;
         if (p->off) {
             snap_err_clear(err);
@@ -564,7 +577,7 @@ static int look_again(struct snap_env *env, const struct snap_create_req *req,
         }
         return rc;
     }
-    rc = env->ops->find(env->hyp, req->domain, &p->dom, err);
+    rc = snap_find_domain(env, req->domain, &p->dom, err);
     if (!rc && !snap_streq(p->dom.uuid, p->store.uuid))
         rc = snap_fail(err, SNAP_BUSY,
                        "%s was replaced by another "
@@ -591,12 +604,16 @@ static int load_off(struct snap_env *env, const struct snap_create_req *req,
 /* The first snapshot of a domain that does not run: a plan that fails shall
  * not leave a folder for a domain that nobody has heard of. */
 static int try_first(struct snap_env *env, const struct snap_create_req *req,
-                     struct snap_err *err)
+                     const char *uuid, struct snap_err *err)
 {
     int rc;
     struct snap_env quiet = *env;
     struct snap_create_plan p;
 
+    /* That it is waited for is said. */
+    rc = snap_absent_wait(env, uuid, req->domain, true, err);
+    if (rc)
+        return rc;
     quiet.log = NULL;
     rc = snap_create_plan_make(&quiet, req, true, &p, err);
     if (!rc)
@@ -625,15 +642,15 @@ int snap_create_plan_make(struct snap_env *env,
         goto out;
     dir = snap_printf("%s/%s", env->store_root, uuid);
     if (p->off && !dry_run && !snap_file_exists(dir)) {
-        rc = try_first(env, req, err);
+        rc = try_first(env, req, uuid, err);
         if (rc)
             goto out;
     }
     rc = snap_store_open(&p->store, env->store_root, uuid, !dry_run, err);
     if (rc)
         goto out;
-    rc = snap_enter(env, &p->store, "snapshot-create", !req->no_wait, dry_run,
-                    err);
+    rc = snap_enter(env, &p->store, "snapshot-create", req->domain,
+                    !req->no_wait, dry_run, err);
     if (rc)
         goto out;
     if (!dry_run || p->off) {

@@ -10,7 +10,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "core/absent.h"
 #include "core/clones.h"
 #include "core/delete.h"
 #include "core/deleted.h"
@@ -19,6 +21,7 @@
 #include "core/resolve.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/seen.h"
 
 /* What is known of the snapshot in hand, but not what the command is about. */
 static void forget_one(struct snap_delete_plan *p)
@@ -84,7 +87,7 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
 {
     int rc;
 
-    rc = env->ops->find_uuid(env->hyp, p->uuid, &p->dom, err);
+    rc = snap_absent_find(env, p->uuid, p->domain, true, &p->dom, err);
     if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
         return 0;
@@ -107,22 +110,65 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
     return env->ops->qmp_open(env->hyp, &p->dom, &p->qmp, err);
 }
 
+/* Where an image is; each of thousands is compared with each disk's. */
+struct place {
+    const char *path;
+    bool there;
+    struct stat st;
+};
+
+static struct place look_up(const char *path)
+{
+    struct place at = { .path = path };
+
+    at.there = path && !stat(path, &at.st);
+    return at;
+}
+
+/* As snap_same_file(). */
+static bool same_place(const struct place *a, const struct place *b)
+{
+    return snap_streq(a->path, b->path) ||
+           (a->there && b->there && snap_same_stat(&a->st, &b->st));
+}
+
+/* Of each part of p->all in turn; caller frees. */
+static struct place *look_up_all(const struct snap_delete_plan *p)
+{
+    size_t i, k, n = 0;
+    struct place *at;
+
+    for (i = 0; i < p->n_all; i++)
+        n += p->all[i].n_parts;
+    at = snap_zalloc((n + 1) * sizeof(*at));
+    for (i = 0, n = 0; i < p->n_all; i++)
+        for (k = 0; k < p->all[i].n_parts; k++)
+            at[n++] = look_up(p->all[i].parts[k].frozen_path);
+    return at;
+}
+
 /* What other snapshots of this domain have in the same image, and whether
  * any of them needs the leaf as it is. */
 static void ask_others(const struct snap_delete_plan *p,
+                       const struct place *others,
                        const struct snap_part *part, struct snap_delete *d)
 {
     size_t i, k;
+    const struct place leaf = look_up(d->leaf),
+                       own = look_up(part->frozen_path);
 
     for (i = 0; i < p->n_all; i++) {
+        const struct place *at = others;
+
+        others += p->all[i].n_parts;
         if (snap_streq(p->all[i].name, p->rec.name))
             continue;
         for (k = 0; k < p->all[i].n_parts; k++) {
             const struct snap_part *o = &p->all[i].parts[k];
 
-            if (d->leaf && snap_same_file(o->frozen_path, d->leaf))
+            if (d->leaf && same_place(&at[k], &leaf))
                 d->may_merge = false;
-            if (!snap_same_file(o->frozen_path, part->frozen_path))
+            if (!same_place(&at[k], &own))
                 continue;
             if (o->type == SNAP_DISK_EXTERNAL)
                 d->others_freeze = true;
@@ -209,25 +255,19 @@ static int each_neighbour(struct snap_env *env, struct snap_delete_plan *p,
 
 /* A snapshot that stands on the one that goes must be whole before anything
  * is moved into its image: afterwards nobody could tell. */
-static int check_children(struct snap_env *env, struct snap_disk_ctx *ctx,
-                          struct snap_delete_plan *p,
-                          const struct snap_delete *d, struct snap_err *err)
+static int check_child(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
+                       const struct place *others, const struct place *child,
+                       struct snap_err *err)
 {
     int rc;
-    size_t i, k, c;
+    size_t i, k;
     struct snap_err why = SNAP_ERR_INIT;
 
-    (void)env;
     for (i = 0; i < p->n_all; i++)
         for (k = 0; k < p->all[i].n_parts; k++) {
             struct snap_part *o = &p->all[i].parts[k];
 
-            if (o->type != SNAP_DISK_EXTERNAL)
-                continue;
-            for (c = 0; c < d->n_child; c++)
-                if (snap_same_file(o->frozen_path, d->child[c].path))
-                    break;
-            if (c == d->n_child)
+            if (!same_place(others++, child) || o->type != SNAP_DISK_EXTERNAL)
                 continue;
             rc = o->drv->verify(ctx, o, &why);
             if (rc)
@@ -240,19 +280,52 @@ static int check_children(struct snap_env *env, struct snap_disk_ctx *ctx,
     return 0;
 }
 
-static bool is_ancestor(const struct snap_delete_plan *p, const char *name)
+static int check_children(struct snap_disk_ctx *ctx,
+                          struct snap_delete_plan *p,
+                          const struct place *others,
+                          const struct snap_delete *d, struct snap_err *err)
 {
-    size_t i, depth;
-    const char *at = p->rec.parent;
+    int rc = 0;
+    size_t c;
 
-    for (depth = 0; at && depth <= p->n_all; depth++) {
-        if (!strcmp(at, name))
-            return true;
-        for (i = 0; i < p->n_all && strcmp(p->all[i].name, at); i++)
-            ;
-        at = i < p->n_all ? p->all[i].parent : NULL;
+    for (c = 0; !rc && c < d->n_child; c++) {
+        const struct place child = look_up(d->child[c].path);
+
+        rc = check_child(ctx, p, others, &child, err);
     }
-    return false;
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct snap_record *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* Of p->all, which came before the snapshot in hand; caller frees. */
+static bool *find_ancestors(const struct snap_delete_plan *p)
+{
+    size_t i;
+    bool *before = snap_zalloc(p->n_all + 1);
+    const struct snap_record **sorted = snap_realloc(
+        NULL, p->n_all + 1, sizeof(const struct snap_record *));
+    struct snap_record key = { .name = p->rec.parent };
+    const struct snap_record **found, *k = &key;
+
+    for (i = 0; i < p->n_all; i++)
+        sorted[i] = &p->all[i];
+    qsort(sorted, p->n_all, sizeof(*sorted), by_name);
+    /* Ends with any records: none is marked twice. */
+    while (key.name) {
+        found = bsearch(&k, sorted, p->n_all, sizeof(*sorted), by_name);
+        if (!found || before[*found - p->all])
+            break;
+        before[*found - p->all] = true;
+        key.name = (*found)->parent;
+    }
+    free(sorted);
+    return before;
 }
 
 static int see(struct snap_disk_ctx *ctx, const struct snap_part *part,
@@ -288,7 +361,7 @@ static int is_there(struct snap_disk_ctx *ctx, const struct snap_part *part,
  * frozen before this snapshot was taken cannot stand on it.
  */
 static int check_seen(struct snap_disk_ctx *ctx,
-                      const struct snap_delete_plan *p,
+                      const struct snap_delete_plan *p, const bool *before,
                       const struct snap_part *part,
                       const struct snap_delete *d, const char *leaf_format,
                       struct snap_err *err)
@@ -310,7 +383,7 @@ static int check_seen(struct snap_disk_ctx *ctx,
 
             if (!snap_streq(other->vdev, part->vdev) ||
                 !snap_streq(other->frozen_format, "qcow2") ||
-                snap_streq(o->name, p->rec.name) || is_ancestor(p, o->name))
+                snap_streq(o->name, p->rec.name) || before[i])
                 continue;
             rc = see(ctx, part, other->frozen_path, &why);
             if (rc)
@@ -370,10 +443,11 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
                       part->vdev, part->frozen_path, d->leaf);
 }
 
-static int plan_part(struct snap_env *env, struct snap_disk_ctx *ctx,
-                     struct snap_delete_plan *p, struct snap_part *part,
-                     struct snap_delete *d, const struct snap_vbd *vbds,
-                     size_t n_vbds, struct snap_err *err)
+static int plan_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
+                     const bool *before, const struct place *others,
+                     struct snap_part *part, struct snap_delete *d,
+                     const struct snap_vbd *vbds, size_t n_vbds,
+                     struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -384,12 +458,12 @@ static int plan_part(struct snap_env *env, struct snap_disk_ctx *ctx,
     snap_deleted_know(d, p->all, p->n_all);
     snap_deleted_know_state(d, &p->state);
     for (i = 0; i < n_vbds; i++)
-        snap_deleted_know_path(d, vbds[i].path);
+        snap_deleted_know_path(d, vbds[i].path, vbds[i].format, false);
     snap_set(&d->leaf, v ? v->path : !p->running && leaf ? leaf->path : NULL);
     d->may_merge = d->leaf && leaf && leaf->made &&
                    snap_streq(leaf->path, d->leaf);
-    ask_others(p, part, d);
-    rc = check_seen(ctx, p, part, d,
+    ask_others(p, others, part, d);
+    rc = check_seen(ctx, p, before, part, d,
                     v      ? v->format
                     : leaf ? leaf->format
                            : NULL,
@@ -397,7 +471,7 @@ static int plan_part(struct snap_env *env, struct snap_disk_ctx *ctx,
     if (!rc)
         rc = part->drv->delete_plan(ctx, part, d, err);
     if (!rc && d->how == SNAP_DELETE_PULL)
-        rc = check_children(env, ctx, p, d, err);
+        rc = check_children(ctx, p, others, d, err);
     if (rc) {
         snap_err_prefix(err, "%s", part->vdev);
         return rc;
@@ -438,10 +512,13 @@ static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
     struct snap_vbd *vbds = NULL;
     struct snap_clone *clones = NULL;
     struct snap_disk_ctx ctx;
+    bool *before = find_ancestors(p);
+    struct place *others = look_up_all(p);
 
     snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, p->qmp,
                   p->op_id);
     ctx.space = &p->space;
+    ctx.seen = snap_seen_new();
     if (p->running) {
         rc = env->ops->disks(env->hyp, &p->dom, &vbds, &n, err);
         if (rc)
@@ -454,14 +531,51 @@ static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
     if (!rc)
         rc = each_neighbour(env, p, true, err);
     for (i = 0; !rc && i < p->rec.n_parts; i++)
-        rc = plan_part(env, &ctx, p, &p->rec.parts[i], &p->del[i], vbds, n,
-                       err);
+        rc = plan_part(&ctx, p, before, others, &p->rec.parts[i], &p->del[i],
+                       vbds, n, err);
     if (!rc)
         rc = each_neighbour(env, p, false, err);
 
 out:
+    snap_seen_free(ctx.seen);
+    free(others);
+    free(before);
     snap_clones_free(&clones, &n_clones);
     snap_vbds_free(&vbds, &n);
+    return rc;
+}
+
+/* Here and not only before the first step: a dry run says so, too. */
+static int can_read(const struct snap_env *env,
+                    const struct snap_delete_plan *p, struct snap_err *err)
+{
+    struct snap_json *plan = snap_deleted_plan_json(p);
+    int rc = snap_recover_can_read(env, &p->store, "delete", plan, err);
+
+    snap_json_free(plan);
+    return rc;
+}
+
+/* With all records loaded. */
+static int plan_one(struct snap_env *env, struct snap_delete_plan *p, size_t i,
+                    struct snap_err *err)
+{
+    int rc;
+
+    rc = snap_op_id_make(p->op_id, err);
+    if (!rc)
+        rc = look_at_domain(env, p, err);
+    if (!rc)
+        rc = snap_state_load(&p->store, &p->state, err);
+    if (!rc)
+        rc = snap_store_get(&p->store, p->names[i], env->drivers, &p->rec,
+                            err);
+    if (!rc)
+        rc = plan_parts(env, p, err);
+    if (!rc)
+        rc = can_read(env, p, err);
+    if (rc)
+        snap_err_prefix(err, "deleting %s", p->names[i]);
     return rc;
 }
 
@@ -471,22 +585,11 @@ int snap_delete_plan_next(struct snap_env *env, struct snap_delete_plan *p,
     int rc;
 
     forget_one(p);
-    rc = snap_op_id_make(p->op_id, err);
-    if (!rc)
-        rc = look_at_domain(env, p, err);
-    if (!rc)
-        rc = snap_state_load(&p->store, &p->state, err);
-    if (!rc)
-        rc = snap_store_all_whole(&p->store, env->drivers, &p->all, &p->n_all,
-                                  err);
-    if (!rc)
-        rc = snap_store_get(&p->store, p->names[i], env->drivers, &p->rec,
-                            err);
-    if (!rc)
-        rc = plan_parts(env, p, err);
+    rc = snap_store_all_whole(&p->store, env->drivers, &p->all, &p->n_all,
+                              err);
     if (rc)
         snap_err_prefix(err, "deleting %s", p->names[i]);
-    return rc;
+    return rc ? rc : plan_one(env, p, i, err);
 }
 
 /* ---- all ---- */
@@ -497,7 +600,7 @@ static int resolve(struct snap_env *env, const struct snap_delete_req *req,
     int rc;
     struct snap_domain dom = { 0 };
 
-    rc = env->ops->find(env->hyp, req->domain, &dom, err);
+    rc = snap_find_domain(env, req->domain, &dom, err);
     if (!rc) {
         memcpy(p->uuid, dom.uuid, sizeof(p->uuid));
         snap_set(&p->domain, dom.name);
@@ -555,13 +658,13 @@ int snap_delete_plan_make(struct snap_env *env,
                        p->domain, p->store.dir);
         goto out;
     }
-    rc = snap_enter(env, &p->store, "snapshot-delete", !req->no_wait, dry_run,
-                    err);
+    rc = snap_enter(env, &p->store, "snapshot-delete", p->domain,
+                    !req->no_wait, dry_run, err);
     if (rc)
         goto out;
     rc = choose(env, req, p, err);
     if (!rc && p->n_names)
-        rc = snap_delete_plan_next(env, p, 0, err);
+        rc = plan_one(env, p, 0, err);
 
 out:
     snap_hint_namesake(env, p->domain, p->uuid, req->name, rc, err);

@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/absent.h"
 #include "core/domcfg.h"
+#include "core/media.h"
 #include "core/memfile.h"
 #include "core/parts.h"
 #include "core/recover.h"
@@ -136,6 +138,12 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
                        r->name, name, uuid, p->dom.name, p->dom.uuid);
         goto out;
     }
+    if (p->running && !snap_streq(p->dom.name, name))
+        snap_note_add(&p->notes, &p->n_notes,
+                      "the domain is called %s now, and will be %s again, as "
+                      "when the snapshot was taken; xl rename %s %s gives it "
+                      "back its name of now",
+                      p->dom.name, name, name, p->dom.name);
     /* The name that the new domain will have must be free, but for us. */
     rc = env->ops->find(env->hyp, name, &other, err);
     if (rc == SNAP_NOTFOUND) {
@@ -195,17 +203,14 @@ static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
             snap_note_add(&p->notes, &p->n_notes,
                           "%s: not in the snapshot, keeps what it has now%s",
                           cfg[i].vdev,
-                          p->rec.has_memory
+                          p->memory
                               ? ", which the memory that comes back does not "
                                 "know: look at its file system before "
                                 "anything is written"
                               : "");
         }
         if (path && path[0] == '/' && access(path, F_OK)) {
-            rc = snap_fail_errno(err, SNAP_NOTFOUND, errno,
-                                 "%s: %s, which "
-                                 "the domain's configuration names",
-                                 cfg[i].vdev, path);
+            rc = snap_media_refuse(&cfg[i], path, err);
             goto out;
         }
     }
@@ -331,6 +336,35 @@ static int choose_driver(struct snap_env *env, struct snap_part *part,
                                  snap_disk_type_name(part->type), ask.format);
 }
 
+/* What a revert writes to or removes: who else has it is asked while the
+ * domain still runs.  A QEMU that does not answer is not known from others. */
+static int check_users(struct snap_env *env, struct snap_revert_plan *p,
+                       struct snap_err *err)
+{
+    int rc = 0;
+    size_t i;
+    struct snap_qmp *qmp = NULL;
+    struct snap_disk_ctx ctx;
+
+    if (p->running && env->ops->qmp_open(env->hyp, &p->dom, &qmp, NULL))
+        qmp = NULL;
+    snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, qmp,
+                  p->op_id);
+    for (i = 0; !rc && i < p->rec.n_parts; i++) {
+        const struct snap_part *part = &p->rec.parts[i];
+
+        rc = env->check_others(&ctx, part->frozen_path, false, err);
+        if (!rc && part->drop_path)
+            rc = env->check_others(&ctx, part->drop_path, true, err);
+        if (rc) {
+            snap_err_append(err, "end that first");
+            snap_err_prefix(err, "%s", part->vdev);
+        }
+    }
+    snap_qmp_close(qmp);
+    return rc;
+}
+
 static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
                         struct snap_err *err)
 {
@@ -398,20 +432,68 @@ static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
                          r->domain_name, (unsigned long long)need >> 10,
                          (unsigned long long)have >> 10,
                          p->running ? " once it is destroyed" : "");
-    if (!r->has_memory || !r->mem_hash[0])
+    if (!p->memory || !r->mem_hash[0])
         return 0;
     return snap_memfile_verify(env, p->mem_fd, r->mem_path, r->mem_size,
                                r->mem_hash, err);
 }
 
-/* The domain by name or number if it runs, else by what the store knows. */
+/* If what is built fails all the same, what runs now should come back. */
+static int check_way_back(struct snap_env *env, bool eject,
+                          struct snap_revert_plan *p, struct snap_err *err)
+{
+    int rc;
+    char *lacks;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = eject ? snap_media_eject(&p->old_config, false, NULL, NULL, err) : 0;
+    if (rc)
+        return rc;
+    lacks = snap_media_lacks(p->old_config);
+    if (!lacks && env->ops->can_build(env->hyp, p->old_config, false, NULL,
+                                      p->dom.mem_kb, &why) == SNAP_REFUSED)
+        lacks = snap_strdup(why.msg);
+    if (lacks)
+        snap_note_add(&p->notes, &p->n_notes,
+                      "if the revert fails after %s is destroyed, it cannot "
+                      "be started again with what it has now: %s",
+                      p->dom.name, lacks);
+    free(lacks);
+    return 0;
+}
+
+/* Nothing is destroyed that could not be built. */
+static int check_build(struct snap_env *env, const struct snap_revert_req *req,
+                       bool wait, struct snap_revert_plan *p,
+                       struct snap_err *err)
+{
+    int rc;
+    char *fresh = NULL, *config = NULL;
+
+    rc = snap_domcfg_new_genid(p->config_json, &fresh, err);
+    if (!rc && fresh) {
+        free(p->config_json);
+        p->config_json = fresh;
+    }
+    if (!rc)
+        rc = snap_revert_config(p, &config, err);
+    if (!rc)
+        rc = snap_revert_can_build(env, p, config, wait, err);
+    if (!rc && p->running)
+        rc = check_way_back(env, req->eject_missing, p, err);
+    free(config);
+    return rc;
+}
+
+/* The domain by name, number or UUID if it runs, else by what the store
+ * knows. */
 static int resolve(struct snap_env *env, const struct snap_revert_req *req,
                    struct snap_revert_plan *p, char uuid_r[37],
                    struct snap_err *err)
 {
     int rc;
 
-    rc = env->ops->find(env->hyp, req->domain, &p->dom, err);
+    rc = snap_find_domain(env, req->domain, &p->dom, err);
     if (!rc) {
         p->running = true;
         memcpy(uuid_r, p->dom.uuid, 37);
@@ -429,6 +511,27 @@ static int resolve(struct snap_env *env, const struct snap_revert_req *req,
     return snap_store_resolve(env, req->domain, uuid_r, err);
 }
 
+/* What the user does without: memory, or a CD. */
+static int without(const struct snap_revert_req *req,
+                   struct snap_revert_plan *p, struct snap_err *err)
+{
+    struct snap_record *r = &p->rec;
+
+    if (!p->memory && !r->n_parts)
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s holds no disk, only memory; there is nothing to "
+                         "boot from",
+                         r->name ? r->name : req->config_file);
+    if (r->has_memory && !p->memory)
+        snap_note_add(&p->notes, &p->n_notes,
+                      "the memory of %s is not used: its disks are as after a "
+                      "power cut",
+                      r->name ? r->name : req->config_file);
+    return req->eject_missing ? snap_media_eject(&r->config_json, p->memory,
+                                                 &p->notes, &p->n_notes, err)
+                              : 0;
+}
+
 static int load_record(struct snap_env *env, const struct snap_revert_req *req,
                        struct snap_revert_plan *p, struct snap_err *err)
 {
@@ -441,7 +544,8 @@ static int load_record(struct snap_env *env, const struct snap_revert_req *req,
         if (rc)
             goto out;
     }
-    if (r->has_memory) {
+    p->memory = r->has_memory && !req->disk_only;
+    if (p->memory || (r->has_memory && !r->config_json)) {
         rc = snap_memfile_open(env, r->mem_path, &r->mem_size, &p->mem_fd,
                                &header, err);
         if (rc)
@@ -465,10 +569,35 @@ static int load_record(struct snap_env *env, const struct snap_revert_req *req,
         goto out;
     }
     rc = req->config_file ? complete_parts(r, err) : 0;
+    if (!rc)
+        rc = without(req, p, err);
 
 out:
     free(header);
     return rc;
+}
+
+/* Is the domain, as it is now, one that may be ended?  off: it was off when the
+ * command began. */
+static int check_domain(const struct snap_revert_req *req,
+                        const struct snap_domain *dom, bool off,
+                        struct snap_err *err)
+{
+    if (dom->dying)
+        return snap_refuse_dying(dom, req->domain, err);
+    if (dom->stubdom)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s has its device model in a stub domain",
+                         dom->name);
+    if (dom->suspended)
+        return snap_revert_refuse_suspended(dom, err);
+    /* Not by a recovery, nor by another command that we waited for. */
+    if (off && !dom->mark)
+        return snap_fail(err, SNAP_BUSY,
+                         "%s was started meanwhile; nothing was changed: run "
+                         "it again to revert it all the same",
+                         dom->name);
+    return 0;
 }
 
 int snap_revert_plan_make(struct snap_env *env,
@@ -476,6 +605,7 @@ int snap_revert_plan_make(struct snap_env *env,
                           struct snap_revert_plan *p, struct snap_err *err)
 {
     int rc;
+    bool off;
     char uuid[37] = "";
 
     memset(p, 0, sizeof(*p));
@@ -497,16 +627,17 @@ int snap_revert_plan_make(struct snap_env *env,
                          !dry_run && (req->config_file || p->running), err);
     if (rc)
         goto out;
-    rc = snap_enter(env, &p->store, "snapshot-revert", !req->no_wait, dry_run,
-                    err);
+    rc = snap_enter(env, &p->store, "snapshot-revert", req->domain,
+                    !req->no_wait, dry_run, err);
     if (rc)
         goto out;
 
     /* We may have waited, or repaired: look again. */
     snap_domain_dispose(&p->dom);
     memset(&p->dom, 0, sizeof(p->dom));
+    off = !p->running;
     p->running = false;
-    rc = env->ops->find_uuid(env->hyp, uuid, &p->dom, err);
+    rc = snap_absent_find(env, uuid, req->domain, true, &p->dom, err);
     if (!rc) {
         p->running = true;
     } else if (rc == SNAP_NOTFOUND) {
@@ -514,18 +645,9 @@ int snap_revert_plan_make(struct snap_env *env,
     } else {
         goto out;
     }
-    if (p->running && p->dom.dying) {
-        rc = snap_refuse_dying(&p->dom, req->domain, err);
+    rc = p->running ? check_domain(req, &p->dom, off, err) : 0;
+    if (rc)
         goto out;
-    }
-    if (p->running && p->dom.stubdom) {
-        rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s has its device model in a "
-                       "stub domain",
-                       p->dom.name);
-        goto out;
-    }
-
     rc = snap_state_load(&p->store, &p->state, err);
     if (rc)
         goto out;
@@ -543,6 +665,8 @@ int snap_revert_plan_make(struct snap_env *env,
     if (rc)
         goto out;
     rc = verify_parts(env, p, err);
+    if (!rc)
+        rc = check_users(env, p, err);
     if (rc)
         goto out;
     rc = check_memory(env, p, err);
@@ -550,6 +674,8 @@ int snap_revert_plan_make(struct snap_env *env,
         goto out;
     if (p->running)
         rc = env->ops->config(env->hyp, &p->dom, &p->old_config, err);
+    if (!rc)
+        rc = check_build(env, req, !dry_run && !req->no_wait, p, err);
 
 out:
     snap_hint_namesake(env, p->running ? p->dom.name : req->domain, uuid,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * The record of one complete snapshot, its JSON form (docs/formats.md) and
- * its form as a configuration file for --no-metadata.  Written once, never
- * changed.  Reading trusts nothing: every path, name, size and enum is
+ * its form as a configuration file for --no-metadata.  Written once; what
+ * happens to the disks of others later (a deletion) replaces it whole.  Reading trusts nothing: every path, name, size and enum is
  * checked, an unknown major format is refused.
  */
 #ifndef SNAP_CORE_RECORD_H

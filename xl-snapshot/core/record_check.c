@@ -45,11 +45,11 @@ static int check_path(const char *path, const char *what, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
 
-    if (!snap_path_ok(path) || !path[1])
-        return bad(err, what, "not an absolute path without . and ..");
-    /* JSON could not hold it. */
-    if (snap_text_check(path, SIZE_MAX, what, &e))
+    /* JSON could not hold it; said first, since it is the better reason. */
+    if (path && snap_text_check(path, SIZE_MAX, what, &e))
         return snap_fail(err, SNAP_CORRUPT, "%s", e.msg);
+    if (!path || !snap_path_ok(path) || !path[1])
+        return bad(err, what, "not an absolute path without . and ..");
     return 0;
 }
 

@@ -12,13 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/absent.h"
 #include "core/boot.h"
 #include "core/cloned.h"
 #include "core/commit.h"
 #include "core/deleted.h"
+#include "core/domcfg.h"
 #include "core/journal.h"
 #include "core/memfile.h"
 #include "core/parts.h"
+#include "core/paused.h"
 #include "core/reverted.h"
 #include "core/sweep.h"
 #include "lib/file.h"
@@ -38,12 +41,25 @@ struct rec {
     bool there;
     bool qemu; /* and its QEMU answers */
     struct snap_qmp *qmp;
+    struct snap_recovery *how; /* of the caller, or NULL */
+    const char *path; /* of the journal */
+    bool stood; /* the guest, until we let it go on */
     char *what;
 };
 
 static bool has_step(const struct rec *r, const char *step)
 {
     return snap_journal_find(r->e, r->n, step) != NULL;
+}
+
+/* As it was called last.  A clone's record is that of another domain. */
+static const char *name_of(const struct rec *r)
+{
+    const char *name = snap_json_get_str(r->plan, "new_name");
+
+    if (!name)
+        name = r->state.domain_name;
+    return name ? name : r->record.domain_name;
 }
 
 static int look_for_domain(struct rec *r, struct snap_err *err)
@@ -53,7 +69,7 @@ static int look_for_domain(struct rec *r, struct snap_err *err)
     snap_domain_dispose(&r->dom);
     memset(&r->dom, 0, sizeof(r->dom));
     r->there = false;
-    rc = r->env->ops->find_uuid(r->env->hyp, r->uuid, &r->dom, err);
+    rc = snap_absent_find(r->env, r->uuid, name_of(r), false, &r->dom, err);
     if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
         return 0;
@@ -62,10 +78,27 @@ static int look_for_domain(struct rec *r, struct snap_err *err)
     return rc;
 }
 
+/* Of this domain, and no names in it that are not ours? */
+static int check_ids(const struct snap_store *s, const struct snap_json *plan,
+                     struct snap_err *err)
+{
+    const char *uuid = snap_json_get_str(plan, "uuid");
+    const char *op_id = snap_json_get_str(plan, "op_id");
+
+    if (!snap_streq(uuid, s->uuid) || !op_id ||
+        strspn(op_id, "abcdefghijklmnopqrstuvwxyz0123456789") !=
+            strlen(op_id) ||
+        strlen(op_id) > 16)
+        return snap_fail(err, SNAP_CORRUPT,
+                         "journal of %s is not of this "
+                         "domain",
+                         s->dir);
+    return 0;
+}
+
 static int load_plan(struct rec *r, struct snap_err *err)
 {
     int rc;
-    const char *uuid;
 
     r->plan = r->e[0].data;
     if (!snap_streq(r->e[0].step, "plan") || !r->plan)
@@ -73,17 +106,11 @@ static int load_plan(struct rec *r, struct snap_err *err)
                          "journal of %s does not begin "
                          "with a plan",
                          r->s->dir);
-    uuid = snap_json_get_str(r->plan, "uuid");
+    rc = check_ids(r->s, r->plan, err);
+    if (rc)
+        return rc;
+    r->uuid = snap_json_get_str(r->plan, "uuid");
     r->op_id = snap_json_get_str(r->plan, "op_id");
-    if (!snap_streq(uuid, r->s->uuid) || !r->op_id ||
-        strspn(r->op_id, "abcdefghijklmnopqrstuvwxyz0123456789") !=
-            strlen(r->op_id) ||
-        strlen(r->op_id) > 16)
-        return snap_fail(err, SNAP_CORRUPT,
-                         "journal of %s is not of this "
-                         "domain",
-                         r->s->dir);
-    r->uuid = uuid;
     rc = snap_record_from_json(snap_json_get(r->plan, "record"),
                                "journal's plan", r->env->drivers, &r->record,
                                err);
@@ -92,22 +119,82 @@ static int load_plan(struct rec *r, struct snap_err *err)
     return snap_state_load(r->s, &r->state, err);
 }
 
-static int can_read(const struct snap_json *plan,
-                    const struct snap_disk_driver *const *drivers,
+/* All that any recovery of op would read of this plan. */
+static int read_all(const struct snap_env *env, const struct snap_store *s,
+                    const char *op, const struct snap_json *plan,
                     struct snap_err *err)
 {
-    struct snap_record r = { 0 };
-    struct snap_err why = SNAP_ERR_INIT;
     int rc;
+    struct snap_record r = { 0 };
+    struct snap_delete *del = NULL;
 
-    rc = snap_record_from_json(snap_json_get(plan, "record"), "the plan",
-                               drivers, &r, &why);
+    rc = check_ids(s, plan, err);
+    if (!rc)
+        rc = snap_record_from_json(snap_json_get(plan, "record"), "the plan",
+                                   env->drivers, &r, err);
+    if (!rc && snap_streq(op, "delete"))
+        rc = snap_deleted_plan_parts(plan, &r, &del, err);
+    else if (!rc && !snap_streq(op, "create"))
+        rc = snap_reverted_plan_parts(plan, &r, err);
+    snap_deleted_free(&del, r.n_parts);
     snap_record_dispose(&r);
-    return rc ? snap_fail(err, SNAP_FAIL,
+    return rc;
+}
+
+int snap_recover_can_read(const struct snap_env *env,
+                          const struct snap_store *s, const char *op,
+                          const struct snap_json *plan, struct snap_err *err)
+{
+    int rc;
+    struct snap_err why = SNAP_ERR_INIT;
+    const char *lossy = snap_json_lossy(plan);
+    char *text = snap_json_text(plan, false), *quote;
+    struct snap_json *back = NULL;
+
+    if (lossy) {
+        quote = snap_excerpt(lossy, strlen(lossy), 200);
+        rc = snap_fail(&why, SNAP_REFUSED,
+                       "\"%s\" has a byte that is not UTF-8; rename it",
+                       quote);
+        free(quote);
+    } else {
+        rc = snap_json_parse(text, strlen(text), &back, &why);
+    }
+    if (!rc)
+        rc = read_all(env, s, op, back, &why);
+    snap_json_free(back);
+    free(text);
+    return rc ? snap_fail(err, rc == SNAP_REFUSED ? rc : SNAP_FAIL,
                           "%s; no recovery could read that, so nothing was "
-                          "done",
+                          "done (an image needs an absolute path without . "
+                          "and .., control characters and bytes that are not "
+                          "UTF-8)",
                           why.msg)
               : 0;
+}
+
+/* Is what is in the file by now what was meant? */
+static int compare(const char *path, const char *op,
+                   const struct snap_json *plan, struct snap_err *err)
+{
+    int rc;
+    size_t n = 0;
+    struct snap_journal_entry *e = NULL;
+    char *meant = snap_json_text(plan, false), *got = NULL;
+
+    rc = snap_journal_read(path, &e, &n, err);
+    if (!rc && n)
+        got = snap_json_text(e[0].data, false);
+    if (!rc && (n != 1 || !snap_streq(e[0].op, op) ||
+                !snap_streq(e[0].step, "plan") || strcmp(got, meant) != 0))
+        rc = snap_fail(err, SNAP_IO,
+                       "%s does not hold what was written to it; nothing "
+                       "was done",
+                       path);
+    snap_journal_entries_free(e, n);
+    free(got);
+    free(meant);
+    return rc;
 }
 
 int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
@@ -116,12 +203,19 @@ int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
 {
     int rc;
     char *path;
+    struct snap_err ignored = SNAP_ERR_INIT;
 
-    rc = can_read(plan, env->drivers, err);
+    rc = snap_recover_can_read(env, s, op, plan, err);
     if (rc)
         return rc;
     path = snap_store_journal_path(s);
     rc = snap_journal_begin(j, path, op, plan, err);
+    if (!rc) {
+        rc = compare(path, op, plan, err);
+        /* Nothing has been done under it: take it back. */
+        if (rc && snap_journal_end(j, &ignored))
+            snap_journal_dispose(j);
+    }
     free(path);
     return rc;
 }
@@ -138,14 +232,139 @@ static bool other_boot(const struct rec *r)
     return other;
 }
 
-/* The guest goes on, if it is one that we stopped. */
-static int rescue(struct rec *r, bool was_paused, struct snap_err *err)
+/* Down in the journal, so that no later recovery does it again.  What a note
+ * cannot say is found out by the next. */
+static void note(struct rec *r, const char *op, const char *first,
+                 const char *second)
 {
-    if (other_boot(r))
+    struct snap_journal j = SNAP_JOURNAL_INIT;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (snap_journal_resume(&j, r->path, op, &ignored))
+        return;
+    if (first)
+        snap_journal_note(&j, first);
+    snap_journal_note(&j, second);
+    snap_journal_dispose(&j);
+}
+
+/* Down in the journal before it goes on, so that after a death of ours its
+ * user's pause is told from this one. */
+static void note_pause(struct rec *r, const char *op, const char *step)
+{
+    struct snap_journal j = SNAP_JOURNAL_INIT;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (snap_journal_resume(&j, r->path, op, &ignored))
+        return;
+    snap_paused_note(r->env, &j, &r->dom, step);
+    snap_journal_dispose(&j);
+}
+
+/* How we paused it, if by pausing. */
+struct by_pause {
+    const char *op, *step; /* of the note */
+    const struct snap_journal_entry *e; /* that note, or NULL */
+};
+
+/* It is there, and it stands.  By us? */
+static int look_at_pause(struct rec *r, const struct by_pause *by,
+                         bool *ours_r, struct snap_err *err)
+{
+    *ours_r = true;
+    if (by->e)
+        return snap_paused_since(r->env, &r->dom, by->e, ours_r, err);
+    note_pause(r, by->op, by->step);
+    return 0;
+}
+
+/* Has somebody let it go on already, or is it not of this boot? */
+static bool is_rescued(const struct rec *r)
+{
+    return other_boot(r) || (r->how && r->how->rescued);
+}
+
+/* Does it stand as we left it: this boot, this number, and by that way?  Sets
+ * r->stood, and what of held is its user's. */
+static int look_if_stood(struct rec *r, struct snap_held *held,
+                         const struct by_pause *by, struct snap_err *err)
+{
+    int rc;
+    bool ours = true;
+
+    held->uuid = r->uuid;
+    if (is_rescued(r)) {
+        r->stood = r->how && !other_boot(r) && r->how->stood;
         return 0;
-    return r->env->ops->rescue(
-        r->env->hyp, r->uuid,
-        (pid_t)snap_json_get_int(r->plan, "monitor_pid", 0), was_paused, err);
+    }
+    rc = look_for_domain(r, err);
+    if (rc)
+        return rc;
+    r->stood = r->there && r->dom.domid == held->domid &&
+               (held->suspend ? r->dom.suspended
+                              : r->dom.paused && !held->was_paused);
+    if (r->stood && held->pause)
+        rc = look_at_pause(r, by, &ours, err);
+    r->stood = r->stood && ours;
+    held->was_paused = held->was_paused || !ours;
+    return rc;
+}
+
+/* It goes on. */
+static int rescue(struct rec *r, const struct snap_held *held,
+                  struct snap_err *err)
+{
+    return is_rescued(r) ? 0 : r->env->ops->rescue(r->env->hyp, held, err);
+}
+
+/* It may reboot as soon as it runs, from what Xen knows.  If that cannot be
+ * told it now, it is told with all else that is left. */
+static void make_known(struct rec *r)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (!is_rescued(r) && r->stood && has_step(r, "taken"))
+        snap_parts_set_active(r->env, &r->dom, r->record.parts,
+                              r->record.n_parts, &ignored);
+}
+
+/* A create stops the guest after "window", and notes when it runs again.  What
+ * its user did to it since is not ours. */
+static int rescue_create(struct rec *r, struct snap_err *err)
+{
+    int rc;
+    bool torn, memory = r->record.has_memory;
+    const struct snap_journal_entry *window = snap_journal_find(r->e, r->n,
+                                                                "window");
+    const struct by_pause by = {
+        .op = "create",
+        .step = "paused",
+        .e = snap_journal_find(r->e, r->n, "paused"),
+    };
+    struct snap_held held = {
+        .domid = snap_json_get_int(r->plan, "domid", 0),
+        .monitor_pid = snap_json_get_int(r->plan, "monitor_pid", 0),
+        .suspend = memory,
+        .pause = !memory,
+        .was_paused = snap_json_get_bool(r->plan, "was_paused", false) ||
+                      (has_step(r, "taken") &&
+                       snap_json_get_bool(r->plan, "paused_after", false)),
+    };
+
+    if (!window || has_step(r, "resumed"))
+        return 0;
+    held.was_paused |= snap_json_get_bool(window->data, "was_paused", false);
+    rc = look_if_stood(r, &held, &by, err);
+    if (rc)
+        return rc;
+    make_known(r);
+    rc = rescue(r, &held, err);
+    if (rc)
+        return rc;
+    /* Somebody else let it go on, or we did and died before the note. */
+    torn = memory && !r->stood;
+    note(r, "create", torn ? "void" : NULL, "resumed");
+    return 0;
 }
 
 /* Was it a snapshot of a domain that did not run? */
@@ -202,13 +421,21 @@ static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,
 }
 
 /* The memory image counts only if it was whole when its writer died, which
- * nobody can say after a reboot of the host. */
+ * nobody can say after a reboot of the host, and if the guest stood from then
+ * until the disks were known to be taken and it was let go on by us. */
+static bool memory_is_whole(const struct rec *r)
+{
+    return has_step(r, "saved") && has_step(r, "taken") &&
+           !has_step(r, "void") && !other_boot(r) &&
+           (has_step(r, "resumed") || r->stood) &&
+           snap_json_get_str(r->plan, "boot_id");
+}
+
 static void adopt_memory(struct rec *r, struct snap_memfile *mem)
 {
     struct snap_err ignored = SNAP_ERR_INIT;
     char *header = NULL;
-    bool whole = has_step(r, "saved") && !other_boot(r) &&
-                 snap_json_get_str(r->plan, "boot_id");
+    bool whole = memory_is_whole(r);
 
     mem->fd = -1;
     mem->path = snap_strdup(r->record.mem_path);
@@ -225,13 +452,8 @@ static void adopt_memory(struct rec *r, struct snap_memfile *mem)
         mem->fd = -1;
     }
     free(header);
-    if (mem->fd < 0) {
-        snap_memfile_abort(mem);
-        r->record.has_memory = false;
-        r->record.live = false;
-        snap_set(&r->record.consistency, "crash");
-        snap_free(&r->record.mem_path);
-    }
+    if (mem->fd < 0)
+        snap_commit_drop_memory(&r->record, mem);
 }
 
 static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
@@ -256,7 +478,9 @@ static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
     } else {
         if (wanted_memory)
             adopt_memory(r, &mem);
-        rc = snap_commit(r->env, r->s, &r->record, &mem, output, err);
+        rc = snap_parts_secure(ctx, r->record.parts, r->record.n_parts, err);
+        if (!rc)
+            rc = snap_commit(r->env, r->s, &r->record, &mem, output, err);
         if (rc)
             goto out;
         r->what =
@@ -351,7 +575,7 @@ static int recover_create(struct rec *r, struct snap_err *err)
     struct snap_disk_ctx ctx;
 
     if (!was_off(r)) {
-        rc = rescue(r, snap_json_get_bool(r->plan, "was_paused", false), err);
+        rc = rescue_create(r, err);
         if (rc)
             return rc;
     }
@@ -376,59 +600,95 @@ static int recover_create(struct rec *r, struct snap_err *err)
     for (i = 0; i < r->record.n_parts; i++)
         r->record.parts[i].taken = taken;
     /* A snapshot of memory alone is taken once its image is whole. */
-    if (!r->record.n_parts && has_step(r, "saved"))
+    if (!r->record.n_parts && memory_is_whole(r))
         taken = true;
     return taken ? create_forward(r, &ctx, err) : create_back(r, &ctx, err);
+}
+
+/* The domain that a revert or a clone built goes on, unless somebody has taken
+ * it over: then it is as he wants it. */
+static int let_run(struct rec *r, struct snap_err *err)
+{
+    int rc;
+
+    rc = look_for_domain(r, err);
+    if (rc || !r->there || !r->dom.paused || r->dom.has_run || other_boot(r) ||
+        !snap_streq(r->dom.mark, r->op_id) ||
+        snap_json_get_bool(r->plan, "paused_after", true))
+        return rc;
+    return r->env->ops->unpause(r->env->hyp, &r->dom, err);
+}
+
+static int revert_forward(struct rec *r, struct snap_err *err)
+{
+    r->what = snap_printf("revert to %s was finished", r->record.name);
+    return snap_reverted_finish(
+        r->env, r->s, &r->record, &r->state,
+        snap_json_get_bool(r->plan, "no_metadata", false), true, r->op_id,
+        err);
+}
+
+static int revert_back(struct rec *r, const char *name, struct snap_err *err)
+{
+    static const char *const ends[] = {
+        [SNAP_REVERTED_BACK] = "",
+        [SNAP_REVERTED_BOOTED] = "; the domain was started again from its "
+                                 "disks",
+        [SNAP_REVERTED_OFF] = "; the domain is off, its disks as they were",
+        [SNAP_REVERTED_LEFT] = "; the domain, which somebody has started "
+                               "since, was left alone",
+    };
+    int rc;
+    enum snap_reverted_end end;
+    bool running = snap_json_get_bool(r->plan, "running", false);
+    bool boot = running && has_step(r, "destroy") && !other_boot(r);
+    const struct snap_reverted_old old = {
+        .name = name,
+        .config = boot ? snap_json_get_str(r->plan, "old_config") : NULL,
+        .domid = running ? snap_json_get_int(r->plan, "domid", 0) : UINT32_MAX,
+        .paused = snap_json_get_bool(r->plan, "was_paused", false),
+        .had_qemu = snap_json_get_bool(r->plan, "had_qemu", true),
+        .destroyed = has_step(r, "destroy"),
+        .other_boot = other_boot(r),
+        .keep = r->how && r->how->keep,
+        .discard = r->how && r->how->discard,
+        .last_try = true,
+    };
+
+    rc = snap_reverted_undo(r->env, &r->record, &old, r->op_id, &end, err);
+    if (rc)
+        return rc;
+    if (end == SNAP_REVERTED_RUNS)
+        return revert_forward(r, err);
+    if (end == SNAP_REVERTED_KEEP) {
+        r->what = snap_printf("unfinished revert to %s was given up; the "
+                              "disks are kept as they are",
+                              r->record.name);
+        return snap_reverted_keep(r->env, r->s, &r->record, &r->state,
+                                  r->op_id, err);
+    }
+    r->what = snap_printf("unfinished revert to %s was undone%s",
+                          r->record.name, ends[end]);
+    return 0;
 }
 
 static int recover_revert(struct rec *r, struct snap_err *err)
 {
     int rc;
-    bool was_running = snap_json_get_bool(r->plan, "running", false), booted;
-    bool rebooted = other_boot(r);
-    struct snap_reverted_old old = { 0 };
-    uint32_t old_domid = snap_json_get_int(r->plan, "domid", 0);
+    char *name = NULL;
 
     rc = snap_reverted_plan_parts(r->plan, &r->record, err);
     if (rc)
         return rc;
-    rc = look_for_domain(r, err);
-    if (rc)
-        return rc;
-
     if (has_step(r, "restored")) {
-        if (r->there && r->dom.paused && !rebooted &&
-            !snap_json_get_bool(r->plan, "paused_after", false)) {
-            rc = r->env->ops->unpause(r->env->hyp, &r->dom, err);
-            if (rc)
-                return rc;
-        }
-        r->what = snap_printf("revert to %s was finished", r->record.name);
-        return snap_reverted_finish(
-            r->env, r->s, &r->record, &r->state,
-            snap_json_get_bool(r->plan, "no_metadata", false), true, r->op_id,
-            err);
+        rc = let_run(r, err);
+        return rc ? rc : revert_forward(r, err);
     }
-    /* A domain that was built but not committed has never run.  After a
-     * reboot of the host it is one that somebody started, and stays; one that
-     * is off is for whoever starts domains after a reboot. */
-    if (has_step(r, "destroy") && r->there && !rebooted &&
-        (!was_running || r->dom.domid != old_domid || r->dom.dying)) {
-        rc = r->env->ops->destroy(r->env->hyp, &r->dom, err);
-        if (rc)
-            return rc;
-    }
-    old.uuid = r->uuid;
-    old.other = rebooted;
-    if (was_running && has_step(r, "destroy") && !rebooted)
-        old.config = snap_json_get_str(r->plan, "old_config");
-    old.paused = snap_json_get_bool(r->plan, "was_paused", false);
-    rc = snap_reverted_undo(r->env, r->record.parts, r->record.n_parts, &old,
-                            r->op_id, &booted, err);
+    rc = snap_domcfg_identity(r->record.config_json, &name, NULL, NULL, NULL,
+                              err);
     if (!rc)
-        r->what = snap_printf(
-            "unfinished revert to %s was undone%s", r->record.name,
-            booted ? "; the domain was started again from its disks" : "");
+        rc = revert_back(r, name, err);
+    free(name);
     return rc;
 }
 
@@ -436,38 +696,63 @@ static int recover_revert(struct rec *r, struct snap_err *err)
 static int recover_clone(struct rec *r, bool *undone_r, struct snap_err *err)
 {
     int rc;
+    bool there = false;
     const char *name = snap_json_get_str(r->plan, "new_name");
 
     rc = snap_reverted_plan_parts(r->plan, &r->record, err);
     if (rc)
         return rc;
-    if (!has_step(r, "built")) {
-        *undone_r = true;
-        r->what = snap_printf("unfinished clone %s was undone",
-                              name ? name : r->uuid);
-        return snap_cloned_undo(r->env, r->s, &r->record, r->op_id, err);
+    if (has_step(r, "built")) {
+        r->what = snap_printf("clone %s was finished", name ? name : r->uuid);
+        return let_run(r, err);
     }
-    rc = look_for_domain(r, err);
-    if (!rc && r->there && r->dom.paused && !other_boot(r) &&
-        !snap_json_get_bool(r->plan, "paused_after", true))
-        rc = r->env->ops->unpause(r->env->hyp, &r->dom, err);
-    r->what = snap_printf("clone %s was finished", name ? name : r->uuid);
+    rc = snap_cloned_undo(r->env, r->s, &r->record, name, r->op_id,
+                          other_boot(r), &there, err);
+    *undone_r = !there;
+    r->what = snap_printf(there ? "clone %s was finished: somebody has let it "
+                                  "run"
+                                : "unfinished clone %s was undone",
+                          name ? name : r->uuid);
     return rc;
 }
 
 /* A guest that we paused for the exchange of images goes on. */
 static int resume_paused(struct rec *r, struct snap_err *err)
 {
+    int rc;
     size_t i;
-    bool paused = false;
+    char *step;
+    const struct snap_journal_entry *at = NULL;
+    struct by_pause by = { .op = "delete" };
+    struct snap_held held = { .pause = true };
 
     for (i = 0; i < r->n; i++) {
-        if (snap_has_prefix(r->e[i].step, "pause-"))
-            paused = true;
-        else if (snap_has_prefix(r->e[i].step, "resumed-"))
-            paused = false;
+        const struct snap_journal_entry *e = &r->e[i];
+
+        if (snap_has_prefix(e->step, "paused-"))
+            by.e = e;
+        else if (snap_has_prefix(e->step, "pause-"))
+            at = e;
+        else if (snap_has_prefix(e->step, "resumed-"))
+            at = by.e = NULL;
     }
-    return paused ? rescue(r, false, err) : 0;
+    if (!at)
+        return 0;
+    /* As it was then: it may have been rebooted since the plan. */
+    held.domid = snap_json_get_int(at->data, "domid", 0);
+    held.monitor_pid = snap_json_get_int(at->data, "monitor_pid", 0);
+    step = snap_printf("paused-%s", at->step + strlen("pause-"));
+    by.step = step;
+    rc = look_if_stood(r, &held, &by, err);
+    if (!rc)
+        rc = rescue(r, &held, err);
+    free(step);
+    if (rc)
+        return rc;
+    step = snap_printf("resumed-%s", at->step + strlen("pause-"));
+    note(r, "delete", NULL, step);
+    free(step);
+    return 0;
 }
 
 static int recover_delete(struct rec *r, const char *path,
@@ -485,6 +770,7 @@ static int recover_delete(struct rec *r, const char *path,
         .journal = &journal,
         .e = r->e,
         .n_e = r->n,
+        .boot_id = snap_json_get_str(r->plan, "boot_id"),
         .last_try = true,
     };
 
@@ -501,6 +787,12 @@ static int recover_delete(struct rec *r, const char *path,
                               "snapshot is kept",
                               r->record.name);
         rc = snap_deleted_undo(&x, err);
+    } else if (r->how && r->how->keep) {
+        r->what = snap_printf(
+            "deletion of %s was given up; the images that it "
+            "worked on are kept as they are",
+            r->record.name);
+        rc = snap_deleted_keep(&x, err);
     } else {
         r->what = snap_printf("deletion of %s was finished", r->record.name);
         rc = snap_deleted_finish(&x, err);
@@ -512,14 +804,15 @@ out:
     return rc;
 }
 
-int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
-                 char **what_r, struct snap_err *err)
+static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
+                   struct snap_recovery *how, char **what_r,
+                   struct snap_err *err)
 {
     int rc;
     char *path = snap_store_journal_path(s), *worker = NULL;
     struct snap_journal_entry *e = NULL;
     size_t n = 0;
-    struct rec r = { .env = env, .s = s };
+    struct rec r = { .env = env, .s = s, .how = how, .path = path };
     bool undone = false;
 
     *what_r = NULL;
@@ -557,6 +850,8 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     r.e = e;
     r.n = n;
     rc = load_plan(&r, err);
+    if (!rc)
+        rc = snap_absent_wait(env, r.uuid, name_of(&r), false, err);
     if (rc)
         goto out;
     if (snap_streq(e[0].op, "create"))
@@ -577,6 +872,8 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
 
 out:
     if (rc) {
+        if (how)
+            how->why = rc;
         snap_err_prefix(err,
                         "recovering what an interrupted command left "
                         "(%s)",
@@ -598,14 +895,58 @@ out:
     return rc;
 }
 
+int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
+                 char **what_r, struct snap_err *err)
+{
+    return recover(env, s, dry_run, NULL, what_r, err);
+}
+
+int snap_recover_how(struct snap_env *env, struct snap_store *s,
+                     struct snap_recovery *how, char **what_r,
+                     struct snap_err *err)
+{
+    how->why = 0;
+    return recover(env, s, false, how, what_r, err);
+}
+
+int snap_recover_chosen(struct snap_env *env, struct snap_store *s,
+                        enum snap_recover_disks disks, bool dry_run,
+                        char **what_r, struct snap_err *err)
+{
+    struct snap_recovery how = {
+        .keep = disks == SNAP_DISKS_KEEP,
+        .discard = disks == SNAP_DISKS_DISCARD,
+    };
+
+    return recover(env, s, dry_run, &how, what_r, err);
+}
+
+/* Under the name that it was given, and that it had last. */
+static int wait_for_reboot(struct snap_env *env, const struct snap_store *s,
+                           const char *name, struct snap_err *err)
+{
+    int rc;
+    struct snap_state st = { 0 };
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    rc = snap_absent_wait(env, s->uuid, name, true, err);
+    if (!rc && !snap_state_load(s, &st, &ignored) &&
+        !snap_streq(st.domain_name, name))
+        rc = snap_absent_wait(env, s->uuid, st.domain_name, true, err);
+    snap_state_dispose(&st);
+    return rc;
+}
+
 int snap_enter(struct snap_env *env, struct snap_store *s, const char *command,
-               bool wait, bool dry_run, struct snap_err *err)
+               const char *name, bool wait, bool dry_run, struct snap_err *err)
 {
     int rc = 0;
     char *what = NULL;
 
     if (!dry_run)
         rc = snap_store_lock(s, wait, command, env->log, err);
+    if (!rc)
+        rc = wait_for_reboot(env, s, name, err);
     if (!rc)
         rc = snap_recover(env, s, dry_run, &what, err);
     if (!rc && what)

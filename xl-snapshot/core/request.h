@@ -60,8 +60,9 @@ struct snap_revert_req {
     char *domain;
     char *name; /* NULL with config_file */
     char *config_file;
+    bool disk_only; /* boot from the disks, though there is memory */
+    bool eject_missing; /* an ISO that is gone: without it */
     bool paused;
-    bool force;
     bool no_wait;
 };
 void snap_revert_req_dispose(struct snap_revert_req *r);
@@ -72,6 +73,7 @@ struct snap_clone_req {
     char *new_name; /* of the clone */
     char *dir; /* absolute; NULL: beside the images of the snapshot */
     bool disk_only; /* boot from the disks, though there is memory */
+    bool eject_missing; /* an ISO that is gone: without it */
     bool paused;
     bool no_start; /* only the images */
     bool no_wait;

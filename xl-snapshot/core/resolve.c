@@ -171,6 +171,21 @@ static int find_uuid(struct snap_env *env, const char *who,
     return env->ops->find_uuid(env->hyp, uuid, dom, err);
 }
 
+int snap_find_domain(struct snap_env *env, const char *who,
+                     struct snap_domain *dom, struct snap_err *err)
+{
+    int rc = env->ops->find(env->hyp, who, dom, err), r;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    if (rc != SNAP_NOTFOUND)
+        return rc;
+    r = find_uuid(env, who, dom, &why);
+    if (r == SNAP_NOTFOUND)
+        return rc; /* with what find() said */
+    snap_err_clear(err);
+    return r ? snap_fail(err, r, "%s", why.msg) : 0;
+}
+
 int snap_resolve(struct snap_env *env, const char *who, char uuid_r[37],
                  struct snap_err *err)
 {
@@ -178,13 +193,8 @@ int snap_resolve(struct snap_env *env, const char *who, char uuid_r[37],
     struct snap_domain dom = { 0 };
     int rc = SNAP_NOTFOUND;
 
-    if (env->hyp) {
-        rc = env->ops->find(env->hyp, who, &dom, &e);
-        if (rc == SNAP_NOTFOUND) {
-            snap_err_clear(&e);
-            rc = find_uuid(env, who, &dom, &e);
-        }
-    }
+    if (env->hyp)
+        rc = snap_find_domain(env, who, &dom, &e);
     if (!rc)
         memcpy(uuid_r, dom.uuid, sizeof(dom.uuid));
     else if (rc == SNAP_NOTFOUND)

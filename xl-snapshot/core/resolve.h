@@ -12,8 +12,14 @@
 int snap_store_resolve(const struct snap_env *env, const char *who,
                        char uuid_r[37], struct snap_err *err);
 
-/* The same for any domain: who may also be the name, the number or the UUID of
- * one that exists.  env->hyp NULL: the store alone is asked. */
+/* The domain that exists and has this name, number or UUID; dom is empty
+ * before.  SNAP_NOTFOUND.  Every command finds its domain by this. */
+int snap_find_domain(struct snap_env *env, const char *who,
+                     struct snap_domain *dom, struct snap_err *err);
+
+/* The same as snap_store_resolve() for any domain: who may also be the name,
+ * the number or the UUID of one that exists.  env->hyp NULL: the store alone
+ * is asked. */
 int snap_resolve(struct snap_env *env, const char *who, char uuid_r[37],
                  struct snap_err *err);
 

@@ -19,6 +19,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/domcfg.h"
 #include "core/journal.h"
@@ -26,6 +27,9 @@
 #include "core/recover.h"
 #include "core/reverted.h"
 #include "lib/mem.h"
+
+#define BUILD_WAIT_MS (10 * 60 * 1000) /* for another creation to end */
+#define BUILD_LOOK_US 200000
 
 void snap_revert_result_dispose(struct snap_revert_result *r)
 {
@@ -40,8 +44,7 @@ struct run {
     struct snap_disk_ctx ctx; /* of the domain as it runs before */
     struct snap_disk_ctx off; /* of no domain */
     struct snap_journal journal;
-    bool destroyed;
-    bool restored;
+    bool destroyed; /* the journal says that it may be */
 };
 
 static int interrupted(const struct run *r, struct snap_err *err)
@@ -83,8 +86,8 @@ static int prepare(struct run *r, struct snap_err *err)
     return interrupted(r, err);
 }
 
-static int build_config(const struct snap_revert_plan *p, char **json_r,
-                        struct snap_err *err)
+int snap_revert_config(const struct snap_revert_plan *p, char **json_r,
+                       struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -101,6 +104,75 @@ static int build_config(const struct snap_revert_plan *p, char **json_r,
     return rc;
 }
 
+/* Another that builds a domain would keep the guest off until it has done: the
+ * guest runs, so it is waited for now. */
+int snap_revert_can_build(struct snap_env *env,
+                          const struct snap_revert_plan *p, const char *config,
+                          bool wait, struct snap_err *err)
+{
+    int rc;
+    bool told = false;
+    const struct snap_record *r = &p->rec;
+    struct snap_err why = SNAP_ERR_INIT;
+    double deadline = snap_now_ms() + BUILD_WAIT_MS;
+
+    for (;;) {
+        snap_err_clear(&why);
+        rc = env->ops->can_build(env->hyp, config, p->memory,
+                                 p->memory ? r->versions : NULL,
+                                 p->running ? p->dom.mem_kb : 0, &why);
+        if (rc != SNAP_BUSY || !wait || snap_now_ms() >= deadline)
+            break;
+        if (env->interrupted && env->interrupted())
+            return snap_fail(err, SNAP_INTR,
+                             "interrupted; nothing was changed");
+        if (!told)
+            snap_say(env->log, SNAP_LOG_NOTE,
+                     "%s; waiting for at most %d minutes, and the domain is "
+                     "left as it is until then",
+                     why.msg, BUILD_WAIT_MS / 60000);
+        told = true;
+        usleep(BUILD_LOOK_US);
+    }
+    return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+int snap_revert_refuse_suspended(const struct snap_domain *dom,
+                                 struct snap_err *err)
+{
+    return snap_fail(err, SNAP_BUSY,
+                     "%s is suspended: it is being saved or migrated; nothing "
+                     "was changed: try again afterwards, or xl destroy it "
+                     "first if that was given up",
+                     dom->name);
+}
+
+/* The plan may be minutes old: is the domain still the one that it is about,
+ * and could the new one be built? */
+static int look_again(struct run *r, const char *config, struct snap_err *err)
+{
+    int rc;
+    struct snap_domain now = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+    const struct snap_revert_plan *p = r->p;
+
+    rc = snap_revert_can_build(r->env, p, config, !r->req->no_wait, err);
+    if (rc)
+        return rc;
+    rc = r->env->ops->find_uuid(r->env->hyp, p->rec.domain_uuid, &now, &why);
+    if (rc && rc != SNAP_NOTFOUND)
+        rc = snap_fail(err, rc, "%s", why.msg);
+    else if (rc ? p->running : !p->running || now.domid != p->dom.domid)
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s was started, stopped or rebooted while the revert "
+                       "was prepared; nothing was changed: run it again",
+                       p->rec.domain_name);
+    else
+        rc = now.suspended ? snap_revert_refuse_suspended(&now, err) : 0;
+    snap_domain_dispose(&now);
+    return rc;
+}
+
 /* The irrevocable part, up to the commit. */
 static int exchange(struct run *r, const char *config, struct snap_err *err)
 {
@@ -109,11 +181,13 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
     struct snap_revert_plan *p = r->p;
     const struct snap_hyp_ops *ops = r->env->ops;
 
-    rc = snap_journal_mark(&r->journal, "destroy", NULL, err);
+    rc = look_again(r, config, err);
+    if (!rc)
+        rc = snap_journal_mark(&r->journal, "destroy", NULL, err);
     if (rc)
         return rc;
+    r->destroyed = true;
     if (p->running) {
-        r->destroyed = true;
         rc = ops->destroy(r->env->hyp, &p->dom, err);
         if (rc) {
             snap_err_prefix(err, "destroying %s", p->dom.name);
@@ -129,58 +203,79 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
             return rc;
         }
     }
-    if (p->rec.has_memory)
-        rc = ops->restore(r->env->hyp, p->mem_fd, config, &r->res->dom, err);
+    if (p->memory)
+        rc = ops->restore(r->env->hyp, p->mem_fd, config, p->op_id,
+                          &r->res->dom, err);
     else
-        rc = ops->create(r->env->hyp, config, &r->res->dom, err);
+        rc = ops->create(r->env->hyp, config, p->op_id, &r->res->dom, err);
     if (rc) {
         snap_err_prefix(err, "building %s from snapshot %s",
                         p->rec.domain_name, p->rec.name);
         return rc;
     }
-    r->restored = true;
     rc = snap_journal_mark(&r->journal, "restored", NULL, err);
     return rc;
+}
+
+static int undo(struct run *r, const char *name, enum snap_reverted_end *end_r,
+                struct snap_err *err)
+{
+    const struct snap_revert_plan *p = r->p;
+    const struct snap_reverted_old old = {
+        .name = name,
+        .config = r->destroyed && p->running ? p->old_config : NULL,
+        .domid = p->running ? p->dom.domid : UINT32_MAX,
+        .paused = p->running && p->dom.paused,
+        .had_qemu = p->running && p->dom.qemu_pid,
+        .destroyed = r->destroyed,
+    };
+
+    return snap_reverted_undo(r->env, &r->p->rec, &old, p->op_id, end_r, err);
 }
 
 /* Back to what was there before.  Always returns an error code. */
 static int go_back(struct run *r, struct snap_err *err)
 {
+    int rc;
     struct snap_err e = SNAP_ERR_INIT;
-    bool booted = false;
-    const struct snap_reverted_old old = {
-        .uuid = r->p->running ? r->p->dom.uuid : NULL,
-        .config = r->destroyed ? r->p->old_config : NULL,
-        .paused = r->p->dom.paused,
-    };
+    char *name = NULL;
+    enum snap_reverted_end end = SNAP_REVERTED_BACK;
 
-    if (r->restored) {
-        /* Built, but the commit could not be written: it has not run yet. */
-        if (r->env->ops->destroy(r->env->hyp, &r->res->dom, &e))
-            goto recover;
-        snap_domain_dispose(&r->res->dom);
-        memset(&r->res->dom, 0, sizeof(r->res->dom));
+    rc = snap_domcfg_identity(r->p->config_json, &name, NULL, NULL, NULL, &e);
+    if (!rc)
+        rc = undo(r, name, &end, &e);
+    free(name);
+    if (!rc && end == SNAP_REVERTED_RUNS) {
+        snap_journal_dispose(&r->journal);
+        snap_err_append(err,
+                        "somebody has let %s run meanwhile, reverted as it "
+                        "is; xl snapshot-recover %s finishes the revert",
+                        r->p->rec.domain_name, r->p->rec.domain_name);
+        err->rc = SNAP_RECOVER;
+        return SNAP_RECOVER;
     }
-    if (snap_reverted_undo(r->env, r->p->rec.parts, r->p->rec.n_parts, &old,
-                           r->p->op_id, &booted, &e))
-        goto recover;
-    if (snap_journal_end(&r->journal, &e))
-        goto recover;
-    if (booted)
+    if (!rc)
+        rc = snap_journal_end(&r->journal, &e);
+    if (rc) {
+        snap_journal_dispose(&r->journal);
+        snap_err_append(err,
+                        "going back also failed: %s; the next snapshot "
+                        "command for %s tries again",
+                        e.msg, r->p->rec.domain_name);
+        err->rc = SNAP_RECOVER;
+        return SNAP_RECOVER;
+    }
+    if (end == SNAP_REVERTED_BOOTED)
         snap_err_append(err,
                         "%s was started again from the disks it had; "
                         "what was in its memory is lost",
                         r->p->dom.name);
+    else if (end == SNAP_REVERTED_LEFT)
+        snap_err_append(err,
+                        "%s, which somebody has started since, was left "
+                        "alone",
+                        r->p->rec.domain_name);
     return err->rc;
-
-recover:
-    snap_journal_dispose(&r->journal);
-    snap_err_append(err,
-                    "going back also failed: %s; the next snapshot "
-                    "command for %s tries again",
-                    e.msg, r->p->rec.domain_name);
-    err->rc = SNAP_RECOVER;
-    return SNAP_RECOVER;
 }
 
 int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
@@ -202,6 +297,7 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
     res->running_before = p->running;
     snap_ctx_init(&r.ctx, env, p->running ? p->dom.domid : UINT32_MAX, NULL,
                   p->op_id);
+    r.ctx.tick = snap_ctx_tick;
     snap_ctx_init(&r.off, env, UINT32_MAX, NULL, p->op_id);
 
     rc = begin(&r, err);
@@ -209,7 +305,7 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
         goto out;
     rc = prepare(&r, err);
     if (!rc)
-        rc = build_config(p, &config, err);
+        rc = snap_revert_config(p, &config, err);
     down = snap_now_ms();
     if (!rc)
         rc = exchange(&r, config, err);

@@ -22,6 +22,7 @@ struct snap_revert_plan {
     char *config_json; /* what the new domain is built from, with
                                      * the leaves not yet in it */
     char *old_config; /* of the running domain, to go back */
+    bool memory; /* it wakes up from the snapshot's memory */
     int mem_fd; /* -1 without memory */
     char **notes;
     size_t n_notes;
@@ -33,6 +34,19 @@ void snap_revert_plan_dispose(struct snap_revert_plan *p);
 int snap_revert_plan_make(struct snap_env *env,
                           const struct snap_revert_req *req, bool dry_run,
                           struct snap_revert_plan *p, struct snap_err *err);
+
+/* What the new domain is built from, with its leaves.  *json_r is new. */
+int snap_revert_config(const struct snap_revert_plan *p, char **json_r,
+                       struct snap_err *err);
+/* SNAP_BUSY: a domain that somebody saves or migrates is not ended. */
+int snap_revert_refuse_suspended(const struct snap_domain *dom,
+                                 struct snap_err *err);
+/* Can it be built, once the domain that runs now is gone?  wait: for somebody
+ * who builds another to be done, for ten minutes and with a note; else SNAP_BUSY
+ * then. */
+int snap_revert_can_build(struct snap_env *env,
+                          const struct snap_revert_plan *p, const char *config,
+                          bool wait, struct snap_err *err);
 
 struct snap_revert_result {
     struct snap_domain dom; /* the new domain */

@@ -7,9 +7,14 @@
 #include <unistd.h>
 
 #include "core/boot.h"
+#include "core/domcfg.h"
+#include "core/owned.h"
 #include "core/parts.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+
+/* How often it is looked whether an image is closed. */
+#define LOOK_MS 250
 
 struct snap_json *snap_reverted_leaves_json(const struct snap_record *rec)
 {
@@ -41,6 +46,7 @@ struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
     snap_json_set_str(j, "uuid", p->rec.domain_uuid);
     snap_json_set_bool(j, "running", p->running);
     snap_json_set_bool(j, "was_paused", p->running && p->dom.paused);
+    snap_json_set_bool(j, "had_qemu", p->running && p->dom.qemu_pid);
     snap_json_set_int(j, "domid", p->running ? p->dom.domid : 0);
     snap_json_set_str(j, "boot_id", boot);
     free(boot);
@@ -103,22 +109,38 @@ static bool made_leaf(const struct snap_state *st, const struct snap_part *p)
            (old && old->made && snap_streq(old->path, p->leaf_path));
 }
 
+/* The QEMU of the domain that is there, if any: what is in an image that it
+ * has open, only it may change.  Without it (the domain may be gone again, or
+ * half, or have no disks) the drivers say what they leave. */
+static int its_qemu(struct snap_env *env, const char *uuid,
+                    struct snap_qmp **q_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_domain dom = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = env->ops->find_uuid(env->hyp, uuid, &dom, &why);
+    if (!rc)
+        rc = env->ops->qmp_open(env->hyp, &dom, q_r, &why);
+    snap_domain_dispose(&dom);
+    if (rc == SNAP_NOTFOUND || rc == SNAP_UNSUPPORTED)
+        return 0;
+    return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
 int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          struct snap_record *rec, struct snap_state *state,
                          bool no_metadata, bool last_try, const char *op_id,
                          struct snap_err *err)
 {
-    int rc = 0, r;
+    int rc, r;
     size_t i;
     struct snap_disk_ctx ctx;
-    struct snap_domain dom = { 0 };
     struct snap_qmp *qmp = NULL;
-    struct snap_err ignored = SNAP_ERR_INIT;
 
-    /* What is in an image that QEMU has open, only QEMU may change.  Without
-     * it (the domain may be gone again) the drivers say what they leave. */
-    if (!env->ops->find_uuid(env->hyp, rec->domain_uuid, &dom, &ignored))
-        env->ops->qmp_open(env->hyp, &dom, &qmp, &ignored);
+    rc = its_qemu(env, rec->domain_uuid, &qmp, err);
+    if (rc)
+        return rc;
     /* Not the new domain's id: its own use of a leaf must count, too, when
      * it is asked who has a file that is about to go. */
     snap_ctx_init(&ctx, env, UINT32_MAX, qmp, op_id);
@@ -139,93 +161,291 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
     snap_set(&state->domain_name, rec->domain_name);
     r = snap_state_save(s, state, err);
     snap_qmp_close(qmp);
-    snap_domain_dispose(&dom);
     return rc ? rc : r;
 }
 
-/*
- * libxl pauses a domain that it destroys, ends its QEMU, then the domain
- * (libxl_domain.c: libxl__destroy_domid()).  If QEMU is there, nothing is lost
- * but the pause.
- */
-static int heal(struct snap_env *env, const struct snap_domain *dom,
-                const struct snap_reverted_old *old, bool *there_r,
-                struct snap_err *err)
+/* ---- back to before ---- */
+
+struct undo {
+    struct snap_env *env;
+    struct snap_record *rec;
+    const struct snap_reverted_old *old;
+    const char *op_id;
+    struct snap_domain dom; /* that is there */
+    enum snap_owner who; /* it is */
+};
+
+static int look(struct undo *u, struct snap_err *err)
 {
-    int rc = 0;
+    const struct snap_owned o = {
+        .uuid = u->rec->domain_uuid,
+        .name = u->old->name,
+        .op_id = u->op_id,
+        .parts = u->rec->parts,
+        .n_parts = u->rec->n_parts,
+        .domid = u->old->domid,
+        .other_boot = u->old->other_boot,
+    };
+
+    snap_domain_dispose(&u->dom);
+    memset(&u->dom, 0, sizeof(u->dom));
+    return snap_owned_look(u->env, &o, &u->dom, &u->who, err);
+}
+
+/* What is there goes; it may be gone by now. */
+static int destroy(struct undo *u, struct snap_err *err)
+{
+    struct snap_err why = SNAP_ERR_INIT;
+    int rc = u->env->ops->destroy(u->env->hyp, &u->dom, &why);
+
+    if (rc && rc != SNAP_NOTFOUND)
+        return snap_fail(err, rc, "destroying %s: %s", u->dom.name, why.msg);
+    u->who = SNAP_OWNER_NONE;
+    return 0;
+}
+
+/* Has the domain of before what it had?  Whether that was a QEMU the plan
+ * knows; what is left of the domain need not tell. */
+static int is_whole(struct undo *u, bool *whole_r, struct snap_err *err)
+{
+    int rc;
     struct snap_qmp *qmp = NULL;
     struct snap_err why = SNAP_ERR_INIT;
 
-    *there_r = true;
-    if (!dom->dying && !dom->paused)
+    *whole_r = false;
+    if (u->dom.dying)
         return 0;
-    /* It may have been told to go this moment. */
-    usleep(env->settle_ms * 1000);
-    if (!dom->dying && !env->ops->qmp_open(env->hyp, dom, &qmp, &why)) {
-        snap_qmp_close(qmp);
-        if (!old->paused)
-            rc = env->ops->unpause(env->hyp, dom, err);
-        return rc;
+    rc = u->env->ops->qmp_open(u->env->hyp, &u->dom, &qmp, &why);
+    snap_qmp_close(qmp);
+    *whole_r = !rc || (rc == SNAP_UNSUPPORTED && !u->old->had_qemu);
+    /* Anything else does not say that it is gone. */
+    if (!rc || rc == SNAP_UNSUPPORTED || rc == SNAP_NOTFOUND)
+        return 0;
+    return snap_fail(err, rc, "%s", why.msg);
+}
+
+/*
+ * libxl pauses a domain that it destroys, ends its QEMU, takes away its
+ * devices and what it knows of it, then the domain (libxl_domain.c:
+ * libxl__destroy_domid()).  While the QEMU is there, nothing is lost but the
+ * pause.
+ */
+static int heal(struct undo *u, struct snap_err *err)
+{
+    int rc;
+    bool whole;
+    struct snap_env *env = u->env;
+
+    if (u->dom.dying || u->dom.paused) {
+        /* It may have been told to go this moment. */
+        usleep(env->settle_ms * 1000);
+        rc = look(u, err);
+        if (rc || u->who != SNAP_OWNER_BEFORE)
+            return rc;
     }
-    snap_say(env->log, SNAP_LOG_WARN, "%s is half destroyed (%s)", dom->name,
-             dom->dying ? "it is dying" : why.msg);
-    *there_r = false;
-    rc = env->ops->destroy(env->hyp, dom, err);
-    if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err); /* by now it is gone */
-        rc = 0;
-    }
+    rc = is_whole(u, &whole, err);
     if (rc)
-        snap_err_prefix(err, "destroying %s", dom->name);
+        return rc;
+    if (whole)
+        return u->dom.paused && !u->old->paused
+                   ? env->ops->unpause(env->hyp, &u->dom, err)
+                   : 0;
+    /* libxl pauses it first: this one runs, and lost its QEMU otherwise. */
+    if (!u->dom.dying && !u->dom.paused)
+        return snap_fail(err, SNAP_RECOVER,
+                         "%s runs, but its QEMU is gone, and with it its "
+                         "disks; it was left alone: run xl destroy %s, and "
+                         "then xl snapshot-recover %s",
+                         u->dom.name, u->dom.name, u->dom.name);
+    snap_say(env->log, SNAP_LOG_WARN, "%s is half destroyed%s",
+             u->rec->domain_name, u->dom.dying ? ": it is dying" : "");
+    return destroy(u, err);
+}
+
+/* Nobody may write to path any more; waits for a while. */
+static int wait_unused(struct snap_env *env, struct snap_disk_ctx *ctx,
+                       const char *path, struct snap_err *err)
+{
+    int rc;
+    double until = snap_now_ms() + env->gone_ms;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    for (;;) {
+        snap_err_clear(&why);
+        rc = env->check_unused(ctx, path, &why);
+        if (rc != SNAP_BUSY || snap_now_ms() >= until)
+            break;
+        usleep(LOOK_MS * 1000);
+    }
+    return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+/* The QEMU of a domain that was destroyed may live on for a while, with
+ * writes under way.  No other may have its images then, nor may a tool. */
+static int wait_closed(struct undo *u, struct snap_err *err)
+{
+    int rc = 0;
+    size_t i, n = 0;
+    struct snap_vbd *v = NULL;
+    struct snap_disk_ctx ctx;
+
+    snap_ctx_init(&ctx, u->env, UINT32_MAX, NULL, u->op_id);
+    if (u->old->config)
+        rc = snap_domcfg_disks(u->old->config, &v, &n, err);
+    for (i = 0; !rc && i < n; i++)
+        if (!v[i].readonly && !v[i].cdrom && v[i].path[0] == '/')
+            rc = wait_unused(u->env, &ctx, v[i].path, err);
+    for (i = 0; !rc && i < u->rec->n_parts; i++)
+        if (u->rec->parts[i].leaf_path)
+            rc = wait_unused(u->env, &ctx, u->rec->parts[i].leaf_path, err);
+    snap_vbds_free(&v, &n);
+    if (rc)
+        snap_err_append(err, "%s stays off until nobody else writes to that",
+                        u->rec->domain_name);
     return rc;
 }
 
-int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
-                       const struct snap_reverted_old *old, const char *op_id,
-                       bool *booted_r, struct snap_err *err)
+static int undo_parts(struct undo *u, struct snap_err *err)
 {
     int rc;
     struct snap_disk_ctx ctx;
-    struct snap_domain dom = { 0 };
-    uint32_t domid = UINT32_MAX;
-    bool there = false;
+    const char *name = u->dom.name;
 
-    *booted_r = false;
-    if (old->uuid) {
-        rc = env->ops->find_uuid(env->hyp, old->uuid, &dom, err);
-        if (rc && rc != SNAP_NOTFOUND)
-            goto out;
-        there = !rc;
-        if (!there)
-            snap_err_clear(err);
-    }
-    if (there && old->config) {
-        rc = heal(env, &dom, old, &there, err);
-        if (rc)
-            goto out;
-    }
     /* The same domain may have the images that it had. */
-    if (there && !old->other)
-        domid = dom.domid;
-    snap_ctx_init(&ctx, env, domid, NULL, op_id);
-    rc = snap_parts_revert_undo(&ctx, parts, n, err);
+    snap_ctx_init(&ctx, u->env,
+                  u->who == SNAP_OWNER_BEFORE || u->who == SNAP_OWNER_AGAIN
+                      ? u->dom.domid
+                      : UINT32_MAX,
+                  NULL, u->op_id);
+    ctx.discard = u->old->discard;
+    rc = snap_parts_revert_undo(&ctx, u->rec->parts, u->rec->n_parts, err);
+    if (rc == SNAP_BUSY && u->who == SNAP_OWNER_OTHER)
+        snap_err_append(
+            err,
+            "somebody has started %s since; it was left alone.  To keep the "
+            "disks as they are now, run xl snapshot-recover --keep %s.  To "
+            "have all of them as they were before the revert, shut it down "
+            "and run xl snapshot-recover --discard %s: what it has written to "
+            "that image is lost then",
+            name, name, name);
+    if (rc == SNAP_RECOVER && !u->old->discard)
+        snap_err_append(
+            err,
+            "to keep the disks as they are now, run xl snapshot-recover "
+            "--keep %s; to have them as they were before the revert, and lose "
+            "what was written since, xl snapshot-recover --discard %s",
+            u->rec->domain_name, u->rec->domain_name);
+    return rc;
+}
+
+static int boot(struct undo *u, enum snap_reverted_end *end_r,
+                struct snap_err *err)
+{
+    int rc;
+    bool refused;
+    char again[17];
+    struct snap_env *env = u->env;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    /* What will not be there at the next try either must not stop every
+     * command from now on. */
+    refused = env->ops->can_build(env->hyp, u->old->config, false, NULL, 0,
+                                  &why) == SNAP_REFUSED;
+    if (refused && u->old->last_try) {
+        snap_say(env->log, SNAP_LOG_WARN,
+                 "%s cannot be started again and stays off, its disks as they "
+                 "were: %s; start it with xl create when that is mended, or "
+                 "revert to a snapshot with memory",
+                 u->rec->domain_name, why.msg);
+        *end_r = SNAP_REVERTED_OFF;
+        return 0;
+    }
+    snap_owned_again(u->op_id, again);
+    snap_domain_dispose(&u->dom);
+    memset(&u->dom, 0, sizeof(u->dom));
+    if (refused)
+        rc = snap_fail(err, SNAP_REFUSED, "%s", why.msg);
+    else
+        rc = env->ops->create(env->hyp, u->old->config, again, &u->dom, err);
+    if (!rc && !u->old->paused)
+        rc = env->ops->unpause(env->hyp, &u->dom, err);
+    if (rc)
+        snap_err_append(err,
+                        "%s could not be started again, and its disks are as "
+                        "they were; mend that, or start it with xl create, "
+                        "and run xl snapshot-recover",
+                        u->rec->domain_name);
+    *end_r = SNAP_REVERTED_BOOTED;
+    return rc;
+}
+
+int snap_reverted_undo(struct snap_env *env, struct snap_record *rec,
+                       const struct snap_reverted_old *old, const char *op_id,
+                       enum snap_reverted_end *end_r, struct snap_err *err)
+{
+    int rc;
+    struct undo u = { .env = env, .rec = rec, .old = old, .op_id = op_id };
+
+    *end_r = SNAP_REVERTED_BACK;
+    rc = look(&u, err);
+    if (!rc && u.who == SNAP_OWNER_DONE) {
+        *end_r = SNAP_REVERTED_RUNS;
+        goto out;
+    }
+    if (!rc && old->keep &&
+        (u.who == SNAP_OWNER_OTHER || u.who == SNAP_OWNER_NONE)) {
+        *end_r = SNAP_REVERTED_KEEP;
+        goto out;
+    }
+    if (!rc && u.who == SNAP_OWNER_OURS)
+        rc = destroy(&u, err);
+    else if (!rc && u.who == SNAP_OWNER_BEFORE && old->destroyed)
+        rc = heal(&u, err);
+    if (!rc && u.who == SNAP_OWNER_NONE && old->destroyed)
+        rc = wait_closed(&u, err);
+    if (!rc)
+        rc = undo_parts(&u, err);
     if (rc)
         goto out;
-    if (!there && old->config) {
-        snap_domain_dispose(&dom);
-        memset(&dom, 0, sizeof(dom));
-        rc = env->ops->create(env->hyp, old->config, &dom, err);
-        if (!rc && !old->paused)
-            rc = env->ops->unpause(env->hyp, &dom, err);
-        if (rc) {
-            snap_err_prefix(err, "starting the domain again");
-            goto out;
-        }
-        *booted_r = true;
-    }
-    rc = 0;
+    if (u.who == SNAP_OWNER_OTHER)
+        *end_r = SNAP_REVERTED_LEFT;
+    else if (u.who == SNAP_OWNER_NONE && old->config)
+        rc = boot(&u, end_r, err);
+    else if (u.who == SNAP_OWNER_AGAIN)
+        *end_r = SNAP_REVERTED_BOOTED;
 
 out:
-    snap_domain_dispose(&dom);
+    snap_domain_dispose(&u.dom);
+    return rc;
+}
+
+int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
+                       struct snap_record *rec, struct snap_state *state,
+                       const char *op_id, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_disk_ctx ctx;
+    struct snap_qmp *qmp = NULL;
+
+    rc = its_qemu(env, rec->domain_uuid, &qmp, err);
+    snap_ctx_init(&ctx, env, UINT32_MAX, qmp, op_id);
+    for (i = 0; !rc && i < rec->n_parts; i++) {
+        struct snap_part *part = &rec->parts[i];
+
+        /* A leaf beside what the disk had goes, unless it is in use. */
+        if (!snap_streq(part->leaf_path, part->frozen_path) &&
+            !snap_streq(part->leaf_path, part->path)) {
+            rc = part->drv->revert_undo(&ctx, part, err);
+        } else {
+            snap_free(&part->drop_path);
+            rc = part->drv->revert_finish(&ctx, part, err);
+        }
+        if (rc)
+            snap_err_prefix(err, "%s", part->vdev);
+    }
+    if (!rc)
+        rc = snap_state_save(s, state, err);
+    snap_qmp_close(qmp);
     return rc;
 }

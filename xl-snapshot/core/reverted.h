@@ -25,22 +25,48 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          bool no_metadata, bool last_try, const char *op_id,
                          struct snap_err *err);
 
-/* The domain that ran before. */
+/* The domain that ran before, and how far the revert came. */
 struct snap_reverted_old {
-    const char *uuid; /* NULL: none ran */
+    const char *name; /* of the domain that is built; NULL: not known */
     const char *config; /* to boot it again; NULL: never touched */
+    uint32_t domid; /* it had; UINT32_MAX: none ran */
     bool paused; /* it was */
-    bool other; /* one that is there was started by somebody else since */
+    bool had_qemu;
+    bool destroyed; /* its destruction may have begun */
+    bool other_boot; /* all that was before the host was booted */
+    bool keep; /* the user keeps the disks as they are */
+    bool discard; /* or as they were before, whatever was written since */
+    bool last_try; /* if it cannot be booted for certain, it stays off */
+};
+
+/* How an undo ends. */
+enum snap_reverted_end {
+    SNAP_REVERTED_BACK, /* all as before; a domain that is there runs on */
+    SNAP_REVERTED_BOOTED, /* likewise, but it had to be booted */
+    SNAP_REVERTED_OFF, /* likewise, but it cannot be booted, which was said */
+    SNAP_REVERTED_LEFT, /* likewise, and somebody else had started it */
+    SNAP_REVERTED_KEEP, /* nothing was undone, as was asked for:
+                         * snap_reverted_keep() is what is left */
+    SNAP_REVERTED_RUNS, /* nothing was undone: somebody has let the new domain
+                         * run.  snap_reverted_finish() is what is left. */
 };
 
 /*
  * Undo every part, and see to it that the old domain is there: what a
  * destruction that was cut short left of it is let run on if its QEMU still
  * lives, or else destroyed; and if there is none, it is booted from its
- * configuration, which is then said in *booted_r.  Idempotent.
+ * configuration, once nobody has its images open.  A domain that is not ours
+ * (core/owned.h) is left alone, and so are the images that it has: SNAP_BUSY
+ * with the way out.  Idempotent.
  */
-int snap_reverted_undo(struct snap_env *env, struct snap_part *parts, size_t n,
+int snap_reverted_undo(struct snap_env *env, struct snap_record *rec,
                        const struct snap_reverted_old *old, const char *op_id,
-                       bool *booted_r, struct snap_err *err);
+                       enum snap_reverted_end *end_r, struct snap_err *err);
+
+/* The disks stay as they are, whoever runs on them: what served the
+ * revert goes, and nothing is put back, destroyed or started.  Idempotent. */
+int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
+                       struct snap_record *rec, struct snap_state *state,
+                       const char *op_id, struct snap_err *err);
 
 #endif /* SNAP_CORE_REVERTED_H */

@@ -555,8 +555,8 @@ static int all(const struct snap_store *s, bool brief, bool whole,
     for (i = 0; !rc && whole && i < c.n; i++)
         if (c.f[i].why && !c.f[i].foreign)
             rc = snap_fail(err, SNAP_REFUSED,
-                           "nobody knows what this one needs; repair it, or "
-                           "move it away: %s",
+                           "a record cannot be read, so nobody knows what it "
+                           "needs; repair it, or move it away: %s",
                            c.f[i].why);
     if (rc)
         goto out;

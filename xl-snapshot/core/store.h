@@ -41,6 +41,10 @@ int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
  * one NOTE and then waiting. */
 int snap_store_lock(struct snap_store *s, bool wait, const char *command,
                     const struct snap_log *log, struct snap_err *err);
+/* The lock of a dead parent, in a descriptor that it left us: it is ours now,
+ * and says so.  SNAP_REFUSED if fd is not that. */
+int snap_store_inherit(struct snap_store *s, int fd, const char *command,
+                       struct snap_err *err);
 void snap_store_unlock(struct snap_store *s);
 /* Who holds the lock, "snapshot-create (pid 123)"; NULL: nobody who lives.
  * By the lock's text, without taking it: good for a message and no more.

@@ -50,7 +50,7 @@ void snap_delete_dispose(struct snap_delete *d)
     size_t i;
 
     for (i = 0; i < d->n_known; i++)
-        free(d->known[i]);
+        free(d->known[i].path);
     for (i = 0; i < d->n_child; i++)
         free(d->child[i].path);
     free(d->known);
@@ -106,6 +106,15 @@ int snap_slot_never(struct snap_disk_ctx *c, struct snap_part *p,
     (void)d;
     return snap_fail(err, SNAP_UNSUPPORTED,
                      "%s: a snapshot of this kind is not merged", p->vdev);
+}
+
+bool snap_slot_never_astray(const struct snap_part *p,
+                            const struct snap_delete *d, bool live)
+{
+    (void)p;
+    (void)d;
+    (void)live;
+    return false;
 }
 
 int snap_slot_never_child(struct snap_disk_ctx *c, struct snap_part *p,

@@ -12,7 +12,7 @@
  *  revert:  verify  revert_prepare | revert_switch | revert_finish
  *                                                   or revert_undo
  *  delete:  delete_plan  pull, or delete_stop;  then, the record gone,
- *           merge | merge_switch | merge_finish,  remove
+ *           merge_astray  merge | merge_switch | merge_finish,  remove
  *  |  guest at rest (paused, suspended)  |  domain and its QEMU gone
  */
 #ifndef SNAP_DISK_DRIVER_H
@@ -121,11 +121,27 @@ struct snap_child {
     bool protect; /* it is immutable; pull() leaves it so */
 };
 
+/* An image that a record, a state or a domain names, and what it says of it:
+ * the image itself is not asked, since a guest writes what it likes into a raw
+ * one. */
+struct snap_known {
+    char *path;
+    bool qcow2; /* else raw, or anything that has nothing below it */
+    bool frozen; /* by a snapshot */
+};
+
+/* What of merge() went before, by the journal. */
+enum snap_merge_begun {
+    SNAP_MERGE_NEW, /* nothing */
+    SNAP_MERGE_BY_TOOLS, /* with the domain off, since this host started */
+    SNAP_MERGE_BY_QEMU, /* by a QEMU, or before this host started */
+};
+
 /* How to delete one part: asked by core, found by delete_plan(), kept in the
  * journal.  Zero-initialise; dispose with snap_delete_dispose(). */
 struct snap_delete {
     /* asked */
-    char **known; /* images named by any record, state or domain */
+    struct snap_known *known;
     size_t n_known;
     char *leaf; /* what the domain calls its active image, or NULL */
     bool may_merge; /* the leaf was made by us, and no record needs it */
@@ -145,6 +161,10 @@ struct snap_delete {
     /* MERGE, in recover: when the guest was paused for merge_switch()
      * (seconds since 1970); 0: it was not */
     int64_t paused_at;
+    /* MERGE, in recover, for merge_astray() */
+    enum snap_merge_begun begun;
+    /* seconds since 1970; 0: merge() has worked since then, or may have */
+    int64_t host_started;
 };
 void snap_delete_dispose(struct snap_delete *d); /* disk/driver.c */
 
@@ -158,6 +178,9 @@ struct snap_disk_ctx {
     /* [a-z0-9]{1,16}, unique to this run: for node names and temporary
      * names. */
     const char *op_id;
+    /* The guest stands: what undo() and take() put back has this long in all,
+     * and what cannot be done in it fails (SNAP_TIMEOUT).  0: no hurry. */
+    unsigned undo_ms;
     /* Does any domain other than domid have this image?  *who_r NULL: no.
      * Every driver asks before it lets a tool write to an image. */
     int (*image_user)(void *opaque, const char *path, char **who_r,
@@ -165,8 +188,13 @@ struct snap_disk_ctx {
     /* The slow slots pull() and merge() call it a few times a second, bytes
      * being done of total; non-zero: stop (SNAP_INTR).  May be NULL. */
     int (*tick)(void *opaque, uint64_t done, uint64_t total);
+    /* revert_undo() only: what somebody wrote to an image since it was changed
+     * may be lost; else that is SNAP_RECOVER. */
+    bool discard;
     /* What a plan has given to other disks; NULL: nothing is counted. */
     struct snap_space *space;
+    /* What stands_on() has found out in this plan (lib/seen.h), or NULL. */
+    struct snap_seen *seen;
     void *opaque; /* for image_user and tick */
     void *opaque2; /* the core's; drivers leave it alone */
 };
@@ -199,9 +227,15 @@ struct snap_disk_driver {
                    struct snap_err *err);
     /* In the window.  All of the group or none; on failure the guest's
      * images are active as before (undo() still has to tidy up).  Bounded by
-     * a deadline of its own (10 s). */
+     * a deadline of its own (10 s).  Domain off: what is frozen cannot be
+     * opened for writing afterwards, as far as that can be had, and nobody
+     * has it open. */
     int (*take)(struct snap_disk_ctx *c, struct snap_part *const *parts,
                 size_t n, struct snap_err *err);
+    /* Guest running again, before the record: what take() did without waiting
+     * becomes durable.  Idempotent. */
+    int (*secure)(struct snap_disk_ctx *c, struct snap_part *p,
+                  struct snap_err *err);
     /* Guest running again, snapshot committed: protect what is frozen.
      * Failure is a warning, said in err. */
     int (*finish)(struct snap_disk_ctx *c, struct snap_part *p,
@@ -272,6 +306,12 @@ struct snap_disk_driver {
      * snapshot inside it: remember it as it is now, and protect it. */
     int (*refreeze)(struct snap_disk_ctx *c, struct snap_part *p,
                     struct snap_err *err);
+    /* MERGE only, before a merge(), with merge_switch() never called: did
+     * somebody else write to the frozen image meanwhile, as far as d->begun,
+     * d->host_started and time stamps tell?  live: this merge() will be QEMU's.
+     * Reads only; what cannot be known is no. */
+    bool (*merge_astray)(const struct snap_part *p,
+                         const struct snap_delete *d, bool live);
     /*
      * MERGE only, and only with the record gone, since the frozen image takes
      * the writes of later.  merge(): guest running or domain off; slow; ends

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/in_kernel.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -44,7 +45,15 @@ static bool writable(int proc_fd, const char *number)
     return (flags & O_ACCMODE) != O_RDONLY;
 }
 
-static bool process_has(int proc_fd, const struct stat *want, bool readers)
+#define NO_PROCESS (-1)
+
+struct who {
+    const struct stat *file;
+    bool readers; /* they count, too */
+    pid_t but; /* this one does not; 0: everybody does, NO_PROCESS: nobody */
+};
+
+static bool process_has(int proc_fd, const struct who *w)
 {
     int fds = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d;
@@ -62,15 +71,14 @@ static bool process_has(int proc_fd, const struct stat *want, bool readers)
     while (!found && (e = readdir(d)))
         if (isdigit((unsigned char)e->d_name[0]) &&
             !fstatat(dirfd(d), e->d_name, &st, 0) &&
-            snap_same_stat(&st, want) &&
-            (readers || writable(proc_fd, e->d_name)))
+            snap_same_stat(&st, w->file) &&
+            (w->readers || writable(proc_fd, e->d_name)))
             found = true;
     closedir(d);
     return found;
 }
 
-static char *using_process(const struct stat *want, bool readers,
-                           struct snap_err *err)
+static char *using_process(const struct who *w, struct snap_err *err)
 {
     DIR *proc = opendir("/proc");
     const struct dirent *e;
@@ -82,13 +90,14 @@ static char *using_process(const struct stat *want, bool readers,
         return NULL;
     }
     while (!who && (e = readdir(proc))) {
-        if (!isdigit((unsigned char)e->d_name[0]))
+        if (!isdigit((unsigned char)e->d_name[0]) ||
+            (w->but && strtol(e->d_name, NULL, 10) == w->but))
             continue;
         fd = openat(dirfd(proc), e->d_name,
                     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             continue;
-        if (process_has(fd, want, readers)) {
+        if (process_has(fd, w)) {
             if (!snap_line_read(fd, "comm", comm, sizeof(comm)))
                 snprintf(comm, sizeof(comm), "a program");
             snap_clean(comm);
@@ -100,37 +109,12 @@ static char *using_process(const struct stat *want, bool readers,
     return who;
 }
 
-/* A loop device has its file open inside the kernel. */
-static char *using_loop(const struct stat *want, bool readers)
-{
-    DIR *d = opendir("/sys/block");
-    const struct dirent *e;
-    char name[300], file[4096], ro[8], *who = NULL;
-    struct stat st;
-
-    if (!d)
-        return NULL;
-    while (!who && (e = readdir(d))) {
-        if (!snap_has_prefix(e->d_name, "loop"))
-            continue;
-        snprintf(name, sizeof(name), "%s/loop/backing_file", e->d_name);
-        if (!snap_line_read(dirfd(d), name, file, sizeof(file)) ||
-            stat(file, &st) || !snap_same_stat(&st, want))
-            continue;
-        snprintf(name, sizeof(name), "%s/ro", e->d_name);
-        if (readers || !snap_line_read(dirfd(d), name, ro, sizeof(ro)) ||
-            ro[0] != '1')
-            who = snap_printf("/dev/%s", e->d_name);
-    }
-    closedir(d);
-    return who;
-}
-
-static int image_user(const char *path, bool readers, char **who_r,
+static int image_user(const char *path, bool readers, pid_t but, char **who_r,
                       struct snap_err *err)
 {
-    int rc, e;
+    int e;
     struct stat st;
+    struct who w = { .file = &st, .readers = readers, .but = but };
     struct snap_err why = SNAP_ERR_INIT;
 
     *who_r = NULL;
@@ -141,24 +125,35 @@ static int image_user(const char *path, bool readers, char **who_r,
         return 0;
     if (e)
         return snap_fail_errno(err, SNAP_IO, e, "%s", path);
-    *who_r = using_process(&st, readers, &why);
-    if (why.rc) {
-        rc = snap_fail(err, why.rc, "looking for users of %s: %s", path,
-                       why.msg);
-        return rc;
-    }
+    if (but != NO_PROCESS)
+        *who_r = using_process(&w, &why);
+    if (why.rc)
+        return snap_fail(err, why.rc, "looking for users of %s: %s", path,
+                         why.msg);
     if (!*who_r)
-        *who_r = using_loop(&st, readers);
+        *who_r = snap_kernel_user(path, &st, readers);
     return 0;
 }
 
 int snap_image_writer(const char *path, char **who_r, struct snap_err *err)
 {
-    return image_user(path, false, who_r, err);
+    return image_user(path, false, 0, who_r, err);
+}
+
+/* The process at the other end of its monitor. */
+static pid_t own_qemu(const struct snap_disk_ctx *c)
+{
+    return c->qmp ? snap_qmp_peer(c->qmp) : 0;
+}
+
+int snap_image_reader(struct snap_disk_ctx *c, const char *path, char **who_r,
+                      struct snap_err *err)
+{
+    return image_user(path, true, own_qemu(c), who_r, err);
 }
 
 static int check(struct snap_disk_ctx *c, const char *path, bool readers,
-                 struct snap_err *err)
+                 pid_t but, struct snap_err *err)
 {
     int rc;
     char *who = NULL;
@@ -169,7 +164,7 @@ static int check(struct snap_disk_ctx *c, const char *path, bool readers,
             goto out;
     }
     if (!who) {
-        rc = image_user(path, readers, &who, err);
+        rc = image_user(path, readers, but, &who, err);
         if (rc)
             goto out;
     }
@@ -183,11 +178,27 @@ out:
 int snap_image_check_unused(struct snap_disk_ctx *c, const char *path,
                             struct snap_err *err)
 {
-    return check(c, path, false, err);
+    return check(c, path, false, 0, err);
 }
 
 int snap_image_check_closed(struct snap_disk_ctx *c, const char *path,
                             struct snap_err *err)
 {
-    return check(c, path, true, err);
+    return check(c, path, true, 0, err);
+}
+
+int snap_image_check_left(struct snap_disk_ctx *c, const char *path,
+                          struct snap_err *err)
+{
+    int rc = check(c, path, false, 0, err);
+
+    return rc ? rc : check(c, path, true, own_qemu(c), err);
+}
+
+int snap_image_check_others(struct snap_disk_ctx *c, const char *path,
+                            bool readers, struct snap_err *err)
+{
+    bool its_own = c->domid != UINT32_MAX && !c->qmp;
+
+    return check(c, path, readers, its_own ? NO_PROCESS : own_qemu(c), err);
 }

@@ -48,6 +48,11 @@ int snap_internal_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
         else if (rc && rc != SNAP_NOTFOUND)
             snap_fail(err, rc, "%s", why.msg);
         snap_qemu_view_dispose(&v);
+        if (!rc) {
+            rc = snap_image_check_others(c, p->frozen_path, false, err);
+            if (rc)
+                snap_err_append(err, "end that first");
+        }
         if (rc != SNAP_NOTFOUND)
             return rc;
     }
@@ -74,7 +79,11 @@ int snap_internal_remove(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         return rc;
     rc = snap_internal_drop(c, p->frozen_path, snap_qcow2_tag(p), err);
-    if (protect && snap_image_protect(p->frozen_path, &e) && !rc)
-        rc = snap_fail(err, e.rc, "%s", e.msg);
-    return rc;
+    if (!protect || !snap_image_protect(p->frozen_path, &e))
+        return rc;
+    /* A second try would find it as it is now, and be content. */
+    snap_say(c->log, SNAP_LOG_WARN,
+             "%s is frozen, but not protected any more: %s; run chattr +i %s",
+             p->frozen_path, e.msg, p->frozen_path);
+    return rc ? rc : snap_fail(err, e.rc, "%s", e.msg);
 }

@@ -17,11 +17,15 @@
 #include <sys/stat.h>
 
 #include "disk/image_info.h"
+#include "disk/image_tag.h"
 #include "disk/in_use.h"
 #include "disk/internal.h"
 #include "disk/leaf_drop.h"
+#include "disk/overlay_chain.h"
 #include "disk/overlay_files.h"
+#include "disk/overlay_search.h"
 #include "disk/qcow2_tag.h"
+#include "disk/qcow2_written.h"
 #include "disk/qemu_img.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -108,7 +112,7 @@ static int check_space(const struct snap_disk_ctx *c,
     return rc;
 }
 
-/* Remove the copy, which nobody has had. */
+/* Remove the copy, unless somebody has written to it. */
 static int undo_copy(struct snap_disk_ctx *c, struct snap_part *p,
                      struct snap_err *err)
 {
@@ -118,7 +122,12 @@ static int undo_copy(struct snap_disk_ctx *c, struct snap_part *p,
     if (snap_has_suffix(p->leaf_path, suffix) &&
         snap_file_exists(p->leaf_path)) {
         rc = snap_image_check_unused(c, p->leaf_path, err);
-        if (!rc)
+        if (!rc && !c->discard && !snap_overlay_is_new(p->leaf_path))
+            snap_say(c->log, SNAP_LOG_WARN,
+                     "%s: somebody has written to %s, which a revert had "
+                     "made; it is kept, and nothing needs it",
+                     p->vdev, p->leaf_path);
+        else if (!rc)
             rc = snap_file_remove(p->leaf_path, err);
     }
     if (!rc)
@@ -127,6 +136,29 @@ static int undo_copy(struct snap_disk_ctx *c, struct snap_part *p,
         p->switched = false;
     free(suffix);
     return rc;
+}
+
+/* A snapshot keeps the size that the disk had, and "qemu-img snapshot -a" gives
+ * it back, larger or smaller (qcow2_snapshot_goto() of QEMU).  A copy would
+ * have today's. */
+static int check_resized(const struct snap_part *p, uint64_t now,
+                         struct snap_err *err)
+{
+    if (!is_copy(p))
+        return 0;
+    return snap_fail(err, SNAP_REFUSED,
+                     "%s has %llu bytes now and had %llu when snapshot %s was "
+                     "taken; what it held could only be copied, since %s, and "
+                     "a copy would have the size of now.  %s",
+                     p->frozen_path, (unsigned long long)now,
+                     (unsigned long long)p->size, p->tag,
+                     p->leaf_dir ? "a clone never shares an image"
+                                 : "other images or snapshots need it as it "
+                                   "is",
+                     p->leaf_dir ? "Revert the domain to it, snapshot it "
+                                   "again, and clone that"
+                                 : "First delete the external snapshots that "
+                                   "were taken since");
 }
 
 int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
@@ -167,14 +199,6 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
             snap_qcow2_tag_set(p);
         tag = snap_qcow2_tag(p);
     }
-    if (p->size && p->size != snap_image_size(info)) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s has %llu bytes now and had %llu when snapshot %s "
-                       "was taken",
-                       path, (unsigned long long)snap_image_size(info),
-                       (unsigned long long)p->size, p->tag);
-        goto out;
-    }
     snap_image_find_tag(info, tag, &t);
     if (!t.count) {
         rc = snap_fail(err, SNAP_NOTFOUND, "%s has no snapshot %s inside",
@@ -196,8 +220,13 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
                        path);
         goto out;
     }
-    p->size = snap_image_size(info);
+    if (!p->size)
+        p->size = snap_image_size(info);
     rc = plan_leaf(c, p, err);
+    if (!rc && p->size != snap_image_size(info))
+        rc = check_resized(p, snap_image_size(info), err);
+    if (!rc && is_copy(p))
+        rc = snap_overlay_check_format(path, err);
     if (!rc && p->leaf_dir)
         rc = check_space(c, p, err);
 
@@ -268,11 +297,11 @@ int snap_internal_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     snap_image_find_tag(info, back, &t);
     if (!t.count) {
-        rc = snap_qemu_img_snapshot(c->log, "-c", back, path, err);
+        rc = snap_image_tag_make(c, path, back, err);
         if (rc)
             goto out;
     }
-    rc = snap_qemu_img_snapshot(c->log, "-a", tag, path, err);
+    rc = snap_image_tag_apply(c, path, tag, err);
     if (rc)
         goto out;
     p->switched = true;
@@ -299,6 +328,26 @@ int snap_internal_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
     return rc;
 }
 
+/* Somebody may have run on what was brought back, before anybody recovers. */
+static int check_unwritten(const struct snap_disk_ctx *c,
+                           const struct snap_part *p, const char *back,
+                           struct snap_err *err)
+{
+    int rc;
+    bool written;
+    const char *path = p->frozen_path;
+
+    if (c->discard)
+        return 0;
+    rc = snap_qcow2_written(path, snap_qcow2_tag(p), back, &written, err);
+    if (rc || !written)
+        return rc;
+    return snap_fail(err, SNAP_RECOVER,
+                     "%s was written to since snapshot %s was brought back in "
+                     "it, and putting it back would lose that",
+                     path, p->tag);
+}
+
 int snap_internal_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
                               struct snap_err *err)
 {
@@ -318,15 +367,18 @@ int snap_internal_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     snap_image_find_tag(info, back, &t);
     if (t.count) {
         rc = snap_image_check_unused(c, path, err);
+        if (!rc)
+            rc = check_unwritten(c, p, back, err);
         if (rc)
             goto out;
-        rc = snap_qemu_img_snapshot(c->log, "-a", back, path, err);
+        rc = snap_image_tag_apply(c, path, back, err);
         if (rc)
             goto out;
-        rc = snap_qemu_img_snapshot(c->log, "-d", back, path, err);
+        rc = snap_image_tag_drop(c, path, back, err);
         if (rc)
             goto out;
     }
+    snap_image_tag_mend(c, path);
     p->switched = false;
     rc = 0;
 

@@ -9,14 +9,39 @@
 
 #include "disk/in_use.h"
 #include "disk/overlay_files.h"
+#include "disk/overlay_search.h"
 #include "disk/qcow2_header.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
+/* What is inside a qcow2 image is somebody's, who may be no record. */
+static int has_inside(const char *path, const char *format, bool *yes_r,
+                      struct snap_err *err)
+{
+    struct snap_qcow2 h = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+    int rc;
+
+    *yes_r = false;
+    if (!snap_streq(format, "qcow2"))
+        return 0;
+    rc = snap_qcow2_read(path, &h, &why);
+    if (rc)
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is kept, since whether it has snapshots inside "
+                       "cannot be told (%s); if it is not needed, remove it "
+                       "by hand",
+                       path, why.msg);
+    *yes_r = h.snapshots;
+    snap_qcow2_dispose(&h);
+    return rc;
+}
+
 int snap_image_drop(struct snap_disk_ctx *c, const char *path,
-                    struct snap_err *err)
+                    const char *format, struct snap_err *err)
 {
     int rc;
+    bool inside;
     char *child = NULL;
     struct stat st;
 
@@ -27,7 +52,9 @@ int snap_image_drop(struct snap_disk_ctx *c, const char *path,
     if (!S_ISREG(st.st_mode))
         return snap_fail(err, SNAP_REFUSED,
                          "%s is a link or a device; it was kept", path);
-    rc = snap_image_check_unused(c, path, err);
+    rc = has_inside(path, format, &inside, err);
+    if (!rc)
+        rc = snap_image_check_left(c, path, err);
     if (rc)
         goto out;
     child = snap_overlay_child(path);
@@ -39,6 +66,12 @@ int snap_image_drop(struct snap_disk_ctx *c, const char *path,
     rc = snap_image_unprotect(path, err);
     if (rc)
         goto out;
+    if (inside) {
+        snap_say(c->log, SNAP_LOG_NOTE,
+                 "%s is kept: it has snapshots inside that no record knows",
+                 path);
+        goto out;
+    }
     rc = snap_file_remove(path, err);
     if (rc)
         goto out;
@@ -100,7 +133,7 @@ int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
                              : "it is protected, as a frozen image is");
         goto out;
     }
-    rc = snap_image_drop(c, path, err);
+    rc = snap_image_drop(c, path, "qcow2", err);
     if (rc)
         goto out;
     rc = 0;

@@ -14,8 +14,9 @@
  * backing file).  SNAP_REFUSED for anything else. */
 int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
                    struct snap_err *err);
-/* Any image. */
+/* Any image; format is libxl's word for what it is said to be.  One that has
+ * snapshots inside is kept, with a note, and no longer protected. */
 int snap_image_drop(struct snap_disk_ctx *c, const char *path,
-                    struct snap_err *err);
+                    const char *format, struct snap_err *err);
 
 #endif /* SNAP_DISK_LEAF_DROP_H */

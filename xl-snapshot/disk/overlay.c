@@ -29,6 +29,7 @@
 #include "disk/in_use.h"
 #include "disk/overlay.h"
 #include "disk/overlay_chain.h"
+#include "disk/overlay_commit.h"
 #include "disk/overlay_delete.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
@@ -76,6 +77,8 @@ static int finish(struct snap_disk_ctx *c, struct snap_part *p,
 
     /* When recover finishes what died right after the transaction. */
     rc = snap_overlay_link_active(c, p, err);
+    if (!rc)
+        rc = snap_overlay_link_secure(p, err);
     if (rc)
         return rc;
     return snap_image_protect(p->frozen_path, err);
@@ -149,33 +152,57 @@ static int inspect(struct snap_disk_ctx *c, const struct snap_part *p,
     return 0;
 }
 
+/* Is there while merge_offline() works, so that another, after its death, takes
+ * the base's last writes for its own. */
+static char *merge_mark(const struct snap_disk_ctx *c,
+                        const struct snap_part *p)
+{
+    return snap_printf("%s.xlsnap-%s-in", snap_overlay_file(p), c->op_id);
+}
+
+static int merge_mark_undo(const struct snap_disk_ctx *c,
+                           const struct snap_part *p, struct snap_err *err)
+{
+    char *mark = merge_mark(c, p);
+    int rc = snap_file_remove(mark, err);
+
+    free(mark);
+    return rc;
+}
+
 /* The domain is off and the overlay holds writes: they belong to the base,
  * unless that went another way since. */
 static int merge_offline(struct snap_disk_ctx *c, const struct snap_part *p,
                          struct snap_err *err)
 {
-    int rc;
-    struct stat over, base;
-    const char *file = snap_overlay_file(p), *path = snap_overlay_base(p);
+    int rc = 0;
+    char *begun = merge_mark(c, p);
+    bool again = snap_file_exists(begun);
+    const char *file = snap_overlay_file(p);
+    bool reused = snap_json_get_bool(p->data, "reused", false);
+    char *retired = snap_overlay_temp(c, file);
+    const struct snap_overlay_commit m = {
+        .over = file,
+        .base = snap_overlay_base(p),
+        .base_format = p->format,
+        .retired = reused ? NULL : retired,
+    };
 
-    if (stat(file, &over) || stat(path, &base))
-        return snap_fail_errno(err, SNAP_IO, errno, "%s over %s", file, path);
-    if (S_ISREG(base.st_mode) &&
-        (base.st_mtim.tv_sec > over.st_mtim.tv_sec ||
-         (base.st_mtim.tv_sec == over.st_mtim.tv_sec &&
-          base.st_mtim.tv_nsec > over.st_mtim.tv_nsec)))
-        return snap_fail(err, SNAP_RECOVER,
-                         "%s holds writes of the guest, and %s below it was "
-                         "changed later; which of the two is right must be "
-                         "decided by hand",
-                         file, path);
-    rc = snap_image_check_unused(c, path, err);
-    if (rc)
-        return rc;
-    rc = snap_image_unprotect(path, err);
-    if (rc)
-        return rc;
-    return snap_qemu_img_commit(c->log, file, NULL, NULL, err);
+    if (snap_overlay_base_newer(file, m.base, again))
+        rc = snap_fail(err, SNAP_RECOVER,
+                       "%s holds writes of the guest, and %s below it was "
+                       "changed later; which of the two is right must be "
+                       "decided by hand",
+                       file, m.base);
+    else if (!again)
+        rc = snap_file_write(begun, "", 0, 0600, true, err);
+    if (!rc)
+        rc = snap_overlay_commit(c, &m, err);
+    if (!rc)
+        rc = snap_file_remove(begun, err);
+    free(retired);
+    free(begun);
+    return rc;
 }
 
 static int undo_overlay(struct snap_disk_ctx *c, const struct snap_part *p,
@@ -193,9 +220,7 @@ static int undo_overlay(struct snap_disk_ctx *c, const struct snap_part *p,
     if (rc)
         return rc;
     if (open) {
-        rc = snap_image_unprotect(snap_overlay_base(p), err);
-        if (!rc)
-            rc = snap_qemu_merge_back(c, file, err);
+        rc = snap_qemu_merge_back(c, file, err);
         if (rc)
             return rc;
     }
@@ -206,11 +231,9 @@ static int undo_overlay(struct snap_disk_ctx *c, const struct snap_part *p,
                               err);
     if (rc || !ours)
         return rc;
-    if (written && !open) {
-        rc = merge_offline(c, p, err);
-        if (rc)
-            return rc;
-    }
+    /* The overlay has another name then, of what undo() removes. */
+    if (written && !open)
+        return merge_offline(c, p, err);
     if (snap_json_get_bool(p->data, "reused", false))
         return 0;
     return snap_file_remove(file, err);
@@ -225,6 +248,12 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     rc = inspect(c, p, &state, err);
     if (rc)
         return rc;
+    /* take() of a domain that is off protects it; and an immutable image gets
+     * no other name. */
+    if (state != SNAP_PART_FOREIGN)
+        rc = snap_image_unprotect(snap_overlay_base(p), err);
+    if (rc)
+        return rc;
     if (state != SNAP_PART_FOREIGN && snap_file_exists(snap_overlay_file(p))) {
         rc = undo_overlay(c, p, err);
         if (rc)
@@ -234,6 +263,8 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         return rc;
     rc = snap_overlay_make_undo(c, snap_overlay_file(p), err);
+    if (!rc)
+        rc = merge_mark_undo(c, p, err);
     if (rc)
         return rc;
     p->taken = p->prepared = false;
@@ -252,6 +283,7 @@ const struct snap_disk_driver snap_disk_overlay = {
     .group_key = snap_slot_group_qemu,
     .prepare = prepare,
     .take = snap_qemu_take,
+    .secure = snap_overlay_secure,
     .finish = finish,
     .undo = undo,
     .inspect = inspect,
@@ -266,6 +298,7 @@ const struct snap_disk_driver snap_disk_overlay = {
     .delete_stop = snap_overlay_delete_stop,
     .refreeze = snap_overlay_refreeze,
     .merge = snap_overlay_merge,
+    .merge_astray = snap_overlay_merge_astray,
     .merge_switch = snap_overlay_merge_switch,
     .merge_finish = snap_overlay_merge_finish,
     .remove = snap_overlay_remove,

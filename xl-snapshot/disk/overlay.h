@@ -11,9 +11,6 @@
 /* overlay_probe.c */
 int snap_overlay_probe(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err);
-/* How many images a guest's read may go through, counted from path. */
-int snap_overlay_depth(const char *path, unsigned *depth_r,
-                       struct snap_err *err);
 /* SNAP_NOSPACE if an image at path could hardly begin to grow. */
 int snap_overlay_check_space(struct snap_disk_ctx *c,
                              const struct snap_part *p, const char *path,

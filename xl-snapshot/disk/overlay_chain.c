@@ -12,12 +12,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "disk/image_cards.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/seen.h"
 
-#define SCAN_MAX  65536 /* entries of one folder */
-#define DEPTH_MAX 200
+/* Above what is allowed to be made, so that all of that can be walked. */
+#define DEPTH_MAX 256
+#define MADE_MAX  200
+
+/* ---- names ---- */
+
+/* As path_has_protocol() of QEMU: a colon before any slash. */
+static bool has_protocol(const char *name)
+{
+    return name[strcspn(name, ":/")] == ':';
+}
 
 char *snap_overlay_backing(const char *image, const struct snap_qcow2 *h)
 {
@@ -30,149 +41,147 @@ char *snap_overlay_backing(const char *image, const struct snap_qcow2 *h)
         s = snap_qemu_plain_file(b, "");
         return s[0] ? s : (free(s), NULL);
     }
-    if (snap_has_prefix(b, "file:"))
-        b += 5;
+    /* What follows "file:" counts from where QEMU was started. */
+    if (snap_has_prefix(b, "file:/"))
+        return snap_strdup(b + 5);
     if (b[0] == '/')
         return snap_strdup(b);
-    if (strchr(b, ':'))
+    if (has_protocol(b))
         return NULL;
     dir = snap_dirname(image);
-    s = snap_printf("%s/%s", dir, b);
+    s = snap_printf("%s/%s", strcmp(dir, "/") ? dir : "", b);
     free(dir);
     return s;
 }
 
-/* ---- children ---- */
-
-struct search {
-    const char *base;
-    char **path;
-    size_t n;
-};
-
-static void found(struct search *s, const char *path)
+/* Any string in it, at whatever depth. */
+static bool any_string(const struct snap_json *j, const char *base)
 {
+    const char *s = snap_json_string(j, NULL);
+    bool found = false;
     size_t i;
-    char *real = realpath(path, NULL);
 
-    for (i = 0; real && i < s->n; i++)
-        if (snap_same_file(s->path[i], real)) {
-            free(real);
-            return;
-        }
-    if (!real)
-        return;
-    s->path = snap_realloc(s->path, s->n + 1, sizeof(*s->path));
-    s->path[s->n++] = real;
+    if (s)
+        return snap_same_file(s, base) ||
+               !strcmp(snap_basename(s), snap_basename(base));
+    if (snap_json_type(j) != SNAP_JSON_ARRAY &&
+        snap_json_type(j) != SNAP_JSON_OBJECT)
+        return false;
+    for (i = 0; i < snap_json_len(j) && !found; i++)
+        found = any_string(snap_json_at(j, i), base);
+    return found;
 }
 
-/* Is this file over the base?  What is no image, and what is gone, is not. */
-static int look_at(struct search *s, const char *path, struct snap_err *err)
+bool snap_overlay_json_names(const char *name, const char *base)
 {
-    int rc;
-    struct snap_qcow2 h = { 0 };
-    struct snap_err why = SNAP_ERR_INIT;
-    char *backing;
-    struct stat st;
+    struct snap_json *j = NULL;
+    bool found;
 
-    if (stat(path, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
-        return 0;
-    rc = snap_qcow2_read(path, &h, &why);
-    if (rc == SNAP_CORRUPT || rc == SNAP_NOTFOUND)
-        return 0;
+    /* QEMU takes more for JSON than we do. */
+    if (snap_json_parse(name + 5, strlen(name + 5), &j, NULL))
+        return true;
+    found = any_string(j, base);
+    snap_json_free(j);
+    return found;
+}
+
+/* The next level, or NULL; *raw_r: it is said to be no qcow2 image, and what
+ * it begins with is a guest's. */
+static int go_down(const char *at, char **next_r, bool *raw_r,
+                   bool *no_format_r, struct snap_err *err)
+{
+    struct snap_qcow2 h = { 0 };
+    int rc = snap_qcow2_read(at, &h, err);
+
+    *next_r = NULL;
     if (rc)
-        return snap_fail(err, rc, "looking for what is over %s: %s", s->base,
-                         why.msg);
-    backing = snap_overlay_backing(path, &h);
-    if (backing && snap_same_file(backing, s->base))
-        found(s, path);
-    free(backing);
+        return rc; /* what was said of this one stays */
+    *next_r = snap_overlay_backing(at, &h);
+    *no_format_r = !h.backing_format;
+    *raw_r = h.backing_format && strcmp(h.backing_format, "qcow2") != 0;
     snap_qcow2_dispose(&h);
     return 0;
 }
 
-static int scan(struct search *s, const char *dir, struct snap_err *err)
-{
-    int rc = 0, e = snap_fault("file", "open folder");
-    unsigned left = SCAN_MAX;
-    const struct dirent *de;
-    DIR *d = e ? NULL : opendir(dir);
-    char *file;
-
-    if (!d && (e ? e : errno) == ENOENT)
-        return 0;
-    if (!d)
-        return snap_fail_errno(err, SNAP_IO, e ? e : errno, "folder %s", dir);
-    while (!rc && (de = readdir(d))) {
-        if (de->d_type != DT_REG && de->d_type != DT_UNKNOWN)
-            continue;
-        if (!left--) {
-            rc = snap_fail(err, SNAP_REFUSED,
-                           "%s has too many files to tell which of them need "
-                           "%s",
-                           dir, s->base);
-            break;
-        }
-        file = snap_printf("%s/%s", dir, de->d_name);
-        rc = look_at(s, file, err);
-        free(file);
-    }
-    closedir(d);
-    return rc;
-}
-
-static int scan_once(struct search *s, char *const *before, size_t n,
-                     const char *file, struct snap_err *err)
+int snap_overlay_depth(const char *path, unsigned *depth_r,
+                       struct snap_err *err)
 {
     int rc = 0;
-    size_t i;
-    char *dir = snap_dirname(file), *other;
-    bool again = false;
+    char *at = snap_strdup(path), *next;
+    bool raw = false, no_format = true;
+    struct stat st;
+    struct snap_err why = SNAP_ERR_INIT;
 
-    for (i = 0; i < n && !again; i++) {
-        other = snap_dirname(before[i]);
-        again = !strcmp(dir, other);
-        free(other);
+    for (*depth_r = 0; !rc && at; at = next) {
+        next = NULL;
+        if (++*depth_r > MADE_MAX)
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "the chain of backing files below %s is longer "
+                           "than %d, or goes in a circle",
+                           path, MADE_MAX);
+        else if (raw && stat(at, &st))
+            rc = snap_fail_errno(err,
+                                 errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
+                                 errno, "a backing file of %s: %s", path, at);
+        else if (!raw)
+            rc = go_down(at, &next, &raw, &no_format, &why);
+        /* A raw one, of which nobody has said so. */
+        if (why.rc == SNAP_CORRUPT && no_format)
+            rc = 0;
+        else if (why.rc)
+            rc = snap_fail(err, why.rc, "a backing file of %s: %s", path,
+                           why.msg);
+        free(at);
     }
-    if (!again && !snap_has_prefix(dir, "/dev"))
-        rc = scan(s, dir, err);
-    free(dir);
     return rc;
 }
 
-int snap_overlay_children(const char *base, char *const *known, size_t n_known,
-                          const struct snap_qemu_view *v, char ***paths_r,
-                          size_t *n_r, struct snap_err *err)
+int snap_overlay_same_chain(const char *a, const char *b, struct snap_err *err)
 {
-    int rc;
-    size_t i;
-    struct search s = { .base = base };
+    int rc = 0;
+    unsigned depth;
+    bool raw = false, no_format = false;
+    char *at[2] = { snap_strdup(a), snap_strdup(b) }, *next[2];
+    struct snap_err ignored = SNAP_ERR_INIT;
 
-    for (i = 0; i < n_known; i++) {
-        rc = look_at(&s, known[i], err);
-        if (rc)
-            goto out;
+    for (depth = 0; !rc && !raw && depth < DEPTH_MAX && at[0] && at[1] &&
+                    strcmp(at[0], at[1]) != 0;
+         depth++) {
+        if (go_down(at[0], &next[0], &raw, &no_format, &ignored))
+            break;
+        if (go_down(at[1], &next[1], &raw, &no_format, &ignored))
+            next[1] = NULL;
+        if (next[0] && !snap_same_file(next[0], next[1]))
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s reads through %s by that name, and through %s "
+                           "by its own, %s; give the image the whole path of "
+                           "its backing file (qemu-img rebase -u -b %s -F "
+                           "FORMAT %s, with the domain off)",
+                           at[0], next[0], next[1] ? next[1] : "nothing",
+                           at[1], next[0], at[1]);
+        free(at[0]);
+        free(at[1]);
+        at[0] = next[0];
+        at[1] = next[1];
     }
-    for (i = 0; v && i < v->n; i++)
-        if (v->node[i].file[0]) {
-            rc = look_at(&s, v->node[i].file, err);
-            if (rc)
-                goto out;
-        }
-    rc = scan_once(&s, known, n_known, base, err);
-    for (i = 0; !rc && i < n_known; i++)
-        rc = scan_once(&s, known, i, known[i], err);
+    free(at[0]);
+    free(at[1]);
+    return rc;
+}
 
-out:
-    if (rc) {
-        for (i = 0; i < s.n; i++)
-            free(s.path[i]);
-        free(s.path);
-        s.path = NULL;
-        s.n = 0;
-    }
-    *paths_r = s.path;
-    *n_r = s.n;
+int snap_overlay_check_format(const char *path, struct snap_err *err)
+{
+    struct snap_qcow2 h = { 0 };
+    int rc = snap_qcow2_read(path, &h, err);
+
+    if (!rc && h.backing && !h.backing_format)
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s does not say of which format its backing file %s "
+                       "is, and guessing that would let a guest choose it; "
+                       "write it into the header first (qemu-img rebase -u -b "
+                       "%s -F FORMAT %s, with the domain off)",
+                       path, h.backing, h.backing, path);
+    snap_qcow2_dispose(&h);
     return rc;
 }
 
@@ -226,56 +235,66 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
 {
     int rc;
     unsigned depth;
-    char *at = NULL, *next;
-    struct stat st;
-    bool gone, no_format = false;
+    char *at = NULL, *next, **walked = NULL;
+    size_t n = 0;
+    bool gone, no_format = false, on;
+    struct snap_cards *cards = snap_cards_open(c->seen);
+    const struct snap_card *card;
 
-    (void)c;
     *how_r = SNAP_STAND_ALONE;
     rc = is_gone(path, &gone, err);
     if (!rc && gone)
         *how_r = SNAP_STAND_GONE;
     if (!rc && !gone && p->frozen_path &&
-        !snap_same_file(path, p->frozen_path))
+        !snap_cards_same(cards, path, p->frozen_path))
         at = snap_strdup(path);
     for (depth = 0; !rc && at && *how_r != SNAP_STAND_ON; depth++) {
-        struct snap_qcow2 h = { 0 };
-        struct snap_err why = SNAP_ERR_INIT;
-
-        if (stat(at, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))) {
+        if (snap_seen_known(c->seen, p->frozen_path, at, &on)) {
+            *how_r = on ? SNAP_STAND_ON : SNAP_STAND_ALONE;
+            break;
+        }
+        card = snap_cards_stat(cards, at);
+        if (card->e ||
+            (!S_ISREG(card->st.st_mode) && !S_ISBLK(card->st.st_mode))) {
             rc = snap_fail(err, SNAP_REFUSED,
                            "%s, which %s reads through, is not there", at,
                            path);
             break;
         }
-        rc = snap_qcow2_read(at, &h, &why);
-        if (rc == SNAP_CORRUPT && no_format) {
-            rc = 0; /* a raw one, of which nobody said so */
+        card = snap_cards_header(cards, at);
+        if (card->rc == SNAP_CORRUPT && no_format)
+            break; /* a raw one, of which nobody said so */
+        if (card->rc) {
+            rc = snap_fail(
+                err, card->rc == SNAP_CORRUPT ? SNAP_REFUSED : card->rc,
+                "what %s is over cannot be told: %s", path, card->why);
             break;
         }
-        if (rc) {
-            rc = snap_fail(err, rc == SNAP_CORRUPT ? SNAP_REFUSED : rc,
-                           "what %s is over cannot be told: %s", path,
-                           why.msg);
-            break;
-        }
-        next = depth < DEPTH_MAX ? snap_overlay_backing(at, &h) : NULL;
-        if (h.backing && !next)
+        next = depth < DEPTH_MAX ? snap_overlay_backing(at, &card->h) : NULL;
+        if (card->h.backing && !next)
             rc = snap_fail(err, SNAP_REFUSED,
                            "the chain of images that %s reads through cannot "
                            "be followed below %s",
                            path, at);
-        if (next && snap_same_file(next, p->frozen_path))
+        if (next && snap_cards_same(cards, next, p->frozen_path))
             *how_r = SNAP_STAND_ON;
-        free(at);
+        walked = snap_realloc(walked, n + 1, sizeof(*walked));
+        walked[n++] = at;
         at = next;
-        no_format = !h.backing_format;
+        no_format = !card->h.backing_format;
         /* What is in a raw image is the guest's, and no header. */
-        if (h.backing_format && strcmp(h.backing_format, "qcow2") != 0)
+        if (!no_format && strcmp(card->h.backing_format, "qcow2") != 0)
             snap_free(&at);
-        snap_qcow2_dispose(&h);
     }
     free(at);
+    snap_cards_close(cards, c->seen);
+    while (n) {
+        if (!rc)
+            snap_seen_add(c->seen, p->frozen_path, walked[n - 1],
+                          *how_r == SNAP_STAND_ON);
+        free(walked[--n]);
+    }
+    free(walked);
     return rc;
 }
 
@@ -352,7 +371,7 @@ int snap_overlay_levels(const struct snap_qemu_view *v, const char *leaf,
     if (!node || !snap_same_file(node->file, leaf)) {
         rc = snap_fail(err, SNAP_REFUSED,
                        "QEMU writes to %s, not to %s; an earlier command did "
-                       "not end, run snapshot-recover",
+                       "not end, run xl snapshot-recover",
                        node && node->file[0] ? node->file : "another image",
                        leaf);
         goto out;

@@ -14,15 +14,22 @@
  * if there is none, or it is no file.  Caller frees. */
 char *snap_overlay_backing(const char *image, const struct snap_qcow2 *h);
 
-/*
- * Every image that has base as its backing file: among known, among what
- * QEMU has (v may be NULL), and among all files in the folders of base and
- * of known.  By real path, each once.  A folder that cannot be searched to
- * its end is an error: what is not seen may be there.
- */
-int snap_overlay_children(const char *base, char *const *known, size_t n_known,
-                          const struct snap_qemu_view *v, char ***paths_r,
-                          size_t *n_r, struct snap_err *err);
+/* Could this "json:" name of a backing file be base?  Yes if it cannot be
+ * read. */
+bool snap_overlay_json_names(const char *name, const char *base);
+
+/* Images from this qcow2 one down, itself included; ends at one that its
+ * overlay calls raw, whatever that begins with.  SNAP_REFUSED: more than 200,
+ * or a circle. */
+int snap_overlay_depth(const char *path, unsigned *depth_r,
+                       struct snap_err *err);
+/* Two names of one qcow2 image.  SNAP_REFUSED if it reads through one file by
+ * the one and through another by the other: a relative name in its header
+ * counts from the folder of the name by which it is opened. */
+int snap_overlay_same_chain(const char *a, const char *b,
+                            struct snap_err *err);
+/* SNAP_REFUSED if this qcow2 image has a backing file of unknown format. */
+int snap_overlay_check_format(const char *path, struct snap_err *err);
 
 /* The slot of both QEMU drivers.  path: a qcow2 image.  A chain that cannot be
  * followed to its end, for want of a file or of a header, is SNAP_REFUSED. */

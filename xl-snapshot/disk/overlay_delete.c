@@ -20,10 +20,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "disk/image_cards.h"
 #include "disk/image_info.h"
 #include "disk/in_use.h"
 #include "disk/overlay_chain.h"
+#include "disk/overlay_commit.h"
 #include "disk/overlay_files.h"
+#include "disk/overlay_search.h"
 #include "disk/qcow2_header.h"
 #include "disk/qemu_img.h"
 #include "lib/file.h"
@@ -98,9 +101,38 @@ static int check_child(struct snap_disk_ctx *c, const struct snap_part *p,
                        "%s is encrypted, and there is no key here to write "
                        "into it",
                        path);
+    } else if (h.data_file) {
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s is over %s and keeps its data in another file; let "
+                       "it stand alone first (qemu-img convert -O qcow2)",
+                       path, p->frozen_path);
     }
     snap_qcow2_dispose(&h);
     return rc;
+}
+
+/* A header may say "/img/../gold.qcow2", or what no journal can: then by the
+ * name that the file itself has, which is no device's. */
+static int make_plain(char **path, struct snap_err *err)
+{
+    char *real;
+    struct stat st;
+
+    if (snap_path_ok(*path))
+        return 0;
+    real = realpath(*path, NULL);
+    if (!real || !snap_path_ok(real) || stat(real, &st) ||
+        !S_ISREG(st.st_mode)) {
+        free(real);
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is not a name that can be written down; rename "
+                         "the file, or correct the header that says so "
+                         "(qemu-img rebase -u -b FILE -F FORMAT IMAGE)",
+                         *path);
+    }
+    free(*path);
+    *path = real;
+    return 0;
 }
 
 /* What is below the frozen image, so that a child can stand on that. */
@@ -113,23 +145,46 @@ static int find_parent(const struct snap_part *p, struct snap_delete *d,
     if (!snap_streq(p->frozen_format, "qcow2"))
         return 0;
     rc = snap_qcow2_read(p->frozen_path, &h, err);
-    if (rc || !h.backing)
+    if (rc)
+        goto out;
+    /* Somebody's, whatever the records know: the image is kept for them. */
+    if (h.snapshots)
+        d->keep_image = true;
+    if (!h.backing)
         goto out;
     d->parent = snap_overlay_backing(p->frozen_path, &h);
     snap_set(&d->parent_format, h.backing_format);
     if (!d->parent || !d->parent_format)
         rc = snap_fail(err, SNAP_REFUSED,
                        "%s does not say which file it is over, and of which "
-                       "format; correct its header first (qemu-img rebase "
-                       "-u -b FILE -F FORMAT)",
+                       "format; it is frozen, so correct its header as xl-"
+                       "snapshot(1) says under IMAGES THAT ARE REFUSED",
                        p->frozen_path);
-    else if (strlen(d->parent) > SNAP_QCOW2_BACKING_MAX)
+    else
+        rc = make_plain(&d->parent, err);
+    if (!rc && d->parent && strlen(d->parent) > SNAP_QCOW2_BACKING_MAX)
         rc = snap_fail(err, SNAP_REFUSED,
                        "%s is too long for the header of an image", d->parent);
 
 out:
     snap_qcow2_dispose(&h);
     return rc;
+}
+
+/* The overlay that this very snapshot made is known as well, though its record
+ * may name it by a link only. */
+static void know_own(const struct snap_part *p, struct snap_delete *d)
+{
+    const char *file = snap_overlay_file(p);
+    struct snap_known *k;
+
+    if (!file || !snap_path_ok(file))
+        return;
+    d->known = snap_realloc(d->known, d->n_known + 1, sizeof(*d->known));
+    k = &d->known[d->n_known++];
+    k->path = snap_strdup(file);
+    k->qcow2 = true;
+    k->frozen = false;
 }
 
 static int find_children(struct snap_disk_ctx *c, const struct snap_part *p,
@@ -140,21 +195,25 @@ static int find_children(struct snap_disk_ctx *c, const struct snap_part *p,
     size_t i, k, n = 0;
     char **paths = NULL;
 
+    know_own(p, d);
     rc = snap_overlay_children(p->frozen_path, d->known, d->n_known,
-                               c->qmp ? &l->v : NULL, &paths, &n, err);
+                               c->qmp ? &l->v : NULL, c->seen, &paths, &n,
+                               err);
     if (rc)
         return rc;
     d->child = snap_zalloc((n + 1) * sizeof(*d->child));
     d->n_child = n;
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n; i++)
         d->child[i].path = paths[i];
-        d->child[i].protect = snap_image_protected(paths[i]);
+    for (i = 0; !rc && i < n; i++) {
+        rc = make_plain(&d->child[i].path, err);
+        d->child[i].protect = snap_image_protected(d->child[i].path);
         for (k = 0; k < l->n; k++)
-            if (snap_same_file(l->level[k].path, paths[i]))
+            if (snap_same_file(l->level[k].path, d->child[i].path))
                 d->child[i].live = true;
     }
     free(paths);
-    return 0;
+    return rc;
 }
 
 static const struct snap_overlay_level *level_of(const struct look *l,
@@ -170,6 +229,48 @@ static const struct snap_overlay_level *level_of(const struct look *l,
     return NULL;
 }
 
+/* Protected, and no snapshot that is known here has it. */
+static int check_frozen_by(const struct snap_disk_ctx *c,
+                           const struct snap_part *p,
+                           const struct snap_delete *d,
+                           const struct snap_child *child,
+                           struct snap_err *err)
+{
+    size_t i;
+    bool known = false;
+    struct snap_cards *cards = snap_cards_open(c->seen);
+
+    for (i = 0; child->protect && !known && i < d->n_known; i++)
+        known = d->known[i].frozen &&
+                snap_cards_same(cards, d->known[i].path, child->path);
+    snap_cards_close(cards, c->seen);
+    return child->protect && !known
+               ? snap_fail(err, SNAP_REFUSED,
+                           "%s is over %s and immutable, as a frozen image "
+                           "is, and no snapshot in this store has it: one in "
+                           "another store may.  If none has, chattr -i %s",
+                           child->path, p->frozen_path, child->path)
+               : 0;
+}
+
+/* QEMU has it open for reading, and opens it again: then it does not look
+ * whether the reference counts are true (qcow2 with lazy_refcounts). */
+static int check_clean(const struct snap_part *p, const char *path,
+                       struct snap_err *err)
+{
+    struct snap_qcow2 h = { 0 };
+    int rc = snap_qcow2_read(path, &h, err);
+
+    if (!rc && h.dirty)
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is over %s and was not closed cleanly, which QEMU "
+                       "does not repair while it has it; shut the domain down "
+                       "and delete the snapshot then",
+                       path, p->frozen_path);
+    snap_qcow2_dispose(&h);
+    return rc;
+}
+
 static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
                           const struct snap_delete *d, const struct look *l,
                           struct snap_err *err)
@@ -182,26 +283,31 @@ static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
         const char *path = d->child[i].path;
 
         rc = check_child(c, p, path, err);
+        if (!rc)
+            rc = check_frozen_by(c, p, d, &d->child[i], err);
         if (rc)
             return rc;
         level = level_of(l, path, &at);
-        if (!level) {
-            rc = snap_image_check_closed(c, path, err);
-            if (rc) {
-                snap_err_append(err,
-                                "it is over %s; end what uses it, and delete "
-                                "the snapshot then",
-                                p->frozen_path);
-                return rc;
-            }
-            continue;
+        rc = level ? snap_image_check_others(c, path, false, err)
+                   : snap_image_check_closed(c, path, err);
+        if (rc) {
+            snap_err_append(err,
+                            "it is over %s; end what uses it, and delete the "
+                            "snapshot then",
+                            p->frozen_path);
+            return rc;
         }
+        if (!level)
+            continue;
         /* the leaf is "at" levels above */
         if (level[-(ptrdiff_t)at].node->job || level->node->job)
             return snap_fail(err, SNAP_BUSY,
                              "a block job of QEMU works on %s; wait until it "
                              "has ended",
                              path);
+        rc = at ? check_clean(p, path, err) : 0;
+        if (rc)
+            return rc;
         /* The leaf is open for writing; others QEMU has to open again. */
         if (at && !level->named)
             return snap_fail(err, SNAP_REFUSED,
@@ -213,11 +319,12 @@ static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
     return 0;
 }
 
-/* Can the leaf be merged into the frozen image? */
-static bool can_merge(const struct snap_disk_ctx *c, const struct snap_part *p,
+/* Can the leaf be merged into the frozen image?  It goes away then, so nobody
+ * else may even read it. */
+static bool can_merge(struct snap_disk_ctx *c, const struct snap_part *p,
                       const struct snap_delete *d, const struct look *l)
 {
-    bool yes;
+    bool yes, clean;
     struct stat link, base;
     struct snap_qcow2 leaf = { 0 };
     uint64_t free_bytes = 0;
@@ -225,6 +332,9 @@ static bool can_merge(const struct snap_disk_ctx *c, const struct snap_part *p,
     if (d->n_child != 1 || !d->leaf || !d->may_merge ||
         !snap_same_file(d->child[0].path, d->leaf) || lstat(d->leaf, &link) ||
         !S_ISREG(link.st_mode) || stat(p->frozen_path, &base) ||
+        snap_overlay_base_clean(p->frozen_path, p->frozen_format, &clean,
+                                NULL) ||
+        !clean || snap_image_check_others(c, d->leaf, true, NULL) ||
         snap_qcow2_read(d->leaf, &leaf, NULL))
         return false;
     yes = !leaf.snapshots && !leaf.data_file && !leaf.dirty &&
@@ -238,8 +348,8 @@ static bool can_merge(const struct snap_disk_ctx *c, const struct snap_part *p,
     if (snap_space_left(c->space, p->frozen_path, &free_bytes, NULL) ||
         free_bytes < allocated(d->leaf) + SPACE_SLACK)
         return false;
-    return yes && (d->others_inside ||
-                   allocated(p->frozen_path) >= allocated(d->leaf));
+    return yes &&
+           (d->keep_image || allocated(p->frozen_path) >= allocated(d->leaf));
 }
 
 static int check_space(const struct snap_disk_ctx *c,
@@ -273,11 +383,19 @@ static int check_space(const struct snap_disk_ctx *c,
     return 0;
 }
 
+static bool is_device(const char *path)
+{
+    struct stat st;
+
+    return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
 static int decide(struct snap_disk_ctx *c, const struct snap_part *p,
                   struct snap_delete *d, const struct look *l,
                   struct snap_err *err)
 {
     int rc;
+    char *tags;
 
     rc = check_children(c, p, d, l, err);
     if (rc)
@@ -296,6 +414,14 @@ static int decide(struct snap_disk_ctx *c, const struct snap_part *p,
         return 0;
     }
     d->how = d->n_child ? SNAP_DELETE_PULL : SNAP_DELETE_DROP;
+    if (d->keep_image && !d->others_inside && !is_device(p->frozen_path)) {
+        tags = inside(c, p->frozen_path);
+        snap_say(c->log, SNAP_LOG_NOTE,
+                 "%s: %s stays, since it has snapshots inside that no record "
+                 "knows (%s)",
+                 p->vdev, p->frozen_path, tags);
+        free(tags);
+    }
     d->bytes = d->n_child * allocated(p->frozen_path);
     return check_space(c, p, d, err);
 }
@@ -313,7 +439,7 @@ static int check_frozen(struct snap_disk_ctx *c, const struct snap_part *p,
             return rc;
     }
     if (!who) {
-        rc = snap_image_writer(p->frozen_path, &who, err);
+        rc = snap_image_reader(c, p->frozen_path, &who, err);
         if (rc)
             return rc;
     }

@@ -6,7 +6,6 @@
  */
 #include "disk/overlay_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/image_attr.h"
+#include "disk/overlay_chain.h"
 #include "disk/overlay_delete.h"
 #include "disk/overlay_link.h"
 #include "disk/qcow2_header.h"
@@ -28,8 +29,6 @@
 
 /* The time stamp of an overlay nobody has had: 2001-01-01. */
 #define NEW_STAMP 978307200
-/* Folder entries looked at for children. */
-#define SCAN_MAX 65536
 
 /* ---- names ---- */
 
@@ -161,21 +160,6 @@ bool snap_overlay_is_new(const char *path)
            !st.st_mtim.tv_nsec;
 }
 
-/* Like the base's, so that a QEMU that gave up root can open it. */
-static int own_like(int fd, const char *path, const char *base,
-                    struct snap_err *err)
-{
-    struct stat st;
-
-    if (stat(base, &st))
-        return snap_fail_errno(err, SNAP_IO, errno, "%s", base);
-    /* A disk device's group says nothing about an image. */
-    if (S_ISREG(st.st_mode) && fchown(fd, st.st_uid, st.st_gid) &&
-        (st.st_uid != geteuid() || st.st_gid != getegid()))
-        return snap_fail_errno(err, SNAP_IO, errno, "owner of %s", path);
-    return 0;
-}
-
 /* What is to be in a new image: an overlay's header, or a copy. */
 struct content {
     const char *from; /* base, or the image that is copied */
@@ -184,13 +168,78 @@ struct content {
     const char *tag; /* copy: of this snapshot in it */
 };
 
+/* How far a copy is: by what the file has, out of what the image has. */
+struct growth {
+    struct snap_disk_ctx *c;
+    const char *path;
+    uint64_t total;
+};
+
+static int on_tick(void *opaque)
+{
+    const struct growth *g = opaque;
+    struct stat st;
+    uint64_t now = stat(g->path, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+
+    if (now >= g->total)
+        now = g->total ? g->total - 1 : 0;
+    return g->c->tick ? g->c->tick(g->c->opaque, now, g->total) : 0;
+}
+
 static int fill(struct snap_disk_ctx *c, const char *tmp,
                 const struct content *what, struct snap_err *err)
 {
+    int rc;
+    struct stat st;
+    struct growth g = { .c = c, .path = tmp };
+
     if (!what->tag)
         return snap_qemu_img_create(c->log, tmp, what->from, what->from_format,
                                     what->size, err);
-    return snap_qemu_img_copy_tag(c->log, what->from, what->tag, tmp, err);
+    rc = snap_overlay_check_format(what->from, err);
+    if (rc)
+        return rc;
+    g.total = stat(what->from, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+    return snap_qemu_img_copy_tag(c->log, what->from, what->tag, tmp, on_tick,
+                                  &g, err);
+}
+
+/* Is it what was asked for?  A tool may say 0 and have done nothing. */
+static int check_made(const char *tmp, const struct content *what,
+                      struct snap_err *err)
+{
+    int rc;
+    uint64_t size = what->size;
+    char *backing = NULL;
+    const char *format = what->from_format;
+    struct snap_qcow2 made = { 0 }, from = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = what->tag ? snap_qcow2_read(what->from, &from, err) : 0;
+    if (rc)
+        return rc;
+    if (what->tag) {
+        size = from.size;
+        backing = snap_overlay_backing(what->from, &from);
+        format = from.backing_format;
+    } else {
+        backing = snap_strdup(what->from);
+    }
+    rc = snap_qcow2_read(tmp, &made, &why);
+    if (rc && rc != SNAP_CORRUPT)
+        rc = snap_fail(err, rc, "%s", why.msg);
+    else if (rc || made.size != size || made.snapshots || made.dirty ||
+             !snap_streq(made.backing, backing) ||
+             (backing && !snap_streq(made.backing_format, format)) ||
+             (!what->tag && !made.unwritten))
+        rc = snap_fail(err, SNAP_FAIL,
+                       "qemu-img said that it made %s, and it is not the "
+                       "image that it was to be",
+                       tmp);
+    free(backing);
+    snap_qcow2_dispose(&made);
+    snap_qcow2_dispose(&from);
+    return rc;
 }
 
 static int make(struct snap_disk_ctx *c, const char *path,
@@ -204,10 +253,15 @@ static int make(struct snap_disk_ctx *c, const char *path,
     if (rc)
         goto out;
     made = true;
-    rc = own_like(fd, tmp, what->from, err);
+    rc = snap_image_own_like(fd, tmp, what->from, err);
     if (rc)
         goto out;
     rc = fill(c, tmp, what, err);
+    if (!rc)
+        rc = check_made(tmp, what, err);
+    if (rc)
+        goto out;
+    rc = snap_image_attr_copy(c->log, what->from, fd, tmp, err);
     if (rc)
         goto out;
     rc = snap_overlay_mark_new(tmp, err);
@@ -289,51 +343,16 @@ int snap_overlay_is_over(const char *path, const char *base, bool *ours_r,
     return 0;
 }
 
-char *snap_overlay_child(const char *path)
-{
-    char *dir = snap_dirname(path), *file, *found = NULL;
-    const char *base = snap_basename(path);
-    const struct dirent *e;
-    unsigned left = SCAN_MAX;
-    DIR *d = opendir(dir);
-
-    while (!found && d && left-- && (e = readdir(d))) {
-        struct snap_qcow2 h = { 0 };
-
-        if (e->d_type != DT_REG && e->d_type != DT_UNKNOWN)
-            continue;
-        file = snap_printf("%s/%s", dir, e->d_name);
-        if (!snap_qcow2_read(file, &h, NULL) && h.backing &&
-            (!strcmp(h.backing, path) || !strcmp(h.backing, base) ||
-             (h.backing[0] == '/' && snap_same_file(h.backing, path)))) {
-            found = file;
-            file = NULL;
-        }
-        snap_qcow2_dispose(&h);
-        free(file);
-    }
-    if (d)
-        closedir(d);
-    free(dir);
-    return found;
-}
-
 /* ---- taken ---- */
 
 static int mark_taken(const struct snap_part *p, struct snap_err *err)
 {
-    int rc, fd, e;
     const char *file = snap_overlay_file(p);
 
-    if (!snap_overlay_is_new(file))
-        return 0;
-    fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    e = fd < 0 || futimens(fd, NULL) ? errno : 0;
-    rc = e ? snap_fail_errno(err, SNAP_IO, e, "time stamp of %s", file)
-           : snap_file_sync(fd, file, err);
-    if (fd >= 0)
-        close(fd);
-    return rc;
+    if (snap_overlay_is_new(file) &&
+        utimensat(AT_FDCWD, file, NULL, AT_SYMLINK_NOFOLLOW))
+        return snap_fail_errno(err, SNAP_IO, errno, "time stamp of %s", file);
+    return 0;
 }
 
 /* What the frozen base is, so that verify() can tell that it still is. */
@@ -358,6 +377,21 @@ int snap_overlay_taken(struct snap_disk_ctx *c, struct snap_part *p,
         return rc;
     remember_base(p);
     return snap_overlay_link_active(c, p, err);
+}
+
+int snap_overlay_secure(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_err *err)
+{
+    int rc;
+    const char *file = snap_overlay_file(p);
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    (void)c;
+    rc = fd < 0 ? snap_fail_errno(err, SNAP_IO, errno, "%s", file)
+                : snap_file_sync(fd, file, err);
+    if (fd >= 0)
+        close(fd);
+    return rc ? rc : snap_overlay_link_secure(p, err);
 }
 
 int snap_overlay_refreeze(struct snap_disk_ctx *c, struct snap_part *p,

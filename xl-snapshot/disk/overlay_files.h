@@ -25,8 +25,9 @@ int snap_overlay_name(const struct snap_part *p, const char *beside,
 char *snap_overlay_temp(const struct snap_disk_ctx *c, const char *path);
 int snap_overlay_sync_folder(const char *path, struct snap_err *err);
 
-/* A whole, empty, durable overlay at path, which must not exist; owner like
- * the base's, mode 0600, marked as new. */
+/* A whole, empty, durable overlay at path, which must not exist, marked as
+ * new.  Whoever may read or write the base may do so with it, and nobody
+ * else (disk/image_attr.h). */
 int snap_overlay_make(struct snap_disk_ctx *c, const char *path,
                       const char *base, const char *base_format, uint64_t size,
                       struct snap_err *err);
@@ -46,13 +47,16 @@ int snap_overlay_is_over(const char *path, const char *base, bool *ours_r,
  * time stamp: any write, and snap_overlay_taken(), changes it). */
 int snap_overlay_mark_new(const char *path, struct snap_err *err);
 bool snap_overlay_is_new(const char *path);
-/* An image in the same folder that has path as its backing file, or NULL. */
-char *snap_overlay_child(const char *path);
 
 /* QEMU writes to the overlay now: mark it, remember what the base is, and let
- * the old path name it if that was asked for.  Idempotent. */
+ * the old path name it if that was asked for.  Idempotent.  In the window, so
+ * nothing is synced: a mark or a link that a power cut loses is found out by
+ * recovery. */
 int snap_overlay_taken(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err);
+/* The driver's slot: make that durable, guest running. */
+int snap_overlay_secure(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_err *err);
 /* The immutable attribute: what keeps root's QEMU from writing. */
 int snap_image_protect(const char *path, struct snap_err *err);
 int snap_image_unprotect(const char *path, struct snap_err *err);

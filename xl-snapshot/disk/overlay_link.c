@@ -57,11 +57,11 @@ int snap_overlay_link_base(const struct snap_part *p, struct snap_err *err)
     return snap_overlay_sync_folder(base, err);
 }
 
-/* Let the path name what tmp is, at once. */
+/* Let the path name what tmp is, at once; its folder is still to be synced. */
 static int replace_path(const char *tmp, const char *path,
                         struct snap_err *err)
 {
-    int rc = snap_file_rename(tmp, path, err);
+    int rc = snap_file_rename_only(tmp, path, err);
 
     if (rc)
         unlink(tmp);
@@ -101,6 +101,11 @@ int snap_overlay_link_active(struct snap_disk_ctx *c,
     return point(c, p->path, file, err);
 }
 
+int snap_overlay_link_secure(const struct snap_part *p, struct snap_err *err)
+{
+    return keeps_path(p) ? snap_overlay_sync_folder(p->path, err) : 0;
+}
+
 int snap_overlay_unlink_active(struct snap_disk_ctx *c,
                                const struct snap_part *p, struct snap_err *err)
 {
@@ -121,9 +126,8 @@ int snap_overlay_unlink_active(struct snap_disk_ctx *c,
         goto out;
     }
     rc = replace_path(tmp, p->path, err);
-    if (rc)
-        goto out;
-    rc = 0;
+    if (!rc)
+        rc = snap_overlay_link_secure(p, err);
 
 out:
     free(tmp);
@@ -196,9 +200,8 @@ int snap_overlay_link_leaf(struct snap_disk_ctx *c, const struct snap_part *p,
             goto out;
     }
     rc = point(c, p->path, snap_overlay_leaf(p), err);
-    if (rc)
-        goto out;
-    rc = 0;
+    if (!rc)
+        rc = snap_overlay_link_secure(p, err);
 
 out:
     free(old);

@@ -18,12 +18,14 @@
 /*
  * keep_path, forth and back; each is idempotent and does nothing without
  * keep_path.  link_base: the base gets its other name.  link_active: the path
- * names the overlay.  unlink_active: the path names the base.  unlink_base:
- * the other name goes, if the path names the base.
+ * names the overlay; in the window, so it is not yet durable: link_secure,
+ * with the guest running, makes it so.  unlink_active: the path names the
+ * base.  unlink_base: the other name goes, if the path names the base.
  */
 int snap_overlay_link_base(const struct snap_part *p, struct snap_err *err);
 int snap_overlay_link_active(struct snap_disk_ctx *c,
                              const struct snap_part *p, struct snap_err *err);
+int snap_overlay_link_secure(const struct snap_part *p, struct snap_err *err);
 int snap_overlay_unlink_active(struct snap_disk_ctx *c,
                                const struct snap_part *p,
                                struct snap_err *err);

@@ -9,16 +9,18 @@
  * changes over, and writes down that it did before the guest goes on.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "disk/in_use.h"
 #include "disk/leaf_drop.h"
 #include "disk/overlay_chain.h"
+#include "disk/overlay_commit.h"
 #include "disk/overlay_delete.h"
 #include "disk/overlay_files.h"
-#include "disk/qemu_img.h"
+#include "disk/qcow2_header.h"
 #include "disk/qemu_job.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -26,6 +28,12 @@
 #define LOOK_MS   10000
 #define SWITCH_MS 10000 /* guest at rest */
 #define PAUSE_S   2 /* what a pause lasts, at most, and a clock is off */
+/* How much younger the base may be than the leaf by our own work: a tool that
+ * outlived us; QEMU, whose last time stamps were lost with the power (a file
+ * system keeps them back for half a minute), or which went on without us. */
+#define TOOLS_S 2
+#define QEMU_S  120
+#define START_S 2 /* both times are in whole seconds, and its clock is set */
 
 struct now {
     struct snap_qemu_view v;
@@ -69,13 +77,51 @@ static int look(struct snap_disk_ctx *c, const struct snap_part *p,
     return rc;
 }
 
+struct alive {
+    struct snap_disk_ctx *c;
+    const char *leaf;
+};
+
+/* A job works on both, for us: see snap_overlay_merge_astray(). */
+static void sign_of_life(const struct alive *a)
+{
+    if (utimensat(AT_FDCWD, a->leaf, NULL, 0))
+        snap_say(a->c->log, SNAP_LOG_DEBUG, "time stamp of %s: %s", a->leaf,
+                 strerror(errno));
+}
+
+static int on_tick(void *opaque, uint64_t done, uint64_t total)
+{
+    const struct alive *a = opaque;
+
+    sign_of_life(a);
+    return a->c->tick ? a->c->tick(a->c->opaque, done, total) : 0;
+}
+
+static int copy(struct snap_disk_ctx *c, const struct snap_delete *d,
+                const struct now *now, const char *id, struct snap_err *err)
+{
+    int rc;
+    struct alive a = { .c = c, .leaf = d->gone };
+    struct snap_disk_ctx ticking = *c;
+    struct snap_json *args = snap_json_object();
+
+    ticking.tick = on_tick;
+    ticking.opaque = &a;
+    sign_of_life(&a);
+    snap_json_set_str(args, "device", now->l[0].node->name);
+    snap_json_set_str(args, "base-node", now->l[1].node->name);
+    rc = snap_qemu_job_start(c, "block-commit", id, args, err);
+    return rc ? rc : snap_qemu_job_wait(&ticking, id, true, 0, err);
+}
+
 static int merge_live(struct snap_disk_ctx *c, const struct snap_part *p,
                       const struct snap_delete *d, struct snap_err *err)
 {
     int rc;
+    bool clean;
     char *id = NULL;
     struct now now;
-    struct snap_json *args;
 
     rc = look(c, p, d, &now, err);
     if (rc)
@@ -89,16 +135,20 @@ static int merge_live(struct snap_disk_ctx *c, const struct snap_part *p,
                        p->frozen_path, d->gone);
         goto out;
     }
-    rc = snap_image_unprotect(p->frozen_path, err);
+    rc = snap_overlay_base_clean(p->frozen_path, p->frozen_format, &clean,
+                                 err);
+    if (!rc && !clean && !now.l[0].node->job)
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s was not closed cleanly, and QEMU would overwrite "
+                       "it; shut the domain down, and the next snapshot "
+                       "command repairs and finishes it",
+                       p->frozen_path);
+    if (!rc)
+        rc = snap_image_unprotect(p->frozen_path, err);
     if (rc)
         goto out;
     id = snap_overlay_job_id(c, p);
-    args = snap_json_object();
-    snap_json_set_str(args, "device", now.l[0].node->name);
-    snap_json_set_str(args, "base-node", now.l[1].node->name);
-    rc = snap_qemu_job_start(c, "block-commit", id, args, err);
-    if (!rc)
-        rc = snap_qemu_job_wait(c, id, true, 0, err);
+    rc = copy(c, d, &now, id, err);
 
 out:
     free(id);
@@ -106,49 +156,106 @@ out:
     return rc;
 }
 
-static int on_tick(void *opaque)
-{
-    struct snap_disk_ctx *c = opaque;
+/* The time stamp of a leaf that QEMU has left: 2001-02-01.  Whoever writes to
+ * it changes that. */
+#define LEFT_STAMP 980985600
 
-    return c->tick ? c->tick(c->opaque, 0, 0) : 0;
+static void mark_left(struct snap_disk_ctx *c, const char *leaf)
+{
+    const struct timespec t[2] = {
+        { .tv_sec = LEFT_STAMP },
+        { .tv_sec = LEFT_STAMP },
+    };
+
+    if (utimensat(AT_FDCWD, leaf, t, 0) && errno != ENOENT)
+        snap_say(c->log, SNAP_LOG_DEBUG, "time stamp of %s: %s", leaf,
+                 strerror(errno));
 }
 
-/* Died while the guest stood for the exchange, and the domain is gone since.
- * Both images are alike then, unless the guest went on: in the one that was
- * written to later. */
+/*
+ * Died while the guest stood for the exchange, and the domain is gone since:
+ * which of both images did the guest write to last?  A leaf with the stamp is
+ * the older one.  Without it we died before QEMU had changed over, or within
+ * milliseconds after; both are alike then, unless the guest went on: in the
+ * one that was written to later.
+ */
 static bool went_on_below(const struct snap_part *p,
                           const struct snap_delete *d)
 {
     struct stat over, base;
 
-    return d->paused_at && !stat(d->gone, &over) &&
-           !stat(p->frozen_path, &base) &&
-           over.st_mtim.tv_sec <= d->paused_at + PAUSE_S &&
+    if (stat(d->gone, &over) || stat(p->frozen_path, &base))
+        return false;
+    if (over.st_mtim.tv_sec == LEFT_STAMP && !over.st_mtim.tv_nsec)
+        return true;
+    return d->paused_at && over.st_mtim.tv_sec <= d->paused_at + PAUSE_S &&
            base.st_mtim.tv_sec > d->paused_at + PAUSE_S;
 }
 
+/*
+ * Nothing keeps a domain from being started on a base that is half merged, if
+ * its xl.cfg names that; and what it wrote there must be seen when it is off
+ * again.  A base that was written to since the host started, and not by us, was
+ * written to by it.  And as long as we work, the leaf is never much older than
+ * the base.  A block device has no such time.
+ */
+bool snap_overlay_merge_astray(const struct snap_part *p,
+                               const struct snap_delete *d, bool live)
+{
+    struct stat over, base;
+    int64_t ours = d->begun == SNAP_MERGE_BY_TOOLS ? TOOLS_S : QEMU_S;
+
+    if (stat(d->gone, &over) || stat(p->frozen_path, &base) ||
+        !S_ISREG(base.st_mode))
+        return false;
+    if (d->host_started && base.st_mtim.tv_sec + START_S >= d->host_started)
+        return true;
+    return !live && d->begun != SNAP_MERGE_NEW &&
+           base.st_mtim.tv_sec > over.st_mtim.tv_sec + ours;
+}
+
+static int commit_off(struct snap_disk_ctx *c, const struct snap_part *p,
+                      const struct snap_delete *d, const char *retired,
+                      struct snap_err *err)
+{
+    const struct snap_overlay_commit m = {
+        .over = d->gone,
+        .base = p->frozen_path,
+        .base_format = p->frozen_format,
+        .retired = retired,
+        .all_there = went_on_below(p, d),
+    };
+
+    return snap_overlay_commit(c, &m, err);
+}
+
+/*
+ * The leaf goes before anybody else is let in: what a domain that is started
+ * on it then would write there, would go with it.
+ */
 static int merge_off(struct snap_disk_ctx *c, const struct snap_part *p,
                      const struct snap_delete *d, struct snap_err *err)
 {
     int rc;
     bool ours, written;
+    char *retired = snap_overlay_temp(c, d->gone);
 
-    if (went_on_below(p, d))
-        return 0;
-    rc = snap_overlay_is_over(d->gone, p->frozen_path, &ours, &written, err);
-    if (rc)
-        return rc;
-    if (!ours)
-        return snap_fail(err, SNAP_REFUSED, "%s is not over %s any more",
-                         d->gone, p->frozen_path);
-    rc = snap_image_check_closed(c, d->gone, err);
-    if (!rc)
-        rc = snap_image_check_closed(c, p->frozen_path, err);
-    if (!rc)
+    if (!snap_file_exists(d->gone)) {
         rc = snap_image_unprotect(p->frozen_path, err);
-    if (rc)
-        return rc;
-    return snap_qemu_img_commit(c->log, d->gone, on_tick, c, err);
+        if (!rc)
+            rc = snap_overlay_retire(d->gone, retired, p->frozen_path, err);
+        goto out;
+    }
+    rc = snap_overlay_is_over(d->gone, p->frozen_path, &ours, &written, err);
+    if (!rc && !ours)
+        rc = snap_fail(err, SNAP_REFUSED, "%s is not over %s any more",
+                       d->gone, p->frozen_path);
+    if (!rc)
+        rc = commit_off(c, p, d, retired, err);
+
+out:
+    free(retired);
+    return rc;
 }
 
 int snap_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
@@ -209,6 +316,8 @@ int snap_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
     rc = 0;
 
 out:
+    if (!rc && now.switched)
+        mark_left(c, d->gone);
     free(top);
     free(id);
     now_dispose(&now);
@@ -219,5 +328,12 @@ int snap_overlay_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err)
 {
-    return snap_leaf_drop(c, d->gone, p->stem, err);
+    int rc;
+    char *retired = snap_overlay_temp(c, d->gone);
+
+    rc = snap_leaf_drop(c, retired, p->stem, err);
+    if (!rc)
+        rc = snap_leaf_drop(c, d->gone, p->stem, err);
+    free(retired);
+    return rc;
 }

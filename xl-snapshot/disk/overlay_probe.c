@@ -14,6 +14,7 @@
 #include "disk/image_info.h"
 #include "disk/in_use.h"
 #include "disk/overlay.h"
+#include "disk/overlay_chain.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
 #include "disk/qcow2_header.h"
@@ -27,46 +28,6 @@
 #define SPACE_MIN  (64ull << 20)
 #define SPACE_WARN (1024ull << 20)
 #define DEPTH_WARN 30
-#define DEPTH_MAX  200
-
-int snap_overlay_depth(const char *path, unsigned *depth_r,
-                       struct snap_err *err)
-{
-    int rc = 0;
-    char *at = snap_strdup(path);
-    struct snap_err why = SNAP_ERR_INIT;
-
-    *depth_r = 0;
-    while (at && at[0] == '/') {
-        struct snap_qcow2 h = { 0 };
-        char *dir;
-
-        if (++*depth_r > DEPTH_MAX) {
-            rc = snap_fail(err, SNAP_REFUSED,
-                           "the chain of backing files below %s is longer "
-                           "than %d, or goes in a circle",
-                           path, DEPTH_MAX);
-            break;
-        }
-        if (snap_qcow2_read(at, &h, &why)) {
-            rc = why.rc == SNAP_CORRUPT
-                     ? 0 /* raw: the bottom */
-                     : snap_fail(err, why.rc, "a backing file of %s: %s", path,
-                                 why.msg);
-            break;
-        }
-        dir = snap_dirname(at);
-        free(at);
-        at = !h.backing               ? NULL
-             : h.backing[0] == '/'    ? snap_strdup(h.backing)
-             : strchr(h.backing, ':') ? NULL
-                                      : snap_printf("%s/%s", dir, h.backing);
-        free(dir);
-        snap_qcow2_dispose(&h);
-    }
-    free(at);
-    return rc;
-}
 
 int snap_overlay_check_space(struct snap_disk_ctx *c,
                              const struct snap_part *p, const char *path,
@@ -131,8 +92,16 @@ static int check_source(struct snap_disk_ctx *c, const struct snap_part *p,
                        p->path);
     else if (h.encrypted)
         rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s is encrypted; an overlay over it would not be",
-                       p->path);
+                       "%s is encrypted; an overlay over it would not be; "
+                       "use --no-disk %s",
+                       p->path, p->vdev);
+    else if (h.data_file)
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s keeps its data in another file, which a snapshot "
+                       "would neither protect nor count; make an image of one "
+                       "file of it (qemu-img convert -O qcow2 %s NEW), and "
+                       "let the domain have that",
+                       p->path, p->path);
     snap_qcow2_dispose(&h);
     if (!rc)
         rc = snap_overlay_depth(p->path, &depth, err);
@@ -144,6 +113,26 @@ static int check_source(struct snap_disk_ctx *c, const struct snap_part *p,
     return rc;
 }
 
+/* What QEMU repairs only when it opens it for writing, it would never do once
+ * the image is frozen. */
+static int check_closed_cleanly(const struct snap_part *p,
+                                struct snap_err *err)
+{
+    int rc;
+    struct snap_qcow2 h = { 0 };
+
+    if (!snap_streq(p->format, "qcow2"))
+        return 0;
+    rc = snap_qcow2_read(p->path, &h, err);
+    if (!rc && h.dirty)
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s was not closed cleanly; repair it first (qemu-img "
+                       "check -r all)",
+                       p->path);
+    snap_qcow2_dispose(&h);
+    return rc;
+}
+
 static int probe_offline(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err)
 {
@@ -151,6 +140,10 @@ static int probe_offline(struct snap_disk_ctx *c, struct snap_part *p,
     struct snap_json *info = NULL;
 
     rc = snap_image_check_unused(c, p->path, err);
+    if (rc)
+        snap_err_append(err, "end that first");
+    else
+        rc = check_closed_cleanly(p, err);
     if (rc)
         return rc;
     rc = snap_qemu_img_info(c->log, p->path, snap_qemu_format(p->format),
@@ -187,15 +180,22 @@ static int plan_names(struct snap_disk_ctx *c, struct snap_part *p,
         (!S_ISREG(st->st_mode) || !snap_streq(p->format, "qcow2"))) {
         rc = snap_fail(err, SNAP_REFUSED,
                        "%s: after --keep-path the path would name a qcow2 "
-                       "image while configurations call it %s; use target= "
-                       "and change the configuration",
-                       p->path, S_ISREG(st->st_mode) ? p->format : "a device");
+                       "image while configurations call it %s; leave "
+                       "--keep-path out and change the configuration "
+                       "afterwards, or leave the disk out (--no-disk %s)",
+                       p->path, S_ISREG(st->st_mode) ? p->format : "a device",
+                       p->vdev);
         goto out;
     }
     if (is_link) {
         if (!realpath(p->path, real)) {
             rc = snap_fail_errno(err, SNAP_IO, errno, "%s", p->path);
             goto out;
+        }
+        if (snap_streq(p->format, "qcow2")) {
+            rc = snap_overlay_same_chain(p->path, real, err);
+            if (rc)
+                goto out;
         }
         base = snap_strdup(real);
     } else if (p->keep_path) {
@@ -277,6 +277,15 @@ static int check_reused(const struct snap_part *p, struct snap_err *err)
                        "%s is not over %s (its backing file is %s); make it "
                        "with qemu-img create -f qcow2 -b %s -F %s",
                        p->target, base, h.backing ? h.backing : "none", base,
+                       snap_qemu_format(p->format));
+    else if (!snap_streq(h.backing_format, snap_qemu_format(p->format)))
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s says that %s is %s, and it is %s; make it with "
+                       "qemu-img create -f qcow2 -b %s -F %s",
+                       p->target, base,
+                       h.backing_format ? h.backing_format
+                                        : "of any format that it looks like",
+                       snap_qemu_format(p->format), base,
                        snap_qemu_format(p->format));
     else if (written || h.snapshots || h.dirty || h.corrupt || h.data_file)
         rc = snap_fail(err, SNAP_REFUSED, "%s is not empty", p->target);

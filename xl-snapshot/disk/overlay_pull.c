@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * An image takes over what it reads through the frozen one: by a stream job
- * in the QEMU that has it, else by qemu-img.  Both write the data first and
- * the header last, so the image reads the same at every moment.
+ * in the QEMU that has it, else by tools (copy_up.h).  Both write the data
+ * first and the header last, so the image reads the same at every moment.
  *
  * The new backing file is always said by its path: the name that QEMU has for
  * it may be another file's by now (overlay_link.h), and would be written into
@@ -15,11 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/copy_up.h"
+#include "disk/image_guard.h"
 #include "disk/in_use.h"
 #include "disk/overlay_chain.h"
 #include "disk/overlay_delete.h"
 #include "disk/overlay_files.h"
-#include "disk/qemu_img.h"
 #include "disk/qemu_job.h"
 #include "lib/fault.h"
 #include "lib/file.h"
@@ -213,6 +214,7 @@ out:
 struct growth {
     struct snap_disk_ctx *c;
     const char *path;
+    struct snap_image_guard *guard;
     uint64_t before, total;
 };
 
@@ -223,16 +225,25 @@ static uint64_t size_now(const char *path)
     return stat(path, &st) ? 0 : (uint64_t)st.st_blocks * 512;
 }
 
-/* qemu-img's own progress is for people; how the file grows tells as well. */
+/* The tools tell no progress; how the file grows does. */
 static int on_tick(void *opaque)
 {
     struct growth *g = opaque;
     uint64_t now = size_now(g->path);
 
+    if (snap_image_guard_tick(g->guard))
+        return 1;
     now = now > g->before ? now - g->before : 0;
     if (now >= g->total)
         now = g->total ? g->total - 1 : 0;
     return g->c->tick ? g->c->tick(g->c->opaque, now, g->total) : 0;
+}
+
+static int may_switch(void *opaque, struct snap_err *err)
+{
+    struct growth *g = opaque;
+
+    return snap_image_guard_look(g->guard, err);
 }
 
 static int pull_off(struct snap_disk_ctx *c, const struct snap_part *p,
@@ -240,18 +251,42 @@ static int pull_off(struct snap_disk_ctx *c, const struct snap_part *p,
                     struct snap_err *err)
 {
     int rc;
+    const char *const paths[] = { path, NULL };
     struct growth g = {
         .c = c,
         .path = path,
         .before = size_now(path),
         .total = size_now(p->frozen_path),
     };
+    const struct snap_copy_up up = {
+        .path = path,
+        .parent = d->parent,
+        .parent_format = d->parent_format,
+        .tick = on_tick,
+        .opaque = &g,
+        .may_switch = may_switch,
+        .log = c->log,
+    };
 
-    rc = snap_image_check_closed(c, path, err);
+    rc = snap_image_guard_begin(c, paths, &g.guard, err);
     if (rc)
         return rc;
-    return snap_qemu_img_rebase(c->log, path, d->parent, d->parent_format,
-                                on_tick, &g, err);
+    rc = snap_copy_up(&up, err);
+    rc = snap_image_guard_verdict(g.guard, rc, err);
+    snap_image_guard_end(&g.guard);
+    return rc;
+}
+
+/* Who died after the header was changed may not have synced it. */
+static int sync_header(const char *path, struct snap_err *err)
+{
+    int rc, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0)
+        return snap_fail_errno(err, SNAP_IO, errno, "%s", path);
+    rc = snap_file_sync(fd, path, err);
+    close(fd);
+    return rc;
 }
 
 /* ---- both ---- */
@@ -266,6 +301,8 @@ int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
     struct snap_err e = SNAP_ERR_INIT;
 
     rc = is_over(child->path, p, &over, err);
+    if (!rc && !over)
+        rc = sync_header(child->path, err);
     if (rc || !over)
         return rc;
     rc = snap_image_unprotect(child->path, err);
@@ -298,8 +335,8 @@ static bool is_active(struct snap_disk_ctx *c, const struct snap_part *p)
     const struct snap_qemu_node *root;
     bool yes;
 
-    if (!c->qmp)
-        return false;
+    if (!c->qmp || !snap_qmp_alive(c->qmp))
+        return snap_image_check_unused(c, p->frozen_path, NULL) != 0;
     /* In doubt QEMU may write to it. */
     if (snap_qemu_look(c->qmp, LOOK_MS, &v, NULL))
         return true;
@@ -322,6 +359,11 @@ int snap_overlay_delete_stop(struct snap_disk_ctx *c, struct snap_part *p,
         id = snap_overlay_job_id(c, p);
         rc = snap_qemu_job_cancel(c, id, err);
         free(id);
+        /* With its QEMU the job is gone. */
+        if (rc && !snap_qmp_alive(c->qmp)) {
+            snap_err_clear(err);
+            rc = 0;
+        }
         if (rc)
             return rc;
     }
@@ -333,8 +375,9 @@ int snap_overlay_delete_stop(struct snap_disk_ctx *c, struct snap_part *p,
                 return rc;
         }
     /* It stays below the leaf after all. */
-    if (d->how == SNAP_DELETE_MERGE && !stat(p->frozen_path, &st) &&
-        S_ISREG(st.st_mode) && !is_active(c, p)) {
+    if (d->how == SNAP_DELETE_MERGE && snap_file_exists(d->gone) &&
+        !stat(p->frozen_path, &st) && S_ISREG(st.st_mode) &&
+        !is_active(c, p)) {
         rc = snap_image_protect(p->frozen_path, err);
         if (rc == SNAP_UNSUPPORTED) {
             snap_err_clear(err);

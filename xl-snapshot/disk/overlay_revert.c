@@ -14,6 +14,7 @@
 #include "disk/in_use.h"
 #include "disk/leaf_drop.h"
 #include "disk/overlay.h"
+#include "disk/overlay_chain.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
 #include "disk/qcow2_header.h"
@@ -159,7 +160,7 @@ static int plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p,
 
     dir = snap_dirname(beside);
     if (stat(dir, &st) || !S_ISDIR(st.st_mode) ||
-        snap_has_prefix(beside, "/dev/"))
+        (!stat(beside, &st) && S_ISBLK(st.st_mode)))
         beside = p->frozen_path;
     if (p->leaf_dir)
         beside = there = snap_printf("%s/%s", p->leaf_dir,
@@ -205,7 +206,7 @@ int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
     if (who) {
         rc = snap_fail(err, SNAP_REFUSED,
                        "%s is frozen, and %s has it open for writing; what it "
-                       "writes destroys snapshot %s",
+                       "writes destroys snapshot %s: end that first",
                        p->frozen_path, who, p->tag);
         goto out;
     }
@@ -282,8 +283,8 @@ int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
 int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
                              struct snap_err *err)
 {
-    int rc;
-    bool ours, written;
+    int rc, have;
+    bool ours = false, written = false;
     const char *leaf;
     struct snap_err why = SNAP_ERR_INIT;
 
@@ -292,20 +293,23 @@ int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
         if (rc)
             return rc;
     }
-    rc = snap_overlay_unlink_leaf(c, p, err);
+    leaf = snap_overlay_leaf(p);
+    have = snap_overlay_is_over(leaf, p->frozen_path, &ours, &written, &why);
+    if (have && have != SNAP_NOTFOUND)
+        return snap_fail(err, have, "%s", why.msg);
+    /* Somebody may run on it: its name stays as well then. */
+    rc = !have && ours ? snap_image_check_unused(c, leaf, err) : 0;
+    if (!rc)
+        rc = snap_overlay_unlink_leaf(c, p, err);
+    if (!rc && !have && ours && written)
+        snap_say(c->log, SNAP_LOG_WARN,
+                 "%s: somebody has written to %s, which a revert had made; it "
+                 "is kept, and nothing needs it",
+                 p->vdev, leaf);
+    else if (!rc && !have && ours)
+        rc = snap_file_remove(leaf, err);
     if (rc)
         return rc;
-    leaf = snap_overlay_leaf(p);
-    rc = snap_overlay_is_over(leaf, p->frozen_path, &ours, &written, &why);
-    if (rc && rc != SNAP_NOTFOUND)
-        return snap_fail(err, rc, "%s", why.msg);
-    if (!rc && ours) {
-        rc = snap_image_check_unused(c, leaf, err);
-        if (!rc)
-            rc = snap_file_remove(leaf, err);
-        if (rc)
-            return rc;
-    }
     rc = snap_overlay_make_undo(c, leaf, err);
     if (rc)
         return rc;
@@ -326,5 +330,5 @@ int snap_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
         return snap_fail(err, SNAP_REFUSED,
                          "%s is a device; it is for its owner to remove",
                          p->frozen_path);
-    return snap_image_drop(c, p->frozen_path, err);
+    return snap_image_drop(c, p->frozen_path, p->frozen_format, err);
 }

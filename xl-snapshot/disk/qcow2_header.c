@@ -6,7 +6,6 @@
  */
 #include "disk/qcow2_header.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,14 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/qcow2_bytes.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
 
-#define QCOW2_MAGIC 0x514649fbu
 #define HEADER_V2   72
 #define HEADER_V3   104
 #define HEADER_MAX  (64u * 1024) /* extensions end before this */
-#define L1_MAX      (32u << 20) /* bytes; QEMU's own limit */
+#define HEADER_SOON 4096u /* and mostly before this */
 
 #define EXT_END            0u
 #define EXT_BACKING_FORMAT 0xe2792acau
@@ -32,43 +31,6 @@ enum {
     INCOMPAT_CORRUPT = 2,
     INCOMPAT_DATA_FILE = 4,
 };
-
-static uint32_t get32(const unsigned char *b, size_t at)
-{
-    uint32_t v;
-
-    memcpy(&v, b + at, sizeof(v));
-    return be32toh(v);
-}
-
-static uint64_t get64(const unsigned char *b, size_t at)
-{
-    uint64_t v;
-
-    memcpy(&v, b + at, sizeof(v));
-    return be64toh(v);
-}
-
-/* Up to len bytes; fewer only at the end of the file. */
-static ssize_t read_at(int fd, void *buf, size_t len, uint64_t off)
-{
-    size_t done = 0;
-    ssize_t n;
-
-    if (off > INT64_MAX - len)
-        return 0;
-    while (done < len) {
-        n = pread(fd, (char *)buf + done, len - done, (off_t)(off + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (!n)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
 
 /* A name in the image: bytes without NUL and control characters. */
 static char *take_string(const unsigned char *b, size_t len)
@@ -82,14 +44,18 @@ static char *take_string(const unsigned char *b, size_t len)
 }
 
 static int parse_extensions(const unsigned char *b, size_t at, size_t end,
-                            struct snap_qcow2 *h)
+                            struct snap_qcow2 *h, bool *ended_r)
 {
+    *ended_r = false;
     while (at + 8 <= end) {
-        uint32_t type = get32(b, at), len = get32(b, at + 4);
+        uint32_t type = snap_qcow2_get32(b, at),
+                 len = snap_qcow2_get32(b, at + 4);
 
         at += 8;
-        if (type == EXT_END)
+        if (type == EXT_END) {
+            *ended_r = true;
             return 0;
+        }
         if (len > end - at)
             return -1;
         if (type == EXT_BACKING_FORMAT && !h->backing_format) {
@@ -112,11 +78,11 @@ static bool l1_is_empty(int fd, uint64_t off, uint64_t bytes)
 
     if (!bytes)
         return true;
-    if (bytes > L1_MAX)
+    if (bytes > SNAP_QCOW2_L1_MAX)
         return false;
     while (bytes) {
         want = bytes < sizeof(chunk) ? bytes : sizeof(chunk);
-        if (read_at(fd, chunk, want, off) != (ssize_t)want)
+        if (snap_qcow2_read_at(fd, chunk, want, off) != (ssize_t)want)
             return false;
         for (i = 0; i < want; i++)
             if (chunk[i])
@@ -133,24 +99,28 @@ static int parse(int fd, const unsigned char *b, size_t len, const char *path,
     uint64_t incompat = 0, backing_off;
     uint32_t backing_len, header_len = HEADER_V2;
     size_t end = len;
+    bool ended;
 
-    if (len < HEADER_V2 || get32(b, 0) != QCOW2_MAGIC)
+    h->begins = len >= HEADER_V2 && snap_qcow2_get32(b, 0) == SNAP_QCOW2_MAGIC;
+    if (!h->begins)
         return snap_fail(err, SNAP_CORRUPT, "%s is not a qcow2 image", path);
-    h->version = get32(b, 4);
+    h->version = snap_qcow2_get32(b, 4);
     if (h->version != 2 && h->version != 3)
         return snap_fail(err, SNAP_CORRUPT,
                          "%s is of qcow version %u, which is not supported",
                          path, h->version);
-    backing_off = get64(b, 8);
-    backing_len = get32(b, 16);
-    h->size = get64(b, 24);
-    h->encrypted = get32(b, 32) != 0;
-    h->snapshots = get32(b, 60);
+    backing_off = snap_qcow2_get64(b, 8);
+    backing_len = snap_qcow2_get32(b, 16);
+    h->size = snap_qcow2_get64(b, 24);
+    h->encrypted = snap_qcow2_get32(b, 32) != 0;
+    h->snapshots = snap_qcow2_get32(b, 60);
+    h->refcount_bits = 16;
     if (h->version == 3) {
         if (len < HEADER_V3)
             goto damaged;
-        incompat = get64(b, 72);
-        header_len = get32(b, 100);
+        incompat = snap_qcow2_get64(b, 72);
+        h->refcount_bits = 1u << (snap_qcow2_get32(b, 96) & 7);
+        header_len = snap_qcow2_get32(b, 100);
         if (header_len < HEADER_V3 || header_len > len)
             goto damaged;
     }
@@ -168,10 +138,14 @@ static int parse(int fd, const unsigned char *b, size_t len, const char *path,
             goto damaged;
         end = backing_off;
     }
-    if (parse_extensions(b, header_len, end, h))
+    if (parse_extensions(b, header_len, end, h, &ended))
+        goto damaged;
+    /* There is more of it than was read. */
+    if (!ended && !h->backing && len == HEADER_SOON)
         goto damaged;
     h->unwritten = !h->snapshots &&
-                   l1_is_empty(fd, get64(b, 40), (uint64_t)get32(b, 36) * 8);
+                   l1_is_empty(fd, snap_qcow2_get64(b, 40),
+                               (uint64_t)snap_qcow2_get32(b, 36) * 8);
     return 0;
 
 damaged:
@@ -179,13 +153,32 @@ damaged:
                      path);
 }
 
+static int read_header(int fd, unsigned char *buf, size_t want,
+                       const char *path, struct snap_qcow2 *h_r,
+                       struct snap_err *err)
+{
+    int rc;
+    bool begins;
+    ssize_t len = snap_qcow2_read_at(fd, buf, want, 0);
+
+    if (len < 0)
+        return snap_fail_errno(err, SNAP_IO, errno, "reading %s", path);
+    rc = parse(fd, buf, (size_t)len, path, h_r, err);
+    if (!rc)
+        return 0;
+    begins = h_r->begins;
+    snap_qcow2_dispose(h_r);
+    h_r->begins = begins;
+    return rc;
+}
+
 int snap_qcow2_read(const char *path, struct snap_qcow2 *h_r,
                     struct snap_err *err)
 {
     int rc, fd = -1, e;
     struct stat st;
-    ssize_t len;
     unsigned char *buf = NULL;
+    struct snap_err why = SNAP_ERR_INIT;
 
     e = snap_fault("file", "open header");
     /* Not blocking: the path may name a FIFO. */
@@ -201,20 +194,15 @@ int snap_qcow2_read(const char *path, struct snap_qcow2 *h_r,
                        "%s is neither a file nor a block device", path);
         goto out;
     }
-    buf = snap_zalloc(HEADER_MAX);
-    len = read_at(fd, buf, HEADER_MAX, 0);
-    if (len < 0) {
-        rc = snap_fail_errno(err, SNAP_IO, errno, "reading %s", path);
-        goto out;
-    }
-    rc = parse(fd, buf, (size_t)len, path, h_r, err);
-    if (rc)
-        goto out;
-    rc = 0;
+    buf = snap_zalloc(HEADER_SOON);
+    rc = read_header(fd, buf, HEADER_SOON, path, h_r, &why);
+    if (rc == SNAP_CORRUPT && h_r->begins) {
+        buf = snap_realloc(buf, HEADER_MAX, 1);
+        rc = read_header(fd, buf, HEADER_MAX, path, h_r, err);
+    } else if (rc)
+        snap_fail(err, rc, "%s", why.msg);
 
 out:
-    if (rc)
-        snap_qcow2_dispose(h_r);
     free(buf);
     if (fd >= 0)
         close(fd);

@@ -14,11 +14,13 @@
 #define SNAP_QCOW2_BACKING_MAX 1023 /* bytes, by the format */
 
 struct snap_qcow2 {
+    bool begins; /* like a qcow2 image; true of a damaged one as well */
     uint32_t version;
     uint64_t size; /* guest-visible bytes */
     uint32_t snapshots;
     bool dirty, corrupt, data_file; /* incompatible features */
     bool encrypted;
+    unsigned refcount_bits;
     bool bitmaps;
     /* No cluster of data was ever allocated.  To be relied on only if nobody
      * has the image open. */

@@ -15,6 +15,7 @@
 
 #include "disk/drivers.h"
 #include "disk/image_info.h"
+#include "disk/image_tag.h"
 #include "disk/in_use.h"
 #include "disk/internal.h"
 #include "disk/overlay.h"
@@ -83,8 +84,18 @@ static int check_header(const struct snap_part *p, struct snap_err *err)
     else if (h.data_file)
         rc = snap_fail(err, SNAP_UNSUPPORTED,
                        "%s keeps its data in another file, so a snapshot "
-                       "inside it cannot hold it; use type=external",
-                       p->path);
+                       "inside it cannot hold it; make an image of one file "
+                       "of it (qemu-img convert -O qcow2 %s NEW), and let the "
+                       "domain have that",
+                       p->path, p->path);
+    else if (h.refcount_bits < 16 &&
+             h.snapshots + 2 > (1u << h.refcount_bits) - 1)
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s counts the users of a cluster in %u bits, which is "
+                       "too few for another snapshot inside it; use "
+                       "type=external, or make the image anew (qemu-img "
+                       "convert -O qcow2)",
+                       p->path, h.refcount_bits);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -148,8 +159,10 @@ static int probe_offline(struct snap_disk_ctx *c, struct snap_part *p,
     struct snap_json *info = NULL;
 
     rc = snap_image_check_unused(c, p->path, err);
-    if (rc)
+    if (rc) {
+        snap_err_append(err, "end that first");
         goto out;
+    }
     rc = snap_qemu_img_info(c->log, p->path, "qcow2", false, &info, err);
     if (rc)
         goto out;
@@ -200,6 +213,9 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
     real = realpath(p->path, NULL);
     snap_set(&p->frozen_path, real ? real : p->path);
     free(real);
+    rc = snap_overlay_same_chain(p->path, p->frozen_path, err);
+    if (rc)
+        return rc;
     /* The snapshot itself is small.  But from then on every write of the
      * guest's needs a new place, and without one it fails. */
     if (!stat(p->frozen_path, &st) && S_ISREG(st.st_mode)) {
@@ -281,42 +297,14 @@ int snap_internal_drop(struct snap_disk_ctx *c, const char *path,
                        const char *tag, struct snap_err *err)
 {
     int rc;
-    struct snap_json *info = NULL;
-    struct snap_image_tag t;
+    struct snap_err why = SNAP_ERR_INIT;
 
     if (c->qmp) {
-        struct snap_err why = SNAP_ERR_INIT;
-
         rc = snap_qemu_drop_tag(c, path, tag, &why);
         if (rc != SNAP_NOTFOUND)
             return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
     }
-    rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
-    if (rc)
-        goto out;
-    snap_image_find_tag(info, tag, &t);
-    if (!t.count) {
-        rc = 0;
-        goto out;
-    }
-    if (t.count > 1 || t.id_clash) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s: snapshot %s is not the only one of that name or "
-                       "ID; nothing was deleted",
-                       path, tag);
-        goto out;
-    }
-    rc = snap_image_check_closed(c, path, err);
-    if (rc)
-        goto out;
-    rc = snap_qemu_img_snapshot(c->log, "-d", tag, path, err);
-    if (rc)
-        goto out;
-    rc = 0;
-
-out:
-    snap_json_free(info);
-    return rc;
+    return snap_image_tag_drop(c, path, tag, err);
 }
 
 static int undo(struct snap_disk_ctx *c, struct snap_part *p,
@@ -335,6 +323,9 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
         if (rc)
             return rc;
     }
+    if (state != SNAP_PART_FOREIGN && !c->qmp && p->frozen_path &&
+        snap_file_exists(p->frozen_path))
+        snap_image_tag_mend(c, p->frozen_path);
     p->taken = p->prepared = false;
     return 0;
 }
@@ -350,6 +341,7 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .group_key = snap_slot_group_qemu,
     .prepare = prepare,
     .take = snap_qemu_take,
+    .secure = snap_slot_nothing,
     .finish = snap_slot_nothing,
     .undo = undo,
     .inspect = inspect,
@@ -364,6 +356,7 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .delete_stop = snap_slot_nothing_deleted,
     .refreeze = snap_slot_nothing,
     .merge = snap_slot_never,
+    .merge_astray = snap_slot_never_astray,
     .merge_switch = snap_slot_never,
     .merge_finish = snap_slot_never,
     .remove = snap_internal_remove,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "disk/overlay_chain.h"
 #include "disk/qcow2_header.h"
@@ -18,6 +19,7 @@
 /* Merging and the reference counts of a large image take their time. */
 #define WRITE_MS  (60 * 60 * 1000)
 #define SLOW_MS   (24 * 60 * 60 * 1000)
+#define STALL_MS  (30 * 60 * 1000) /* a flush of much may take long */
 #define CHAIN_MAX 256
 
 static const struct {
@@ -145,7 +147,7 @@ static int run_slow(const struct snap_log *log, const char *const *argv,
     struct snap_run r = SNAP_RUN_INIT;
 
     r.argv = argv;
-    r.timeout_ms = SLOW_MS;
+    r.stall_ms = STALL_MS;
     r.log = log;
     r.tick = tick;
     r.opaque = opaque;
@@ -165,17 +167,74 @@ int snap_qemu_img_commit(const struct snap_log *log, const char *overlay,
     return run_slow(log, argv, tick, opaque, err);
 }
 
-int snap_qemu_img_rebase(const struct snap_log *log, const char *overlay,
-                         const char *base, const char *base_format,
-                         int (*tick)(void *opaque), void *opaque,
-                         struct snap_err *err)
+int snap_qemu_img_map(const struct snap_log *log, const char *path,
+                      uint64_t offset, uint64_t length,
+                      int (*tick)(void *opaque), void *opaque,
+                      struct snap_json **map_r, struct snap_err *err)
 {
-    const char *argv[12];
+    int rc;
+    struct snap_run r = SNAP_RUN_INIT;
+    char *from = snap_printf("--start-offset=%" PRIu64, offset);
+    char *bytes = snap_printf("--max-length=%" PRIu64, length);
+    const char *const argv[] = {
+        "qemu-img", "map", "-U", "--output=json", "-f", "qcow2", from,
+        bytes,      path,  NULL,
+    };
+
+    *map_r = NULL;
+    r.argv = argv;
+    r.timeout_ms = SLOW_MS;
+    r.log = log;
+    r.tick = tick;
+    r.opaque = opaque;
+    rc = snap_run(&r, err);
+    if (!rc)
+        rc = snap_json_parse(r.out, r.out_len, map_r, err);
+    if (!rc && snap_json_type(*map_r) != SNAP_JSON_ARRAY) {
+        snap_json_free(*map_r);
+        *map_r = NULL;
+        rc = snap_fail(err, SNAP_PROTO, "it gave no list");
+    }
+    if (rc)
+        snap_err_prefix(err, "qemu-img map %s", path);
+    snap_run_dispose(&r);
+    free(from);
+    free(bytes);
+    return rc;
+}
+
+int snap_qemu_io_keep(const struct snap_log *log, const char *path,
+                      int commands_fd, int (*tick)(void *opaque), void *opaque,
+                      struct snap_err *err)
+{
+    int rc;
+    struct snap_run r = SNAP_RUN_INIT;
+    const char *const argv[] = {
+        "qemu-io", "-C", "-t", "writeback", "-f", "qcow2", path, NULL,
+    };
+
+    r.argv = argv;
+    r.timeout_ms = SLOW_MS;
+    r.stdin_fd = commands_fd;
+    r.log = log;
+    r.tick = tick;
+    r.opaque = opaque;
+    rc = snap_run(&r, err);
+    snap_run_dispose(&r);
+    return rc;
+}
+
+int snap_qemu_img_set_backing(const struct snap_log *log, const char *overlay,
+                              const char *base, const char *base_format,
+                              struct snap_err *err)
+{
+    const char *argv[13];
     size_t n = 0;
 
     argv[n++] = "qemu-img";
     argv[n++] = "rebase";
     argv[n++] = "-q";
+    argv[n++] = "-u";
     argv[n++] = "-f";
     argv[n++] = "qcow2";
     argv[n++] = "-b";
@@ -186,11 +245,112 @@ int snap_qemu_img_rebase(const struct snap_log *log, const char *overlay,
     }
     argv[n++] = overlay;
     argv[n] = NULL;
+    return run(log, argv, READ_MS, err);
+}
+
+int snap_qemu_img_repair(const struct snap_log *log, const char *path,
+                         int (*tick)(void *opaque), void *opaque,
+                         struct snap_err *err)
+{
+    const char *const argv[] = {
+        "qemu-img", "check", "-q", "-r", "all", "-f", "qcow2", path, NULL,
+    };
+
     return run_slow(log, argv, tick, opaque, err);
+}
+
+int snap_qemu_img_check(const struct snap_log *log, const char *path,
+                        bool leaks_too, bool *sound_r, struct snap_err *err)
+{
+    int rc;
+    size_t n = 0;
+    const char *argv[9];
+    struct snap_run r = SNAP_RUN_INIT;
+
+    argv[n++] = "qemu-img";
+    argv[n++] = "check";
+    argv[n++] = "-q";
+    if (leaks_too) {
+        argv[n++] = "-r";
+        argv[n++] = "leaks";
+    }
+    argv[n++] = "-f";
+    argv[n++] = "qcow2";
+    argv[n++] = path;
+    argv[n] = NULL;
+    r.argv = argv;
+    r.timeout_ms = WRITE_MS;
+    r.log = log;
+    rc = snap_run(&r, err);
+    /* 2: errors; 3: clusters that nobody needs (qemu-img(1)) */
+    *sound_r = !rc || (rc == SNAP_FAIL && r.status == 3);
+    if (rc == SNAP_FAIL && (r.status == 2 || r.status == 3)) {
+        if (err)
+            snap_err_clear(err);
+        rc = 0;
+    }
+    snap_run_dispose(&r);
+    return rc;
+}
+
+static void add_part(struct snap_buf *b, const char *path)
+{
+    for (; *path; path++)
+        snap_buf_addf(b, *path == ',' ? ",%c" : "%c", *path);
+}
+
+/* A part of an image, or with n 0 all of it, as QEMU's option strings say
+ * it. */
+static char *part_of(const char *path, const char *format, uint64_t at,
+                     uint64_t n)
+{
+    struct snap_buf b = { 0 };
+    struct stat st;
+    bool device = !stat(path, &st) && S_ISBLK(st.st_mode);
+    const char *in = n ? "file." : "";
+
+    if (n)
+        snap_buf_addf(&b, "driver=raw,offset=%" PRIu64 ",size=%" PRIu64 ",",
+                      at, n);
+    snap_buf_addf(&b, "%sdriver=%s,%sfile.driver=%s,%sfile.filename=", in,
+                  format, in, device ? "host_device" : "file", in);
+    add_part(&b, path);
+    return b.data;
+}
+
+int snap_qemu_img_compare(const struct snap_log *log, const char *a,
+                          const char *b, const char *b_format, uint64_t at,
+                          uint64_t n, int (*tick)(void *opaque), void *opaque,
+                          bool *same_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_run r = SNAP_RUN_INIT;
+    char *one = part_of(a, "qcow2", at, n), *two = part_of(b, b_format, at, n);
+    const char *const argv[] = {
+        "qemu-img", "compare", "-q", "-U", "--image-opts", one, two, NULL,
+    };
+
+    r.argv = argv;
+    r.timeout_ms = SLOW_MS;
+    r.log = log;
+    r.tick = tick;
+    r.opaque = opaque;
+    rc = snap_run(&r, err);
+    *same_r = !rc;
+    if (rc == SNAP_FAIL && r.status == 1) {
+        if (err)
+            snap_err_clear(err);
+        rc = 0;
+    }
+    snap_run_dispose(&r);
+    free(two);
+    free(one);
+    return rc;
 }
 
 int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
                            const char *tag, const char *target,
+                           int (*tick)(void *opaque), void *opaque,
                            struct snap_err *err)
 {
     int rc;
@@ -226,7 +386,7 @@ int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
     argv[n++] = path;
     argv[n++] = target;
     argv[n] = NULL;
-    rc = run(log, argv, WRITE_MS, err);
+    rc = run_slow(log, argv, tick, opaque, err);
 
 out:
     snap_qcow2_dispose(&h);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * See qemu_node.h.  Three questions make a view:
+ * See qemu_node.h.  Two questions make a view:
  *
  *   query-named-block-nodes {flat}  what each node is and which file it has
  *   x-debug-query-block-graph       who stands on whom; an unstable command,
  *                                   there since QEMU 4.0.  Where it is
  *                                   missing, file names stand in for edges
- *   query-block                     devices with a name: the emulated ones
+ *
+ * Neither nests: query-block has each image inside the one above it, and says
+ * no more, so it is asked only for what the others do not know: the names of
+ * emulated devices.
  *
  * File names alone are not enough: an overlay whose header names its base
  * otherwise than QEMU opened it is called "json:{...}", and after --keep-path
@@ -18,6 +21,7 @@
 #include <string.h>
 
 #include "disk/image_info.h"
+#include "disk/in_use.h"
 #include "disk/qemu_img.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -110,6 +114,38 @@ static int node_index(const struct snap_qemu_view *v, const char *name)
     return -1;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct snap_qemu_node *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* The nodes by name, to be looked up thousands of times. */
+static const struct snap_qemu_node **sort_nodes(const struct snap_qemu_view *v)
+{
+    const struct snap_qemu_node **a = snap_realloc(
+        NULL, v->n + 1, sizeof(const struct snap_qemu_node *));
+    size_t i;
+
+    for (i = 0; i < v->n; i++)
+        a[i] = &v->node[i];
+    qsort(a, v->n, sizeof(*a), by_name);
+    return a;
+}
+
+static int index_in(const struct snap_qemu_view *v,
+                    const struct snap_qemu_node **sorted, const char *name)
+{
+    const struct snap_qemu_node key = { .name = name }, *k = &key;
+    const struct snap_qemu_node **found;
+
+    if (!name)
+        return -1;
+    found = bsearch(&k, sorted, v->n, sizeof(*sorted), by_name);
+    return found ? (int)(*found - v->node) : -1;
+}
+
 /* What the graph says of one of its ids. */
 struct vertex {
     int64_t id;
@@ -141,6 +177,7 @@ static int parse_graph(struct snap_qemu_view *v, const struct snap_json *g,
     const struct snap_json *nodes = snap_json_get(g, "nodes");
     const struct snap_json *edges = snap_json_get(g, "edges");
     struct vertex *vertex = NULL;
+    const struct snap_qemu_node **sorted = sort_nodes(v);
 
     if (!nodes || snap_json_type(nodes) != SNAP_JSON_ARRAY || !edges ||
         snap_json_type(edges) != SNAP_JSON_ARRAY ||
@@ -160,7 +197,8 @@ static int parse_graph(struct snap_qemu_view *v, const struct snap_json *g,
         vertex[i].backend = snap_streq(type, "block-backend");
         vertex[i].job = snap_streq(type, "block-job");
         vertex[i].node = snap_streq(type, "block-driver")
-                             ? node_index(v, snap_json_get_str(j, "name"))
+                             ? index_in(v, sorted,
+                                        snap_json_get_str(j, "name"))
                              : -1;
     }
     qsort(vertex, n_vertices, sizeof(*vertex), by_id);
@@ -186,6 +224,7 @@ static int parse_graph(struct snap_qemu_view *v, const struct snap_json *g,
     rc = 0;
 
 out:
+    free(sorted);
     free(vertex);
     return rc;
 }
@@ -242,10 +281,6 @@ int snap_qemu_look(struct snap_qmp *q, int timeout_ms,
     rc = parse_nodes(v_r, err);
     if (rc)
         goto out;
-    rc = snap_qmp_command(q, "query-block", NULL, left(deadline),
-                          &v_r->devices, err);
-    if (rc)
-        goto out;
     rc = snap_qmp_command(q, "x-debug-query-block-graph", NULL, left(deadline),
                           &graph, &why);
     if (rc == SNAP_FAIL && snap_qmp_alive(q)) {
@@ -278,7 +313,6 @@ void snap_qemu_view_dispose(struct snap_qemu_view *v)
     free(v->node);
     free(v->edge);
     snap_json_free(v->nodes);
-    snap_json_free(v->devices);
     memset(v, 0, sizeof(*v));
 }
 
@@ -407,17 +441,15 @@ out:
     return rc;
 }
 
-const char *snap_qemu_emulated(const struct snap_qemu_view *v,
-                               const char *path)
+/* The name of the emulated device that has this file too ("ide0-hd0"), or
+ * NULL.  A PV disk's device has none. */
+static const char *emulated(const struct snap_json *devices, const char *path)
 {
-    const struct snap_json *a = v->devices;
     const char *device, *found = NULL;
     size_t i;
 
-    if (!a || snap_json_type(a) != SNAP_JSON_ARRAY)
-        return NULL;
-    for (i = 0; !found && i < snap_json_len(a); i++) {
-        const struct snap_json *d = snap_json_at(a, i);
+    for (i = 0; !found && i < snap_json_len(devices); i++) {
+        const struct snap_json *d = snap_json_at(devices, i);
         const struct snap_json *in = snap_json_get(d, "inserted");
         char *file;
 
@@ -434,11 +466,9 @@ const char *snap_qemu_emulated(const struct snap_qemu_view *v,
 }
 
 /* An HVM guest's disk is an emulated one until its drivers take over. */
-static int check_hvm(const struct snap_qemu_view *v, const struct snap_part *p,
-                     struct snap_err *err)
+static int check_frontend(const struct snap_part *p, const char *device,
+                          struct snap_err *err)
 {
-    const char *device = snap_qemu_emulated(v, p->path);
-
     if (device && p->frontend_state == 4)
         return snap_fail(err, SNAP_REFUSED,
                          "%s: %s is open twice in QEMU, as the emulated disk "
@@ -463,6 +493,36 @@ static int check_hvm(const struct snap_qemu_view *v, const struct snap_part *p,
     return 0;
 }
 
+static int check_hvm(struct snap_qmp *q, const struct snap_part *p,
+                     struct snap_err *err)
+{
+    int rc;
+    struct snap_json *devices = NULL;
+
+    rc = snap_qmp_command(q, "query-block", NULL, LOOK_MS, &devices, err);
+    if (!rc && snap_json_type(devices) != SNAP_JSON_ARRAY)
+        rc = snap_fail(err, SNAP_PROTO, "QEMU's list of disks is no list");
+    if (!rc)
+        rc = check_frontend(p, emulated(devices, p->path), err);
+    snap_json_free(devices);
+    return rc;
+}
+
+/* Each look after this one must be believed as well: the one in the window
+ * finds a few nodes more, and a guest stands still meanwhile. */
+static int check_amount(const struct snap_qemu_view *v,
+                        const struct snap_part *p, struct snap_err *err)
+{
+    if (v->n <= SNAP_QEMU_NODES_PLAN)
+        return 0;
+    return snap_fail(err, SNAP_REFUSED,
+                     "%s: QEMU of the domain has %zu block nodes, two for "
+                     "each image of each disk, and more than %d are not "
+                     "handled; delete snapshots that are not needed, or shut "
+                     "the domain down and snapshot it then",
+                     p->vdev, v->n, SNAP_QEMU_NODES_PLAN);
+}
+
 static int check_root(const struct snap_qemu_node *root,
                       const struct snap_part *p, struct snap_err *err)
 {
@@ -471,7 +531,7 @@ static int check_root(const struct snap_qemu_node *root,
     if (!snap_same_file(root->file, p->path))
         return snap_fail(err, SNAP_REFUSED,
                          "%s: QEMU writes to %s, not to %s; an earlier "
-                         "command did not end, run snapshot-recover",
+                         "command did not end, run xl snapshot-recover",
                          p->vdev, root->file[0] ? root->file : root->name,
                          p->path);
     if (root->job)
@@ -503,17 +563,22 @@ int snap_qemu_find_disk(struct snap_disk_ctx *c, struct snap_part *p,
     rc = snap_qemu_look(c->qmp, LOOK_MS, &v, err);
     if (rc)
         goto out;
-    if (p->hvm) {
-        rc = check_hvm(&v, p, err);
-        if (rc)
-            goto out;
-    }
+    rc = check_amount(&v, p, err);
+    if (!rc && p->hvm)
+        rc = check_hvm(c->qmp, p, err);
+    if (rc)
+        goto out;
     rc = snap_qemu_root_of(&v, p->path, &root, err);
     if (rc || !root)
         goto out;
     rc = check_root(root, p, err);
     if (rc)
         goto out;
+    rc = snap_image_check_others(c, p->path, false, err);
+    if (rc) {
+        snap_err_append(err, "end that first");
+        goto out;
+    }
     snap_set(&p->node, root->name);
     p->size = snap_image_size(root->image);
     if (v_r) {

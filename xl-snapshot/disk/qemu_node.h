@@ -16,8 +16,11 @@
 
 #include "disk/driver.h"
 
-#define SNAP_QEMU_NODES_MAX 2048
-#define SNAP_QEMU_EDGES_MAX 8192
+/* An image has two nodes.  Beyond the first number nothing is begun: all that
+ * comes after must still be below the second, which is what is believed. */
+#define SNAP_QEMU_NODES_PLAN 4096
+#define SNAP_QEMU_NODES_MAX  8192
+#define SNAP_QEMU_EDGES_MAX  32768
 
 struct snap_qemu_node {
     const char *name; /* borrowed from the view */
@@ -40,7 +43,7 @@ struct snap_qemu_view {
     size_t n;
     struct snap_qemu_edge *edge;
     size_t n_edges;
-    struct snap_json *nodes, *devices;
+    struct snap_json *nodes;
 };
 
 /* Look, within timeout_ms for all of it. */
@@ -67,16 +70,11 @@ int snap_qemu_root_of(const struct snap_qemu_view *v, const char *path,
                       const struct snap_qemu_node **root_r,
                       struct snap_err *err);
 
-/* The name of the emulated device that has this file too ("ide0-hd0"), or
- * NULL. */
-const char *snap_qemu_emulated(const struct snap_qemu_view *v,
-                               const char *path);
-
 /*
  * For probe(): find the disk, refuse what cannot be snapshotted here (an HVM
  * guest's image that is open twice, a block job, a stale path, another
- * format), fill p->node and p->size.  *v_r is for further questions and NULL
- * is fine.
+ * format, more nodes than can be handled), fill p->node and p->size.
+ * *v_r is for further questions and NULL is fine.
  */
 int snap_qemu_find_disk(struct snap_disk_ctx *c, struct snap_part *p,
                         struct snap_qemu_view *v_r, struct snap_err *err);

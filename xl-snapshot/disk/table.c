@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * The product's drivers.  A new one is a file here with its table, a line in
- * this list, a page in docs/ and a row in tests/tools/conformance.c.
+ * this list and in disk/drivers.h, and a tests/tools/test_conformance_NAME.c
+ * with the variants that the suite is run over.
  */
 #include "disk/drivers.h"
 

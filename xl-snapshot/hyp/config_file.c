@@ -23,12 +23,25 @@
 #include <libxlutil.h>
 
 /* Debian keeps each version's xl beside its libraries; what stands in /usr/
- * sbin may be a front of ours. */
-const char *hyp_xl_program(const struct snap_hyp *h, char *buf, size_t size)
+ * sbin may be a front of ours.  A cron job or a unit has a PATH without sbin. */
+char *hyp_xl_program(const struct snap_hyp *h)
 {
-    snprintf(buf, size, "/usr/lib/xen-%d.%d/bin/xl", h->xen_major,
-             h->xen_minor);
-    return access(buf, X_OK) ? "xl" : buf;
+    char *path = snap_printf("/usr/lib/xen-%d.%d/bin/xl", h->xen_major,
+                             h->xen_minor);
+
+    if (access(path, X_OK)) {
+        free(path);
+        path = snap_run_find("xl");
+    }
+    return path;
+}
+
+int hyp_no_xl(const struct snap_hyp *h, struct snap_err *err)
+{
+    return snap_fail(err, SNAP_NOTFOUND,
+                     "there is no xl: neither /usr/lib/xen-%d.%d/bin/xl nor "
+                     "one in PATH or in /usr/sbin; install xen-utils",
+                     h->xen_major, h->xen_minor);
 }
 
 int hyp_cfg_has_uuid(const char *file, const char *text, size_t len,
@@ -49,18 +62,15 @@ static int ask_xl(struct snap_hyp *h, const char *path, char **json_r,
                   struct snap_err *err)
 {
     int rc;
-    char program[64];
+    char *program = hyp_xl_program(h);
     const char *const argv[] = {
-        hyp_xl_program(h, program, sizeof(program)),
-        "create",
-        "-n",
-        "-q",
-        path,
-        NULL,
+        program, "create", "-n", "-q", path, NULL,
     };
     struct snap_run r = SNAP_RUN_INIT;
     struct snap_err why = SNAP_ERR_INIT;
 
+    if (!program)
+        return hyp_no_xl(h, err);
     r.argv = argv;
     r.log = h->log;
     rc = snap_run(&r, &why);
@@ -87,6 +97,7 @@ static int ask_xl(struct snap_hyp *h, const char *path, char **json_r,
 
 out:
     snap_run_dispose(&r);
+    free(program);
     return rc;
 }
 

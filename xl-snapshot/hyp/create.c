@@ -31,10 +31,21 @@ int hyp_clash(struct snap_hyp *h, const char *config_json, char **name_r,
     rc = snap_domcfg_identity(config_json, name_r, uuid_r, NULL, NULL, err);
     if (rc)
         goto out;
-    if (!hyp_domid_of_uuid(h, uuid_r, &domid)) {
+    rc = hyp_domid_of_uuid(h, uuid_r, &domid);
+    if (!rc) {
         rc = snap_fail(err, SNAP_EXISTS,
                        "domain %u has the uuid %s of %s and is still there",
                        domid, uuid_r, *name_r);
+        goto out;
+    }
+    if (rc != SNAP_NOTFOUND) {
+        rc = snap_fail(err, rc == SNAP_BUSY ? SNAP_EXISTS : rc,
+                       rc == SNAP_BUSY
+                           ? "two domains have the uuid %s of %s (a migration "
+                             "to this host?)"
+                           : "whether a domain has the uuid %s of %s cannot "
+                             "be told",
+                       uuid_r, *name_r);
         goto out;
     }
     if (!libxl_name_to_domid(h->ctx, *name_r, &domid)) {
@@ -115,12 +126,13 @@ out:
     return rc;
 }
 
-int hyp_create(struct snap_hyp *h, const char *config_json,
+int hyp_create(struct snap_hyp *h, const char *config_json, const char *mark,
                struct snap_domain *dom_r, struct snap_err *err)
 {
     uint32_t domid = INVALID_DOMID;
     libxl_domain_config cfg;
-    char *name = NULL, uuid[37];
+    char *name = NULL, *marked = NULL, uuid[37];
+    struct hyp_scope scope = { NULL };
     int rc, xl;
 
     libxl_domain_config_init(&cfg);
@@ -130,24 +142,38 @@ int hyp_create(struct snap_hyp *h, const char *config_json,
     rc = hyp_clash(h, config_json, &name, uuid, err);
     if (rc)
         goto out;
-    xl = libxl_domain_config_from_json(h->ctx, &cfg, config_json);
+    rc = hyp_mark_put(config_json, mark, &marked, err);
+    if (rc)
+        goto out;
+    xl = libxl_domain_config_from_json(h->ctx, &cfg, marked);
     if (xl) {
         rc = hyp_fail(h, err, xl, "%s: libxl cannot read its configuration",
                       name);
         goto out;
     }
+    hyp_scope_enter(h, &scope);
     rc = hyp_boot(h, &cfg, &domid, err);
     if (rc)
         goto out;
+    rc = hyp_describe(h, domid, dom_r, err);
+    if (rc)
+        goto out;
+    hyp_mark_forget(h, dom_r);
     rc = hyp_monitor_start(h, domid, name, err);
     if (rc)
         goto out;
-    rc = hyp_describe(h, domid, dom_r, err);
+    dom_r->monitor_pid = hyp_monitor_find(domid, dom_r->name);
 
 out:
+    hyp_scope_leave(&scope);
     if (rc && libxl_domid_valid_guest(domid))
-        libxl_domain_destroy(h->ctx, domid, NULL);
+        hyp_clear_away(h, uuid, name, domid, err);
+    if (rc) {
+        snap_domain_dispose(dom_r);
+        memset(dom_r, 0, sizeof(*dom_r));
+    }
     libxl_domain_config_dispose(&cfg);
+    free(marked);
     free(name);
     return rc;
 }

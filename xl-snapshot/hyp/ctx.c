@@ -209,7 +209,7 @@ void hyp_close(struct snap_hyp *h)
      * take that for the end.  rescue() continues both. */
     if (h->held_monitor >= 0)
         close(h->held_monitor);
-    hyp_stopwatch_free(&h->watch);
+    hyp_window_close(h);
     if (h->xsh)
         xs_close(h->xsh);
     if (h->ctx)

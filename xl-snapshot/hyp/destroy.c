@@ -7,7 +7,6 @@
  * QEMU is held by a pidfd from before, and waited for.
  */
 #include <errno.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "hyp/hyp.h"
@@ -39,50 +38,90 @@ static int wait_domain(struct snap_hyp *h, const struct snap_domain *dom,
                      dom->name, GONE_MS / 1000);
 }
 
-int hyp_destroy(struct snap_hyp *h, const struct snap_domain *dom,
-                struct snap_err *err)
+static int wait_qemu(const struct hyp_qemus *q, const char *name,
+                     double deadline, struct snap_err *err)
+{
+    pid_t left = hyp_qemus_wait(q, deadline);
+
+    if (!left)
+        return 0;
+    return snap_fail(err, SNAP_TIMEOUT,
+                     "%s: destroyed, but its QEMU (process %d) is still "
+                     "there after %d s and may write to the images",
+                     name, (int)left, GONE_MS / 1000);
+}
+
+static int destroy(struct snap_hyp *h, const struct snap_domain *dom,
+                   struct snap_err *err)
 {
     double deadline = snap_now_ms() + GONE_MS;
-    int rc, xl, qemu = -1, left;
+    struct hyp_qemus q = { 0 };
     enum hyp_state state;
-    pid_t pid;
+    int rc, xl;
 
-    rc = hyp_enter(h, "destroy", err);
-    if (rc)
-        goto out;
     rc = hyp_state(h, dom, &state, err);
     if (rc)
         goto out;
-    pid = hyp_xs_long(h, 0, "/local/domain/%u/image/device-model-pid",
-                      dom->domid);
-    if (!pid)
-        pid = dom->qemu_pid;
-    if (pid > 1)
-        qemu = hyp_pidfd_open(pid);
-    if (qemu >= 0 && !hyp_is_qemu(pid, dom->domid)) {
-        close(qemu);
-        qemu = -1;
-    }
+    hyp_qemus_add(&q,
+                  hyp_xs_long(h, 0, "/local/domain/%u/image/device-model-pid",
+                              dom->domid),
+                  dom->domid);
+    hyp_qemus_add(&q, dom->qemu_pid, dom->domid);
+    hyp_qemus_find(h, &q, dom->name, dom->domid);
 
     xl = libxl_domain_destroy(h->ctx, dom->domid, NULL);
     if (xl) {
         rc = hyp_fail(h, err, xl, "%s: cannot destroy it", dom->name);
         goto out;
     }
-    left = deadline - snap_now_ms();
-    if (qemu >= 0 && hyp_pidfd_wait(qemu, left > 0 ? left : 0)) {
-        rc = snap_fail(err, SNAP_TIMEOUT,
-                       "%s: destroyed, but its QEMU (process %d) is still "
-                       "there after %d s and may write to the images",
-                       dom->name, (int)pid, GONE_MS / 1000);
+    /* One that was started while it was being built, a moment ago. */
+    hyp_qemus_find(h, &q, dom->name, dom->domid);
+    rc = wait_qemu(&q, dom->name, deadline, err);
+    if (rc)
         goto out;
-    }
     rc = wait_domain(h, dom, deadline, err);
 
 out:
-    if (qemu >= 0)
-        close(qemu);
+    hyp_qemus_dispose(&q);
+    return rc;
+}
+
+int hyp_destroy(struct snap_hyp *h, const struct snap_domain *dom,
+                struct snap_err *err)
+{
+    int rc = hyp_enter(h, "destroy", err);
+
+    /* A migration may be past the point where it runs elsewhere. */
+    if (!rc)
+        rc = hyp_saver_refuse(dom, err);
+    if (!rc)
+        rc = destroy(h, dom, err);
     /* It sees the death and exits. */
     hyp_monitor_release(h);
     return rc;
+}
+
+void hyp_clear_away(struct snap_hyp *h, const char *uuid, const char *name,
+                    uint32_t domid, struct snap_err *err)
+{
+    struct snap_err why = SNAP_ERR_INIT;
+    struct snap_domain dom = { .domid = domid };
+    struct hyp_qemus q = { 0 };
+    int rc = 0;
+
+    if (libxl_domid_valid_guest(domid)) {
+        dom.name = snap_strdup(name);
+        snprintf(dom.uuid, sizeof(dom.uuid), "%s", uuid);
+        rc = destroy(h, &dom, &why);
+        snap_free(&dom.name);
+    }
+    /* Whoever built it may have removed it, and forgotten its QEMU. */
+    if (!rc || rc == SNAP_NOTFOUND) {
+        snap_err_clear(&why);
+        hyp_qemus_find(h, &q, name, UINT32_MAX);
+        rc = wait_qemu(&q, name, snap_now_ms() + GONE_MS, &why);
+    }
+    if (rc)
+        snap_err_append(err, "%s", why.msg);
+    hyp_qemus_dispose(&q);
 }

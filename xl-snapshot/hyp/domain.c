@@ -36,30 +36,35 @@ static enum hyp_state state_of(const libxl_dominfo *info)
     return info->paused ? HYP_PAUSED : HYP_RUNNING;
 }
 
+int hyp_state_of_domid(libxl_ctx *ctx, uint32_t domid, enum hyp_state *state_r,
+                       char uuid_r[37])
+{
+    libxl_dominfo info;
+    int xl;
+
+    libxl_dominfo_init(&info);
+    xl = libxl_domain_info(ctx, &info, domid);
+    if (!xl) {
+        uuid_text(&info.uuid, uuid_r);
+        *state_r = state_of(&info);
+    }
+    libxl_dominfo_dispose(&info);
+    return xl;
+}
+
 int hyp_state(struct snap_hyp *h, const struct snap_domain *dom,
               enum hyp_state *state_r, struct snap_err *err)
 {
-    libxl_dominfo info;
     char uuid[37];
-    int rc, xl;
+    int xl = hyp_state_of_domid(h->ctx, dom->domid, state_r, uuid);
 
-    libxl_dominfo_init(&info);
-    xl = libxl_domain_info(h->ctx, &info, dom->domid);
-    if (!xl) {
-        uuid_text(&info.uuid, uuid);
-        if (strcmp(uuid, dom->uuid))
-            xl = ERROR_DOMAIN_NOTFOUND;
-    }
-    if (xl) {
-        rc = hyp_fail(h, err, xl, "%s: no such domain any more", dom->name);
-        goto out;
-    }
-    *state_r = state_of(&info);
-    rc = 0;
-
-out:
-    libxl_dominfo_dispose(&info);
-    return rc;
+    if (!xl && strcmp(uuid, dom->uuid))
+        xl = ERROR_DOMAIN_NOTFOUND;
+    if (!xl)
+        return 0;
+    if (xl == ERROR_DOMAIN_NOTFOUND)
+        return hyp_fail(h, err, xl, "%s: no such domain any more", dom->name);
+    return hyp_fail(h, err, xl, "%s: Xen does not tell how it is", dom->name);
 }
 
 /* --- can it be suspended? ---------------------------------------------- */
@@ -192,6 +197,7 @@ static void find_processes(struct snap_hyp *h, struct snap_domain *d)
     if (pid > 1 && hyp_is_qemu(pid, d->domid))
         d->qemu_pid = pid;
     d->monitor_pid = hyp_monitor_find(d->domid, d->name);
+    d->mark = hyp_mark_read(h, d->domid);
 }
 
 /* To the hypervisor a PVH guest is HVM, and so it is to libxl_domain_info();
@@ -229,8 +235,12 @@ static int describe(struct snap_hyp *h, const libxl_dominfo *info,
     name = libxl_domid_to_name(h->ctx, info->domid);
     d->name = name ? snap_strdup(name) : snap_printf("%u", info->domid);
     free(name);
+    name = hyp_xs_read(h, "/local/domain/%u/name", info->domid);
+    d->nameless = !name && errno == ENOENT;
+    free(name);
     d->type = guest_type(h, info);
     d->paused = info->paused;
+    d->has_run = info->cpu_time > 0;
     d->dying = state == HYP_DYING;
     d->suspended = state == HYP_SUSPENDED;
     d->shutdown = state == HYP_SHUTDOWN;
@@ -254,8 +264,7 @@ int hyp_describe(struct snap_hyp *h, uint32_t domid, struct snap_domain *dom_r,
     libxl_dominfo_init(&info);
     xl = libxl_domain_info(h->ctx, &info, domid);
     if (xl) {
-        rc = hyp_fail(h, err, ERROR_DOMAIN_NOTFOUND, "no domain has number %u",
-                      domid);
+        rc = hyp_fail(h, err, xl, "no domain has number %u", domid);
         goto out;
     }
     rc = describe(h, &info, dom_r, err);
@@ -267,73 +276,185 @@ out:
 
 /* --- finding one ------------------------------------------------------- */
 
+/* All domains.  The control domain is always among them, so NULL is never an
+ * empty list; reading it as one would take a running domain for one that is
+ * off. */
+static libxl_dominfo *list_domains(struct snap_hyp *h, int *n_r)
+{
+    *n_r = 0;
+    return libxl_list_domain(h->ctx, n_r);
+}
+
+static int fail_list(struct snap_hyp *h, struct snap_err *err)
+{
+    return hyp_fail(h, err, ERROR_FAIL, "cannot list the domains");
+}
+
+/* Index of the one that has this uuid; one that is dying only if no other has
+ * it.  SNAP_BUSY: two live.  SNAP_NOTFOUND.  No message. */
+static int index_of_uuid(const libxl_dominfo *list, int n, const char *uuid,
+                         int *i_r)
+{
+    int rc = SNAP_NOTFOUND, i;
+    bool lives = false;
+    char have[37];
+
+    for (i = 0; i < n; i++) {
+        uuid_text(&list[i].uuid, have);
+        if (strcasecmp(have, uuid) || (!rc && list[i].dying))
+            continue;
+        if (lives)
+            return SNAP_BUSY;
+        lives = !list[i].dying;
+        *i_r = i;
+        rc = 0;
+    }
+    return rc;
+}
+
+/* The same of a name.  libxl_name_to_domid() does not tell a name that is not
+ * there from xenstore that does not answer. */
+static int index_of_name(struct snap_hyp *h, const libxl_dominfo *list, int n,
+                         const char *name, int *i_r)
+{
+    char *have;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        have = hyp_xs_read(h, "/local/domain/%u/name", list[i].domid);
+        if (!have && errno != ENOENT)
+            return SNAP_FAIL;
+        if (snap_streq(have, name)) {
+            free(have);
+            *i_r = i;
+            return 0;
+        }
+        free(have);
+    }
+    return SNAP_NOTFOUND;
+}
+
+static int index_of_number(const libxl_dominfo *list, int n, const char *who,
+                           int *i_r)
+{
+    char text[16];
+    int i;
+
+    for (i = 0; i < n; i++) {
+        snprintf(text, sizeof(text), "%u", list[i].domid);
+        if (!strcmp(text, who)) {
+            *i_r = i;
+            return 0;
+        }
+    }
+    return SNAP_NOTFOUND;
+}
+
+static int fail_two(const char *who, struct snap_err *err)
+{
+    return snap_fail(err, SNAP_BUSY,
+                     "%s: two domains have its UUID: it is being migrated to "
+                     "this host; try again when that has ended",
+                     who);
+}
+
 int hyp_find(struct snap_hyp *h, const char *who, struct snap_domain *dom_r,
              struct snap_err *err)
 {
-    uint32_t domid;
-    char *end;
-    long n;
-    int rc;
+    libxl_dominfo *list = NULL;
+    int rc, n, i = 0, unused;
+    char uuid[37];
 
     rc = hyp_enter(h, "find", err);
     if (rc)
         goto out;
-    if (libxl_name_to_domid(h->ctx, who, &domid)) {
-        errno = 0;
-        n = strtol(who, &end, 10);
-        if (!who[0] || *end || errno || n < 0 || n > UINT16_MAX ||
-            libxl_domain_info(h->ctx, NULL, n)) {
-            rc = snap_fail(err, SNAP_NOTFOUND, "no domain \"%s\" is running",
-                           who);
-            goto out;
-        }
-        domid = n;
+    list = list_domains(h, &n);
+    if (!list) {
+        rc = fail_list(h, err);
+        goto out;
     }
-    rc = hyp_describe(h, domid, dom_r, err);
+    rc = index_of_name(h, list, n, who, &i);
+    if (rc == SNAP_NOTFOUND)
+        rc = index_of_number(list, n, who, &i);
+    if (rc == SNAP_NOTFOUND)
+        rc = index_of_uuid(list, n, who, &i);
+    if (!rc) {
+        uuid_text(&list[i].uuid, uuid);
+        if (index_of_uuid(list, n, uuid, &unused) == SNAP_BUSY)
+            rc = SNAP_BUSY;
+    }
+    if (rc == SNAP_BUSY)
+        fail_two(who, err);
+    else if (rc == SNAP_NOTFOUND)
+        snap_fail(err, rc, "no domain \"%s\" is running", who);
+    else if (rc)
+        snap_fail(err, rc, "xenstore does not tell the names of the domains");
+    if (rc)
+        goto out;
+    rc = hyp_describe(h, list[i].domid, dom_r, err);
 
 out:
+    if (list)
+        libxl_dominfo_list_free(list, n);
     return rc;
 }
 
 int hyp_domid_of_uuid(struct snap_hyp *h, const char *uuid, uint32_t *domid_r)
 {
     libxl_dominfo *list;
-    int rc = SNAP_NOTFOUND, n = 0, i;
-    char have[37];
+    int rc, n, i = 0;
 
-    list = libxl_list_domain(h->ctx, &n);
-    for (i = 0; list && i < n; i++) {
-        uuid_text(&list[i].uuid, have);
-        /* One that is dying counts only if no other has its uuid. */
-        if (strcasecmp(have, uuid) || (!rc && list[i].dying))
-            continue;
+    list = list_domains(h, &n);
+    if (!list)
+        return SNAP_FAIL;
+    rc = index_of_uuid(list, n, uuid, &i);
+    if (!rc)
         *domid_r = list[i].domid;
-        rc = 0;
-    }
-    if (list)
-        libxl_dominfo_list_free(list, n);
+    libxl_dominfo_list_free(list, n);
     return rc;
 }
 
 int hyp_find_uuid(struct snap_hyp *h, const char *uuid,
                   struct snap_domain *dom_r, struct snap_err *err)
 {
-    uint32_t domid;
+    uint32_t domid = UINT32_MAX;
     int rc;
 
     rc = hyp_enter(h, "find_uuid", err);
     if (rc)
         goto out;
     rc = hyp_domid_of_uuid(h, uuid, &domid);
-    if (rc) {
-        rc = snap_fail(err, SNAP_NOTFOUND, "no domain with uuid %s is running",
-                       uuid);
+    if (rc == SNAP_BUSY)
+        fail_two(uuid, err);
+    else if (rc == SNAP_NOTFOUND)
+        snap_fail(err, rc, "no domain with uuid %s is running", uuid);
+    else if (rc)
+        rc = fail_list(h, err);
+    if (rc)
         goto out;
-    }
     rc = hyp_describe(h, domid, dom_r, err);
 
 out:
     return rc;
+}
+
+pid_t hyp_monitor_alone(struct snap_hyp *h, const char *uuid, const char *name)
+{
+    uint32_t domid;
+    pid_t pid;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (hyp_enter(h, "monitor", &ignored))
+        return 0;
+    /* It came this moment: look again, whoever builds it. */
+    if (!hyp_domid_of_uuid(h, uuid, &domid)) {
+        pid = hyp_monitor_find(domid, name);
+        return pid ? pid : 1;
+    }
+    /* Is there another of that name, then it watches that. */
+    return libxl_name_to_domid(h->ctx, name, &domid)
+               ? hyp_monitor_named(h, name)
+               : 0;
 }
 
 /* --- configuration and memory ------------------------------------------ */
@@ -353,6 +474,8 @@ int hyp_config(struct snap_hyp *h, const struct snap_domain *dom,
     if (rc)
         goto out;
     rc = hyp_state(h, dom, &state, err);
+    if (!rc)
+        rc = hyp_lock_wait_free(dom, err);
     if (rc)
         goto out;
     xl = libxl_retrieve_domain_configuration(h->ctx, dom->domid, &cfg, NULL);
@@ -374,6 +497,7 @@ int hyp_config(struct snap_hyp *h, const struct snap_domain *dom,
     c_info = snap_json_get(root, "c_info");
     if (c_info)
         snap_json_set(c_info, "domid", NULL);
+    hyp_mark_strip(root);
     *json_r = snap_json_text(root, true);
     rc = 0;
 
@@ -423,7 +547,8 @@ int hyp_pause(struct snap_hyp *h, const struct snap_domain *dom,
     rc = hyp_state(h, dom, &state, err);
     if (rc)
         goto out;
-    /* Xen counts toolstack pauses as one; asking twice is harmless. */
+    /* Xen counts (domain_pause_by_systemcontroller()): it goes on when it has
+     * been unpaused as often. */
     xl = libxl_domain_pause(h->ctx, dom->domid, NULL);
     if (xl) {
         rc = hyp_fail(h, err, xl, "%s: cannot pause it", dom->name);
@@ -455,5 +580,33 @@ int hyp_unpause(struct snap_hyp *h, const struct snap_domain *dom,
     rc = 0;
 
 out:
+    return rc;
+}
+
+int hyp_ran(struct snap_hyp *h, const struct snap_domain *dom, uint64_t *ns_r,
+            struct snap_err *err)
+{
+    enum hyp_state state;
+    libxl_dominfo info;
+    int rc, xl;
+
+    libxl_dominfo_init(&info);
+    rc = hyp_enter(h, "ran", err);
+    if (rc)
+        goto out;
+    rc = hyp_state(h, dom, &state, err);
+    if (rc)
+        goto out;
+    xl = libxl_domain_info(h->ctx, &info, dom->domid);
+    if (xl) {
+        rc = hyp_fail(h, err, xl, "%s: Xen does not tell its processor time",
+                      dom->name);
+        goto out;
+    }
+    *ns_r = info.cpu_time;
+    rc = 0;
+
+out:
+    libxl_dominfo_dispose(&info);
     return rc;
 }

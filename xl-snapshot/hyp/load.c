@@ -35,11 +35,35 @@ static char *running_xen(void)
     return snap_printf("%s.%s", major, minor);
 }
 
+/* The numbers of "…/hyp-xen-4.17.so" as one that can be compared; -1 if it has
+ * none. */
+static long order(const char *path)
+{
+    const char *p = strrchr(path, '/'), *dot;
+    char *end;
+    long major, minor;
+
+    p = p ? p + 1 : path;
+    if (!snap_has_prefix(p, "hyp-xen-"))
+        return -1;
+    p += strlen("hyp-xen-");
+    major = strtol(p, &end, 10);
+    if (end == p || *end != '.' || major < 0 || major > 9999)
+        return -1;
+    dot = end + 1;
+    minor = strtol(dot, &end, 10);
+    if (end == dot || minor < 0 || minor > 9999)
+        return -1;
+    return major * 10000 + minor;
+}
+
 /* The module for this Xen in dir, or without a version the newest one. */
 static char *module_in(const char *dir, const char *version)
 {
     char *pattern, *path = NULL;
     glob_t g = { 0 };
+    long best = -1;
+    size_t i;
 
     if (version) {
         path = snap_printf("%s/hyp-xen-%s.so", dir, version);
@@ -48,8 +72,12 @@ static char *module_in(const char *dir, const char *version)
         return path;
     }
     pattern = snap_printf("%s/hyp-xen-*.so", dir);
-    if (!glob(pattern, 0, NULL, &g) && g.gl_pathc)
-        path = snap_strdup(g.gl_pathv[g.gl_pathc - 1]);
+    if (!glob(pattern, 0, NULL, &g))
+        for (i = 0; i < g.gl_pathc; i++)
+            if (order(g.gl_pathv[i]) > best) {
+                best = order(g.gl_pathv[i]);
+                snap_set(&path, g.gl_pathv[i]);
+            }
     globfree(&g);
     free(pattern);
     return path;

@@ -5,8 +5,8 @@
  * The names are private to libxl (libxl_internal.c: libxl__lock_file,
  * libxl__ev_devlock_init, libxl__ev_qmplock_init, Xen 4.17): this is the one
  * file that knows them.  While holding one, no libxl function may be called
- * that takes the same one: it would wait for us in a child, for ever.
- * Never waits without a deadline.
+ * that takes the same one: it would wait for us, for ever.  Nothing here waits
+ * without a deadline, and neither does what is called with one held.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -74,6 +74,34 @@ out:
     if (fd >= 0)
         close(fd);
     free(path);
+    return rc;
+}
+
+bool hyp_lock_is_free(const struct snap_domain *dom, const char *what)
+{
+    char *path = snap_printf(HYP_LIB_DIR "/userdata-l.%u.%s.%s", dom->domid,
+                             dom->uuid, what);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    bool yes;
+
+    /* libxl removes the file when it lets go. */
+    yes = fd < 0 ? errno == ENOENT : !flock(fd, LOCK_EX | LOCK_NB);
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return yes;
+}
+
+int hyp_lock_wait_free(const struct snap_domain *dom, struct snap_err *err)
+{
+    static const char *const what[] = { HYP_LOCK_DEVICES, HYP_LOCK_DATA };
+    int rc = 0, fd;
+    size_t i;
+
+    for (i = 0; i < sizeof(what) / sizeof(what[0]) && !rc; i++) {
+        rc = hyp_lock_userdata(dom, what[i], HYP_LOCK_MS, &fd, err);
+        hyp_unlock(&fd);
+    }
     return rc;
 }
 

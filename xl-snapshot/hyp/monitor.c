@@ -29,6 +29,8 @@
 #include "hyp/hyp.h"
 
 #define READY_FD 3
+#define AGAIN_MS (15 * 60 * 1000) /* for memory that is short */
+#define AGAIN_S  5
 
 struct monitor {
     struct snap_hyp *h;
@@ -128,6 +130,7 @@ static int refresh(struct monitor *m)
     }
     libxl_domain_config_dispose(&m->cfg);
     m->cfg = now;
+    hyp_mark_drop(&m->cfg.c_info.xsdata);
     return 0;
 }
 
@@ -197,6 +200,28 @@ static int preserve(struct monitor *m)
                                  uuid);
 }
 
+/*
+ * Another creation may take long, and what memory it holds it may give back:
+ * hyp_boot() waits for the one and we for the other, but not for ever, since
+ * nobody would expect the guest to start hours later.  If it was started by
+ * somebody else meanwhile, hyp_boot() says so.
+ */
+static int boot_patiently(struct monitor *m, struct snap_err *err)
+{
+    double deadline = snap_now_ms() + AGAIN_MS;
+    int rc;
+
+    for (;;) {
+        snap_err_clear(err);
+        m->h->logger.first[0] = m->h->logger.last[0] = '\0';
+        rc = hyp_boot(m->h, &m->cfg, &m->domid, err);
+        if (rc != SNAP_NOSPACE || snap_now_ms() >= deadline)
+            return rc;
+        say("%s; trying again", err->msg);
+        sleep(AGAIN_S);
+    }
+}
+
 static enum next boot_again(struct monitor *m, bool soft)
 {
     struct snap_err err = SNAP_ERR_INIT;
@@ -208,7 +233,7 @@ static enum next boot_again(struct monitor *m, bool soft)
     if (soft)
         rc = libxl_domain_soft_reset(m->h->ctx, &m->cfg, m->domid, NULL, NULL);
     else
-        rc = hyp_boot(m->h, &m->cfg, &m->domid, &err);
+        rc = boot_patiently(m, &err);
     if (!rc)
         rc = libxl_domain_unpause(m->h->ctx, m->domid, NULL);
     if (rc) {
@@ -321,14 +346,22 @@ static int watch(struct monitor *m)
     return 0;
 }
 
+static void to_log(void *opaque, enum snap_level level, const char *msg)
+{
+    (void)opaque;
+    if (level > SNAP_LOG_DEBUG)
+        say("%s", msg);
+}
+
 static int daemon_main(uint32_t domid)
 {
+    static const struct snap_log log = { .fn = to_log };
     struct snap_err err = SNAP_ERR_INIT;
     struct monitor m = { .domid = domid };
     int rc;
 
     libxl_domain_config_init(&m.cfg);
-    rc = hyp_open(NULL, &m.h, &err);
+    rc = hyp_open(&log, &m.h, &err);
     if (rc) {
         say("%s", err.msg);
         return 1;

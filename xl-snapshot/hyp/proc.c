@@ -48,6 +48,23 @@ static bool proc_link(pid_t pid, const char *what, char *buf, size_t size)
     return true;
 }
 
+/* The owner of /proc/PID would not do: it is root for a process that its user
+ * made undumpable. */
+bool hyp_is_trusted(pid_t pid)
+{
+    static const char line[] = "\nUid:\t";
+    char path[64], *text = NULL, *at;
+    unsigned long uid = (unsigned long)-1;
+    size_t len;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    if (!snap_file_read(path, 65536, &text, &len, NULL) &&
+        (at = strstr(text, line)))
+        uid = strtoul(at + strlen(line), NULL, 10);
+    free(text);
+    return uid == 0 || uid == geteuid();
+}
+
 bool hyp_is_qemu(pid_t pid, uint32_t domid)
 {
     char path[64], text[16384], number[16], *p, *end;
@@ -104,11 +121,13 @@ static bool monitor_output(pid_t pid, char *log, size_t size)
     char exe[PATH_MAX];
     const char *base;
 
-    if (pid <= 1 || pid == getpid() ||
+    if (pid <= 1 || pid == getpid() || !hyp_is_trusted(pid) ||
         !proc_link(pid, "exe", exe, sizeof(exe)))
         return false;
     base = snap_basename(exe);
-    if (strcmp(base, "xl") && strcmp(base, "xl-snapshot") && !our_program(exe))
+    /* The front leaves the xl of a Xen built from source as xl.distrib. */
+    if (strcmp(base, "xl") && strcmp(base, "xl.distrib") &&
+        strcmp(base, "xl-snapshot") && !our_program(exe))
         return false;
     return (proc_link(pid, "fd/1", log, size) ||
             proc_link(pid, "fd/2", log, size)) &&
@@ -119,7 +138,7 @@ bool hyp_is_monitor(pid_t pid)
 {
     char log[PATH_MAX];
 
-    return monitor_output(pid, log, sizeof(log));
+    return monitor_output(pid, log, sizeof(log)) || hyp_foreground_is(pid);
 }
 
 /* The end of a file; bounded, NUL-terminated; NULL if it cannot be read. */
@@ -235,7 +254,49 @@ pid_t hyp_monitor_find(uint32_t domid, const char *name)
     if (dir)
         closedir(dir);
     free(log);
-    return found;
+    return found ? found : hyp_foreground_find(name);
+}
+
+/* Does it write to that log, or to that of its migration to here, and watch no
+ * domain that is there?  (One that was renamed keeps its log.)  What was stopped
+ * builds nothing. */
+static bool watches_none(struct snap_hyp *h, pid_t pid,
+                         const char *const logs[2])
+{
+    char log[PATH_MAX], *text;
+    long domid;
+
+    if (!monitor_output(pid, log, sizeof(log)) ||
+        (strcmp(log, logs[0]) != 0 && strcmp(log, logs[1]) != 0) ||
+        hyp_wait_stopped(pid, 0))
+        return false;
+    text = read_tail(log);
+    domid = text ? last_waiting(text, pid, 0) : -1;
+    free(text);
+    return domid < 0 || libxl_domain_info(h->ctx, NULL, (uint32_t)domid);
+}
+
+pid_t hyp_monitor_named(struct snap_hyp *h, const char *name)
+{
+    char *end, *incoming = snap_printf("%s--incoming", name);
+    char *logs[] = { hyp_monitor_log(name), hyp_monitor_log(incoming) };
+    struct dirent *e;
+    pid_t found = 0;
+    DIR *dir = opendir("/proc");
+    long pid;
+
+    while (dir && !found && (e = readdir(dir))) {
+        pid = strtol(e->d_name, &end, 10);
+        if (!*end && pid > 1 &&
+            watches_none(h, (pid_t)pid, (const char *const *)logs))
+            found = (pid_t)pid;
+    }
+    if (dir)
+        closedir(dir);
+    free(logs[0]);
+    free(logs[1]);
+    free(incoming);
+    return found ? found : hyp_foreground_find(name);
 }
 
 /* --- pidfds: glibc 2.36 wraps them, older ones do not ------------------- */
@@ -265,5 +326,31 @@ int hyp_pidfd_wait(int pidfd, int timeout_ms)
             return SNAP_TIMEOUT;
         if (errno != EINTR)
             return SNAP_IO;
+    }
+}
+
+bool hyp_wait_stopped(pid_t pid, int timeout_ms)
+{
+    double deadline = snap_now_ms() + timeout_ms;
+    char path[64], text[512], *p;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    for (;;) {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        if (fd >= 0)
+            close(fd);
+        if (n <= 0)
+            return false;
+        text[n] = '\0';
+        /* "PID (NAME) T ...": the name may hold anything. */
+        p = strrchr(text, ')');
+        if (p && !strncmp(p, ") T", 3))
+            return true;
+        if (snap_now_ms() >= deadline)
+            return false;
+        usleep(1000);
     }
 }

@@ -22,20 +22,35 @@
 #define COMMAND_MS  20000
 #define LOCK_MS     15000
 
-/* It was there if it left its socket, and is gone if nobody listens to that. */
-static int no_qemu(const struct snap_domain *dom, struct snap_err *err)
+/* Its socket is there, and nobody listens to that. */
+static bool left_socket(const struct snap_domain *dom)
 {
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
-    bool gone;
+    bool left;
     int fd;
 
     snprintf(sun.sun_path, sizeof(sun.sun_path),
              HYP_RUN_DIR "/qmp-libxenstat-%u", dom->domid);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    gone = fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) &&
+    left = fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) &&
            errno == ECONNREFUSED;
     if (fd >= 0)
         close(fd);
+    return left;
+}
+
+/* There is none: has it gone, or was there never any? */
+static int no_qemu(struct snap_hyp *h, const struct snap_domain *dom,
+                   struct snap_err *err)
+{
+    bool gone = left_socket(dom);
+    int rc;
+
+    if (!gone) {
+        rc = hyp_needs_qemu(h, dom, &gone, err);
+        if (rc)
+            return rc;
+    }
     if (gone)
         return snap_fail(err, SNAP_NOTFOUND, "%s: its QEMU is gone",
                          dom->name);
@@ -57,8 +72,11 @@ static int need_qemu(struct snap_hyp *h, const struct snap_domain *dom,
                          "%s: its device model runs in a stub domain, out of "
                          "reach",
                          dom->name);
-    if (!dom->qemu_pid)
-        return no_qemu(dom, err);
+    if (state == HYP_DYING)
+        return snap_fail(err, SNAP_NOTFOUND, "%s: it is being destroyed",
+                         dom->name);
+    if (!dom->qemu_pid || !hyp_is_qemu(dom->qemu_pid, dom->domid))
+        return no_qemu(h, dom, err);
     return 0;
 }
 

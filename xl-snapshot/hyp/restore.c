@@ -29,9 +29,13 @@
 #include "hyp/saveheader.h"
 #include "lib/file.h"
 
-#define PIPE_SIZE  (1 << 20)
-#define STALL_MS   (10 * 60 * 1000) /* without a byte moved or xl's exit */
-#define SAID_MAX   16384 /* bytes looked at of xl's messages */
+#define PIPE_SIZE    (1 << 20)
+#define STALL_MS     (10 * 60 * 1000) /* without a byte moved or xl's exit */
+#define LOCK_LOOK_MS 1000
+#define LOCK_TELL_MS 60000
+#define SAID_MAX \
+    32768 /* bytes looked at of the begin and the end of what
+                          * xl says */
 #define SAID_LINES 3 /* of which this many are quoted */
 
 int hyp_image_check(struct snap_hyp *h, int fd, char **config_r,
@@ -74,20 +78,23 @@ struct xl {
     int pidfd;
     int in; /* we write the stream here */
     int said; /* its stdout and stderr */
+    const char *name; /* of the domain */
+    bool waiting; /* for the lock, when last looked */
+    double look_at, tell_at;
 };
 
 static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
 {
-    char program[64];
-    const char *const argv[] = {
-        hyp_xl_program(h, program, sizeof(program)),
-        "restore",
-        "-p",
-        "/dev/stdin",
-        NULL,
-    };
+    char *program = hyp_xl_program(h);
+    char *argv[] = { program, (char *)"restore", (char *)"-p",
+                     (char *)"/dev/stdin", NULL };
     int rc, p[2] = { -1, -1 };
+    struct hyp_scope scope;
     sigset_t none;
+
+    if (!program)
+        return hyp_no_xl(h, err);
+    hyp_scope_enter(h, &scope);
 
     x->said = memfd_create("xl-restore", MFD_CLOEXEC);
     if (x->said < 0 || pipe2(p, O_CLOEXEC)) {
@@ -104,8 +111,8 @@ static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
         setpgid(0, 0);
         if (dup2(p[0], 0) < 0 || dup2(x->said, 1) < 0 || dup2(x->said, 2) < 0)
             _exit(126);
-        execvp(argv[0], (char *const *)argv);
-        dprintf(2, "%s: %s\n", argv[0], strerror(errno));
+        execv(program, argv);
+        dprintf(2, "%s: %s\n", program, strerror(errno));
         _exit(127);
     }
     if (x->pid < 0) {
@@ -124,6 +131,8 @@ static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
     rc = 0;
 
 out:
+    hyp_scope_leave(&scope);
+    free(program);
     if (p[0] >= 0)
         close(p[0]);
     if (p[1] >= 0)
@@ -131,36 +140,52 @@ out:
     return rc;
 }
 
-/* What xl printed that explains a failure: its last error lines, or its last
- * lines; in one. */
-static char *last_words(int fd)
+/* The beginning and the end of what it printed; caller frees. */
+static char *all_said(int fd)
 {
-    char *text = snap_zalloc(SAID_MAX + 1), *line, *save = NULL;
+    char *text = snap_zalloc(2 * (SAID_MAX + 1));
+    struct stat st;
+    ssize_t n;
+    size_t len;
+
+    n = pread(fd, text, SAID_MAX, 0);
+    len = n > 0 ? n : 0;
+    if (len == SAID_MAX && !fstat(fd, &st) && st.st_size > SAID_MAX) {
+        text[len++] = '\n';
+        n = pread(fd, text + len, SAID_MAX,
+                  st.st_size > 2 * SAID_MAX ? st.st_size - SAID_MAX
+                                            : SAID_MAX);
+        len += n > 0 ? n : 0;
+    }
+    text[len] = '\0';
+    return text;
+}
+
+/* What explains a failure: the first error, which names the cause, and the
+ * last ones, which say how far it got; without errors the same of all lines;
+ * in one. */
+char *hyp_xl_words(int fd)
+{
+    char *text = all_said(fd), *line, *save = NULL;
     const char *keep[SAID_LINES] = { NULL };
     struct snap_buf b = { 0 };
-    bool errors, is_error;
-    struct stat st;
-    off_t from;
-    ssize_t n;
-    size_t i;
+    size_t i, n = 0;
+    bool errors;
 
-    from = !fstat(fd, &st) && st.st_size > SAID_MAX ? st.st_size - SAID_MAX
-                                                    : 0;
-    n = pread(fd, text, SAID_MAX, from);
-    text[n > 0 ? n : 0] = '\0';
     errors = strstr(text, "error: ");
     for (line = strtok_r(text, "\n", &save); line;
          line = strtok_r(NULL, "\n", &save)) {
-        is_error = strstr(line, "error: ");
-        if (errors && !is_error)
+        if (errors && !strstr(line, "error: "))
             continue;
-        for (i = 0; i + 1 < SAID_LINES; i++)
-            keep[i] = keep[i + 1];
-        keep[SAID_LINES - 1] = line;
+        if (n == SAID_LINES) {
+            for (i = 1; i + 1 < SAID_LINES; i++)
+                keep[i] = keep[i + 1];
+            n--;
+        }
+        keep[n++] = line;
     }
-    for (i = 0; i < SAID_LINES; i++)
-        if (keep[i])
-            snap_buf_addf(&b, "%s%s", b.len ? "; " : "", keep[i]);
+    for (i = 0; i < n; i++)
+        snap_buf_addf(&b, "%s%.240s", b.len ? "; " : "", keep[i]);
     free(text);
     return b.data ? b.data : snap_strdup("it said nothing");
 }
@@ -190,9 +215,28 @@ static int feed(struct xl *x, int fd, const struct snap_buf *head,
     return snap_fail_errno(err, SNAP_IO, errno, "reading the memory image");
 }
 
+/* xl waits for its lock as long as another holds it, and reads nothing. */
+static bool waits_for_lock(struct snap_hyp *h, struct xl *x)
+{
+    double now = snap_now_ms();
+    pid_t holder;
+
+    if (now < x->look_at)
+        return x->waiting;
+    x->look_at = now + LOCK_LOOK_MS;
+    holder = hyp_xl_lock_holder();
+    x->waiting = holder && holder != x->pid;
+    if (x->waiting && now >= x->tell_at) {
+        hyp_xl_lock_tell(h, x->name, holder);
+        x->tell_at = now + LOCK_TELL_MS;
+    }
+    return x->waiting;
+}
+
 /* Feed it and wait for its exit.  Runs with SIGPIPE blocked. */
-static int drive(struct xl *x, int fd, const struct snap_buf *head,
-                 int *status_r, struct snap_err *err)
+static int drive(struct snap_hyp *h, struct xl *x, int fd,
+                 const struct snap_buf *head, int *status_r,
+                 struct snap_err *err)
 {
     double last = snap_now_ms();
     struct pollfd p[2];
@@ -224,6 +268,8 @@ static int drive(struct xl *x, int fd, const struct snap_buf *head,
             x->pid = 0;
             return 0;
         }
+        if (waits_for_lock(h, x))
+            last = snap_now_ms();
         if (snap_now_ms() - last > STALL_MS)
             return snap_fail(err, SNAP_TIMEOUT,
                              "xl restore made no progress for %d minutes",
@@ -252,17 +298,60 @@ static void finish(struct xl *x)
 
 /* --- restore ----------------------------------------------------------- */
 
-int hyp_restore(struct snap_hyp *h, int fd, const char *config_json,
-                struct snap_domain *dom_r, struct snap_err *err)
+/* Our header, then the rest of fd, through an xl of our own. */
+static int through_xl(struct snap_hyp *h, int fd, const struct snap_buf *head,
+                      const char *name, struct snap_err *err)
 {
-    struct xl x = { .pidfd = -1, .in = -1, .said = -1 };
-    char *old = NULL, *name = NULL, *said = NULL, uuid[37];
-    struct snap_buf head = { 0 };
-    sigset_t pipe_set, old_set;
+    struct xl x = { .pidfd = -1, .in = -1, .said = -1, .name = name };
     struct timespec no_time = { 0 };
-    bool started = false, masked = false;
+    sigset_t pipe_set, old_set;
     int rc, status = 0;
+    char *said;
+
+    sigemptyset(&pipe_set);
+    sigaddset(&pipe_set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_set, &old_set);
+    rc = start(h, &x, err);
+    if (!rc)
+        rc = drive(h, &x, fd, head, &status, err);
+    if (!rc && status) {
+        said = hyp_xl_words(x.said);
+        rc = snap_fail(err, SNAP_FAIL, "%s: xl restore failed: %s", name,
+                       said);
+        free(said);
+    }
+    finish(&x);
+    /* One that a write of ours left pending must not strike now. */
+    if (!sigismember(&old_set, SIGPIPE))
+        while (sigtimedwait(&pipe_set, NULL, &no_time) > 0)
+            ;
+    pthread_sigmask(SIG_SETMASK, &old_set, NULL);
+    return rc;
+}
+
+/* What is ours is told by its mark: another with this uuid may have been
+ * started meanwhile. */
+static void clear_away(struct snap_hyp *h, const char *uuid, const char *mark,
+                       const char *name, struct snap_err *err)
+{
+    uint32_t domid = INVALID_DOMID;
+
+    if (hyp_mark_find(h, uuid, mark, &domid) == SNAP_FAIL)
+        snap_err_append(err,
+                        "and Xen does not tell whether something of it is "
+                        "left: see xl list");
+    hyp_clear_away(h, uuid, name, domid, err);
+}
+
+int hyp_restore(struct snap_hyp *h, int fd, const char *config_json,
+                const char *mark, struct snap_domain *dom_r,
+                struct snap_err *err)
+{
+    char *old = NULL, *name = NULL, *marked = NULL, uuid[37];
+    struct snap_buf head = { 0 };
+    bool started = false;
     uint32_t domid;
+    int rc;
 
     rc = hyp_image_check(h, fd, &old, err);
     if (rc)
@@ -273,49 +362,35 @@ int hyp_restore(struct snap_hyp *h, int fd, const char *config_json,
     rc = hyp_clash(h, config_json, &name, uuid, err);
     if (rc)
         goto out;
-    snap_saveheader_write(&head, config_json, false);
+    rc = hyp_mark_put(config_json, mark, &marked, err);
+    if (rc)
+        goto out;
+    snap_saveheader_write(&head, marked, false);
 
-    sigemptyset(&pipe_set);
-    sigaddset(&pipe_set, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_set, &old_set);
-    masked = true;
     started = true;
-    rc = start(h, &x, err);
+    rc = through_xl(h, fd, &head, name, err);
     if (rc)
         goto out;
-    rc = drive(&x, fd, &head, &status, err);
-    if (rc)
-        goto out;
-    if (status) {
-        said = last_words(x.said);
-        rc = snap_fail(err, SNAP_FAIL, "%s: xl restore failed: %s", name,
-                       said);
-        goto out;
-    }
-    rc = hyp_domid_of_uuid(h, uuid, &domid);
+    rc = hyp_mark_find(h, uuid, mark, &domid);
     if (rc) {
-        said = last_words(x.said);
-        rc = snap_fail(err, SNAP_FAIL, "%s: xl restore made no domain: %s",
-                       name, said);
+        rc = snap_fail(err, SNAP_FAIL,
+                       "%s: xl restore made no domain, and said nothing of it",
+                       name);
         goto out;
     }
     rc = hyp_describe(h, domid, dom_r, err);
+    if (!rc)
+        hyp_mark_forget(h, dom_r);
 
 out:
-    finish(&x);
-    if (masked) {
-        /* One that a write of ours left pending must not strike now. */
-        if (!sigismember(&old_set, SIGPIPE))
-            while (sigtimedwait(&pipe_set, NULL, &no_time) > 0)
-                ;
-        pthread_sigmask(SIG_SETMASK, &old_set, NULL);
+    if (rc && started) {
+        clear_away(h, uuid, mark, name, err);
+        snap_domain_dispose(dom_r);
+        memset(dom_r, 0, sizeof(*dom_r));
     }
-    /* hyp_clash() found none before: what has this uuid now is ours. */
-    if (rc && started && !hyp_domid_of_uuid(h, uuid, &domid))
-        libxl_domain_destroy(h->ctx, domid, NULL);
     snap_buf_dispose(&head);
     free(old);
+    free(marked);
     free(name);
-    free(said);
     return rc;
 }

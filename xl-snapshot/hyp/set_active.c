@@ -8,13 +8,17 @@
  *   - the backend's node in xenstore, which QEMU reads when it connects,
  *   - libxl's copy of that node, which libxl_device_disk_list() reads.
  * Starting a guest on the old file would destroy the snapshot: the stored
- * configuration is written first, and durably.  Both nodes of all disks then
- * change in one transaction.
+ * configuration is written first.  Both nodes of all disks then change in one
+ * transaction.
  *
  * It runs while the guest stands still, so it does nothing slow, and is
- * idempotent, so that recovery may repeat it.  `xl block-attach` changes the
- * same places under "libxl-device-changes-lock"; held here, so no libxl call
- * below may take that one (libxl_userdata_* take only their own).
+ * idempotent, so that recovery may repeat it.  The locks are the window's; see
+ * window.c why the file is read and written here and not by libxl.
+ *
+ * Nothing is synced.  libxl reads the stored configuration as long as this
+ * domain with this number lives, and no domain outlives a power cut: after one
+ * its number's file is never read again, only overwritten when a domain is
+ * built or removed with it.  What a power cut needs to know is in our journal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,69 +30,64 @@
 #include "hyp/hyp.h"
 #include "lib/file.h"
 
-#define LOCK_MS 10000
-#define TRIES   50 /* of a xenstore transaction */
+#define TRIES 50 /* of a xenstore transaction */
 
 /* --- libxl's stored configuration -------------------------------------- */
 
-/* libxl renames the new file into place without asking the disk to have it. */
-static int sync_stored(const struct snap_domain *dom, struct snap_err *err)
+/* As libxl_dom.c: libxl__userdata_path() and libxl__userdata_store() have it:
+ * "n" is renamed to "d". */
+static char *stored_path(const struct snap_domain *dom, char kind)
 {
-    char *path = NULL;
-    int rc, fd = -1;
+    return snap_printf(HYP_LIB_DIR "/userdata-%c.%u.%s.libxl-json", kind,
+                       dom->domid, dom->uuid);
+}
 
-    path = snap_printf(HYP_LIB_DIR "/userdata-d.%u.%s.libxl-json", dom->domid,
-                       dom->uuid);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+/* Whoever reads it sees the old one or the new one.  libxl hands the bytes to
+ * its JSON parser as a string: NUL included. */
+static int replace_stored(const struct snap_domain *dom, const char *text,
+                          struct snap_err *err)
+{
+    char *to = stored_path(dom, 'd'), *path = stored_path(dom, 'n');
+    int rc, fd;
+
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+              0600);
     if (fd < 0) {
         rc = snap_fail_errno(err, SNAP_IO, errno, "%s", path);
         goto out;
     }
-    rc = snap_file_sync(fd, path, err);
+    rc = snap_write_all(fd, text, strlen(text) + 1, path, err);
+    if (close(fd) && !rc)
+        rc = snap_fail_errno(err, SNAP_IO, errno, "%s", path);
+    if (!rc && rename(path, to))
+        rc = snap_fail_errno(err, SNAP_IO, errno, "%s", to);
     if (rc)
-        goto out;
-    rc = snap_dir_sync(HYP_LIB_DIR, err);
+        unlink(path);
 
 out:
-    if (fd >= 0)
-        close(fd);
+    free(to);
     free(path);
     return rc;
 }
 
-static int store_config(struct snap_hyp *h, const struct snap_domain *dom,
+static int store_config(const struct snap_domain *dom,
                         const struct snap_active *a, size_t n,
                         struct snap_err *err)
 {
-    char *old = NULL, *new = NULL;
-    uint8_t *data = NULL;
-    int rc, xl, len = 0;
+    char *path = stored_path(dom, 'd'), *old = NULL, *new = NULL;
+    size_t len;
+    int rc;
 
-    xl = libxl_userdata_retrieve(h->ctx, dom->domid, "libxl-json", &data,
-                                 &len);
-    if (xl || !data || len <= 0) {
-        rc = hyp_fail(h, err, xl, "%s: cannot read its stored configuration",
-                      dom->name);
-        goto out;
-    }
-    old = snap_strndup((char *)data, len);
-    rc = snap_domcfg_set_disks(old, a, n, &new, err);
+    rc = snap_file_read(path, SNAP_DOMCFG_MAX, &old, &len, err);
+    if (!rc)
+        rc = snap_domcfg_set_disks(old, a, n, &new, err);
+    if (!rc)
+        rc = replace_stored(dom, new, err);
     if (rc)
-        goto out;
-    /* libxl hands the bytes to its JSON parser as a string: NUL included. */
-    xl = libxl_userdata_store(h->ctx, dom->domid, "libxl-json",
-                              (const uint8_t *)new, strlen(new) + 1);
-    if (xl) {
-        rc = hyp_fail(h, err, xl, "%s: cannot store its new configuration",
-                      dom->name);
-        goto out;
-    }
-    rc = sync_stored(dom, err);
-
-out:
+        snap_err_prefix(err, "%s: its stored configuration", dom->name);
     free(new);
     free(old);
-    free(data);
+    free(path);
     return rc;
 }
 
@@ -117,38 +116,24 @@ static int find_nodes(struct snap_hyp *h, const struct snap_domain *dom,
                       const struct snap_active *a, struct nodes *n_r,
                       struct snap_err *err)
 {
-    char *node = NULL, *backend = NULL;
-    const char *word;
-    int rc;
+    const char *node, *backend, *word;
 
-    node = hyp_xs_disk(h, dom->domid, a->vdev);
-    if (node)
-        backend = hyp_xs_read(h, "%s/backend", node);
-    if (!backend) {
-        rc = snap_fail(err, SNAP_NOTFOUND, "%s: disk %s is not in xenstore",
-                       dom->name, a->vdev);
-        goto out;
-    }
+    if (!hyp_window_disk(h, a->vdev, &node, &backend))
+        return snap_fail(err, SNAP_NOTFOUND, "%s: disk %s is not in xenstore",
+                         dom->name, a->vdev);
     n_r->libxl = snap_printf("%s/params", node);
     n_r->backend = snap_printf("%s/params", backend);
-    if (strstr(backend, "/backend/qdisk/")) {
-        word = hyp_params_word(a->format);
-        if (!word) {
-            rc = snap_fail(err, SNAP_UNSUPPORTED,
-                           "%s: disk %s: libxl knows no format \"%s\"",
-                           dom->name, a->vdev, a->format);
-            goto out;
-        }
-        n_r->params = snap_printf("%s:%s", word, a->path);
-    } else {
+    if (!strstr(backend, "/backend/qdisk/")) {
         n_r->params = snap_strdup(a->path);
+        return 0;
     }
-    rc = 0;
-
-out:
-    free(node);
-    free(backend);
-    return rc;
+    word = hyp_params_word(a->format);
+    if (!word)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: disk %s: libxl knows no format \"%s\"",
+                         dom->name, a->vdev, a->format);
+    n_r->params = snap_printf("%s:%s", word, a->path);
+    return 0;
 }
 
 /* A write keeps a node's permissions, so the guest can still read it. */
@@ -190,17 +175,20 @@ int hyp_set_active(struct snap_hyp *h, const struct snap_domain *dom,
 {
     struct nodes *nodes = NULL;
     enum hyp_state state;
-    int rc, lock = -1;
+    bool opened = false;
+    int rc;
     size_t i;
 
     rc = hyp_enter(h, "set_active", err);
     if (rc || !n)
         goto out;
+    if (!hyp_window_is_open(h, dom)) {
+        rc = hyp_window_open(h, dom, a, n, err);
+        if (rc)
+            goto out;
+        opened = true;
+    }
     rc = hyp_state(h, dom, &state, err);
-    if (rc)
-        goto out;
-    rc = hyp_lock_userdata(dom, "libxl-device-changes-lock", LOCK_MS, &lock,
-                           err);
     if (rc)
         goto out;
     nodes = snap_zalloc(n * sizeof(*nodes));
@@ -209,13 +197,19 @@ int hyp_set_active(struct snap_hyp *h, const struct snap_domain *dom,
         if (rc)
             goto out;
     }
-    rc = store_config(h, dom, a, n, err);
+    rc = store_config(dom, a, n, err);
     if (rc)
         goto out;
     rc = write_nodes(h, dom, nodes, n, err);
 
 out:
+    /* What a destruction has taken away already needs not be told. */
+    if (rc == SNAP_NOTFOUND && hyp_is_half_gone(h, dom)) {
+        snap_err_clear(err);
+        rc = 0;
+    }
     nodes_dispose(nodes, n);
-    hyp_unlock(&lock);
+    if (opened)
+        hyp_window_close(h);
     return rc;
 }

@@ -80,3 +80,27 @@ char *hyp_xs_disk(struct snap_hyp *h, uint32_t domid, const char *vdev)
     }
     return found;
 }
+
+char *hyp_xs_disk_list(struct xs_handle *xsh, uint32_t domid)
+{
+    static const char *const kinds[] = { "vbd", "virtio_disk" };
+    struct snap_buf b = { 0 };
+    char dir[64], **ids;
+    unsigned int n, i;
+    size_t k;
+
+    snap_buf_add(&b, "", 0);
+    for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+        snprintf(dir, sizeof(dir), "/libxl/%u/device/%s", domid, kinds[k]);
+        n = 0;
+        ids = xs_directory(xsh, XBT_NULL, dir, &n);
+        if (!ids && errno != ENOENT) {
+            snap_buf_dispose(&b);
+            return NULL;
+        }
+        for (i = 0; ids && i < n; i++)
+            snap_buf_addf(&b, "%s/%s\n", dir, ids[i]);
+        free(ids);
+    }
+    return b.data ? b.data : snap_strdup("");
+}

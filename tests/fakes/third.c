@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See third.h. */
+#include "fakes/third.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/domcfg.h"
+#include "core/parts.h"
+#include "core/store.h"
+#include "fakes/sweep.h"
+#include "fakes/third_int.h"
+#include "lib/fault.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+
+#define FIRST_LOOK 2 /* calls of a command: open, find */
+
+static const char *const names[THIRD_ACTS] = {
+    [THIRD_NOBODY] = "nobody acts",
+    [THIRD_REBOOT] = "the guest reboots",
+    [THIRD_REBOOT_SLOWLY] = "the guest reboots slowly",
+    [THIRD_POWEROFF] = "the guest powers off",
+    [THIRD_CRASH] = "the guest crashes",
+    [THIRD_PAUSE] = "xl pause",
+    [THIRD_UNPAUSE] = "xl unpause",
+    [THIRD_DESTROY] = "xl destroy",
+    [THIRD_START] = "xl create",
+    [THIRD_RENAME] = "xl rename",
+    [THIRD_SAVE] = "xl save begins",
+    [THIRD_SAVE_RESUMED] = "xl save -c",
+    [THIRD_SAVED] = "xl save",
+    [THIRD_ATTACH] = "xl block-attach",
+    [THIRD_DETACH] = "xl block-detach",
+    [THIRD_CREATE] = "a second snapshot-create",
+    [THIRD_RECOVER] = "a second snapshot-recover",
+};
+
+const char *third_name(enum third_act a)
+{
+    return names[a];
+}
+
+void third_wrong(struct third *t, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (t->wrong[0])
+        return;
+    va_start(ap, fmt);
+    vsnprintf(t->wrong, sizeof(t->wrong), fmt, ap);
+    va_end(ap);
+}
+
+static struct fake_domain *vm(const struct fake_host *h)
+{
+    return fake_domain_find(h->world, FAKE_UUID);
+}
+
+const char *third_seen(const struct fake_host *h)
+{
+    return h->third->wrong[0] ? h->third->wrong : NULL;
+}
+
+/* ---- the busy guest ---- */
+
+const struct third_moment *third_find(const struct third *t, uint64_t a,
+                                      uint64_t b)
+{
+    unsigned i;
+
+    for (i = t->n; i-- > 0;)
+        if ((!a || t->moment[i].a == a) && (!b || t->moment[i].b == b))
+            return &t->moment[i];
+    return NULL;
+}
+
+/* What it reads is what it, or the guest it was made of, had last. */
+static void look(struct third *t, const struct fake_domain *d, uint64_t a,
+                 uint64_t b)
+{
+    const struct third_moment *m = third_find(t, a, b);
+    bool back = m && t->revert && m == &t->moment[t->base];
+
+    if (!m)
+        third_wrong(t, "the guest's disks do not belong together (%llu, %llu)",
+                    (unsigned long long)a, (unsigned long long)b);
+    else if (m != &t->moment[t->n - 1] && !back)
+        third_wrong(t, "the guest lost what it wrote (reads %llu, had %llu)",
+                    (unsigned long long)a,
+                    (unsigned long long)t->moment[t->n - 1].a);
+    else if (d->tick != 1 && d->tick != m->tick)
+        third_wrong(t,
+                    "its memory (%llu) is not of the moment of its disks "
+                    "(%llu)",
+                    (unsigned long long)d->tick, (unsigned long long)m->tick);
+}
+
+static unsigned count_disks(const struct fake_domain *d)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_vbd *v = NULL;
+    size_t n = 0, found;
+
+    snap_domcfg_disks(d->config, &v, &n, &err);
+    found = n;
+    snap_vbds_free(&v, &n);
+    return found;
+}
+
+void third_write(struct fake_host *h)
+{
+    struct third *t = h->third;
+    struct fake_domain *d = vm(h);
+    struct third_moment *m;
+    uint64_t a, b;
+
+    if (!fake_domain_runs(d) &&
+        !(d && d->exists && d->monitor_held && !d->suspended && !d->paused))
+        return;
+    /* A processor that nobody has given a state yet does not run, paused or
+     * not. */
+    if (d->qemu_gone || d->half_built)
+        return;
+    if (d->other_save)
+        third_wrong(t, "the guest was let go on while xl saved it");
+    a = fake_store_read(h->disks, d->domid, "xvda");
+    b = fake_store_read(h->disks, d->domid, "xvdb");
+    if (t->n)
+        look(t, d, a, b);
+    if (t->n == THIRD_MOMENTS)
+        abort();
+    m = &t->moment[t->n];
+    a = fake_store_write(h->disks, d->domid, "xvda");
+    b = fake_store_write(h->disks, d->domid, "xvdb");
+    m->a = a ? a : t->moment[t->n - 1].a;
+    m->b = b ? b : t->moment[t->n - 1].b;
+    m->tick = d->tick = 1000 + t->n;
+    d->ran_ns++;
+    m->disks = count_disks(d);
+    t->n++;
+}
+
+void third_begin(struct fake_host *h)
+{
+    h->third = mmap(NULL, sizeof(*h->third), PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (h->third == MAP_FAILED)
+        abort();
+    fake_store_add(h->disks, "/img/c.img", "raw", 1 << 30);
+    h->third->vm = *vm(h);
+    third_write(h);
+}
+
+void third_end(struct fake_host *h)
+{
+    if (h->third)
+        munmap(h->third, sizeof(*h->third));
+    h->third = NULL;
+}
+
+void third_base(struct fake_host *h, uint64_t a)
+{
+    const struct third_moment *m = third_find(h->third, a, 0);
+
+    if (!a || !m)
+        abort();
+    h->third->base = m - h->third->moment;
+}
+
+void third_runs(struct fake_host *h, enum third_who who, bool reverts)
+{
+    h->third->who = who;
+    h->third->revert |= reverts;
+    h->third->calls = 0;
+    if (vm(h) && !vm(h)->half_built)
+        h->third->vm = *vm(h); /* what its xl.cfg says */
+    else if (who == THIRD_COMMAND)
+        h->third->off = true;
+}
+
+/* ---- the acts ---- */
+
+static void end_save(struct fake_host *h);
+
+static void open_disks(struct fake_host *h, const struct fake_domain *d)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_vbd *v = NULL;
+    size_t n = 0, i;
+
+    snap_domcfg_disks(d->config, &v, &n, &err);
+    for (i = 0; i < n; i++)
+        fake_store_open(h->disks, d->domid, v[i].vdev, v[i].path, v[i].format);
+    snap_vbds_free(&v, &n);
+}
+
+static void boot(struct fake_host *h, struct fake_domain *d)
+{
+    d->exists = d->has_run = true;
+    d->paused_more = 0;
+    d->domid = h->world->next_domid++;
+    d->paused = d->suspended = d->shutdown = d->dying = false;
+    d->monitor_held = d->qemu_gone = d->other_save = false;
+    d->no_devices = d->wiped = d->half_built = false;
+    d->mark[0] = '\0';
+    d->tick = 1;
+    open_disks(h, d);
+    h->third->domid = d->domid;
+}
+
+static void stop(struct fake_host *h, struct fake_domain *d)
+{
+    fake_store_close(h->disks, d->domid);
+    d->exists = false;
+}
+
+/* A QEMU can open them. */
+static bool can_start(struct fake_host *h, const struct fake_domain *d)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_vbd *v = NULL;
+    size_t n = 0, i;
+    bool can = true;
+
+    snap_domcfg_disks(d->config, &v, &n, &err);
+    for (i = 0; i < n; i++) {
+        struct fake_image *im = fake_store_find(h->disks, v[i].path);
+
+        can = can && im && !im->immutable && !strcmp(im->format, v[i].format);
+    }
+    snap_vbds_free(&v, &n);
+    return can;
+}
+
+/* What its xl.cfg names is of one moment.  Between the switches of two disks
+ * of a revert it is not, and within one it will not be; nothing keeps an xl
+ * create from them then, and what it boots is torn.  The revert fails, and says
+ * both ways out. */
+static bool is_torn(const struct fake_host *h)
+{
+    char *a = fake_domain_path(&h->third->vm, "xvda");
+    char *b = fake_domain_path(&h->third->vm, "xvdb");
+    bool torn = a && b &&
+                !third_find(h->third, fake_store_content(h->disks, a),
+                            fake_store_content(h->disks, b));
+
+    free(a);
+    free(b);
+    return torn || h->disks->switching;
+}
+
+/* Its daemon builds it anew.  If it cannot, the guest is gone. */
+static void come(struct fake_host *h)
+{
+    struct fake_domain *d = &h->world->dom[h->third->comes - 1];
+
+    h->third->comes = 0;
+    if (vm(h))
+        return;
+    if (can_start(h, d))
+        boot(h, d);
+    else
+        third_wrong(h->third, "the guest rebooted, and its images were kept "
+                              "from it");
+}
+
+pid_t third_monitor(struct fake_host *h, const char *name)
+{
+    struct third *t = h->third;
+
+    if (!t || !t->comes || strcmp(h->world->dom[t->comes - 1].name, name) != 0)
+        return 0;
+    if (++t->looks < 3)
+        return h->world->dom[t->comes - 1].monitor_pid;
+    come(h);
+    return 0;
+}
+
+static bool start(struct fake_host *h)
+{
+    size_t i;
+
+    if (vm(h) || !can_start(h, &h->third->vm) || is_torn(h))
+        return false;
+    for (i = 0; h->world->dom[i].exists; i++)
+        ;
+    h->world->dom[i] = h->third->vm;
+    boot(h, &h->world->dom[i]);
+    /* Before it is looked for the first time, it is one that runs. */
+    if (!h->third->at || h->third->calls > FIRST_LOOK)
+        h->third->started = h->third->domid;
+    return true;
+}
+
+/* Another configuration: without xvdb, or with xvdc. */
+static void plug(struct fake_domain *d, bool in)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_json *j = NULL, *all = snap_json_array(), *c;
+    const struct snap_json *disks;
+    char *text;
+    size_t i;
+
+    if (snap_json_parse(d->config, strlen(d->config), &j, &err))
+        abort();
+    disks = snap_json_get(j, "disks");
+    for (i = 0; i < snap_json_len(disks); i++)
+        if (in ||
+            !snap_streq(snap_json_get_str(snap_json_at(disks, i), "vdev"),
+                        "xvdb"))
+            snap_json_push(all, snap_json_copy(snap_json_at(disks, i)));
+    if (in) {
+        c = snap_json_object();
+        snap_json_set_str(c, "pdev_path", "/img/c.img");
+        snap_json_set_str(c, "vdev", "xvdc");
+        snap_json_set_str(c, "backend", "qdisk");
+        snap_json_set_str(c, "format", "raw");
+        snap_json_set_int(c, "readwrite", 1);
+        snap_json_push(all, c);
+    }
+    snap_json_set(j, "disks", all);
+    text = snap_json_text(j, false);
+    snprintf(d->config, sizeof(d->config), "%s", text);
+    free(text);
+    snap_json_free(j);
+}
+
+static bool attach(struct fake_host *h, struct fake_domain *d, bool in)
+{
+    struct fake_open *o;
+    int i;
+
+    plug(d, in);
+    if (in) {
+        fake_store_open(h->disks, d->domid, "xvdc", "/img/c.img", "raw");
+        return true;
+    }
+    for (i = 0; i < FAKE_OPEN; i++) {
+        o = &h->disks->open[i];
+        if (o->used && o->domid == d->domid && !strcmp(o->vdev, "xvdb"))
+            o->used = false;
+    }
+    return true;
+}
+
+/* A whole command of somebody else's, in a process of its own. */
+static bool command(struct fake_host *h, fake_op *op, void *arg)
+{
+    enum third_who who = h->third->who;
+    int status;
+    pid_t pid = fork();
+
+    if (!pid) {
+        struct snap_err err = SNAP_ERR_INIT;
+
+        snap_fault_hook = NULL;
+        h->third->who = THIRD_RESCUER;
+        h->env.hyp = NULL;
+        if (!fake_host_attach(h, &err))
+            op(h, arg, &err);
+        _exit(0);
+    }
+    if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+        third_wrong(h->third, "the second command crashed (%#x)", status);
+    h->third->who = who;
+    return true;
+}
+
+static bool second_create(struct fake_host *h)
+{
+    struct snap_create_req req = { 0 };
+
+    req.domain = (char *)"vm1";
+    req.name = (char *)"other";
+    req.live = -1;
+    req.memory = SNAP_MEM_NO;
+    req.no_wait = true;
+    return command(h, fake_host_create, &req);
+}
+
+/* What needs a guest that runs, or one at all. */
+static bool act_on(struct fake_host *h, struct fake_domain *d)
+{
+    bool runs = fake_domain_runs(d);
+    bool locked = h->world->window_pid == getpid();
+
+    switch (h->third->act) {
+    case THIRD_REBOOT:
+        if (runs) {
+            fake_store_close(h->disks, d->domid);
+            boot(h, d);
+        }
+        return runs;
+    case THIRD_REBOOT_SLOWLY:
+        if (runs) {
+            stop(h, d);
+            h->third->comes = 1 + (d - h->world->dom);
+            h->third->looks = 0;
+        }
+        return runs;
+    case THIRD_POWEROFF:
+        if (runs)
+            stop(h, d);
+        return runs;
+    case THIRD_CRASH:
+        d->shutdown |= runs;
+        return runs;
+    case THIRD_PAUSE:
+        d->paused |= runs;
+        return runs;
+    case THIRD_UNPAUSE:
+        runs = d->paused && !d->suspended;
+        if (runs)
+            fake_domain_unpause(d);
+        return runs;
+    case THIRD_DESTROY:
+        stop(h, d);
+        return true;
+    case THIRD_RENAME:
+        /* What we were building is his then, as it is. */
+        snprintf(d->name, sizeof(d->name), "vm1-renamed");
+        h->third->rested = !runs;
+        return true;
+    case THIRD_SAVE:
+    case THIRD_SAVE_RESUMED:
+    case THIRD_SAVED:
+        d->suspended |= runs;
+        d->other_save |= runs;
+        return runs;
+    case THIRD_ATTACH:
+    case THIRD_DETACH:
+        return runs && !locked && attach(h, d, h->third->act == THIRD_ATTACH);
+    default:
+        return false;
+    }
+}
+
+static bool act(struct fake_host *h)
+{
+    struct fake_domain *d = vm(h);
+
+    switch (h->third->act) {
+    case THIRD_NOBODY:
+        return true;
+    case THIRD_START:
+        return start(h);
+    case THIRD_CREATE:
+        return second_create(h);
+    case THIRD_RECOVER:
+        return command(h, fake_host_recover, NULL);
+    default:
+        break;
+    }
+    if (!d || d->dying || d->qemu_gone)
+        return false;
+    h->third->domid = d->domid;
+    return act_on(h, d);
+}
+
+static void end_save(struct fake_host *h)
+{
+    struct fake_domain *d = vm(h);
+
+    h->third->save_left = 0;
+    if (!d || !d->other_save)
+        return;
+    d->other_save = false;
+    if (!d->suspended)
+        third_wrong(h->third, "the guest was let go on while xl saved it");
+    if (h->third->act == THIRD_SAVE_RESUMED)
+        d->suspended = false;
+    else
+        stop(h, d);
+}
+
+void third_arm(struct fake_host *h, enum third_act a, unsigned n)
+{
+    h->third->act = a;
+    h->third->at = n;
+    h->third->acted = false;
+    h->third->calls = 0;
+    if (n)
+        return;
+    h->third->acted = act(h);
+    if (h->third->acted && a >= THIRD_SAVE_RESUMED && a <= THIRD_SAVED)
+        end_save(h);
+    third_write(h);
+}
+
+void third_rebooted(struct fake_host *h)
+{
+    if (h->third->comes)
+        come(h);
+}
+
+/* A save that has begun ends, and so does a reboot. */
+void third_disarm(struct fake_host *h)
+{
+    h->third->at = 0;
+    third_rebooted(h);
+    if (h->third->save_left)
+        end_save(h);
+}
+
+bool third_acted(const struct fake_host *h)
+{
+    return h->third->acted;
+}
+
+enum third_act third_act(const struct fake_host *h)
+{
+    return h->third->act;
+}
+
+void third_may_run(struct fake_host *h)
+{
+    h->third->may_run = true;
+}
+
+unsigned third_calls(const struct fake_host *h)
+{
+    return h->third->calls;
+}
+
+void third_at_call(struct fake_host *h)
+{
+    struct third *t = h->third;
+
+    third_write(h);
+    t->calls++;
+    if (t->save_left && !--t->save_left)
+        end_save(h);
+    if (!t->at || t->calls != t->at)
+        return;
+    t->acted = act(h);
+    if (t->acted && (t->act == THIRD_SAVE_RESUMED || t->act == THIRD_SAVED))
+        t->save_left = 5;
+    third_write(h);
+}
+
+/* We destroyed it. */
+void third_stopped(struct fake_host *h, const struct fake_domain *d)
+{
+    struct third *t = h->third;
+    bool ours = d->mark[0] && !d->has_run;
+    bool asked = t->who == THIRD_COMMAND && t->revert &&
+                 d->domid != t->started;
+
+    if (strcmp(d->uuid, FAKE_UUID) || ours || asked || d->domid == t->ended)
+        t->ended = d->domid;
+    else
+        third_wrong(t, "a guest that is its user's was destroyed");
+}
+
+void third_stop(struct fake_host *h)
+{
+    struct fake_domain *d = vm(h);
+
+    third_disarm(h);
+    if (d && d->other_save)
+        end_save(h);
+    d = vm(h);
+    if (d)
+        stop(h, d);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* What third.c and third_check.c share. */
+#ifndef TESTS_FAKES_THIRD_INT_H
+#define TESTS_FAKES_THIRD_INT_H
+
+#include "fakes/fake_disk_int.h"
+#include "fakes/third.h"
+
+#define THIRD_MOMENTS 8192
+
+/* What the guest had at one moment. */
+struct third_moment {
+    uint64_t a, b; /* content of xvda and xvdb */
+    uint64_t tick; /* of its memory */
+    unsigned disks;
+};
+
+struct third { /* shared with all processes of the host */
+    struct third_moment moment[THIRD_MOMENTS];
+    unsigned n;
+    unsigned base; /* the moment to which a command may go back */
+    bool revert;
+    bool off; /* it was off in the beginning */
+    enum third_who who;
+    enum third_act act;
+    unsigned at, calls;
+    bool acted, may_run;
+    bool rested; /* what he renamed did not run */
+    unsigned comes; /* 1 + the slot of the domain that is being rebooted */
+    unsigned looks; /* of who waits for it */
+    unsigned save_left; /* calls until the save of another ends */
+    uint32_t domid; /* the domain on which was acted, or which came of it */
+    uint32_t started; /* the one that its user started */
+    uint32_t ended; /* the last that we ended, and might */
+    struct fake_domain vm; /* as its xl.cfg has it */
+    char wrong[256];
+};
+
+void third_wrong(struct third *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The latest moment with these disks; 0 is any. */
+const struct third_moment *third_find(const struct third *t, uint64_t a,
+                                      uint64_t b);
+
+#endif /* TESTS_FAKES_THIRD_INT_H */

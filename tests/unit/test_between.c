@@ -1,0 +1,914 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * What changes between plan and deed, and what is found half-way: an image
+ * that somebody came to need is kept, disks that contradict each other are
+ * left alone, a memory image that is not whole is none, and a guest goes on, or
+ * is paused, as it was.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/boot.h"
+#include "core/delete.h"
+#include "core/recover.h"
+#include "core/store.h"
+#include "fakes/fake_disk_int.h"
+#include "fakes/fake_host.h"
+#include "lib/fault.h"
+#include "lib/mem.h"
+
+#define OTHER_UUID "22222222-2222-3333-4444-555555555555"
+
+/* In place of core/boot.c's. */
+static bool booted_again;
+
+char *snap_boot_id(void)
+{
+    return snap_strdup(booted_again ? "11111111-0000-4000-8000-00000000000b"
+                                    : "11111111-0000-4000-8000-00000000000a");
+}
+
+static int64_t started; /* the time of the store's */
+
+int64_t snap_host_started(void)
+{
+    return started;
+}
+
+static struct fake_host host;
+static struct snap_err err;
+
+static struct fake_domain *vm(void)
+{
+    return fake_domain_find(host.world, "vm1");
+}
+
+static int create(const char *name, enum snap_disk_type type)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)name,
+                                   .live = -1,
+                                   .no_wait = true,
+                                   .memory = SNAP_MEM_NO,
+                                   .type = type };
+
+    snap_err_clear(&err);
+    return fake_host_create(&host, &req, &err);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    booted_again = false;
+    snap_err_clear(&err);
+    fake_host_init(&host);
+    started = host.disks->now = 1;
+    return fake_host_attach(&host, &err);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    snap_fault_hook = NULL;
+    assert_string_equal(host.disks->violation, "");
+    fake_host_detach(&host);
+    fake_host_dispose(&host);
+    return 0;
+}
+
+static void says(const char *words)
+{
+    if (!strstr(err.msg, words))
+        fail_msg("\"%s\" has no \"%s\"", err.msg, words);
+}
+
+/* ---- an image that goes ---- */
+
+/* The deletion of s1 of a guest that wrote much: by a pull. */
+static void plan(struct snap_delete_plan *p)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .no_wait = true };
+
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_store_find(host.disks, "/img/a.s1.qcow2")->bytes = 1;
+    fake_store_find(host.disks, "/img/b.s1.qcow2")->bytes = 1;
+    assert_int_equal(snap_delete_plan_make(&host.env, &req, false, p, &err),
+                     0);
+    assert_int_equal(p->del[0].how, SNAP_DELETE_PULL);
+}
+
+static void keeps(struct snap_delete_plan *p, const char *words)
+{
+    struct snap_delete_result r = { 0 };
+
+    assert_int_equal(snap_delete_run(&host.env, p, &r, &err), SNAP_RECOVER);
+    says(words);
+    assert_true(fake_store_exists(host.disks, "/img/a.qcow2"));
+    snap_delete_plan_dispose(p);
+}
+
+static void another_snapshot_came_to_need_it(void **state)
+{
+    struct snap_delete_plan p;
+
+    (void)state;
+    plan(&p);
+    snap_set(&p.rec.name, "twin");
+    p.rec.id[0] = p.rec.id[0] == '0' ? '1' : '0';
+    assert_int_equal(snap_store_put(&p.store, &p.rec, &err), 0);
+    snap_set(&p.rec.name, "s1");
+    keeps(&p, "/img/a.qcow2 is kept: another snapshot needs it");
+}
+
+static void somebody_came_to_read_through_it(void **state)
+{
+    struct snap_delete_plan p;
+    struct fake_image *other;
+
+    (void)state;
+    plan(&p);
+    fake_store_add(host.disks, "/img/new.qcow2", "qcow2", 1 << 30);
+    other = fake_store_find(host.disks, "/img/new.qcow2");
+    other->own = false;
+    other->backing = fake_entry(host.disks, "/img/a.qcow2");
+    keeps(&p, "/img/a.qcow2 is kept: /img/new.qcow2");
+}
+
+static void it_became_the_domains_disk(void **state)
+{
+    struct snap_delete_plan p;
+
+    (void)state;
+    plan(&p);
+    snap_state_set_leaf(&p.state, "xvda", "/img/a.qcow2", "qcow2", "a", false);
+    keeps(&p, "/img/a.qcow2 is kept: it is a domain's disk");
+}
+
+/* ---- disks that contradict each other ---- */
+
+static const char *at; /* a call: the process ends there */
+
+static int end_there(const char *layer, const char *what)
+{
+    char call[200];
+
+    snprintf(call, sizeof(call), "%s: %s", layer, what);
+    if (!strcmp(call, at))
+        _exit(0);
+    return 0;
+}
+
+static void dies(int (*hook)(const char *layer, const char *what), fake_op *op,
+                 void *req)
+{
+    pid_t pid;
+    int status;
+
+    fflush(NULL);
+    pid = fork();
+    if (!pid) {
+        snap_fault_hook = hook;
+        op(&host, req, &err);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void dies_at(const char *call, fake_op *op, void *req)
+{
+    at = call;
+    dies(end_there, op, req);
+}
+
+static int recover(void)
+{
+    struct fake_outcome out;
+
+    fake_host_run(&host, fake_host_recover, NULL, DOOM_NONE, 0, 0, &out);
+    snap_err_clear(&err);
+    return out.rc ? snap_fail(&err, out.rc, "%s", out.msg) : 0;
+}
+
+/* One disk has a snapshot, the other has none, and a QEMU that answers would
+ * have taken both or none: whatever was done, somebody else did it. */
+static void only_one_of_two_disks(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .no_wait = true,
+                                   .memory = SNAP_MEM_NO };
+    struct fake_store before;
+
+    (void)state;
+    host.disks->mortal = true;
+    dies_at("disk: take half xvdb", fake_host_create, &req);
+    before = *host.disks;
+    assert_int_equal(recover(), SNAP_RECOVER);
+    says("only 1 of 2 disks of vm1 are snapshotted");
+    assert_memory_equal(host.disks, &before, sizeof(before));
+}
+
+/* s1 is there, and has none. */
+static void has_no_memory(void)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record r = { 0 };
+
+    assert_int_equal(snap_store_open(&s, host.root, FAKE_UUID, false, &err),
+                     0);
+    assert_int_equal(snap_store_get(&s, "s1", host.env.drivers, &r, &err), 0);
+    assert_false(r.has_memory);
+    assert_string_equal(r.consistency, "crash");
+    snap_record_dispose(&r);
+    snap_store_close(&s);
+}
+
+/* Dead in a live save, with the disks taken: the rest of memory is missing. */
+static void a_memory_image_that_nobody_ended(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = 1,
+                                   .no_wait = true,
+                                   .memory = SNAP_MEM_YES,
+                                   .type = SNAP_DISK_EXTERNAL };
+
+    (void)state;
+    dies_at("hyp: save half", fake_host_create, &req);
+    assert_int_equal(recover(), 0);
+    has_no_memory();
+}
+
+/* A journal in the wrong folder, copied there with a domain's or by hand: the
+ * images that it names are another's. */
+static void anothers_journal(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .no_wait = true,
+                                   .memory = SNAP_MEM_NO,
+                                   .type = SNAP_DISK_EXTERNAL };
+    struct snap_store s = SNAP_STORE_INIT;
+    struct fake_store before;
+    char *from = snap_printf("%s/%s/journal", host.root, FAKE_UUID), *to,
+         *what = NULL;
+
+    (void)state;
+    dies_at("hyp: pause", fake_host_create, &req);
+    before = *host.disks;
+    assert_int_equal(snap_store_open(&s, host.root, OTHER_UUID, true, &err),
+                     0);
+    to = snap_store_journal_path(&s);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(snap_recover(&host.env, &s, false, &what, &err),
+                     SNAP_RECOVER);
+    says("is not of this domain");
+    assert_memory_equal(host.disks, &before, sizeof(before));
+    snap_store_close(&s);
+    free(from);
+    free(to);
+}
+
+/* ---- a guest that goes on ---- */
+
+static char order[64]; /* of the calls of a deletion that matter */
+
+static int note_order(const char *layer, const char *what)
+{
+    static const struct {
+        const char *what;
+        char letter;
+    } calls[] = { { "pause", 'p' },
+                  { "set_active", 'x' },
+                  { "merge_switch xvda", 'q' },
+                  { "merge_switch xvdb", 'q' },
+                  { "unpause", 'u' } };
+    size_t i, len = strlen(order);
+
+    (void)layer;
+    for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        if (!strcmp(what, calls[i].what) && len + 1 < sizeof(order))
+            order[len] = calls[i].letter;
+    return 0;
+}
+
+/* Xen is told before QEMU writes to the other image: whoever starts the domain
+ * after a death has all that it wrote. */
+static void xen_is_told_before_qemu_changes_over(void **state)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .no_wait = true };
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    memset(order, 0, sizeof(order));
+    snap_fault_hook = note_order;
+    assert_int_equal(fake_host_delete(&host, &req, &err), 0);
+    assert_string_equal(order, "pxqupxqu");
+}
+
+static int fail_once(const char *layer, const char *what)
+{
+    if (at && !strcmp(layer, "hyp") && !strcmp(what, at)) {
+        at = NULL;
+        return EIO;
+    }
+    return 0;
+}
+
+/* What fails once is tried in the other way, and by nobody else: a guest never
+ * waits for a recovery. */
+static void a_guest_that_does_not_go_on_at_once(void **state)
+{
+    static const struct {
+        enum snap_memory_want memory;
+        const char *call;
+    } kinds[] = { { SNAP_MEM_YES, "resume" }, { SNAP_MEM_NO, "unpause" } };
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .live = -1,
+                                   .no_wait = true,
+                                   .type = SNAP_DISK_EXTERNAL };
+    struct snap_delete_req del = { .domain = (char *)"vm1",
+                                   .name = (char *)"unpause",
+                                   .no_wait = true };
+    size_t i;
+
+    (void)state;
+    snap_fault_hook = fail_once;
+    for (i = 0; i < 2; i++) {
+        at = kinds[i].call;
+        req.name = (char *)at;
+        req.memory = kinds[i].memory;
+        if (fake_host_create(&host, &req, &err))
+            fail_msg("%s: %s", kinds[i].call, err.msg);
+        assert_null(at);
+        assert_true(fake_domain_runs(vm()));
+    }
+    at = "unpause";
+    assert_int_equal(fake_host_delete(&host, &del, &err), 0);
+    assert_null(at);
+    assert_true(fake_domain_runs(vm()));
+}
+
+/* While its images are made known somebody lets it go on; and the command dies
+ * when it has written that down. */
+static int let_go_on_and_end(const char *layer, const char *what)
+{
+    static bool resumed;
+
+    if (!strcmp(layer, "hyp") && !strcmp(what, "set_active"))
+        vm()->suspended = false;
+    if (!strcmp(layer, "hyp") && !strcmp(what, "resume"))
+        resumed = true;
+    if (resumed && !strcmp(layer, "file") && strstr(what, ".save.part"))
+        _exit(0);
+    return 0;
+}
+
+static void somebody_let_it_go_on(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .no_wait = true,
+                                   .memory = SNAP_MEM_YES,
+                                   .type = SNAP_DISK_EXTERNAL };
+
+    (void)state;
+    dies(let_go_on_and_end, fake_host_create, &req);
+    assert_int_equal(recover(), 0);
+    has_no_memory();
+}
+
+static int end_in_the_commit(const char *layer, const char *what)
+{
+    static bool resumed;
+
+    if (!strcmp(layer, "hyp") && !strcmp(what, "resume done"))
+        resumed = true;
+    if (resumed && !strcmp(layer, "file") && strstr(what, ".save.part"))
+        _exit(0);
+    return 0;
+}
+
+/* Nobody synced it before the power went: its pages may be missing. */
+static void the_host_was_booted_since(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .no_wait = true,
+                                   .memory = SNAP_MEM_YES,
+                                   .type = SNAP_DISK_EXTERNAL };
+
+    (void)state;
+    dies(end_in_the_commit, fake_host_create, &req);
+    fake_host_stop(&host);
+    booted_again = true;
+    assert_int_equal(recover(), 0);
+    has_no_memory();
+}
+
+static struct snap_revert_req back = { .domain = (char *)"vm1",
+                                       .name = (char *)"s1",
+                                       .no_wait = true };
+
+static void stands_as_it_did(uint32_t before)
+{
+    assert_non_null(vm());
+    assert_int_not_equal(vm()->domid, before);
+    assert_true(vm()->paused);
+}
+
+static void paused_before_a_revert_that_failed(void **state)
+{
+    uint32_t before;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    vm()->paused = true;
+    before = vm()->domid;
+    at = "create";
+    snap_fault_hook = fail_once;
+    assert_int_not_equal(fake_host_revert(&host, &back, &err), 0);
+    assert_null(at);
+    stands_as_it_did(before);
+}
+
+static void paused_before_a_revert_that_died(void **state)
+{
+    uint32_t before;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    vm()->paused = true;
+    before = vm()->domid;
+    dies_at("hyp: create", fake_host_revert, &back);
+    assert_null(vm());
+    assert_int_equal(recover(), 0);
+    stands_as_it_did(before);
+}
+
+/* ---- a deletion that dies while it merges ---- */
+
+/* Its xl.cfg of before the snapshot names the images below, and nothing keeps
+ * them from being opened just then.  What the guest had written last is in the
+ * overlays, and nobody takes them away. */
+static void started_on_the_image_below(void **state)
+{
+    static const char *const old[] = { "xvda:qcow2:/img/a.qcow2", NULL };
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .no_wait = true };
+    struct fake_outcome out;
+    char *journal = snap_printf("%s/" FAKE_UUID "/journal", host.root);
+    uint64_t last;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_store_write(host.disks, vm()->domid, "xvda");
+    last = fake_store_content(host.disks, "/img/a.s1.qcow2");
+    dies_at("disk: merge half xvda", fake_host_delete, &req);
+    fake_host_stop(&host);
+    fake_domain_add(host.world, "vm1", FAKE_UUID, old);
+
+    assert_int_equal(recover(), SNAP_RECOVER);
+    says("was started on /img/a.qcow2");
+    says("snapshot-recover --keep vm1");
+    assert_true(fake_domain_runs(vm()));
+    /* Nor is it laid over what the guest wrote below since. */
+    fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    assert_int_equal(recover(), SNAP_RECOVER);
+    says("was started on /img/a.qcow2");
+    assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == last);
+
+    fake_host_run(&host, fake_host_recover_keep, NULL, DOOM_NONE, 0, 0, &out);
+    assert_int_equal(out.rc, 0);
+    assert_true(access(journal, F_OK) != 0);
+    assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == last);
+    assert_true(fake_store_exists(host.disks, "/img/a.qcow2"));
+    assert_int_equal(recover(), 0);
+    free(journal);
+}
+
+static struct snap_delete_req del_s1 = { .domain = (char *)"vm1",
+                                         .name = (char *)"s1",
+                                         .no_wait = true };
+
+/* A guest with a snapshot, the deletion of which ends with its QEMU at this
+ * call.  Returns what it had written last. */
+static uint64_t power_goes_at(const char *call)
+{
+    uint64_t last;
+
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    dies_at(call, fake_host_delete, &del_s1);
+    fake_host_stop(&host);
+    return last;
+}
+
+static void boot(void)
+{
+    booted_again = true;
+    started = ++host.disks->now;
+}
+
+/* From another xl.cfg, for a while. */
+static uint64_t runs_below(void)
+{
+    static const char *const old[] = { "xvda:qcow2:/img/a.qcow2", NULL };
+    uint64_t wrote;
+
+    fake_domain_add(host.world, "vm1", FAKE_UUID, old);
+    host.disks->now++;
+    wrote = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    return wrote;
+}
+
+static void has_both(uint64_t above, uint64_t below)
+{
+    struct fake_outcome out;
+    char *journal = snap_printf("%s/" FAKE_UUID "/journal", host.root);
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(recover(), SNAP_RECOVER);
+        says("started from an old xl.cfg) wrote to /img/a.qcow2");
+        says("snapshot-recover --keep vm1");
+        assert_true(fake_store_content(host.disks, "/img/a.qcow2") == below);
+        assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") ==
+                    above);
+    }
+    fake_host_run(&host, fake_host_recover_keep, NULL, DOOM_NONE, 0, 0, &out);
+    assert_int_equal(out.rc, 0);
+    assert_true(access(journal, F_OK) != 0);
+    assert_true(fake_store_content(host.disks, "/img/a.qcow2") == below);
+    assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == above);
+    free(journal);
+}
+
+static void is_merged(uint64_t last)
+{
+    assert_int_equal(recover(), 0);
+    assert_true(fake_store_content(host.disks, "/img/a.qcow2") == last);
+    assert_false(fake_store_exists(host.disks, "/img/a.s1.qcow2"));
+}
+
+/* And nobody looked before it was off again. */
+static void ran_on_the_image_below(void **state)
+{
+    uint64_t above, below;
+
+    (void)state;
+    above = power_goes_at("disk: merge half xvda");
+    boot();
+    below = runs_below();
+    has_both(above, below);
+}
+
+static void ran_below_and_the_host_was_booted_again(void **state)
+{
+    uint64_t above, below;
+
+    (void)state;
+    above = power_goes_at("disk: merge half xvda");
+    boot();
+    below = runs_below();
+    boot();
+    has_both(above, below);
+}
+
+static int end_after_the_record(const char *layer, const char *what)
+{
+    static bool gone;
+
+    (void)layer;
+    if (gone)
+        _exit(0);
+    gone = snap_has_prefix(what, "unlink") && strstr(what, "records/s1.json");
+    return 0;
+}
+
+/* Before anything was written down of the merge, but the plan. */
+static void ran_below_before_the_merge(void **state)
+{
+    uint64_t above, below;
+    struct fake_image *base;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    above = fake_store_write(host.disks, vm()->domid, "xvda");
+    dies(end_after_the_record, fake_host_delete, &del_s1);
+    fake_host_stop(&host);
+    boot();
+    base = fake_store_find(host.disks, "/img/a.qcow2");
+    base->frozen = base->immutable = false; /* on a file system without */
+    below = runs_below();
+    has_both(above, below);
+}
+
+/* A recovery with the domain off died, too. */
+static void ran_below_after_a_recovery(void **state)
+{
+    uint64_t above, below;
+
+    (void)state;
+    above = power_goes_at("disk: merge half xvda");
+    boot();
+    dies_at("disk: merge half xvda", fake_host_recover, NULL);
+    below = runs_below();
+    has_both(above, below);
+}
+
+/* Nor was there a QEMU before. */
+static void ran_below_a_deletion_at_rest(void **state)
+{
+    uint64_t above, below;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    above = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    dies_at("disk: merge half xvda", fake_host_delete, &del_s1);
+    below = runs_below();
+    has_both(above, below);
+}
+
+/* What we write to it ourselves is no reason. */
+static void nobody_ran_below(void **state)
+{
+    uint64_t last;
+
+    (void)state;
+    last = power_goes_at("disk: merge half xvda");
+    boot();
+    dies_at("disk: merge half xvda", fake_host_recover, NULL);
+    host.disks->now++;
+    dies_at("disk: merge done xvda", fake_host_recover, NULL);
+    is_merged(last);
+}
+
+/* With the domain up again, on the right images. */
+static void went_on_above(void **state)
+{
+    uint64_t last;
+
+    (void)state;
+    power_goes_at("disk: merge half xvda");
+    boot();
+    fake_host_start(&host);
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    dies_at("disk: merge half xvda", fake_host_recover, NULL);
+    host.disks->now++;
+    dies_at("disk: merge half xvda", fake_host_recover, NULL);
+    fake_host_stop(&host);
+    is_merged(last);
+}
+
+/* First below, and then above: what it wrote below is hidden, and stays. */
+static void ran_below_and_went_on_above(void **state)
+{
+    uint64_t above, below;
+
+    (void)state;
+    power_goes_at("disk: merge half xvda");
+    boot();
+    below = runs_below();
+    fake_host_start(&host);
+    above = fake_store_write(host.disks, vm()->domid, "xvda");
+    has_both(above, below);
+    assert_true(fake_domain_runs(vm()));
+}
+
+/* It was changed over to: there it belongs. */
+static void went_on_below(void **state)
+{
+    uint64_t last;
+
+    (void)state;
+    power_goes_at("hyp: unpause");
+    boot();
+    last = runs_below();
+    is_merged(last);
+}
+
+static unsigned looks; /* since the guest went down */
+static bool off_meanwhile;
+
+/* Its guest reboots when the record goes: at the third look it is there. */
+static int reboot_then(const char *layer, const char *what)
+{
+    static bool busy;
+
+    if (busy)
+        return 0;
+    busy = true;
+    if (strstr(what, "records/s1.json") && snap_has_prefix(what, "unlink"))
+        fake_host_stop(&host);
+    if (!strcmp(layer, "hyp") && snap_has_prefix(what, "find") && !vm() &&
+        ++looks == 3)
+        fake_host_start(&host);
+    off_meanwhile |= snap_has_prefix(what, "merge ") && !vm();
+    busy = false;
+    return 0;
+}
+
+static void a_guest_that_reboots_is_waited_for(void **state)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .no_wait = true };
+    uint64_t last;
+
+    (void)state;
+    looks = 0;
+    off_meanwhile = false;
+    host.env.absent_ms = 5000;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    snap_fault_hook = reboot_then;
+    assert_int_equal(fake_host_delete(&host, &req, &err), 0);
+    snap_fault_hook = NULL;
+    assert_int_equal(looks, 3);
+    assert_false(off_meanwhile);
+    assert_true(fake_store_content(host.disks, "/img/a.qcow2") == last);
+}
+
+static int merged_off(const char *layer, const char *what)
+{
+    (void)layer;
+    off_meanwhile |= snap_has_prefix(what, "merge ") && !vm();
+    return 0;
+}
+
+/* Who watches vm1 while it is not there. */
+static pid_t comes_soon(void *opaque, const char *name)
+{
+    assert_string_equal(name, "vm1");
+    if (++looks < 3)
+        return 4242;
+    fake_host_start(opaque);
+    return 0;
+}
+
+static pid_t never_comes(void *opaque, const char *name)
+{
+    (void)opaque;
+    (void)name;
+    looks++;
+    return 4242;
+}
+
+static int delete_s1(void)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .no_wait = true };
+
+    return fake_host_delete(&host, &req, &err);
+}
+
+/* Its guest reboots just then: it is not off, though it is not there. */
+static void a_domain_between_two_lives(void **state)
+{
+    uint64_t last;
+
+    (void)state;
+    looks = 0;
+    off_meanwhile = false;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    host.world->monitor = comes_soon;
+    snap_fault_hook = merged_off;
+    assert_int_equal(delete_s1(), 0);
+    snap_fault_hook = NULL;
+    assert_int_equal(looks, 3);
+    assert_false(off_meanwhile);
+    assert_true(fake_store_content(host.disks, "/img/a.qcow2") == last);
+}
+
+/* Its monitor has made the domain, and not yet its devices. */
+static int built_then(const char *layer, const char *what)
+{
+    struct fake_domain *d = vm();
+
+    if (!strcmp(layer, "hyp") && snap_has_prefix(what, "find") &&
+        d->qemu_gone && ++looks == 6) {
+        d->qemu_gone = d->paused = false;
+        d->has_run = true;
+    }
+    off_meanwhile |= snap_has_prefix(what, "merge ") && d->qemu_gone;
+    return 0;
+}
+
+static void a_domain_that_is_being_built(void **state)
+{
+    uint64_t last;
+
+    (void)state;
+    looks = 0;
+    off_meanwhile = false;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    vm()->qemu_gone = vm()->paused = true;
+    vm()->has_run = false;
+    snap_fault_hook = built_then;
+    assert_int_equal(delete_s1(), 0);
+    snap_fault_hook = NULL;
+    assert_int_equal(looks, 6);
+    assert_false(off_meanwhile);
+    assert_true(fake_store_content(host.disks, "/img/a.qcow2") == last);
+}
+
+static void a_domain_that_its_monitor_does_not_build(void **state)
+{
+    (void)state;
+    looks = 0;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_host_stop(&host);
+    host.world->monitor = never_comes;
+    assert_int_equal(delete_s1(), SNAP_BUSY);
+    assert_non_null(strstr(err.msg, "kill 4242"));
+    assert_true(looks > 3);
+    snap_err_clear(&err);
+    assert_int_equal(create("s2", SNAP_DISK_EXTERNAL), SNAP_BUSY);
+    snap_err_clear(&err);
+    host.world->monitor = NULL;
+    assert_int_equal(delete_s1(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(another_snapshot_came_to_need_it,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(somebody_came_to_read_through_it,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(it_became_the_domains_disk, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(only_one_of_two_disks, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_memory_image_that_nobody_ended,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(the_host_was_booted_since, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(anothers_journal, setup, teardown),
+        cmocka_unit_test_setup_teardown(somebody_let_it_go_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(started_on_the_image_below, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(ran_on_the_image_below, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            ran_below_and_the_host_was_booted_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(ran_below_before_the_merge, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(ran_below_after_a_recovery, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(ran_below_a_deletion_at_rest, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(nobody_ran_below, setup, teardown),
+        cmocka_unit_test_setup_teardown(went_on_above, setup, teardown),
+        cmocka_unit_test_setup_teardown(ran_below_and_went_on_above, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(went_on_below, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_guest_that_reboots_is_waited_for,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_domain_between_two_lives, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_domain_that_is_being_built, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            a_domain_that_its_monitor_does_not_build, setup, teardown),
+        cmocka_unit_test_setup_teardown(xen_is_told_before_qemu_changes_over,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_guest_that_does_not_go_on_at_once,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(paused_before_a_revert_that_failed,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(paused_before_a_revert_that_died,
+                                        setup, teardown),
+    };
+
+    return cmocka_run_group_tests_name("test_between", tests, NULL, NULL);
+}

@@ -1,0 +1,1121 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Saving, resuming and rescuing, with this machine's real libxenlight over a
+ * Xen, a xenstore and a guest that fit on a page: what happens when a save
+ * ends at the wrong moment, or somebody else lets the guest go on.  The save
+ * helper is this program again, which libxl starts by LIBXL_SAVE_HELPER.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "hyp/hyp.h"
+
+#include <xenctrl.h>
+#include <xenguest.h>
+
+#define UUID    "11111111-1111-1111-1111-111111111111"
+#define REQUEST home("control/shutdown")
+#define NAME    home("name")
+#define ASKED   of_libxl("xl-snapshot-asked")
+
+/* Helpers are looked for in /proc: two of this test must not meet. */
+static uint32_t domid_here;
+
+static const char *home(const char *what)
+{
+    static _Thread_local char path[64];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/%s", domid_here, what);
+    return path;
+}
+
+static const char *of_libxl(const char *what)
+{
+    static _Thread_local char path[64];
+
+    snprintf(path, sizeof(path), "/libxl/%u/%s", domid_here, what);
+    return path;
+}
+
+/* --- xenstore ---------------------------------------------------------- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    char path[64], value[32];
+} nodes[32];
+static bool store_broken; /* it answers nothing */
+
+struct xs_handle {
+    struct xs_handle *next;
+    int pipe[2];
+    struct {
+        char path[64], token[64];
+    } watch[8];
+    struct {
+        char path[64], token[64];
+    } event[64];
+    int n_watches, n_events;
+};
+static struct xs_handle *handles;
+
+static int node_index(const char *path)
+{
+    int i;
+
+    for (i = 0; i < 32; i++)
+        if (!strcmp(nodes[i].path, path))
+            return i;
+    return -1;
+}
+
+static void queue(struct xs_handle *h, const char *path, const char *token)
+{
+    assert_true(h->n_events < 64);
+    snprintf(h->event[h->n_events].path, 64, "%s", path);
+    snprintf(h->event[h->n_events++].token, 64, "%s", token);
+    assert_int_equal(write(h->pipe[1], "e", 1), 1);
+}
+
+static void fire(const char *path)
+{
+    struct xs_handle *h;
+    int i;
+
+    for (h = handles; h; h = h->next)
+        for (i = 0; i < h->n_watches; i++)
+            if (!strcmp(h->watch[i].path, path))
+                queue(h, path, h->watch[i].token);
+}
+
+static void set(const char *path, const char *value)
+{
+    int i = node_index(path);
+
+    if (i < 0)
+        i = node_index("");
+    assert_true(i >= 0);
+    snprintf(nodes[i].path, 64, "%s", value ? path : "");
+    snprintf(nodes[i].value, 32, "%s", value ? value : "");
+    fire(path);
+}
+
+static const char *get(const char *path)
+{
+    int i = node_index(path);
+
+    return i < 0 ? NULL : nodes[i].value;
+}
+
+struct xs_handle *xs_open(unsigned long flags)
+{
+    struct xs_handle *h = calloc(1, sizeof(*h));
+
+    (void)flags;
+    if (!h || pipe2(h->pipe, O_CLOEXEC | O_NONBLOCK))
+        abort();
+    pthread_mutex_lock(&lock);
+    h->next = handles;
+    handles = h;
+    pthread_mutex_unlock(&lock);
+    return h;
+}
+
+void xs_close(struct xs_handle *h)
+{
+    struct xs_handle **at;
+
+    pthread_mutex_lock(&lock);
+    for (at = &handles; *at != h; at = &(*at)->next)
+        ;
+    *at = h->next;
+    pthread_mutex_unlock(&lock);
+    close(h->pipe[0]);
+    close(h->pipe[1]);
+    free(h);
+}
+
+int xs_fileno(struct xs_handle *h)
+{
+    return h->pipe[0];
+}
+
+bool xs_watch(struct xs_handle *h, const char *path, const char *token)
+{
+    pthread_mutex_lock(&lock);
+    snprintf(h->watch[h->n_watches].path, 64, "%s", path);
+    snprintf(h->watch[h->n_watches++].token, 64, "%s", token);
+    queue(h, path, token);
+    pthread_mutex_unlock(&lock);
+    return true;
+}
+
+bool xs_unwatch(struct xs_handle *h, const char *path, const char *token)
+{
+    int i;
+
+    pthread_mutex_lock(&lock);
+    for (i = 0; i < h->n_watches; i++)
+        if (!strcmp(h->watch[i].path, path) &&
+            !strcmp(h->watch[i].token, token))
+            h->watch[i] = h->watch[--h->n_watches];
+    pthread_mutex_unlock(&lock);
+    return true;
+}
+
+char **xs_check_watch(struct xs_handle *h)
+{
+    char **event = NULL, *text, c;
+
+    pthread_mutex_lock(&lock);
+    if (h->n_events) {
+        event = calloc(1, 2 * sizeof(*event) + 128);
+        text = (char *)(event + 2);
+        event[XS_WATCH_PATH] = strcpy(text, h->event[0].path);
+        event[XS_WATCH_TOKEN] = strcpy(text + 64, h->event[0].token);
+        memmove(h->event, h->event + 1, --h->n_events * sizeof(h->event[0]));
+        assert_int_equal(read(h->pipe[0], &c, 1), 1);
+    }
+    pthread_mutex_unlock(&lock);
+    if (!event)
+        errno = EAGAIN;
+    return event;
+}
+
+xs_transaction_t xs_transaction_start(struct xs_handle *h)
+{
+    (void)h;
+    return 7;
+}
+
+bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abort)
+{
+    (void)h;
+    (void)t;
+    (void)abort;
+    return true;
+}
+
+void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path,
+              unsigned int *len)
+{
+    const char *value;
+    char *copy;
+
+    (void)h;
+    (void)t;
+    pthread_mutex_lock(&lock);
+    value = store_broken ? NULL : get(path);
+    copy = value ? strdup(value) : NULL;
+    pthread_mutex_unlock(&lock);
+    errno = store_broken ? EIO : ENOENT;
+    if (copy && len)
+        *len = strlen(copy);
+    return copy;
+}
+
+bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
+              const void *data, unsigned int len)
+{
+    char value[32];
+
+    (void)h;
+    (void)t;
+    snprintf(value, sizeof(value), "%.*s", (int)len, (const char *)data);
+    pthread_mutex_lock(&lock);
+    set(path, value);
+    pthread_mutex_unlock(&lock);
+    return true;
+}
+
+bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
+{
+    (void)h;
+    (void)t;
+    pthread_mutex_lock(&lock);
+    if (get(path))
+        set(path, NULL);
+    pthread_mutex_unlock(&lock);
+    return true;
+}
+
+char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
+                    unsigned int *n)
+{
+    char **names = NULL;
+    const char *value;
+
+    (void)h;
+    (void)t;
+    *n = 0;
+    pthread_mutex_lock(&lock);
+    value = store_broken ? NULL : get(path); /* of a folder: its one name */
+    if (value) {
+        names = malloc(sizeof(*names) + strlen(value) + 1);
+        names[0] = strcpy((char *)(names + 1), value);
+        *n = 1;
+    }
+    pthread_mutex_unlock(&lock);
+    errno = store_broken ? EIO : ENOENT;
+    return names;
+}
+
+char *xs_get_domain_path(struct xs_handle *h, unsigned int domid)
+{
+    char path[40];
+
+    (void)h;
+    snprintf(path, sizeof(path), "/local/domain/%u", domid);
+    return strdup(path);
+}
+
+bool xs_resume_domain(struct xs_handle *h, unsigned int domid)
+{
+    (void)h;
+    (void)domid;
+    return true;
+}
+
+void xs_daemon_destroy_postfork(struct xs_handle *h)
+{
+    (void)h;
+}
+
+/* --- Xen, and the guest ------------------------------------------------ */
+
+static struct {
+    double ack_ms, stop_ms; /* it acknowledges after, and then stops after */
+    double asked_at, acked_at;
+    bool suspended, paused, dying;
+    int resumed, shadow_off;
+    double others_resume_ms; /* somebody lets it go on, that long after */
+    double stopped_at;
+    bool list_fails, twins, died;
+} guest;
+static pthread_t guest_thread;
+static volatile bool guest_ends;
+
+static void guest_moves(double now)
+{
+    bool request = snap_streq(get(REQUEST), "suspend");
+
+    if (request && guest.asked_at == 0)
+        guest.asked_at = now;
+    if (request && !guest.paused && now - guest.asked_at >= guest.ack_ms) {
+        set(REQUEST, "");
+        guest.acked_at = now;
+        guest.asked_at = 0;
+    }
+    if (guest.acked_at > 0 && !guest.paused &&
+        now - guest.acked_at >= guest.stop_ms) {
+        guest.acked_at = 0;
+        guest.suspended = true;
+        guest.stopped_at = now;
+        fire("@releaseDomain");
+    }
+    if (guest.suspended && guest.others_resume_ms > 0 &&
+        now - guest.stopped_at >= guest.others_resume_ms)
+        guest.suspended = false;
+}
+
+static void *guest_main(void *arg)
+{
+    (void)arg;
+    while (!guest_ends) {
+        pthread_mutex_lock(&lock);
+        guest_moves(snap_now_ms());
+        pthread_mutex_unlock(&lock);
+        usleep(2000);
+    }
+    return NULL;
+}
+
+xc_interface *xc_interface_open(xentoollog_logger *a, xentoollog_logger *b,
+                                unsigned flags)
+{
+    static int any;
+
+    (void)a;
+    (void)b;
+    (void)flags;
+    return (xc_interface *)&any;
+}
+
+int xc_interface_close(xc_interface *xch)
+{
+    (void)xch;
+    return 0;
+}
+
+static void describe(xc_domaininfo_t *i, uint32_t domid)
+{
+    memset(i, 0, sizeof(*i));
+    i->domain = domid;
+    if (!domid)
+        return;
+    memset(i->handle, 0x11, sizeof(i->handle));
+    i->flags = XEN_DOMINF_hvm_guest;
+    i->cpu_time = 1000;
+    if (guest.suspended)
+        i->flags |= XEN_DOMINF_shutdown | SHUTDOWN_suspend
+                                              << XEN_DOMINF_shutdownshift;
+    else
+        i->flags |= XEN_DOMINF_running;
+    if (guest.paused)
+        i->flags |= XEN_DOMINF_paused;
+}
+
+int xc_domain_getinfolist(xc_interface *xch, uint32_t first, unsigned int max,
+                          xc_domaininfo_t *info)
+{
+    const uint32_t domids[] = { 0, domid_here, domid_here + 1 };
+    unsigned int i, n = 0;
+
+    (void)xch;
+    pthread_mutex_lock(&lock);
+    for (i = 0; i < (guest.twins ? 3u : 2u) && n < max; i++)
+        if (domids[i] >= first && !(guest.died && domids[i]))
+            describe(&info[n++], domids[i]);
+    pthread_mutex_unlock(&lock);
+    errno = EFAULT;
+    return guest.list_fails ? -1 : (int)n;
+}
+
+int xc_domain_getvnuma(xc_interface *xch, uint32_t domid, uint32_t *a,
+                       uint32_t *b, uint32_t *c, xen_vmemrange_t *v,
+                       unsigned int *e, unsigned int *f)
+{
+    (void)xch, (void)domid, (void)a, (void)b, (void)c, (void)v, (void)e;
+    (void)f;
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+int xc_hvm_param_get(xc_interface *xch, uint32_t domid, uint32_t param,
+                     uint64_t *value)
+{
+    (void)xch, (void)domid;
+    *value = param == HVM_PARAM_CALLBACK_IRQ;
+    return 0;
+}
+
+int xc_domain_resume(xc_interface *xch, uint32_t domid, int fast)
+{
+    (void)xch, (void)domid, (void)fast;
+    pthread_mutex_lock(&lock);
+    assert_true(guest.suspended);
+    guest.suspended = false;
+    guest.resumed++;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+int xc_domain_pause(xc_interface *xch, uint32_t domid)
+{
+    (void)xch, (void)domid;
+    guest.paused = true;
+    return 0;
+}
+
+int xc_domain_unpause(xc_interface *xch, uint32_t domid)
+{
+    (void)xch, (void)domid;
+    guest.paused = false;
+    return 0;
+}
+
+int xc_shadow_control(xc_interface *xch, uint32_t domid, unsigned int op,
+                      unsigned int *mb, unsigned int mode)
+{
+    (void)xch, (void)domid, (void)mb, (void)mode;
+    guest.shadow_off += op == XEN_DOMCTL_SHADOW_OP_OFF;
+    return 0;
+}
+
+int xs_suspend_evtchn_port(int domid)
+{
+    (void)domid;
+    return -1;
+}
+
+int xc_flask_sid_to_context(xc_interface *xch, int sid, char *buf,
+                            uint32_t size)
+{
+    (void)xch, (void)sid, (void)buf, (void)size;
+    errno = ENOSYS;
+    return -1;
+}
+
+/* --- the save helper --------------------------------------------------- */
+
+static volatile sig_atomic_t told_to_end;
+
+static void on_term(int sig)
+{
+    (void)sig;
+    told_to_end = 1;
+}
+
+/* As libxl_save_helper.c: one message to libxl, and its answer.  A signal
+ * that comes while it waits for that is its end. */
+static int call(const void *msg, uint16_t len)
+{
+    int answer;
+
+    if (write(1, &len, 2) != 2 || write(1, msg, len) != len ||
+        read(0, &answer, sizeof(answer)) != sizeof(answer))
+        _exit(254);
+    return answer;
+}
+
+/* HELPER_DIES_MS: killed that long after it began.  HELPER_SAVES_MS: how long
+ * it writes after the guest has stopped, HELPER_BEFORE_MS: before. */
+static int helper_main(int fd)
+{
+    static const uint16_t suspend = 3;
+    struct {
+        uint16_t number;
+        int32_t rc, errnoval;
+    } __attribute__((packed)) complete = { .number = 10 };
+    const char *dies = getenv("HELPER_DIES_MS");
+    int left = atoi(getenv("HELPER_BEFORE_MS")), failed = 0, i;
+    struct sigaction sa = { .sa_handler = on_term };
+
+    sigaction(SIGTERM, &sa, NULL);
+    sigemptyset(&sa.sa_mask);
+    sigaddset(&sa.sa_mask, SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &sa.sa_mask, NULL);
+    if (dies && !fork()) {
+        usleep(atoi(dies) * 1000);
+        kill(getppid(), SIGKILL);
+        _exit(0);
+    }
+    for (i = 0; i < 2 && !failed; i++) {
+        for (; left > 0 && !failed; left -= 10) {
+            failed = told_to_end || write(fd, "page", 4) != 4;
+            usleep(10000);
+        }
+        if (!i && !failed)
+            failed = !call(&suspend, sizeof(suspend));
+        left = atoi(getenv("HELPER_SAVES_MS"));
+    }
+    complete.rc = failed || told_to_end ? -1 : 0;
+    call(&complete, sizeof(complete));
+    return 0;
+}
+
+/* --- the scene --------------------------------------------------------- */
+
+struct scene {
+    struct snap_hyp h;
+    struct snap_domain dom;
+    int fd, at_stops;
+    bool stood; /* at at_stop */
+    struct snap_err err;
+    pid_t signaller;
+};
+
+static volatile sig_atomic_t asked;
+
+static void on_ask(int sig)
+{
+    (void)sig;
+    asked = 1;
+}
+
+static void on_nothing(int sig)
+{
+    (void)sig;
+}
+
+static int setup(void **state)
+{
+    struct scene *s = calloc(1, sizeof(*s));
+    struct sigaction sa = { .sa_handler = on_ask, .sa_flags = SA_RESTART };
+    sigset_t all, old;
+
+    memset(&guest, 0, sizeof(guest));
+    memset(nodes, 0, sizeof(nodes));
+    store_broken = false;
+    guest.ack_ms = 50;
+    guest.stop_ms = 50;
+    pthread_mutex_lock(&lock);
+    set(NAME, "vm1");
+    set(REQUEST, "");
+    set("/local/domain/0/name", "Domain-0");
+    set(of_libxl("type"), "pvh");
+    pthread_mutex_unlock(&lock);
+    unsetenv("HELPER_DIES_MS");
+    setenv("HELPER_BEFORE_MS", "0", 1);
+    setenv("HELPER_SAVES_MS", "0", 1);
+    asked = 0;
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGHUP, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    /* libxl may answer a helper that is gone; cli/signals.c does the same. */
+    sa.sa_handler = on_nothing;
+    sigaction(SIGPIPE, &sa, NULL);
+
+    s->h.held_monitor = -1;
+    s->h.xen_major = 4;
+    s->h.xen_minor = 17;
+    hyp_logger_init(&s->h.logger, NULL);
+    s->h.ctx = hyp_ctx_new(&s->h.logger);
+    s->h.xsh = xs_open(0);
+    assert_non_null(s->h.ctx);
+    s->dom.domid = domid_here;
+    s->dom.type = SNAP_GUEST_PVH;
+    s->dom.name = (char *)"vm1";
+    snprintf(s->dom.uuid, sizeof(s->dom.uuid), UUID);
+    s->fd = memfd_create("memory", MFD_CLOEXEC);
+    guest_ends = false;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_create(&guest_thread, NULL, guest_main, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct scene *s = *state;
+
+    if (s->signaller)
+        waitpid(s->signaller, NULL, 0);
+    guest_ends = true;
+    pthread_join(guest_thread, NULL);
+    hyp_stopwatch_free(&s->h.watch);
+    xs_close(s->h.xsh);
+    /* Aborts if libxl has anything left to watch for. */
+    libxl_ctx_free(s->h.ctx);
+    close(s->fd);
+    free(s);
+    return 0;
+}
+
+static void at_stop(void *opaque)
+{
+    struct scene *s = opaque;
+
+    s->at_stops++;
+    s->stood = guest.suspended;
+}
+
+static int save(struct scene *s, bool live)
+{
+    struct snap_at_stop stop = { at_stop, s };
+    struct snap_save_result res;
+
+    snap_err_clear(&s->err);
+    return hyp_save(&s->h, &s->dom, "{}", s->fd, live, &stop, &res, &s->err);
+}
+
+/* As a terminal does it: to our whole group, the helper included. */
+static void signal_group(struct scene *s, int sig, int after_ms)
+{
+    s->signaller = fork();
+    if (s->signaller)
+        return;
+    signal(sig, SIG_IGN);
+    usleep(after_ms * 1000);
+    kill(0, sig);
+    _exit(0);
+}
+
+/* It runs, and goes on to, and nothing of ours is left in xenstore. */
+static void runs_on(int watch_ms)
+{
+    double end = snap_now_ms() + watch_ms;
+
+    do {
+        assert_false(guest.suspended);
+        usleep(10000);
+    } while (snap_now_ms() < end);
+    pthread_mutex_lock(&lock);
+    assert_string_equal(get(REQUEST), "");
+    assert_null(get(ASKED));
+    pthread_mutex_unlock(&lock);
+}
+
+/* --- a save that ends before its time ---------------------------------- */
+
+static void test_signal_before_ack(void **state)
+{
+    static const int sigs[] = { SIGINT, SIGHUP, SIGTERM };
+    struct scene *s;
+    double begun;
+    size_t i;
+    int rc;
+
+    for (i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
+        s = *state;
+        guest.ack_ms = 20000;
+        signal_group(s, sigs[i], 200);
+        begun = snap_now_ms();
+        rc = save(s, false);
+        /* The helper hears SIGTERM as well, and may be gone before we ask. */
+        if (rc != SNAP_FAIL || sigs[i] != SIGTERM)
+            assert_int_equal(rc, SNAP_INTR);
+        assert_in_range((int)(snap_now_ms() - begun), 0, 15000);
+        runs_on(200);
+        assert_int_equal(s->at_stops, 0);
+        assert_int_equal(guest.resumed, 0);
+        assert_true(asked);
+        teardown(state);
+        setup(state);
+    }
+}
+
+/* It has acknowledged, and will stop whatever is done. */
+static void test_signal_after_ack(void **state)
+{
+    struct scene *s = *state;
+
+    guest.stop_ms = 2500;
+    setenv("HELPER_SAVES_MS", "20000", 1);
+    signal_group(s, SIGINT, 300);
+    assert_int_equal(save(s, false), SNAP_INTR);
+    assert_int_equal(guest.resumed, 1);
+    runs_on(200);
+    assert_int_equal(s->at_stops, 0);
+}
+
+static void test_helper_dies_before_ack(void **state)
+{
+    struct scene *s = *state;
+
+    guest.ack_ms = 20000;
+    setenv("HELPER_DIES_MS", "200", 1);
+    assert_int_equal(save(s, true), SNAP_FAIL);
+    runs_on(200);
+    assert_int_equal(guest.resumed, 0);
+    assert_true(guest.shadow_off > 0);
+}
+
+static void test_helper_dies_after_ack(void **state)
+{
+    struct scene *s = *state;
+
+    guest.stop_ms = 2500;
+    setenv("HELPER_SAVES_MS", "20000", 1);
+    setenv("HELPER_DIES_MS", "300", 1);
+    assert_int_equal(save(s, false), SNAP_FAIL);
+    assert_int_equal(guest.resumed, 1);
+    runs_on(200);
+}
+
+static void test_helper_dies_while_it_stands(void **state)
+{
+    struct scene *s = *state;
+
+    setenv("HELPER_DIES_MS", "600", 1);
+    setenv("HELPER_SAVES_MS", "5000", 1);
+    assert_int_equal(save(s, false), SNAP_FAIL);
+    assert_int_equal(guest.resumed, 1);
+    runs_on(200);
+    assert_int_equal(s->at_stops, 0);
+}
+
+/* Long before the guest stops, and while it stands. */
+static void test_signal_while_writing(void **state)
+{
+    struct scene *s;
+    double begun;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        s = *state;
+        setenv(i ? "HELPER_BEFORE_MS" : "HELPER_SAVES_MS", "20000", 1);
+        signal_group(s, SIGINT, 500);
+        begun = snap_now_ms();
+        assert_int_equal(save(s, i), SNAP_INTR);
+        assert_in_range((int)(snap_now_ms() - begun), 0, 15000);
+        assert_int_equal(guest.resumed, i ? 0 : 1);
+        runs_on(200);
+        assert_int_equal(s->at_stops, 0);
+        teardown(state);
+        setup(state);
+    }
+}
+
+/* --- a save that succeeds, or seems to --------------------------------- */
+
+static void test_saved(void **state)
+{
+    struct scene *s = *state;
+    struct snap_err err = SNAP_ERR_INIT;
+    int live;
+
+    for (live = 0; live < 2; live++) {
+        s = *state;
+        setenv("HELPER_SAVES_MS", "300", 1);
+        assert_int_equal(save(s, live), 0);
+        assert_int_equal(s->at_stops, 1);
+        assert_true(s->stood);
+        assert_true(guest.suspended);
+        assert_int_equal(hyp_resume(&s->h, &s->dom, false, &err), 0);
+        assert_int_equal(guest.resumed, 1);
+        runs_on(100);
+        /* Nobody may resume what runs. */
+        assert_int_equal(hyp_resume(&s->h, &s->dom, false, &err), SNAP_BUSY);
+        assert_int_equal(guest.resumed, 1);
+        snap_err_clear(&err);
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void test_resumed_by_others(void **state)
+{
+    struct scene *s = *state;
+
+    guest.others_resume_ms = 200;
+    setenv("HELPER_SAVES_MS", "1000", 1);
+    assert_int_equal(save(s, false), SNAP_BUSY);
+    assert_int_equal(s->at_stops, 0);
+    assert_int_equal(guest.resumed, 0);
+    runs_on(100);
+}
+
+static void test_shut_down_meanwhile(void **state)
+{
+    struct scene *s = *state;
+    double begun = snap_now_ms();
+
+    guest.ack_ms = 60000;
+    pthread_mutex_lock(&lock);
+    set(NAME, NULL); /* xl destroy begins so */
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(save(s, false), SNAP_BUSY);
+    assert_in_range((int)(snap_now_ms() - begun), 0, 30000);
+}
+
+/* --- rescue ------------------------------------------------------------ */
+
+static struct snap_held held_of(bool suspend, bool pause)
+{
+    return (struct snap_held){
+        .uuid = UUID, .domid = domid_here, .suspend = suspend, .pause = pause
+    };
+}
+
+static void mark(const char *value)
+{
+    pthread_mutex_lock(&lock);
+    set(ASKED, value);
+    pthread_mutex_unlock(&lock);
+}
+
+static void test_rescue_ours(void **state)
+{
+    struct scene *s = *state;
+    struct snap_held held = held_of(true, false);
+
+    mark("1");
+    guest.suspended = true;
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_int_equal(guest.resumed, 1);
+    runs_on(50);
+
+    held = held_of(false, true);
+    guest.paused = true;
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_false(guest.paused);
+}
+
+static void test_rescue_not_ours(void **state)
+{
+    struct scene *s = *state;
+    struct snap_held held = held_of(true, true);
+
+    /* Not our suspend: a request of ours would have left its mark. */
+    guest.suspended = true;
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_true(guest.suspended);
+    /* Not one that this command can have made. */
+    mark("1");
+    held.suspend = false;
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_true(guest.suspended);
+    /* Another domain. */
+    held.suspend = true;
+    held.domid = domid_here + 1;
+    guest.twins = true;
+    guest.suspended = false;
+    guest.paused = true;
+    held.uuid = "22222222-2222-2222-2222-222222222222";
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_true(guest.paused);
+    /* No number is no domain; dom0's is not searched for by uuid. */
+    held = held_of(true, true);
+    held.domid = 0;
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_true(guest.paused);
+    /* Its user's own pause, before and during. */
+    held = held_of(false, true);
+    held.was_paused = true;
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_true(guest.paused);
+    held = held_of(true, false);
+    mark(NULL);
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_true(guest.paused);
+    assert_int_equal(guest.resumed, 0);
+}
+
+/* Another's request to suspend stays where it is. */
+static void test_rescue_keeps_request(void **state)
+{
+    struct scene *s = *state;
+    struct snap_held held = held_of(true, true);
+
+    guest.ack_ms = 60000;
+    pthread_mutex_lock(&lock);
+    set(REQUEST, "suspend");
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_string_equal(get(REQUEST), "suspend");
+}
+
+/* The guest of a command that was killed between the request and the stop. */
+static void test_rescue_request(void **state)
+{
+    struct scene *s = *state;
+    struct snap_held held = held_of(true, false);
+
+    guest.ack_ms = 3000;
+    mark("1");
+    pthread_mutex_lock(&lock);
+    set(REQUEST, "suspend");
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    runs_on(1500);
+
+    guest.ack_ms = 10;
+    guest.stop_ms = 4000; /* longer than it was once watched */
+    mark("1");
+    pthread_mutex_lock(&lock);
+    set(REQUEST, "suspend");
+    pthread_mutex_unlock(&lock);
+    usleep(100000);
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_int_equal(guest.resumed, 1);
+    runs_on(100);
+}
+
+/* A suspend whose domain is saved by somebody who lives: the fake helper has
+ * this process's child as its user. */
+static void test_others_at_work(void **state)
+{
+    struct scene *s = *state;
+    struct snap_held held = held_of(true, false);
+    struct hyp_saver saver;
+    char link[] = "/tmp/xl-snapshot-test.XXXXXX", *path, exe[4096];
+    char number[16];
+    int pipe_fds[2], status;
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    pid_t user;
+
+    assert_true(n > 0);
+    exe[n] = '\0';
+    snprintf(number, sizeof(number), "%u", domid_here);
+    assert_non_null(mkdtemp(link));
+    path = snap_printf("%s/libxl-save-helper", link);
+    assert_int_equal(symlink(exe, path), 0);
+    assert_int_equal(pipe(pipe_fds), 0);
+    user = fork();
+    if (!user) {
+        if (!fork()) {
+            dup2(pipe_fds[0], 0);
+            close(pipe_fds[1]);
+            execl(path, path, "--save-domain", "9", "-1", number, "1", NULL);
+            _exit(1);
+        }
+        pause();
+        _exit(0);
+    }
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    while (!hyp_saver_find(domid_here, &saver))
+        usleep(10000);
+    assert_int_equal(saver.user, user);
+    assert_false(hyp_saver_find(domid_here + 1, &saver));
+
+    mark("1");
+    guest.suspended = true;
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), SNAP_BUSY);
+    assert_true(guest.suspended);
+    snap_err_clear(&s->err);
+    assert_int_equal(hyp_destroy(&s->h, &s->dom, &s->err), SNAP_BUSY);
+    snap_err_clear(&s->err);
+    guest.suspended = false;
+    assert_int_equal(save(s, false), SNAP_BUSY);
+    assert_int_equal(s->at_stops, 0);
+    assert_null(get(ASKED));
+
+    /* Its user dies: it does as well, and the suspend is ours. */
+    kill(user, SIGKILL);
+    waitpid(user, &status, 0);
+    mark("1");
+    guest.suspended = true;
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
+    assert_int_equal(guest.resumed, 1);
+    unlink(path);
+    rmdir(link);
+    free(path);
+}
+
+/* --- finding ----------------------------------------------------------- */
+
+static void test_no_list(void **state)
+{
+    struct scene *s = *state;
+    struct snap_held held = held_of(true, true);
+    struct snap_domain dom = { .domid = 0 };
+    uint32_t domid;
+
+    guest.list_fails = true;
+    assert_int_equal(hyp_find_uuid(&s->h, UUID, &dom, &s->err), SNAP_FAIL);
+    snap_err_clear(&s->err);
+    assert_int_equal(hyp_find(&s->h, "vm1", &dom, &s->err), SNAP_FAIL);
+    snap_err_clear(&s->err);
+    assert_int_equal(hyp_domid_of_uuid(&s->h, UUID, &domid), SNAP_FAIL);
+    assert_int_equal(hyp_rescue(&s->h, &held, &s->err), SNAP_FAIL);
+    snap_err_clear(&s->err);
+    guest.list_fails = false;
+    store_broken = true;
+    assert_int_equal(hyp_find(&s->h, "vm1", &dom, &s->err), SNAP_FAIL);
+}
+
+static void test_two_of_one_uuid(void **state)
+{
+    struct scene *s = *state;
+    struct snap_domain dom = { .domid = 0 };
+    char number[16];
+
+    snprintf(number, sizeof(number), "%u", domid_here);
+    guest.twins = true;
+    assert_int_equal(hyp_find_uuid(&s->h, UUID, &dom, &s->err), SNAP_BUSY);
+    snap_err_clear(&s->err);
+    assert_int_equal(hyp_find(&s->h, "vm1", &dom, &s->err), SNAP_BUSY);
+    snap_err_clear(&s->err);
+    assert_int_equal(hyp_find(&s->h, number, &dom, &s->err), SNAP_BUSY);
+    snap_err_clear(&s->err);
+    guest.died = true;
+    assert_int_equal(hyp_find_uuid(&s->h, UUID, &dom, &s->err), SNAP_NOTFOUND);
+    snap_err_clear(&s->err);
+    assert_int_equal(hyp_find(&s->h, UUID, &dom, &s->err), SNAP_NOTFOUND);
+}
+
+static void test_processor_time(void **state)
+{
+    struct scene *s = *state;
+    uint64_t ns = 0;
+
+    assert_int_equal(hyp_ran(&s->h, &s->dom, &ns, &s->err), 0);
+    assert_int_equal(ns, 1000);
+    s->dom.domid++;
+    assert_int_not_equal(hyp_ran(&s->h, &s->dom, &ns, &s->err), 0);
+}
+
+/* --- its QEMU ---------------------------------------------------------- */
+
+static int qemu_of(struct scene *s)
+{
+    struct snap_qmp *q = NULL;
+
+    snap_err_clear(&s->err);
+    return hyp_qmp_open(&s->h, &s->dom, &q, &s->err);
+}
+
+static void have_disk(const char *backend)
+{
+    pthread_mutex_lock(&lock);
+    set(of_libxl("device/vbd"), backend ? "51712" : NULL);
+    set(of_libxl("device/vbd/51712/backend"), backend);
+    pthread_mutex_unlock(&lock);
+}
+
+static void test_no_qemu(void **state)
+{
+    struct scene *s = *state;
+
+    /* It never had one: no disks, or none that a QEMU here serves. */
+    assert_int_equal(qemu_of(s), SNAP_UNSUPPORTED);
+    have_disk("/local/domain/0/backend/vbd/7/51712");
+    assert_int_equal(qemu_of(s), SNAP_UNSUPPORTED);
+    have_disk("/local/domain/5/backend/qdisk/7/51712");
+    assert_int_equal(qemu_of(s), SNAP_UNSUPPORTED);
+
+    /* It cannot be without: by a disk, by its kind; or half destroyed. */
+    have_disk("/local/domain/0/backend/qdisk/7/51712");
+    assert_int_equal(qemu_of(s), SNAP_NOTFOUND);
+    assert_true(hyp_is_half_gone(&s->h, &s->dom));
+    have_disk(NULL);
+    assert_false(hyp_is_half_gone(&s->h, &s->dom));
+    s->dom.qemu_pid = getpid();
+    assert_int_equal(qemu_of(s), SNAP_UNSUPPORTED);
+    s->dom.type = SNAP_GUEST_HVM;
+    assert_int_equal(qemu_of(s), SNAP_NOTFOUND);
+    s->dom.stubdom = true;
+    assert_int_equal(qemu_of(s), SNAP_UNSUPPORTED);
+    s->dom.stubdom = false;
+    s->dom.type = SNAP_GUEST_PVH;
+    pthread_mutex_lock(&lock);
+    set(of_libxl("type"), NULL);
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(qemu_of(s), SNAP_NOTFOUND);
+
+    /* Nobody tells. */
+    store_broken = true;
+    assert_int_equal(qemu_of(s), SNAP_FAIL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_signal_before_ack),
+        TEST(test_signal_after_ack),
+        TEST(test_helper_dies_before_ack),
+        TEST(test_helper_dies_after_ack),
+        TEST(test_helper_dies_while_it_stands),
+        TEST(test_signal_while_writing),
+        TEST(test_saved),
+        TEST(test_resumed_by_others),
+        TEST(test_shut_down_meanwhile),
+        TEST(test_rescue_ours),
+        TEST(test_rescue_not_ours),
+        TEST(test_rescue_keeps_request),
+        TEST(test_rescue_request),
+        TEST(test_others_at_work),
+        TEST(test_no_list),
+        TEST(test_two_of_one_uuid),
+        TEST(test_processor_time),
+        TEST(test_no_qemu),
+    };
+
+    if (argc > 2 && !strcmp(argv[1], "--save-domain"))
+        return snap_has_prefix(argv[2], "9") && argc == 6
+                   ? (int)read(0, &argc, 1)
+                   : helper_main(atoi(argv[2]));
+    domid_here = 1000 + getpid() % 30000;
+    setenv("LIBXL_SAVE_HELPER", "/proc/self/exe", 1);
+    setpgid(0, 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

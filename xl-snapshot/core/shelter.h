@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * How a process of ours outlives what ends others: a unit of systemd that is
+ * stopped or killed as a whole, a container's cgroup, the OOM killer.
+ */
+#ifndef SNAP_CORE_SHELTER_H
+#define SNAP_CORE_SHELTER_H
+
+#include "lib/log.h"
+
+/* The calling process: out of its cgroup (lib/cgroup.h), not to be chosen by
+ * the OOM killer, its memory kept.  As far as the host lets it; what did not
+ * work is said (DEBUG).  Never fails. */
+void snap_shelter(const struct snap_log *log);
+
+#endif /* SNAP_CORE_SHELTER_H */

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See image_guard.h.  fanotify(7): with FAN_OPEN_PERM an open() waits until
+ * we have answered, and is answered with yes if our descriptor is closed,
+ * which our death does.  Of our own processes none may wait for us: they, and
+ * other commands of ours, which only read headers and ask for users before
+ * they write, are let in.
+ */
+#include "disk/image_guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "disk/in_use.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+
+#define PATHS_MAX 4
+#define LOOK_MS   1000 /* between two questions who has an image */
+
+struct snap_image_guard {
+    struct snap_disk_ctx *c;
+    const char *paths[PATHS_MAX + 1];
+    int fan; /* -1: the kernel cannot */
+    int stop; /* an eventfd */
+    bool readers; /* who only reads may go on */
+    pthread_t thread;
+    double looked;
+    struct snap_err found;
+    /* of the thread until it has ended */
+    char refused[96];
+};
+
+/* ---- the thread that answers ---- */
+
+static pid_t parent_of(pid_t pid)
+{
+    char name[32], line[512];
+    const char *at;
+
+    snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
+    if (!snap_line_read(AT_FDCWD, name, line, sizeof(line)))
+        return 0;
+    /* "PID (any name) S PARENT ..." */
+    at = strrchr(line, ')');
+    return at && strlen(at) > 4 ? (pid_t)strtol(at + 4, NULL, 10) : 0;
+}
+
+static bool is_ours(pid_t pid)
+{
+    char name[32];
+    struct stat self, its;
+
+    if (pid <= 0)
+        return false;
+    if (pid == getpid())
+        return true;
+    snprintf(name, sizeof(name), "/proc/%d/exe", (int)pid);
+    return !stat("/proc/self/exe", &self) && !stat(name, &its) &&
+           snap_same_stat(&self, &its);
+}
+
+static void remember(struct snap_image_guard *g, pid_t pid)
+{
+    char name[32], comm[48];
+
+    if (g->refused[0])
+        return;
+    snprintf(name, sizeof(name), "/proc/%d/comm", (int)pid);
+    if (!snap_line_read(AT_FDCWD, name, comm, sizeof(comm)))
+        snprintf(comm, sizeof(comm), "a program");
+    snap_clean(comm);
+    snprintf(g->refused, sizeof(g->refused), "%s (process %d)", comm,
+             (int)pid);
+}
+
+static void answer(struct snap_image_guard *g)
+{
+    _Alignas(struct fanotify_event_metadata) char buf[4096];
+    ssize_t n = read(g->fan, buf, sizeof(buf));
+    const struct fanotify_event_metadata *m = (const void *)buf;
+
+    for (; n > 0 && FAN_EVENT_OK(m, n); m = FAN_EVENT_NEXT(m, n)) {
+        struct fanotify_response r = { .fd = m->fd, .response = FAN_ALLOW };
+
+        if (m->fd < 0)
+            continue;
+        if (!is_ours(m->pid) && !is_ours(parent_of(m->pid))) {
+            r.response = FAN_DENY;
+            remember(g, m->pid);
+        }
+        /* Closed first: who looks for users would find it. */
+        close(m->fd);
+        if (write(g->fan, &r, sizeof(r)) != sizeof(r))
+            continue; /* whoever waited was killed */
+    }
+}
+
+static void *attend(void *opaque)
+{
+    struct snap_image_guard *g = opaque;
+    struct pollfd p[2] = { { .fd = g->fan, .events = POLLIN },
+                           { .fd = g->stop, .events = POLLIN } };
+
+    while (!(p[1].revents & POLLIN)) {
+        if (p[0].revents & POLLIN)
+            answer(g);
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            break;
+    }
+    return NULL;
+}
+
+/* ---- the others ---- */
+
+/* Is there a kernel that asks us? */
+static bool ask_kernel(struct snap_image_guard *g)
+{
+    size_t i;
+    sigset_t all, old;
+
+    g->fan = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK,
+                           O_RDONLY | O_CLOEXEC);
+    g->stop = eventfd(0, EFD_CLOEXEC);
+    if (g->fan < 0 || g->stop < 0)
+        return false;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    errno = pthread_create(&g->thread, NULL, attend, g);
+    i = errno;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (i)
+        return false;
+    for (i = 0; g->paths[i]; i++)
+        if (fanotify_mark(g->fan, FAN_MARK_ADD, FAN_OPEN_PERM, AT_FDCWD,
+                          g->paths[i])) {
+            snap_say(g->c->log, SNAP_LOG_DEBUG, "fanotify of %s: %s",
+                     g->paths[i], strerror(errno));
+            return true;
+        }
+    return true;
+}
+
+int snap_image_guard_look(struct snap_image_guard *g, struct snap_err *err)
+{
+    int rc = 0;
+    size_t i;
+
+    for (i = 0; !rc && g->paths[i]; i++)
+        rc = g->readers ? snap_image_check_unused(g->c, g->paths[i], err)
+                        : snap_image_check_closed(g->c, g->paths[i], err);
+    return rc;
+}
+
+static int begin_guard(struct snap_disk_ctx *c, const char *const *paths,
+                       bool readers, struct snap_image_guard **g_r,
+                       struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_image_guard *g = snap_zalloc(sizeof(*g));
+
+    g->c = c;
+    g->fan = g->stop = -1;
+    g->readers = readers;
+    for (i = 0; i < PATHS_MAX && paths[i]; i++)
+        g->paths[i] = paths[i];
+    if (!ask_kernel(g)) {
+        if (g->fan >= 0)
+            close(g->fan);
+        g->fan = -1;
+        snap_say(c->log, SNAP_LOG_DEBUG,
+                 "the kernel cannot keep others from %s", paths[0]);
+    }
+    rc = snap_image_guard_look(g, err);
+    if (rc)
+        snap_image_guard_end(&g);
+    *g_r = g;
+    return rc;
+}
+
+int snap_image_guard_begin(struct snap_disk_ctx *c, const char *const *paths,
+                           struct snap_image_guard **g_r, struct snap_err *err)
+{
+    return begin_guard(c, paths, false, g_r, err);
+}
+
+int snap_image_guard_writers(struct snap_disk_ctx *c, const char *path,
+                             struct snap_image_guard **g_r,
+                             struct snap_err *err)
+{
+    const char *const paths[] = { path, NULL };
+
+    return begin_guard(c, paths, true, g_r, err);
+}
+
+int snap_image_guard_tick(struct snap_image_guard *g)
+{
+    size_t i;
+    char *who;
+
+    if (g->found.rc || !g->c->image_user ||
+        snap_now_ms() - g->looked < LOOK_MS)
+        return g->found.rc;
+    g->looked = snap_now_ms();
+    for (i = 0; !g->found.rc && g->paths[i]; i++) {
+        who = NULL;
+        if (!g->c->image_user(g->c->opaque, g->paths[i], &who, &g->found) &&
+            who)
+            snap_fail(&g->found, SNAP_BUSY,
+                      "%s is in use by %s now, which was started while it "
+                      "was worked on; shut it down",
+                      g->paths[i], who);
+        free(who);
+    }
+    return g->found.rc;
+}
+
+int snap_image_guard_verdict(const struct snap_image_guard *g, int rc,
+                             struct snap_err *err)
+{
+    if (rc != SNAP_INTR || !g->found.rc)
+        return rc;
+    if (err)
+        snap_err_clear(err);
+    return snap_fail(err, g->found.rc, "%s", g->found.msg);
+}
+
+void snap_image_guard_end(struct snap_image_guard **gp)
+{
+    struct snap_image_guard *g = *gp;
+    uint64_t one = 1;
+
+    *gp = NULL;
+    if (!g)
+        return;
+    if (g->fan >= 0) {
+        if (write(g->stop, &one, sizeof(one)) != sizeof(one))
+            abort(); /* an eventfd takes it */
+        pthread_join(g->thread, NULL);
+        close(g->fan);
+    }
+    if (g->stop >= 0)
+        close(g->stop);
+    if (g->refused[0])
+        snap_say(g->c->log, SNAP_LOG_NOTE,
+                 "%s wanted to open %s while it was worked on, and was "
+                 "refused",
+                 g->refused, g->paths[0]);
+    free(g);
+}
