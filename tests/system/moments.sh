@@ -17,7 +17,7 @@ took() {
     cat "$1/took-${2%%-*}" 2>/dev/null && return
     case $2 in
     d-*)     echo 2000 ;;
-    delete)  echo 2000 ;;
+    delete|pull|merge) echo 2000 ;;
     n-*)     echo 4500 ;;
     *)       echo 7000 ;;
     esac

@@ -4,18 +4,22 @@
 #
 # Many snapshots of one guest: ten in a row and back to the third; twenty under
 # a writer that finds every write that was lost or torn.
+#
+#   test_many.sh [INSIDE]          so many snapshots inside the images in a row
 
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+inside=${1:-5}
+
 # With memory, each leaving new images behind.
-ten_in_a_row() { # NAME TYPE
+in_a_row() { # NAME TYPE COUNT THIRD NEWER
     local i
-    for i in 1 2 3 4 5 6 7 8 9 10; do
+    for ((i = 1; i <= $3; i++)); do
         ask "$1" fill "$i" 2 >/dev/null
         # Only those that are reverted to need the memory: it fills the disk.
         case $i in
-        3|7) ask "$1" mem fill "$i" >/dev/null
+        "$4"|"$5") ask "$1" mem fill "$i" >/dev/null
              snapshot "$1" -n "$2$i" --type "$2" ;;
         *)   snapshot "$1" -n "$2$i" --type "$2" -D ;;
         esac
@@ -92,7 +96,7 @@ crash_consistent() { # NAME
 g=many
 t "guest starts" fresh $g pvh
 passed || { verdict; exit; }
-t "ten external snapshots in a row" -s 1200 ten_in_a_row $g external
+t "ten external snapshots in a row" -s 1200 in_a_row $g external 10 3 7
 if passed; then
     t "back to the third, with memory" to_the $g external 3
     t "then to a newer one, the seventh" to_the $g external 7
@@ -104,10 +108,10 @@ wipe $g
 t "guest with two qcow2 disks starts" fresh $g pv \
     --disk xvda:qcow2:256M --disk xvdb:qcow2:256M
 passed || { verdict; exit; }
-t "ten internal snapshots in a row" -s 1200 ten_in_a_row $g internal
+t "$inside internal snapshots in a row" -s 1200 in_a_row $g internal "$inside" 3 $((inside - 1))
 if passed; then
     t "back to the third, with memory (internal)" to_the $g internal 3
-    t "then to a newer one, the seventh (internal)" to_the $g internal 7
+    t "then to a newer one (internal)" to_the $g internal $((inside - 1))
     t "poweroff, all images clean (internal)" ends_well $g
 fi
 wipe $g
