@@ -17,6 +17,7 @@
 #include "core/create.h"
 #include "core/delete.h"
 #include "core/journal.h"
+#include "core/memfile.h"
 #include "core/recover.h"
 #include "core/revert.h"
 #include "core/store.h"
@@ -76,6 +77,7 @@ void fake_host_init(struct fake_host *h)
     fake_world_current = h->world;
     /* Little: a save sets as much aside, and is made thousands of times. */
     fake_mem_kb = 1024;
+    snap_memfile_overhead = 64 * 1024;
     fake_store_current = h->disks;
     h->world->started = on_started;
     h->world->stopped = on_stopped;

@@ -15,7 +15,7 @@
 
 /* Page headers, QEMU's device state, xenstore records: seen 1.5 MB at most
  * for 512 MB guests; one part in 64 more for the per-batch PFN lists. */
-#define OVERHEAD (16u << 20)
+uint64_t snap_memfile_overhead = 16u << 20;
 
 uint64_t snap_memfile_need(uint64_t mem_kb, bool live, size_t config_len)
 {
@@ -24,7 +24,7 @@ uint64_t snap_memfile_need(uint64_t mem_kb, bool live, size_t config_len)
     bytes += bytes / 64;
     if (live)
         bytes += bytes / 2;
-    return bytes + OVERHEAD + config_len;
+    return bytes + snap_memfile_overhead + config_len;
 }
 
 int snap_memfile_create(struct snap_memfile *m, const char *path,
