@@ -9,6 +9,7 @@ SBINDIR     ?= $(PREFIX)/sbin
 PKGLIBDIR   ?= $(PREFIX)/lib/xl-snapshot
 MANDIR      ?= $(PREFIX)/share/man
 COMPLDIR    ?= $(PREFIX)/share/bash-completion/completions
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
 DESTDIR     ?=
 
 CC          ?= gcc

@@ -39,6 +39,23 @@ has "enabled: and ours" "$out" "Usage: xl [-vtTfN] snapshot-revert"
 XL_SNAPSHOT_ROOT=$D "$D/usr/sbin/xl-snapshot-setup" disable >/dev/null
 rm "$D/usr/sbin/xl"
 
+# What the unit calls is there, and it comes before the domains are started.
+unit=$D/usr/lib/systemd/system/xl-snapshot-recover.service
+read -r program command < <(sed -n 's/^ExecStart=//p' "$unit")
+run "$D$program" "$command" --help
+has "the unit's command" "$out" "] recover [options]"
+is "before the domains are started" "$(grep ^Before= "$unit")" \
+    "Before=xendomains.service"
+if command -v systemd-analyze >/dev/null; then
+    # It looks for the program at its real place.
+    sed "s|^ExecStart=.*|ExecStart=/bin/true|" "$unit" \
+        >"$T/xl-snapshot-recover.service"
+    run systemd-analyze verify --man=no "$T/xl-snapshot-recover.service"
+    is "systemd takes the unit" "$status$out$err" "0"
+else
+    skip "systemd takes the unit: systemd-analyze is not installed"
+fi
+
 run mk uninstall DESTDIR="$D"
 is "make uninstall DESTDIR=…" "$status" 0
 is "no file is left" "$(find "$D" ! -type d)" ""
@@ -46,6 +63,8 @@ is "no folder of ours is left" "$(find "$D" -name '*xl-snapshot*')" ""
 
 has "without DESTDIR the front is enabled" "$(mk -n install DESTDIR=)" \
     "/usr/sbin/xl-snapshot-setup enable --if-present"
+has "and so is the recovery at boot" "$(mk -n install DESTDIR=)" \
+    "systemctl --quiet enable xl-snapshot-recover.service"
 has "and disabled first of all" "$(mk -n uninstall DESTDIR= | head -n 2)" \
     "/usr/sbin/xl-snapshot-setup disable"
 
