@@ -259,7 +259,11 @@ reboot_inside() { # NAME
 
 poweroff_inside() { # NAME
     ask "$1" poweroff >/dev/null || return 1
-    guest gone "$1" 40
+    guest gone "$1" 120 && return 0
+    # Stands the guest, or he who should act on it?
+    xl list
+    tail -n 3 "/var/log/xen/console/guest-$1.log" "/var/log/xen/xl-$1.log"
+    return 1
 }
 
 # Every image in the guest's folder, with the domain gone: no error and no
