@@ -266,6 +266,21 @@ poweroff_inside() { # NAME
     return 1
 }
 
+# As a user does after a power cut: the disks that the domain had last go into
+# its xl.cfg, and it is started.
+start_from_disks() {
+    local cfg state vdev path format
+    cfg=$(guest cfg "$g")
+    state=$(store_of "$g")/state.json
+    if [ -e "$state" ]; then
+        while read -r vdev path format; do
+            sed -i "s|format=[a-z0-9]*,vdev=$vdev,\(.*\),target=[^\"]*|format=$format,vdev=$vdev,\1,target=$path|" "$cfg"
+        done < <(jq -r '.disks[] | "\(.vdev) \(.path) \(.format)"' "$state")
+    fi
+    guest start "$g"
+    one_instant "$g"
+}
+
 # Every image in the guest's folder, with the domain gone: no error and no
 # leaked cluster (but with LEAKS those are only said).
 images_clean() { # NAME [LEAKS]

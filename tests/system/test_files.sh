@@ -57,6 +57,34 @@ blank() {
     one_instant $g
 }
 
+# The ISO that the guest was installed from is gone: said before, refused, and
+# the option goes on without it.
+without_iso() {
+    local dir cd domid
+    dir=$(guest dir $g)
+    cd=$dir/install.iso
+    poweroff_inside $g
+    truncate -s 1M "$cd"
+    sed -i "s|^disk = \[|&\n    \"format=raw,vdev=xvdc,access=ro,devtype=cdrom,backendtype=qdisk,target=$cd\",|" \
+        "$(guest cfg $g)"
+    start_from_disks
+    ask $g fill 81 4 >/dev/null
+    run xl snapshot-create -D -n iso --type external $g
+    ask $g fill 82 4 >/dev/null
+    rm "$cd"
+    refused 1 "not whole" xl snapshot-info --check $g iso
+    has "$(xl snapshot-info --check $g iso 2>/dev/null || true)" install.iso
+    domid=$(xl domid $g)
+    refused 1 "install.iso.*--eject-missing" xl snapshot-revert $g iso
+    eq "the domain's number" "$domid" "$(xl domid $g)"
+    one_instant $g
+    run xl snapshot-revert --eject-missing $g iso
+    one_instant $g
+    has "$(sums_of $g)" "a=$(field sum "$(ask $g expect 81 4)")"
+    eq "what is in the drive" null "$(xl list -l $g | jq -r \
+        '.[].config.disks[] | select(.vdev == "xvdc") | .pdev_path')"
+}
+
 ends_well() {
     poweroff_inside $g
     images_clean $g
@@ -69,6 +97,7 @@ t "a path that is a link: frozen, protected, brought back" -s 900 linked
 passed || { verdict; exit; }
 t "the user's own file is enough to go back (V11)" own_file
 t "a target that qdisk could not open again is refused" blank
+t "an ISO that is gone" -s 400 without_iso
 t "poweroff is acted on, all images clean" ends_well
 wipe $g
 verdict
