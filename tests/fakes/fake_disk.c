@@ -307,6 +307,30 @@ int fake_drop_leaf(struct snap_disk_ctx *c, const char *path,
     return 0;
 }
 
+int fake_undo_leaf(struct snap_disk_ctx *c, const struct snap_part *p, int i,
+                   bool written, struct snap_err *err)
+{
+    int rc;
+
+    if (c->only_look)
+        return written
+                   ? snap_fail(err, SNAP_RECOVER, "somebody has written to %s",
+                               S->image[i].path)
+                   : 0;
+    rc = fake_check_unused(c, p->leaf_path, err);
+    if (rc)
+        return rc;
+    if (!written) {
+        fake_drop_entry(S, i);
+        return 0;
+    }
+    S->image[i].ours = false;
+    snap_say(c->log, SNAP_LOG_WARN,
+             "%s: somebody has written to %s; it is kept", p->vdev,
+             S->image[i].path);
+    return 0;
+}
+
 /* ---- clones ---- */
 
 int fake_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,

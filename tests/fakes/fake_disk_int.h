@@ -49,6 +49,10 @@ int fake_verify_image(const struct snap_part *p, const char *path,
 void fake_plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p);
 int fake_drop_leaf(struct snap_disk_ctx *c, const char *path,
                    struct snap_err *err);
+/* revert_undo() of a leaf: it goes, or, if somebody has written to it, is
+ * his. */
+int fake_undo_leaf(struct snap_disk_ctx *c, const struct snap_part *p, int i,
+                   bool written, struct snap_err *err);
 
 /* Slots that are the same in all of them. */
 const char *fake_group_qemu(const struct snap_part *p);

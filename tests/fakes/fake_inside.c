@@ -247,11 +247,10 @@ static int i_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
         i = fake_entry(S, p->leaf_path);
         if (i < 0 || !S->image[i].copy)
             return 0;
-        rc = fake_check_unused(c, p->leaf_path, err);
-        if (!rc)
-            fake_drop_entry(S, i);
-        return rc;
+        return fake_undo_leaf(c, p, i, S->image[i].stamp, err);
     }
+    if (c->only_look)
+        return 0;
     undo_tag(c, undo, sizeof(undo));
     sn = i >= 0 ? fake_find_snap(S, i, undo) : NULL;
     if (sn) {

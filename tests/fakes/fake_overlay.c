@@ -266,10 +266,7 @@ static int e_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     p->switched = false;
     if (i < 0 || S->image[i].backing != fake_lookup(S, p->frozen_path))
         return 0;
-    rc = fake_check_unused(c, p->leaf_path, err);
-    if (!rc)
-        fake_drop_entry(S, i);
-    return rc;
+    return fake_undo_leaf(c, p, i, S->image[i].own, err);
 }
 
 const struct snap_disk_driver fake_external = {

@@ -796,6 +796,10 @@ static void cloned_beside(void **state)
     context(f, &c);
     c.qmp = NULL;
     c.domid = UINT32_MAX;
+    c.only_look = true;
+    DO(revert_undo);
+    assert_true(ops_of(f)->exists(f->w, leaf));
+    c.only_look = false;
     DO(revert_undo);
     DO(revert_undo);
     assert_false(ops_of(f)->exists(f->w, leaf));
@@ -813,6 +817,23 @@ static void cloned_beside(void **state)
     free(before);
     revert(f, d, p, true);
     snap_part_dispose(p);
+}
+
+/* Somebody has written to the leaf of this operation: it is his. */
+static void not_undone(struct fixture *f, struct snap_part *p,
+                       const char *leaf, const struct content *has)
+{
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+
+    reload(p);
+    p->leaf_path = snap_strdup(leaf);
+    context(f, &c);
+    c.only_look = true;
+    assert_int_equal(p->drv->revert_undo(&c, p, &e), SNAP_RECOVER);
+    c.only_look = false;
+    DO(revert_undo);
+    assert_true(ops_of(f)->image_has(f->w, leaf, "qcow2", has));
 }
 
 /* Two clones and the guest write, each for itself; and the snapshot stays. */
@@ -840,13 +861,13 @@ static void clones_stand_apart(void **state)
     }
     if (!f->running)
         start(f);
-    ops_of(f)->add(f->w, "xvdy", leaf[0], "qcow2");
+    ops_of(f)->add(f->w, "xvdy", leaf[1], "qcow2");
     ops_of(f)->write(f->w, "xvdy", &one);
     guest_writes(f, d);
     mine = d->now;
     assert_true(ops_of(f)->has(f->w, "xvdy", &one));
     assert_true(guest_has(f, d, &mine));
-    assert_true(ops_of(f)->image_has(f->w, leaf[1], "qcow2", &at));
+    assert_true(ops_of(f)->image_has(f->w, leaf[0], "qcow2", &at));
     for (i = 0; i < 2; i++)
         assert_int_equal(stand(f, p, leaf[i]),
                          external ? SNAP_STAND_ON : SNAP_STAND_ALONE);
@@ -854,8 +875,9 @@ static void clones_stand_apart(void **state)
                      external ? SNAP_STAND_ON : SNAP_STAND_ALONE);
     assert_int_equal(stand(f, p, p->frozen_path), SNAP_STAND_ALONE);
     stop(f);
-    assert_true(ops_of(f)->image_has(f->w, leaf[0], "qcow2", &one));
-    assert_true(ops_of(f)->image_has(f->w, leaf[1], "qcow2", &at));
+    assert_true(ops_of(f)->image_has(f->w, leaf[0], "qcow2", &at));
+    assert_true(ops_of(f)->image_has(f->w, leaf[1], "qcow2", &one));
+    not_undone(f, p, leaf[1], &one);
     for (i = 0; i < 2; i++) {
         ops_of(f)->remove(f->w, leaf[i]);
         free(leaf[i]);

@@ -28,14 +28,40 @@ struct snap_json *snap_cloned_plan_json(const struct snap_clone_plan *p,
     return j;
 }
 
-static int destroy(struct snap_env *env, const struct snap_domain *dom,
-                   struct snap_err *err)
+/* Whose is the domain?  What has never run goes. */
+static int end_ours(struct snap_env *env, const struct snap_owned *o,
+                    struct snap_domain *dom, enum snap_owner *who_r,
+                    struct snap_err *err)
 {
-    struct snap_err why = SNAP_ERR_INIT;
-    int rc = env->ops->destroy(env->hyp, dom, &why);
+    int rc;
 
-    /* xl ends what it had begun when we die, perhaps at this moment. */
-    return rc && rc != SNAP_NOTFOUND ? snap_fail(err, rc, "%s", why.msg) : 0;
+    rc = snap_owned_look(env, o, dom, who_r, err);
+    if (!rc && *who_r == SNAP_OWNER_OURS)
+        rc = snap_owned_destroy(env, o, dom, who_r, err);
+    if (!rc && (*who_r == SNAP_OWNER_BEFORE || *who_r == SNAP_OWNER_AGAIN ||
+                *who_r == SNAP_OWNER_OTHER))
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "somebody has made a domain (%s, id %u) with the UUID "
+                       "of the unfinished clone, which does not run on its "
+                       "images; it was left alone: destroy it or give it "
+                       "another UUID, then run xl snapshot-recover",
+                       dom->name, dom->domid);
+    return rc;
+}
+
+/* Nothing runs on the images now.  Has somebody let it run, and it is off
+ * again? */
+static int look_if_it_ran(struct snap_disk_ctx *ctx, struct snap_record *rec,
+                          bool *ran_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    ctx->only_look = true;
+    rc = snap_parts_revert_undo(ctx, rec->parts, rec->n_parts, &why);
+    ctx->only_look = false;
+    *ran_r = rc == SNAP_RECOVER;
+    return rc && !*ran_r ? snap_fail(err, rc, "%s", why.msg) : 0;
 }
 
 int snap_cloned_undo(struct snap_env *env, struct snap_store *s,
@@ -58,25 +84,15 @@ int snap_cloned_undo(struct snap_env *env, struct snap_store *s,
     };
 
     *there_r = false;
-    rc = snap_owned_look(env, &o, &dom, &who, err);
-    if (rc)
-        goto out;
-    if (who == SNAP_OWNER_DONE) {
-        *there_r = true;
-        goto out;
-    }
-    if (who == SNAP_OWNER_OURS)
-        rc = destroy(env, &dom, err);
-    else if (who != SNAP_OWNER_NONE)
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "somebody has made a domain (%s, id %u) with the UUID "
-                       "of the unfinished clone, which does not run on its "
-                       "images; it was left alone: destroy it or give it "
-                       "another UUID, then run xl snapshot-recover",
-                       dom.name, dom.domid);
+    rc = end_ours(env, &o, &dom, &who, err);
     if (rc)
         goto out;
     snap_ctx_init(&ctx, env, UINT32_MAX, NULL, op_id);
+    *there_r = who == SNAP_OWNER_DONE;
+    if (!*there_r)
+        rc = look_if_it_ran(&ctx, rec, there_r, err);
+    if (rc || *there_r)
+        goto out;
     rc = snap_parts_revert_undo(&ctx, rec->parts, rec->n_parts, err);
     if (!rc)
         rc = snap_state_remove(s, err);

@@ -11,10 +11,10 @@ struct snap_json *snap_cloned_plan_json(const struct snap_clone_plan *p,
 
 /* s: the clone's, locked; rec: the snapshot with the planned leaves.  Before
  * the commit: the domain, which has never run, its images and its state go.
- * Not if somebody has let it run, or started it: then nothing goes, and
- * *there_r says that the clone is there.  name: it was to have; other_boot:
- * the host was booted since.  The journal is left to the caller.  Idempotent.
- */
+ * Not if somebody has let it run, or started it, though it may be off again:
+ * then nothing goes, and *there_r says that the clone is there.  name: it was
+ * to have; other_boot: the host was booted since.  The journal is left to the
+ * caller.  Idempotent. */
 int snap_cloned_undo(struct snap_env *env, struct snap_store *s,
                      struct snap_record *rec, const char *name,
                      const char *op_id, bool other_boot, bool *there_r,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See owned.h.  Reads only. */
+/* See owned.h. */
 #include "core/owned.h"
 
 #include <stdio.h>
@@ -145,5 +145,54 @@ int snap_owned_look(struct snap_env *env, const struct snap_owned *o,
         *who_r = SNAP_OWNER_NONE;
         rc = 0;
     }
+    return rc;
+}
+
+static int destroy(struct snap_env *env, const struct snap_domain *dom,
+                   struct snap_err *err)
+{
+    struct snap_err why = SNAP_ERR_INIT;
+    int rc = env->ops->destroy(env->hyp, dom, &why);
+
+    /* xl ends what it had begun when we die, perhaps at this moment. */
+    return rc && rc != SNAP_NOTFOUND ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+/* An unpause that came before our pause has let it run, and one that comes
+ * after it does not: Xen counts. */
+static int hold(struct snap_env *env, const struct snap_owned *o,
+                struct snap_domain *dom, enum snap_owner *who_r,
+                struct snap_err *err)
+{
+    int rc;
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_domain held = *dom;
+
+    rc = env->ops->pause(env->hyp, dom, &ignored);
+    if (rc && rc != SNAP_NOTFOUND)
+        return snap_fail(err, rc, "%s", ignored.msg);
+    memset(dom, 0, sizeof(*dom));
+    rc = snap_owned_look(env, o, dom, who_r, err);
+    if (rc || *who_r != SNAP_OWNER_OURS)
+        env->ops->unpause(env->hyp, &held, &ignored);
+    snap_domain_dispose(&held);
+    return rc;
+}
+
+int snap_owned_destroy(struct snap_env *env, const struct snap_owned *o,
+                       struct snap_domain *dom, enum snap_owner *who_r,
+                       struct snap_err *err)
+{
+    int rc;
+    bool ends = dom->dying || dom->nameless; /* nobody lets it run */
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    rc = ends ? 0 : hold(env, o, dom, who_r, err);
+    if (rc || *who_r != SNAP_OWNER_OURS)
+        return rc;
+    rc = destroy(env, dom, err);
+    /* It was not touched. */
+    if (rc == SNAP_BUSY && !ends)
+        env->ops->unpause(env->hyp, dom, &ignored);
     return rc;
 }

@@ -43,4 +43,12 @@ int snap_owned_look(struct snap_env *env, const struct snap_owned *o,
                     struct snap_domain *dom_r, enum snap_owner *who_r,
                     struct snap_err *err);
 
+/* Ends the domain that was found to be OURS.  It is held by a pause of its own
+ * first, and looked at once more: if somebody has taken it over since, it is as
+ * he left it, and dom and *who_r say what it is now.  One that has gone
+ * meanwhile is success. */
+int snap_owned_destroy(struct snap_env *env, const struct snap_owned *o,
+                       struct snap_domain *dom, enum snap_owner *who_r,
+                       struct snap_err *err);
+
 #endif /* SNAP_CORE_OWNED_H */

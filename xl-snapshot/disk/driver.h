@@ -191,6 +191,9 @@ struct snap_disk_ctx {
     /* revert_undo() only: what somebody wrote to an image since it was changed
      * may be lost; else that is SNAP_RECOVER. */
     bool discard;
+    /* revert_undo() only: nothing is changed.  SNAP_RECOVER: somebody has
+     * written to the leaf that would go. */
+    bool only_look;
     /* What a plan has given to other disks; NULL: nothing is counted. */
     struct snap_space *space;
     /* What stands_on() has found out in this plan (lib/seen.h), or NULL. */

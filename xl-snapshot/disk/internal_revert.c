@@ -118,9 +118,16 @@ static int undo_copy(struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc = 0;
     char *suffix = copy_suffix(c);
+    bool there = snap_has_suffix(p->leaf_path, suffix) &&
+                 snap_file_exists(p->leaf_path);
 
-    if (snap_has_suffix(p->leaf_path, suffix) &&
-        snap_file_exists(p->leaf_path)) {
+    if (c->only_look) {
+        if (there && !snap_overlay_is_new(p->leaf_path))
+            rc = snap_fail(err, SNAP_RECOVER, "somebody has written to %s",
+                           p->leaf_path);
+        goto out;
+    }
+    if (there) {
         rc = snap_image_check_unused(c, p->leaf_path, err);
         if (!rc && !c->discard && !snap_overlay_is_new(p->leaf_path))
             snap_say(c->log, SNAP_LOG_WARN,
@@ -134,6 +141,8 @@ static int undo_copy(struct snap_disk_ctx *c, struct snap_part *p,
         rc = snap_overlay_make_undo(c, p->leaf_path, err);
     if (!rc)
         p->switched = false;
+
+out:
     free(suffix);
     return rc;
 }
@@ -359,6 +368,10 @@ int snap_internal_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
 
     if (is_copy(p)) {
         rc = undo_copy(c, p, err);
+        goto out;
+    }
+    if (c->only_look) {
+        rc = 0; /* there is no leaf */
         goto out;
     }
     rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);

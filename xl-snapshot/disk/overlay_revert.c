@@ -297,6 +297,11 @@ int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     have = snap_overlay_is_over(leaf, p->frozen_path, &ours, &written, &why);
     if (have && have != SNAP_NOTFOUND)
         return snap_fail(err, have, "%s", why.msg);
+    if (c->only_look)
+        return !have && ours && written
+                   ? snap_fail(err, SNAP_RECOVER, "somebody has written to %s",
+                               leaf)
+                   : 0;
     /* Somebody may run on it: its name stays as well then. */
     rc = !have && ours ? snap_image_check_unused(c, leaf, err) : 0;
     if (!rc)
