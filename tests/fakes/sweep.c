@@ -288,24 +288,38 @@ static bool one_act(const struct sweep *w, const void *kind, unsigned a,
     return more;
 }
 
-static unsigned act_step(const struct sweep *w, const void *kind)
+static unsigned act_step(const struct sweep *w, const void *kind, unsigned a)
 {
     if (getenv("CRASH_ALL"))
         return 1;
-    return w->stride_of ? w->stride_of(kind) : w->stride;
+    return w->stride_of ? w->stride_of(kind, a) : w->stride;
+}
+
+/* The calls that are too early. */
+static unsigned early(const struct sweep *w, const void *kind)
+{
+    struct fake_outcome out;
+    void *scene;
+
+    if (!w->late)
+        return 0;
+    scene = begin(w, kind);
+    w->run(scene, DOOM_NONE, 0, 0, &out);
+    end(w, scene);
+    return out.calls > w->late ? out.calls - w->late : 0;
 }
 
 void sweep_each_act(const struct sweep *w,
                     void (*then)(void *scene, const struct fake_outcome *out))
 {
     const void *kind;
-    unsigned a, n;
+    unsigned a, n, from;
 
     for (kind = next_kind(w, NULL); kind; kind = next_kind(w, kind))
-        for (a = 0; a < THIRD_ACTS; a++)
-            for (n = 1 + a % act_step(w, kind);
+        for (a = 0, from = early(w, kind); a < THIRD_ACTS; a++)
+            for (n = from + 1 + a % act_step(w, kind, a);
                  act_wanted(w, kind, a, false) && one_act(w, kind, a, n, then);
-                 n += act_step(w, kind))
+                 n += act_step(w, kind, a))
                 ;
 }
 
@@ -336,14 +350,14 @@ void sweep_each_act_after_death(const struct sweep *w, fake_op *guardian,
                                              const struct fake_outcome *out))
 {
     const void *kind;
-    unsigned a, n;
+    unsigned a, n, from;
 
     for (kind = next_kind(w, NULL); kind; kind = next_kind(w, kind))
-        for (a = 0; a < THIRD_ACTS; a++)
-            for (n = 1 + a % act_step(w, kind);
+        for (a = 0, from = early(w, kind); a < THIRD_ACTS; a++)
+            for (n = from + 1 + a % act_step(w, kind, a);
                  act_wanted(w, kind, a, true) &&
                  one_act_after(w, kind, a, n, guardian, then);
-                 n += act_step(w, kind))
+                 n += act_step(w, kind, a))
                 ;
 }
 
@@ -398,6 +412,39 @@ void sweep_each_act_in_recovery(const struct sweep *w, fake_op *guardian,
                  one_act_in_recovery(w, kind, a, n, 1 + j, guardian, then);
                  n += step)
                 j = (j + 7) % RECOVERY_CALLS;
+}
+
+/* Of the recovery of a death at call n. */
+static unsigned calls_of_recovery(const struct sweep *w, const void *kind,
+                                  unsigned n)
+{
+    struct fake_outcome out;
+    void *scene = begin(w, kind);
+
+    w->run(scene, DOOM_DEATH, n, 0, &out);
+    fake_host_run(scene, w->recover, NULL, DOOM_NONE, 0, 0, &out);
+    end(w, scene);
+    return out.calls;
+}
+
+void sweep_each_act_late_in_recovery(
+    const struct sweep *w, fake_op *guardian,
+    void (*then)(void *scene, const struct fake_outcome *out))
+{
+    const void *kind;
+    unsigned a, n, i, j, calls;
+
+    for (kind = next_kind(w, NULL); kind; kind = next_kind(w, kind))
+        for (i = 0, n = 1 + early(w, kind); i < w->late_deaths; i++, n++)
+            for (a = 0, calls = calls_of_recovery(w, kind, n); a < THIRD_ACTS;
+                 a++) {
+                if (!act_wanted(w, kind, a, true))
+                    continue;
+                j = calls > w->late_recovery ? calls - w->late_recovery : 0;
+                for (j += 1 + (a + n) % act_step(w, kind, a); j <= calls;
+                     j += act_step(w, kind, a))
+                    one_act_in_recovery(w, kind, a, n, j, guardian, then);
+            }
 }
 
 int sweep_main(const struct sweep *w)

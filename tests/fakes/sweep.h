@@ -51,8 +51,12 @@ struct sweep {
     bool whole_too; /* sweep_errors() checks, and counts, the run that no error
                      * reaches, too */
     unsigned stride;
-    unsigned (*stride_of)(const void *kind); /* sweep_each_act*(): instead of
-                                              * it; or NULL */
+    /* sweep_each_act*(): instead of it; or NULL */
+    unsigned (*stride_of)(const void *kind, enum third_act act);
+    /* sweep_each_act*(): only that many calls before the end; 0: all. */
+    unsigned late;
+    unsigned late_recovery,
+        late_deaths; /* sweep_each_act_late_in_recovery() */
     /* sweep_each_act*(): this one is left out; or NULL */
     bool (*not_yet)(const void *kind, enum third_act act, bool dead);
 };
@@ -95,6 +99,12 @@ void sweep_each_act_after_death(const struct sweep *w, fake_op *guardian,
 void sweep_each_act_in_recovery(const struct sweep *w, fake_op *guardian,
                                 void (*then)(void *scene,
                                              const struct fake_outcome *out));
+
+/* Likewise, at every stride-th of the last w->late_recovery calls of it, for
+ * the first w->late_deaths of the last w->late calls. */
+void sweep_each_act_late_in_recovery(
+    const struct sweep *w, fake_op *guardian,
+    void (*then)(void *scene, const struct fake_outcome *out));
 
 /* The test fails; the message begins with the kind and what was hit. */
 #define sweep_fail(...)          \

@@ -39,7 +39,42 @@ static const char *const names[THIRD_ACTS] = {
     [THIRD_DETACH] = "xl block-detach",
     [THIRD_CREATE] = "a second snapshot-create",
     [THIRD_RECOVER] = "a second snapshot-recover",
+    [THIRD_DELETE] = "snapshot-delete",
+    [THIRD_CLONE] = "a second snapshot-clone",
+    [THIRD_NAMESAKE] = "xl create of a namesake",
+    [THIRD_NEW_STARTED] = "xl create of the clone",
+    [THIRD_NEW_REBOOT] = "the clone reboots",
+    [THIRD_NEW_REBOOT_SLOWLY] = "the clone reboots slowly",
+    [THIRD_NEW_POWEROFF] = "the clone powers off",
+    [THIRD_NEW_CRASH] = "the clone crashes",
+    [THIRD_NEW_PAUSE] = "xl pause of the clone",
+    [THIRD_NEW_UNPAUSE] = "xl unpause of the clone",
+    [THIRD_NEW_DESTROY] = "xl destroy of the clone",
+    [THIRD_NEW_RENAME] = "xl rename of the clone",
+    [THIRD_NEW_SAVE] = "xl save of the clone begins",
+    [THIRD_NEW_SAVED] = "xl save of the clone",
+    [THIRD_NEW_RAN] = "the clone runs and ends",
 };
+
+static const enum third_act upon_new[THIRD_ACTS] = {
+    [THIRD_NEW_STARTED] = THIRD_START,
+    [THIRD_NEW_REBOOT] = THIRD_REBOOT,
+    [THIRD_NEW_REBOOT_SLOWLY] = THIRD_REBOOT_SLOWLY,
+    [THIRD_NEW_POWEROFF] = THIRD_POWEROFF,
+    [THIRD_NEW_CRASH] = THIRD_CRASH,
+    [THIRD_NEW_PAUSE] = THIRD_PAUSE,
+    [THIRD_NEW_UNPAUSE] = THIRD_UNPAUSE,
+    [THIRD_NEW_DESTROY] = THIRD_DESTROY,
+    [THIRD_NEW_RENAME] = THIRD_RENAME,
+    [THIRD_NEW_SAVE] = THIRD_SAVE,
+    [THIRD_NEW_SAVED] = THIRD_SAVED,
+    [THIRD_NEW_RAN] = THIRD_POWEROFF,
+};
+
+enum third_act third_kind(enum third_act a)
+{
+    return upon_new[a] ? upon_new[a] : a;
+}
 
 const char *third_name(enum third_act a)
 {
@@ -60,6 +95,12 @@ void third_wrong(struct third *t, const char *fmt, ...)
 static struct fake_domain *vm(const struct fake_host *h)
 {
     return fake_domain_find(h->world, FAKE_UUID);
+}
+
+/* Whom the act is for. */
+static struct fake_domain *target(const struct fake_host *h)
+{
+    return upon_new[h->third->act] ? third_new(h) : vm(h);
 }
 
 const char *third_seen(const struct fake_host *h)
@@ -120,6 +161,8 @@ void third_write(struct fake_host *h)
     struct third_moment *m;
     uint64_t a, b;
 
+    if (t->clones)
+        third_new_write(h);
     if (!fake_domain_runs(d) &&
         !(d && d->exists && d->monitor_held && !d->suspended && !d->paused))
         return;
@@ -258,26 +301,30 @@ static bool is_torn(const struct fake_host *h)
 /* Its daemon builds it anew.  If it cannot, the guest is gone. */
 static void come(struct fake_host *h)
 {
-    struct fake_domain *d = &h->world->dom[h->third->comes - 1];
+    struct fake_domain *d = h->world->dom;
 
-    h->third->comes = 0;
-    if (vm(h))
+    h->third->comes = false;
+    if (fake_domain_find(h->world, h->third->coming.uuid))
         return;
-    if (can_start(h, d))
-        boot(h, d);
-    else
+    if (!can_start(h, &h->third->coming)) {
         third_wrong(h->third, "the guest rebooted, and its images were kept "
                               "from it");
+        return;
+    }
+    while (d->exists)
+        d++;
+    *d = h->third->coming;
+    boot(h, d);
 }
 
 pid_t third_monitor(struct fake_host *h, const char *name)
 {
     struct third *t = h->third;
 
-    if (!t || !t->comes || strcmp(h->world->dom[t->comes - 1].name, name) != 0)
+    if (!t || !t->comes || strcmp(t->coming.name, name) != 0)
         return 0;
     if (++t->looks < 3)
-        return h->world->dom[t->comes - 1].monitor_pid;
+        return t->coming.monitor_pid;
     come(h);
     return 0;
 }
@@ -384,13 +431,35 @@ static bool second_create(struct fake_host *h)
     return command(h, fake_host_create, &req);
 }
 
+static bool second_delete(struct fake_host *h)
+{
+    struct snap_delete_req req = { 0 };
+
+    req.domain = (char *)"vm1";
+    req.name = (char *)"s1";
+    req.no_wait = true;
+    return command(h, fake_host_delete, &req);
+}
+
+static bool second_clone(struct fake_host *h)
+{
+    struct snap_clone_req req = { 0 };
+
+    req.domain = (char *)"vm1";
+    req.name = (char *)"s1";
+    req.new_name = (char *)"vm2";
+    req.disk_only = !h->third->memory;
+    req.no_wait = true;
+    return command(h, fake_host_clone, &req);
+}
+
 /* What needs a guest that runs, or one at all. */
 static bool act_on(struct fake_host *h, struct fake_domain *d)
 {
     bool runs = fake_domain_runs(d);
     bool locked = h->world->window_pid == getpid();
 
-    switch (h->third->act) {
+    switch (third_kind(h->third->act)) {
     case THIRD_REBOOT:
         if (runs) {
             fake_store_close(h->disks, d->domid);
@@ -399,8 +468,9 @@ static bool act_on(struct fake_host *h, struct fake_domain *d)
         return runs;
     case THIRD_REBOOT_SLOWLY:
         if (runs) {
+            h->third->coming = *d;
             stop(h, d);
-            h->third->comes = 1 + (d - h->world->dom);
+            h->third->comes = true;
             h->third->looks = 0;
         }
         return runs;
@@ -412,6 +482,11 @@ static bool act_on(struct fake_host *h, struct fake_domain *d)
         d->shutdown |= runs;
         return runs;
     case THIRD_PAUSE:
+        /* What we have not unpaused yet stays paused then. */
+        if (d != vm(h) && d->paused && !d->half_built) {
+            d->paused_more++;
+            return true;
+        }
         d->paused |= runs;
         return runs;
     case THIRD_UNPAUSE:
@@ -424,7 +499,8 @@ static bool act_on(struct fake_host *h, struct fake_domain *d)
         return true;
     case THIRD_RENAME:
         /* What we were building is his then, as it is. */
-        snprintf(d->name, sizeof(d->name), "vm1-renamed");
+        snprintf(d->name, sizeof(d->name), "%s-renamed",
+                 d == vm(h) ? "vm1" : "vm2");
         h->third->rested = !runs;
         return true;
     case THIRD_SAVE:
@@ -443,7 +519,7 @@ static bool act_on(struct fake_host *h, struct fake_domain *d)
 
 static bool act(struct fake_host *h)
 {
-    struct fake_domain *d = vm(h);
+    struct fake_domain *d = target(h);
 
     switch (h->third->act) {
     case THIRD_NOBODY:
@@ -453,7 +529,19 @@ static bool act(struct fake_host *h)
     case THIRD_CREATE:
         return second_create(h);
     case THIRD_RECOVER:
-        return command(h, fake_host_recover, NULL);
+        return command(
+            h, h->third->clones ? fake_host_recover_all : fake_host_recover,
+            NULL);
+    case THIRD_DELETE:
+        return second_delete(h);
+    case THIRD_CLONE:
+        return second_clone(h);
+    case THIRD_NAMESAKE:
+        return third_namesake(h);
+    case THIRD_NEW_STARTED:
+        return third_new_started(h);
+    case THIRD_NEW_RAN:
+        return third_new_ran(h);
     default:
         break;
     }
@@ -465,7 +553,7 @@ static bool act(struct fake_host *h)
 
 static void end_save(struct fake_host *h)
 {
-    struct fake_domain *d = vm(h);
+    struct fake_domain *d = target(h);
 
     h->third->save_left = 0;
     if (!d || !d->other_save)
@@ -473,10 +561,15 @@ static void end_save(struct fake_host *h)
     d->other_save = false;
     if (!d->suspended)
         third_wrong(h->third, "the guest was let go on while xl saved it");
-    if (h->third->act == THIRD_SAVE_RESUMED)
+    if (third_kind(h->third->act) == THIRD_SAVE_RESUMED)
         d->suspended = false;
     else
         stop(h, d);
+}
+
+static bool is_short_save(enum third_act a)
+{
+    return third_kind(a) == THIRD_SAVE_RESUMED || third_kind(a) == THIRD_SAVED;
 }
 
 void third_arm(struct fake_host *h, enum third_act a, unsigned n)
@@ -488,7 +581,7 @@ void third_arm(struct fake_host *h, enum third_act a, unsigned n)
     if (n)
         return;
     h->third->acted = act(h);
-    if (h->third->acted && a >= THIRD_SAVE_RESUMED && a <= THIRD_SAVED)
+    if (h->third->acted && is_short_save(a))
         end_save(h);
     third_write(h);
 }
@@ -539,7 +632,7 @@ void third_at_call(struct fake_host *h)
     if (!t->at || t->calls != t->at)
         return;
     t->acted = act(h);
-    if (t->acted && (t->act == THIRD_SAVE_RESUMED || t->act == THIRD_SAVED))
+    if (t->acted && is_short_save(t->act))
         t->save_left = 5;
     third_write(h);
 }
@@ -552,7 +645,10 @@ void third_stopped(struct fake_host *h, const struct fake_domain *d)
     bool asked = t->who == THIRD_COMMAND && t->revert &&
                  d->domid != t->started;
 
-    if (strcmp(d->uuid, FAKE_UUID) || ours || asked || d->domid == t->ended)
+    if (t->clones && strcmp(d->uuid, FAKE_UUID) != 0)
+        third_new_stopped(h, d);
+    else if (strcmp(d->uuid, FAKE_UUID) || ours || asked ||
+             d->domid == t->ended)
         t->ended = d->domid;
     else
         third_wrong(t, "a guest that is its user's was destroyed");

@@ -6,6 +6,9 @@
  * its memory, if it runs.  Each such moment is remembered, so that disks and
  * memory that do not belong together are seen, by the guest itself or in a
  * snapshot.  third_arm() lets somebody act once, at a call, before it.
+ *
+ * What a clone makes is busy as well, after third_clones(): each domain but
+ * vm1 (third_new.c).
  */
 #ifndef TESTS_FAKES_THIRD_H
 #define TESTS_FAKES_THIRD_H
@@ -30,9 +33,28 @@ enum third_act {
     THIRD_DETACH,
     THIRD_CREATE, /* a second command comes */
     THIRD_RECOVER, /* likewise, snapshot-recover */
+    /* What only matters to a clone. */
+    THIRD_DELETE, /* likewise, snapshot-delete of s1 */
+    THIRD_CLONE, /* likewise, a snapshot-clone to the same name */
+    THIRD_NAMESAKE, /* xl create of another domain with the clone's name */
+    /* Upon the domain that it makes; its guest, or who has it. */
+    THIRD_NEW_STARTED, /* xl create of it, before we build it */
+    THIRD_NEW_REBOOT,
+    THIRD_NEW_REBOOT_SLOWLY,
+    THIRD_NEW_POWEROFF,
+    THIRD_NEW_CRASH,
+    THIRD_NEW_PAUSE,
+    THIRD_NEW_UNPAUSE,
+    THIRD_NEW_DESTROY,
+    THIRD_NEW_RENAME,
+    THIRD_NEW_SAVE,
+    THIRD_NEW_SAVED,
+    THIRD_NEW_RAN, /* he lets it run, or starts it, and ends it */
     THIRD_ACTS
 };
 const char *third_name(enum third_act a);
+/* What is done, be it upon vm1 or the new domain. */
+enum third_act third_kind(enum third_act a);
 
 /* vm1 runs, and begins to write. */
 void third_begin(struct fake_host *h);
@@ -72,5 +94,21 @@ const char *third_check_state(const struct fake_host *h);
 const char *third_check_store(struct fake_host *h);
 /* Whoever acted ends what he began, and vm1 is off. */
 void third_stop(struct fake_host *h);
+
+/* ---- third_new.c ---- */
+
+/* Commands make clones of the moment that third_base() said; memory: it is
+ * what they wake up from. */
+void third_clones(struct fake_host *h, bool memory);
+/* The first domain that one of them made, or that stands for it; or NULL. */
+struct fake_domain *third_new(const struct fake_host *h);
+/* Likewise, all of them, and a namesake, go. */
+void third_new_stop(struct fake_host *h);
+/* The new domains are as somebody left them.  may_be_off: he has ended them,
+ * or the clone was not to be started. */
+const char *third_check_new(const struct fake_host *h, bool may_be_off);
+/* The clones that the store has: of s1, with images that can be read; what
+ * the guest of one wrote is there, and is a clone's. */
+const char *third_check_clones(struct fake_host *h, unsigned *n_r);
 
 #endif /* TESTS_FAKES_THIRD_H */

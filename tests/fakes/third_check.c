@@ -28,11 +28,10 @@ static const char *check_off(const struct third *t,
     return NULL;
 }
 
-/* What an act leaves of the very domain on which it was done. */
-static const char *check_acted(const struct third *t,
-                               const struct fake_domain *d)
+const char *third_check_acted(const struct third *t,
+                              const struct fake_domain *d)
 {
-    switch (t->act) {
+    switch (third_kind(t->act)) {
     case THIRD_POWEROFF:
     case THIRD_DESTROY:
     case THIRD_SAVED:
@@ -51,8 +50,8 @@ static const char *check_acted(const struct third *t,
         return NULL;
     default:
         if (!fake_domain_runs(d) && !t->rested)
-            WRONG("vm1 does not run (paused %d, suspended %d, held %d)",
-                  d->paused, d->suspended, d->monitor_held);
+            WRONG("%s does not run (paused %d, suspended %d, held %d)",
+                  d->name, d->paused, d->suspended, d->monitor_held);
         return NULL;
     }
 }
@@ -70,12 +69,12 @@ const char *third_check_state(const struct fake_host *h)
         WRONG("the hypervisor was misused: %s", h->world->why_bad);
     if (h->disks->violation[0])
         WRONG("%s", h->disks->violation);
-    if (!d && t->comes)
+    if (!d && t->comes && !strcmp(t->coming.uuid, FAKE_UUID))
         return NULL;
     if (!d)
         return may_be_off && (t->acted || t->off) ? NULL : "vm1 is gone";
     if (t->acted && d->domid == t->domid)
-        return check_acted(t, d);
+        return third_check_acted(t, d);
     if (!fake_domain_runs(d))
         WRONG("vm1 does not run (paused %d, suspended %d, held %d)", d->paused,
               d->suspended, d->monitor_held);
@@ -151,6 +150,46 @@ static const char *check_snapshot(struct fake_host *h, struct kept *k,
     return NULL;
 }
 
+/* What another domain of the store has. */
+static const char *keep_clone(struct fake_host *h, struct kept *k,
+                              const char *uuid)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_state st = { 0 };
+    const char *w = NULL;
+    size_t i;
+
+    if (snap_store_open(&s, h->root, uuid, false, &err) ||
+        snap_state_load(&s, &st, &err)) {
+        snprintf(why, sizeof(why), "the store: %s", err.msg);
+        w = why;
+    }
+    for (i = 0; i < st.n; i++)
+        keep_image(k, st.leaves[i].path);
+    snap_state_dispose(&st);
+    snap_store_close(&s);
+    return w;
+}
+
+static const char *keep_clones(struct fake_host *h, struct kept *k)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    char **uuids = NULL;
+    const char *w = NULL;
+    size_t i, n = 0;
+
+    if (snap_store_domains(h->root, &uuids, &n, &err))
+        w = "the store cannot be listed";
+    for (i = 0; i < n; i++) {
+        if (!w && strcmp(uuids[i], FAKE_UUID) != 0)
+            w = keep_clone(h, k, uuids[i]);
+        free(uuids[i]);
+    }
+    free(uuids);
+    return w;
+}
+
 static const char *check_all(struct fake_host *h, struct kept *k)
 {
     struct snap_err err = SNAP_ERR_INIT;
@@ -171,6 +210,8 @@ static const char *check_all(struct fake_host *h, struct kept *k)
         w = check_snapshot(h, k, &all[i]);
     for (i = 0; i < st.n; i++)
         keep_image(k, st.leaves[i].path);
+    if (!w)
+        w = keep_clones(h, k);
     for (i = 0; d && i < FAKE_OPEN; i++)
         if (h->disks->open[i].used)
             keep_image(k, h->disks->image[h->disks->open[i].image].path);

@@ -15,6 +15,15 @@ struct third_moment {
     unsigned disks;
 };
 
+/* A domain that a clone made, by its UUID, and what its guest wrote last. */
+#define THIRD_LINES 4
+struct third_line {
+    char uuid[37];
+    bool wrote;
+    uint64_t a, b, tick;
+    char path[2][FAKE_PATH];
+};
+
 struct third { /* shared with all processes of the host */
     struct third_moment moment[THIRD_MOMENTS];
     unsigned n;
@@ -26,13 +35,16 @@ struct third { /* shared with all processes of the host */
     unsigned at, calls;
     bool acted, may_run;
     bool rested; /* what he renamed did not run */
-    unsigned comes; /* 1 + the slot of the domain that is being rebooted */
+    bool comes; /* coming is being rebooted */
+    struct fake_domain coming;
     unsigned looks; /* of who waits for it */
     unsigned save_left; /* calls until the save of another ends */
     uint32_t domid; /* the domain on which was acted, or which came of it */
     uint32_t started; /* the one that its user started */
     uint32_t ended; /* the last that we ended, and might */
     struct fake_domain vm; /* as its xl.cfg has it */
+    bool clones, memory; /* third_clones() */
+    struct third_line line[THIRD_LINES];
     char wrong[256];
 };
 
@@ -41,5 +53,20 @@ void third_wrong(struct third *t, const char *fmt, ...)
 /* The latest moment with these disks; 0 is any. */
 const struct third_moment *third_find(const struct third *t, uint64_t a,
                                       uint64_t b);
+
+/* What an act leaves of the very domain on which it was done. */
+const char *third_check_acted(const struct third *t,
+                              const struct fake_domain *d);
+
+/* ---- third_new.c ---- */
+
+/* Somebody boots it from the configuration that he was told; another one gets
+ * its name.  False: he cannot. */
+bool third_new_started(struct fake_host *h);
+bool third_namesake(struct fake_host *h);
+bool third_new_ran(struct fake_host *h);
+/* Their guests write; and we destroyed one. */
+void third_new_write(struct fake_host *h);
+void third_new_stopped(struct fake_host *h, const struct fake_domain *d);
 
 #endif /* TESTS_FAKES_THIRD_INT_H */
