@@ -538,6 +538,7 @@ static void no_slot_is_empty(void **state)
         assert_non_null((*d)->inspect);
         assert_non_null((*d)->verify);
         assert_non_null((*d)->revert_prepare);
+        assert_non_null((*d)->in_place);
         assert_non_null((*d)->revert_switch);
         assert_non_null((*d)->revert_finish);
         assert_non_null((*d)->revert_undo);

@@ -64,6 +64,22 @@ void snap_delete_dispose(struct snap_delete *d)
     memset(d, 0, sizeof(*d));
 }
 
+void snap_held_images_add(struct snap_held_images *l, const char *path,
+                          bool changes)
+{
+    l->image = snap_realloc(l->image, l->n + 1, sizeof(*l->image));
+    l->image[l->n].path = snap_strdup(path);
+    l->image[l->n++].changes = changes;
+}
+
+void snap_held_images_dispose(struct snap_held_images *l)
+{
+    while (l->n)
+        free(l->image[--l->n].path);
+    free(l->image);
+    l->image = NULL;
+}
+
 const struct snap_disk_driver *snap_disk_match(
     const struct snap_disk_driver *const *drivers, const struct snap_part *p,
     enum snap_disk_type want)

@@ -9,8 +9,8 @@
  * definition.  Drivers include lib/ and this file, nothing of Xen or core.
  *
  *  create:  match  probe  prepare | take | finish          or undo
- *  revert:  verify  revert_prepare | revert_switch | revert_finish
- *                                                   or revert_undo
+ *  revert:  verify  revert_prepare | in_place, revert_switch | revert_finish
+ *                                    or in_place, revert_undo
  *  delete:  delete_plan  pull, or delete_stop;  then, the record gone,
  *           merge_astray  merge | merge_switch | merge_finish,  remove
  *  |  guest at rest (paused, suspended)  |  domain and its QEMU gone
@@ -168,6 +168,23 @@ struct snap_delete {
 };
 void snap_delete_dispose(struct snap_delete *d); /* disk/driver.c */
 
+/* An image that nobody else may open while disks are switched. */
+struct snap_held_image {
+    char *path;
+    bool changes; /* what is in it does, or what its name leads to: nobody may
+                   * have it open even in the beginning */
+};
+
+/* Zero-initialise; dispose with snap_held_images_dispose(). */
+struct snap_held_images {
+    struct snap_held_image *image;
+    size_t n;
+};
+/* (disk/driver.c) */
+void snap_held_images_add(struct snap_held_images *l, const char *path,
+                          bool changes);
+void snap_held_images_dispose(struct snap_held_images *l);
+
 /* What a driver may use besides lib/. */
 struct snap_disk_ctx {
     /* QEMU of the running domain; NULL: the domain is off and tools are
@@ -264,6 +281,19 @@ struct snap_disk_driver {
      * space, too, and what the part froze is only read. */
     int (*revert_prepare)(struct snap_disk_ctx *c, struct snap_part *p,
                           struct snap_err *err);
+    /*
+     * Domain and QEMU gone.  The images that revert_switch() changes in place
+     * or, with back, revert_undo(): what the domain had before would be
+     * another one, under the same name.  Core keeps all others from them from
+     * before the first part is switched until after the last, so that no
+     * domain is started on disks of two moments.  Adds none if a new image
+     * takes the place of the old one; with back only such as do not change if
+     * there is nothing to put back.  With back it refuses what revert_undo()
+     * would.  Changes nothing.
+     */
+    int (*in_place)(struct snap_disk_ctx *c, const struct snap_part *p,
+                    bool back, struct snap_held_images *l,
+                    struct snap_err *err);
     /* Domain and QEMU gone, but for a clone.  After this the leaf holds the
      * snapshot's data; must be undoable until revert_finish(). */
     int (*revert_switch)(struct snap_disk_ctx *c, struct snap_part *p,

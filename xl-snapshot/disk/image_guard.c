@@ -5,11 +5,16 @@
  * which our death does.  Of our own processes none may wait for us: they, and
  * other commands of ours, which only read headers and ask for users before
  * they write, are let in.
+ *
+ * The descriptor must be ours alone: in a process that was forked and lives on,
+ * as those that libxl forks beside a QEMU, it would let the kernel go on asking
+ * when nobody answers any more.
  */
 #include "disk/image_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,12 +30,21 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-#define PATHS_MAX 4
-#define LOOK_MS   1000 /* between two questions who has an image */
+#define LOOK_MS 1000 /* between two questions who has an image */
+
+struct guarded {
+    char *path;
+    bool look; /* it is looked who has it */
+    bool asked; /* the kernel asks us who may open it */
+    bool held; /* it is, and was looked at: nobody else has come since */
+    struct stat file; /* if so */
+};
 
 struct snap_image_guard {
+    struct snap_image_guard *next; /* of all that there are */
     struct snap_disk_ctx *c;
-    const char *paths[PATHS_MAX + 1];
+    struct guarded *image;
+    size_t n;
     int fan; /* -1: the kernel cannot */
     int stop; /* an eventfd */
     bool readers; /* who only reads may go on */
@@ -38,8 +52,42 @@ struct snap_image_guard {
     double looked;
     struct snap_err found;
     /* of the thread until it has ended */
-    char refused[96];
+    char refused[96], what[PATH_MAX];
 };
+
+/* ---- all guards of this process ---- */
+
+static struct snap_image_guard *guards;
+
+static void in_forked(void)
+{
+    const struct snap_image_guard *g;
+
+    for (g = guards; g; g = g->next)
+        if (g->fan >= 0)
+            close(g->fan);
+}
+
+static void enlist(struct snap_image_guard *g)
+{
+    static bool once;
+
+    if (!once && pthread_atfork(NULL, NULL, in_forked))
+        abort(); /* no memory */
+    once = true;
+    g->next = guards;
+    guards = g;
+}
+
+static void delist(struct snap_image_guard *g)
+{
+    struct snap_image_guard **at = &guards;
+
+    while (*at && *at != g)
+        at = &(*at)->next;
+    if (*at)
+        *at = g->next;
+}
 
 /* ---- the thread that answers ---- */
 
@@ -70,12 +118,17 @@ static bool is_ours(pid_t pid)
            snap_same_stat(&self, &its);
 }
 
-static void remember(struct snap_image_guard *g, pid_t pid)
+static void remember(struct snap_image_guard *g, pid_t pid, int fd)
 {
     char name[32], comm[48];
+    ssize_t n;
 
     if (g->refused[0])
         return;
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    n = readlink(name, g->what, sizeof(g->what) - 1);
+    g->what[n > 0 ? n : 0] = '\0';
+    snap_clean(g->what);
     snprintf(name, sizeof(name), "/proc/%d/comm", (int)pid);
     if (!snap_line_read(AT_FDCWD, name, comm, sizeof(comm)))
         snprintf(comm, sizeof(comm), "a program");
@@ -97,7 +150,7 @@ static void answer(struct snap_image_guard *g)
             continue;
         if (!is_ours(m->pid) && !is_ours(parent_of(m->pid))) {
             r.response = FAN_DENY;
-            remember(g, m->pid);
+            remember(g, m->pid, m->fd);
         }
         /* Closed first: who looks for users would find it. */
         close(m->fd);
@@ -141,13 +194,13 @@ static bool ask_kernel(struct snap_image_guard *g)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (i)
         return false;
-    for (i = 0; g->paths[i]; i++)
-        if (fanotify_mark(g->fan, FAN_MARK_ADD, FAN_OPEN_PERM, AT_FDCWD,
-                          g->paths[i])) {
+    for (i = 0; i < g->n; i++) {
+        g->image[i].asked = !fanotify_mark(g->fan, FAN_MARK_ADD, FAN_OPEN_PERM,
+                                           AT_FDCWD, g->image[i].path);
+        if (!g->image[i].asked)
             snap_say(g->c->log, SNAP_LOG_DEBUG, "fanotify of %s: %s",
-                     g->paths[i], strerror(errno));
-            return true;
-        }
+                     g->image[i].path, strerror(errno));
+    }
     return true;
 }
 
@@ -156,31 +209,47 @@ int snap_image_guard_look(struct snap_image_guard *g, struct snap_err *err)
     int rc = 0;
     size_t i;
 
-    for (i = 0; !rc && g->paths[i]; i++)
-        rc = g->readers ? snap_image_check_unused(g->c, g->paths[i], err)
-                        : snap_image_check_closed(g->c, g->paths[i], err);
+    for (i = 0; !rc && i < g->n; i++)
+        if (g->image[i].look)
+            rc = g->readers
+                     ? snap_image_check_unused(g->c, g->image[i].path, err)
+                     : snap_image_check_closed(g->c, g->image[i].path, err);
     return rc;
 }
 
-static int begin_guard(struct snap_disk_ctx *c, const char *const *paths,
-                       bool readers, struct snap_image_guard **g_r,
-                       struct snap_err *err)
+static struct snap_image_guard *new_guard(struct snap_disk_ctx *c,
+                                          bool readers)
 {
-    int rc;
-    size_t i;
     struct snap_image_guard *g = snap_zalloc(sizeof(*g));
 
     g->c = c;
     g->fan = g->stop = -1;
     g->readers = readers;
-    for (i = 0; i < PATHS_MAX && paths[i]; i++)
-        g->paths[i] = paths[i];
+    return g;
+}
+
+static void add(struct snap_image_guard *g, const char *path, bool look)
+{
+    g->image = snap_realloc(g->image, g->n + 1, sizeof(*g->image));
+    g->image[g->n++] = (struct guarded){
+        .path = snap_strdup(path),
+        .look = look,
+    };
+}
+
+static int begin_guard(struct snap_image_guard *g,
+                       struct snap_image_guard **g_r, struct snap_err *err)
+{
+    int rc;
+
+    enlist(g);
     if (!ask_kernel(g)) {
+        delist(g);
         if (g->fan >= 0)
             close(g->fan);
         g->fan = -1;
-        snap_say(c->log, SNAP_LOG_DEBUG,
-                 "the kernel cannot keep others from %s", paths[0]);
+        snap_say(g->c->log, SNAP_LOG_DEBUG,
+                 "the kernel cannot keep others from %s", g->image[0].path);
     }
     rc = snap_image_guard_look(g, err);
     if (rc)
@@ -192,16 +261,52 @@ static int begin_guard(struct snap_disk_ctx *c, const char *const *paths,
 int snap_image_guard_begin(struct snap_disk_ctx *c, const char *const *paths,
                            struct snap_image_guard **g_r, struct snap_err *err)
 {
-    return begin_guard(c, paths, false, g_r, err);
+    struct snap_image_guard *g = new_guard(c, false);
+
+    for (; *paths; paths++)
+        add(g, *paths, true);
+    return begin_guard(g, g_r, err);
 }
 
 int snap_image_guard_writers(struct snap_disk_ctx *c, const char *path,
                              struct snap_image_guard **g_r,
                              struct snap_err *err)
 {
-    const char *const paths[] = { path, NULL };
+    struct snap_image_guard *g = new_guard(c, true);
 
-    return begin_guard(c, paths, true, g_r, err);
+    add(g, path, true);
+    return begin_guard(g, g_r, err);
+}
+
+int snap_image_hold(struct snap_disk_ctx *c, const struct snap_held_images *l,
+                    struct snap_image_guard **g_r, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_image_guard *g = new_guard(c, true);
+
+    for (i = 0; i < l->n; i++)
+        add(g, l->image[i].path, l->image[i].changes);
+    rc = begin_guard(g, g_r, err);
+    for (i = 0; !rc && i < g->n; i++)
+        g->image[i].held = g->image[i].asked && g->image[i].look &&
+                           !stat(g->image[i].path, &g->image[i].file);
+    return rc;
+}
+
+bool snap_image_is_held(const char *path)
+{
+    size_t i;
+    struct stat st;
+    const struct snap_image_guard *g;
+
+    if (!guards || stat(path, &st))
+        return false;
+    for (g = guards; g; g = g->next)
+        for (i = 0; i < g->n; i++)
+            if (g->image[i].held && snap_same_stat(&g->image[i].file, &st))
+                return true;
+    return false;
 }
 
 int snap_image_guard_tick(struct snap_image_guard *g)
@@ -213,14 +318,15 @@ int snap_image_guard_tick(struct snap_image_guard *g)
         snap_now_ms() - g->looked < LOOK_MS)
         return g->found.rc;
     g->looked = snap_now_ms();
-    for (i = 0; !g->found.rc && g->paths[i]; i++) {
+    for (i = 0; !g->found.rc && i < g->n; i++) {
         who = NULL;
-        if (!g->c->image_user(g->c->opaque, g->paths[i], &who, &g->found) &&
+        if (!g->c->image_user(g->c->opaque, g->image[i].path, &who,
+                              &g->found) &&
             who)
             snap_fail(&g->found, SNAP_BUSY,
                       "%s is in use by %s now, which was started while it "
                       "was worked on; shut it down",
-                      g->paths[i], who);
+                      g->image[i].path, who);
         free(who);
     }
     return g->found.rc;
@@ -238,6 +344,7 @@ int snap_image_guard_verdict(const struct snap_image_guard *g, int rc,
 
 void snap_image_guard_end(struct snap_image_guard **gp)
 {
+    size_t i;
     struct snap_image_guard *g = *gp;
     uint64_t one = 1;
 
@@ -248,6 +355,7 @@ void snap_image_guard_end(struct snap_image_guard **gp)
         if (write(g->stop, &one, sizeof(one)) != sizeof(one))
             abort(); /* an eventfd takes it */
         pthread_join(g->thread, NULL);
+        delist(g);
         close(g->fan);
     }
     if (g->stop >= 0)
@@ -256,6 +364,9 @@ void snap_image_guard_end(struct snap_image_guard **gp)
         snap_say(g->c->log, SNAP_LOG_NOTE,
                  "%s wanted to open %s while it was worked on, and was "
                  "refused",
-                 g->refused, g->paths[0]);
+                 g->refused, g->what);
+    for (i = 0; i < g->n; i++)
+        free(g->image[i].path);
+    free(g->image);
     free(g);
 }

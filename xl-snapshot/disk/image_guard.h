@@ -13,8 +13,7 @@
 
 struct snap_image_guard;
 
-/* Keep others from these images (paths, NULL-terminated, at most 4; borrowed)
- * from now on, and prove that nobody has them already: SNAP_BUSY, naming who.
+/* Keep others from these images (paths, NULL-terminated) from now on, and prove that nobody has them already: SNAP_BUSY, naming who.
  * Where the kernel cannot do the one, the looks have to do. */
 int snap_image_guard_begin(struct snap_disk_ctx *c, const char *const *paths,
                            struct snap_image_guard **g_r,
@@ -23,6 +22,16 @@ int snap_image_guard_begin(struct snap_disk_ctx *c, const char *const *paths,
 int snap_image_guard_writers(struct snap_disk_ctx *c, const char *path,
                              struct snap_image_guard **g_r,
                              struct snap_err *err);
+/*
+ * The same with images of several disks, for as long as all of them are worked
+ * on, each under a guard of its own.  Who only reads one may go on.  A domain
+ * that comes meanwhile and names one cannot open it, so it does not count as
+ * its user: in_use.h asks snap_image_is_held().  Our own new domain is kept out
+ * as well.
+ */
+int snap_image_hold(struct snap_disk_ctx *c, const struct snap_held_images *l,
+                    struct snap_image_guard **g_r, struct snap_err *err);
+bool snap_image_is_held(const char *path);
 /* Nobody of ours has them open now: does anybody else?  To be asked before
  * what cannot be taken back. */
 int snap_image_guard_look(struct snap_image_guard *g, struct snap_err *err);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/image_guard.h"
 #include "disk/in_kernel.h"
 #include "lib/fault.h"
 #include "lib/file.h"
@@ -158,7 +159,7 @@ static int check(struct snap_disk_ctx *c, const char *path, bool readers,
     int rc;
     char *who = NULL;
 
-    if (c->image_user) {
+    if (c->image_user && !snap_image_is_held(path)) {
         rc = c->image_user(c->opaque, path, &who, err);
         if (rc)
             goto out;

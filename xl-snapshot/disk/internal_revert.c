@@ -357,6 +357,35 @@ static int check_unwritten(const struct snap_disk_ctx *c,
                      path, p->tag);
 }
 
+int snap_internal_in_place(struct snap_disk_ctx *c, const struct snap_part *p,
+                           bool back, struct snap_held_images *l,
+                           struct snap_err *err)
+{
+    int rc = 0;
+    char *tag = NULL;
+    struct snap_json *info = NULL;
+    struct snap_image_tag t = { .count = 1 };
+
+    if (is_copy(p))
+        return 0;
+    if (back) {
+        tag = undo_tag(c);
+        rc = snap_qemu_img_info(c->log, p->frozen_path, "qcow2", false, &info,
+                                err);
+        if (!rc)
+            snap_image_find_tag(info, tag, &t);
+        if (!rc && t.count)
+            rc = snap_image_check_unused(c, p->frozen_path, err);
+        if (!rc && t.count)
+            rc = check_unwritten(c, p, tag, err);
+    }
+    if (!rc)
+        snap_held_images_add(l, p->frozen_path, t.count);
+    snap_json_free(info);
+    free(tag);
+    return rc;
+}
+
 int snap_internal_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
                               struct snap_err *err)
 {

@@ -289,6 +289,7 @@ const struct snap_disk_driver snap_disk_overlay = {
     .inspect = inspect,
     .verify = snap_overlay_verify,
     .revert_prepare = snap_overlay_revert_prepare,
+    .in_place = snap_overlay_in_place,
     .revert_switch = snap_overlay_revert_switch,
     .revert_finish = snap_overlay_revert_finish,
     .revert_undo = snap_overlay_revert_undo,

@@ -21,6 +21,9 @@ int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
                         struct snap_err *err);
 int snap_overlay_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
                                 struct snap_err *err);
+int snap_overlay_in_place(struct snap_disk_ctx *c, const struct snap_part *p,
+                          bool back, struct snap_held_images *l,
+                          struct snap_err *err);
 int snap_overlay_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
                                struct snap_err *err);
 int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,

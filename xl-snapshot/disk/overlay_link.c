@@ -176,6 +176,34 @@ const char *snap_overlay_leaf(const struct snap_part *p)
     return s && keeps_leaf(p) ? s : p->leaf_path;
 }
 
+static void add_existing(struct snap_held_images *l, const char *path,
+                         bool changes)
+{
+    if (snap_file_exists(path))
+        snap_held_images_add(l, path, changes);
+}
+
+/* What the path leads to, before and afterwards. */
+void snap_overlay_link_in_place(const struct snap_disk_ctx *c,
+                                const struct snap_part *p, bool back,
+                                struct snap_held_images *l)
+{
+    char *old;
+    const char *leaf = snap_overlay_leaf(p);
+
+    if (!keeps_leaf(p))
+        return;
+    old = old_link_path(c, p);
+    if (!snap_same_file(p->path, leaf)) {
+        add_existing(l, p->path, !back);
+        add_existing(l, leaf, false);
+    } else {
+        add_existing(l, leaf, true);
+        add_existing(l, old, false);
+    }
+    free(old);
+}
+
 int snap_overlay_link_leaf(struct snap_disk_ctx *c, const struct snap_part *p,
                            struct snap_err *err)
 {

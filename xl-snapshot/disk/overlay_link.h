@@ -44,6 +44,10 @@ int snap_overlay_link_leaf(struct snap_disk_ctx *c, const struct snap_part *p,
                            struct snap_err *err);
 int snap_overlay_unlink_leaf(struct snap_disk_ctx *c,
                              const struct snap_part *p, struct snap_err *err);
+/* in_place() of disk/driver.h for such a path, and nothing for another. */
+void snap_overlay_link_in_place(const struct snap_disk_ctx *c,
+                                const struct snap_part *p, bool back,
+                                struct snap_held_images *l);
 int snap_overlay_forget_link(struct snap_disk_ctx *c,
                              const struct snap_part *p, struct snap_err *err);
 

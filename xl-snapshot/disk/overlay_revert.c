@@ -242,6 +242,15 @@ int snap_overlay_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
                              snap_qemu_format(p->frozen_format), p->size, err);
 }
 
+int snap_overlay_in_place(struct snap_disk_ctx *c, const struct snap_part *p,
+                          bool back, struct snap_held_images *l,
+                          struct snap_err *err)
+{
+    (void)err;
+    snap_overlay_link_in_place(c, p, back, l);
+    return 0;
+}
+
 int snap_overlay_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
                                struct snap_err *err)
 {

@@ -347,6 +347,7 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .inspect = inspect,
     .verify = snap_internal_verify,
     .revert_prepare = snap_internal_revert_prepare,
+    .in_place = snap_internal_in_place,
     .revert_switch = snap_internal_revert_switch,
     .revert_finish = snap_internal_revert_finish,
     .revert_undo = snap_internal_revert_undo,
