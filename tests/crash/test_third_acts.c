@@ -25,6 +25,7 @@ struct kind {
     enum op op;
     enum snap_disk_type type;
     bool memory, live, off;
+    bool qcow2; /* all of its disks are */
     unsigned before; /* snapshots that are there: s1, s2, ... */
     const char *victim;
 };
@@ -75,6 +76,12 @@ static const struct kind kinds[] = {
       .off = true,
       .before = 1,
       .victim = "s1" },
+    { .name = "revert, memory, all inside",
+      .op = REVERT,
+      .qcow2 = true,
+      .memory = true,
+      .before = 1,
+      .victim = "s1" },
 };
 
 struct scene {
@@ -100,6 +107,17 @@ static void create(struct scene *s, const char *name, bool quickly,
     fake_host_run(&s->h, fake_host_create, &req, doom, n, 0, out);
 }
 
+/* So that all of its disks can have snapshots inside. */
+static void make_qcow2(struct fake_host *h)
+{
+    static const char *const disks[] = { "xvda:qcow2:/img/a.qcow2",
+                                         "xvdb:qcow2:/img/b.qcow2", NULL };
+
+    fake_host_stop(h);
+    fake_store_add(h->disks, "/img/b.qcow2", "qcow2", 1 << 30);
+    fake_domain_add(h->world, "vm1", FAKE_UUID, disks);
+}
+
 static void scene_begin(void *scene, const void *kind)
 {
     struct scene *s = scene;
@@ -110,6 +128,8 @@ static void scene_begin(void *scene, const void *kind)
     s->k = kind;
     op = s->k->op;
     fake_host_init(&s->h);
+    if (s->k->qcow2)
+        make_qcow2(&s->h);
     third_begin(&s->h);
     for (i = 1; i <= s->k->before; i++) {
         snprintf(name, sizeof(name), "s%u", i);
@@ -175,8 +195,20 @@ static void stop_and_recover(struct scene *s)
 
     third_stop(&s->h);
     recover(s, &out);
+    /* What it wrote there is its user's, who has to say. */
+    if (s->k->op == REVERT && out.rc == SNAP_RECOVER &&
+        strstr(out.msg, "was written to since") && strstr(out.msg, "--keep"))
+        fake_host_run(&s->h, fake_host_recover_keep, NULL, DOOM_NONE, 0, 0,
+                      &out);
     if (out.rc)
         sweep_fail("recover, with the domain off: %s", out.msg);
+}
+
+/* Somebody started it while they were kept from it. */
+static bool lacks_disks(const struct scene *s, const struct fake_domain *d)
+{
+    return !fake_store_active(s->h.disks, d->domid, "xvda") ||
+           !fake_store_active(s->h.disks, d->domid, "xvdb");
 }
 
 /* It goes on: the domain from its disks, and the next snapshot. */
@@ -188,7 +220,7 @@ static void go_on(struct scene *s)
 
     sweep_recovered(&s->h, fake_host_recover);
     d = fake_domain_find(s->h.world, FAKE_UUID);
-    if (!fake_domain_runs(d)) {
+    if (!fake_domain_runs(d) || lacks_disks(s, d)) {
         third_stop(&s->h);
         fake_host_start(&s->h);
     }
@@ -427,6 +459,74 @@ static void test_paused_after_two_deaths(void **state)
     assert_true(count > 8 || getenv("CRASH_KIND"));
 }
 
+/* ---- xl create while disks are switched, or put back ---- */
+
+static unsigned bare; /* guests that got no disk */
+
+static bool only_start(const void *kind, enum third_act act, bool dead)
+{
+    (void)kind;
+    (void)dead;
+    return act != THIRD_START;
+}
+
+static const struct sweep starts = {
+    .kinds = &kinds[7], /* the reverts */
+    .n_kinds = sizeof(kinds) / sizeof(kinds[0]) - 7,
+    .kind_size = sizeof(kinds[0]),
+    .scene_size = sizeof(struct scene),
+    .begin = scene_begin,
+    .end = scene_end,
+    .run = run,
+    .stride = 1,
+    .recover = fake_host_recover,
+    .not_yet = only_start,
+    .dead = remember,
+};
+
+/* Beside a guest that got no disk all of them are put back at once. */
+static void started(void *scene, const struct fake_outcome *out)
+{
+    struct scene *s = scene;
+    const struct fake_domain *d = fake_domain_find(s->h.world, FAKE_UUID);
+
+    if (third_acted(&s->h) && d &&
+        !fake_store_active(s->h.disks, d->domid, "xvda") &&
+        !fake_store_active(s->h.disks, d->domid, "xvdb")) {
+        if (out->rc == SNAP_RECOVER)
+            sweep_fail("not put back beside a guest without disks");
+        bare++;
+    }
+    acted(scene, out);
+}
+
+static void test_started_while_it_switches(void **state)
+{
+    (void)state;
+    count = bare = 0;
+    sweep_each_act(&starts, started);
+    assert_true(bare > 4 || getenv("CRASH_KIND"));
+    print_message("%u starts\n", count);
+}
+
+static bool is_torn(void *scene)
+{
+    const struct scene *s = scene;
+
+    return s->h.disks->left;
+}
+
+static void test_started_while_it_is_put_back(void **state)
+{
+    struct sweep w = starts;
+
+    (void)state;
+    count = 0;
+    w.stride = 3;
+    sweep_act_in_each_recovery(&w, THIRD_START, is_torn, acted_in_recovery);
+    print_message("%u starts\n", count);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +534,8 @@ int main(void)
         cmocka_unit_test(test_after_its_death),
         cmocka_unit_test(test_paused_after_two_deaths),
         cmocka_unit_test(test_in_its_recovery),
+        cmocka_unit_test(test_started_while_it_switches),
+        cmocka_unit_test(test_started_while_it_is_put_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

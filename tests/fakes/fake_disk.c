@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fakes/fake_disk_int.h"
 #include "lib/fault.h"
@@ -39,7 +40,8 @@ int fake_check_others(struct snap_disk_ctx *c, const char *path, bool readers,
     int rc = 0, i = fake_lookup(S, path);
 
     (void)readers;
-    if (c->image_user)
+    /* Whoever came since we hold it could not open it. */
+    if (c->image_user && !fake_is_held(S, i, getpid()))
         rc = c->image_user(c->opaque, path, &who, err);
     if (!rc && who)
         rc = snap_fail(err, SNAP_BUSY, "%s is used by %s", path, who);

@@ -18,6 +18,7 @@
 #ifndef TESTS_FAKES_FAKE_DISK_H
 #define TESTS_FAKES_FAKE_DISK_H
 
+#include "core/env.h"
 #include "disk/driver.h"
 #include "fakes/fake_store.h"
 
@@ -30,6 +31,10 @@ extern const struct snap_disk_driver *const fake_disk_drivers[];
 /* For struct snap_env: SNAP_BUSY if a domain or a QEMU has the image. */
 int fake_check_unused(struct snap_disk_ctx *c, const char *path,
                       struct snap_err *err);
+/* For struct snap_env: others cannot start on these images. */
+int fake_hold(struct snap_disk_ctx *c, const struct snap_held_images *l,
+              struct snap_image_guard **g_r, struct snap_err *err);
+void fake_hold_end(struct snap_image_guard **g);
 int fake_check_others(struct snap_disk_ctx *c, const char *path, bool readers,
                       struct snap_err *err);
 

@@ -25,6 +25,8 @@ void fake_add_snap(struct fake_store *s, int image, const char *tag);
 /* This disk of a QEMU's, or NULL. */
 struct fake_open *fake_opener(const struct fake_store *s, uint32_t domid,
                               const char *vdev);
+/* By this process, which has looked who has it; 0: by any that lives. */
+bool fake_is_held(const struct fake_store *s, int image, pid_t by);
 bool fake_is_open(const struct fake_store *s, int image);
 
 /* ---- fake_disk.c: what the drivers share ---- */

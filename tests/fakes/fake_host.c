@@ -95,6 +95,8 @@ void fake_host_init(struct fake_host *h)
     h->env.drivers = fake_disk_drivers;
     h->env.check_unused = fake_check_unused;
     h->env.check_others = fake_check_others;
+    h->env.hold = fake_hold;
+    h->env.hold_end = fake_hold_end;
     h->env.log = &h->log;
     h->env.store_root = h->root;
     h->env.build_ms = 240; /* a millisecond between two looks */
@@ -183,6 +185,8 @@ bool fake_host_run(struct fake_host *h, fake_op *fn, void *arg,
         _exit(0);
     }
     waitpid(pid, &status, 0);
+    if (h->third)
+        third_left(h);
     *out = *shared;
     out->died = WIFEXITED(status) && WEXITSTATUS(status) == DEATH_STATUS;
     if (!out->died && (!WIFEXITED(status) || WEXITSTATUS(status))) {
@@ -252,8 +256,8 @@ int fake_host_clone(struct fake_host *h, void *arg, struct snap_err *err)
     return rc;
 }
 
-static int recover_one(struct fake_host *h, const char *uuid, bool keep,
-                       struct snap_err *err)
+static int recover_one(struct fake_host *h, const char *uuid,
+                       enum snap_recover_disks disks, struct snap_err *err)
 {
     int rc;
     char *what = NULL;
@@ -263,9 +267,7 @@ static int recover_one(struct fake_host *h, const char *uuid, bool keep,
     if (!rc)
         rc = snap_store_lock(&s, false, "recover", NULL, err);
     if (!rc)
-        rc = keep ? snap_recover_chosen(&h->env, &s, SNAP_DISKS_KEEP, false,
-                                        &what, err)
-                  : snap_recover(&h->env, &s, false, &what, err);
+        rc = snap_recover_chosen(&h->env, &s, disks, false, &what, err);
     if (what)
         shared->did = true;
     free(what);
@@ -276,14 +278,21 @@ static int recover_one(struct fake_host *h, const char *uuid, bool keep,
 int fake_host_recover(struct fake_host *h, void *arg, struct snap_err *err)
 {
     (void)arg;
-    return recover_one(h, FAKE_UUID, false, err);
+    return recover_one(h, FAKE_UUID, SNAP_DISKS_UNDECIDED, err);
 }
 
 int fake_host_recover_keep(struct fake_host *h, void *arg,
                            struct snap_err *err)
 {
     (void)arg;
-    return recover_one(h, FAKE_UUID, true, err);
+    return recover_one(h, FAKE_UUID, SNAP_DISKS_KEEP, err);
+}
+
+int fake_host_recover_discard(struct fake_host *h, void *arg,
+                              struct snap_err *err)
+{
+    (void)arg;
+    return recover_one(h, FAKE_UUID, SNAP_DISKS_DISCARD, err);
 }
 
 int fake_host_recover_all(struct fake_host *h, void *arg, struct snap_err *err)
@@ -296,7 +305,7 @@ int fake_host_recover_all(struct fake_host *h, void *arg, struct snap_err *err)
     rc = snap_store_domains(h->root, &uuids, &n, err);
     for (i = 0; i < n; i++) {
         if (!rc)
-            rc = recover_one(h, uuids[i], false, err);
+            rc = recover_one(h, uuids[i], SNAP_DISKS_UNDECIDED, err);
         free(uuids[i]);
     }
     free(uuids);

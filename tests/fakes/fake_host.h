@@ -62,9 +62,11 @@ int fake_host_revert(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_delete(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_clone(struct fake_host *h, void *req, struct snap_err *err);
 int fake_host_recover(struct fake_host *h, void *arg, struct snap_err *err);
-/* snapshot-recover --keep */
+/* snapshot-recover --keep, and --discard */
 int fake_host_recover_keep(struct fake_host *h, void *arg,
                            struct snap_err *err);
+int fake_host_recover_discard(struct fake_host *h, void *arg,
+                              struct snap_err *err);
 /* What the guardian does once its parent is dead. */
 int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err);
 

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fakes/fake_disk_int.h"
 #include "lib/mem.h"
@@ -184,6 +185,47 @@ static void undo_tag(const struct snap_disk_ctx *c, char *buf, size_t len)
     snprintf(buf, len, "xlsnap-undo-%s", c->op_id);
 }
 
+/* What brings it back as it was, or NULL. */
+static struct fake_snap *way_back(const struct snap_disk_ctx *c,
+                                  const struct snap_part *p)
+{
+    int i = fake_lookup(S, p->frozen_path);
+    char undo[40];
+
+    undo_tag(c, undo, sizeof(undo));
+    return i < 0 || is_copy(p) ? NULL : fake_find_snap(S, i, undo);
+}
+
+/* Somebody may have run on what was brought back. */
+static int check_unwritten(const struct snap_disk_ctx *c,
+                           const struct snap_part *p, struct snap_err *err)
+{
+    int i = fake_lookup(S, p->frozen_path);
+    const struct fake_snap *old = way_back(c, p);
+    const struct fake_snap *sn = fake_find_snap(S, i, p->tag);
+    uint64_t has = fake_content_of(S, i);
+
+    if (!old || !sn || c->discard || has == old->content || has == sn->content)
+        return 0;
+    return snap_fail(err, SNAP_RECOVER, "%s was written to since",
+                     p->frozen_path);
+}
+
+static int i_in_place(struct snap_disk_ctx *c, const struct snap_part *p,
+                      bool back, struct snap_held_images *l,
+                      struct snap_err *err)
+{
+    int rc = fake_fault("in_place", p->vdev, err);
+
+    if (!rc && back && way_back(c, p))
+        rc = fake_check_unused(c, p->frozen_path, err);
+    if (!rc && back)
+        rc = check_unwritten(c, p, err);
+    if (!rc && !is_copy(p))
+        snap_held_images_add(l, p->frozen_path, !back || way_back(c, p));
+    return rc;
+}
+
 static int i_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
                            struct snap_err *err)
 {
@@ -203,11 +245,11 @@ static int i_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
     undo_tag(c, undo, sizeof(undo));
     if (!fake_find_snap(S, i, undo))
         fake_add_snap(S, i, undo);
-    S->switching = true;
+    S->image[i].changing = getpid();
     rc = fake_fault("revert_switch half", p->vdev, err);
     if (rc)
         return rc;
-    S->switching = false;
+    S->image[i].changing = 0;
     sn = fake_find_snap(S, i, p->tag);
     if (!sn)
         return snap_fail(err, SNAP_NOTFOUND, "%s: no snapshot %s in it",
@@ -235,13 +277,11 @@ static int i_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err)
 {
     int rc, i = fake_lookup(S, p->frozen_path);
-    char undo[40];
     struct fake_snap *sn;
 
     rc = fake_fault("revert_undo", p->vdev, err);
     if (rc)
         return rc;
-    S->switching = false;
     if (is_copy(p)) {
         p->switched = false;
         i = fake_entry(S, p->leaf_path);
@@ -251,12 +291,19 @@ static int i_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     }
     if (c->only_look)
         return 0;
-    undo_tag(c, undo, sizeof(undo));
-    sn = i >= 0 ? fake_find_snap(S, i, undo) : NULL;
+    sn = way_back(c, p);
     if (sn) {
         rc = fake_check_unused(c, p->frozen_path, err);
+        if (!rc)
+            rc = check_unwritten(c, p, err);
         if (rc)
             return rc;
+        S->image[i].changing = getpid();
+        S->left = false;
+        rc = fake_fault("revert_undo half", p->vdev, err);
+        if (rc)
+            return rc;
+        S->image[i].changing = 0;
         fake_write_to(S, i, sn->content);
         sn->used = false;
     }
@@ -352,6 +399,7 @@ const struct snap_disk_driver fake_internal = {
     .inspect = i_inspect,
     .verify = i_verify,
     .revert_prepare = i_revert_prepare,
+    .in_place = i_in_place,
     .revert_switch = i_revert_switch,
     .revert_finish = i_revert_finish,
     .revert_undo = i_revert_undo,
@@ -383,6 +431,7 @@ const struct snap_disk_driver fake_volume = {
     .inspect = i_inspect,
     .verify = i_verify,
     .revert_prepare = i_revert_prepare,
+    .in_place = i_in_place,
     .revert_switch = i_revert_switch,
     .revert_finish = i_revert_finish,
     .revert_undo = i_revert_undo,

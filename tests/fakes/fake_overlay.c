@@ -229,6 +229,16 @@ static int e_revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
                         "revert_prepare", err);
 }
 
+static int e_in_place(struct snap_disk_ctx *c, const struct snap_part *p,
+                      bool back, struct snap_held_images *l,
+                      struct snap_err *err)
+{
+    (void)c;
+    (void)back;
+    (void)l;
+    return fake_fault("in_place", p->vdev, err);
+}
+
 static int e_revert_switch(struct snap_disk_ctx *c, struct snap_part *p,
                            struct snap_err *err)
 {
@@ -287,6 +297,7 @@ const struct snap_disk_driver fake_external = {
     .inspect = e_inspect,
     .verify = e_verify,
     .revert_prepare = e_revert_prepare,
+    .in_place = e_in_place,
     .revert_switch = e_revert_switch,
     .revert_finish = e_revert_finish,
     .revert_undo = e_revert_undo,

@@ -2,6 +2,7 @@
 /* See fake_store.h. */
 #include "fakes/fake_store.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,23 @@ void fake_store_remove(struct fake_store *s, const char *path)
         s->image[i].exists = false;
 }
 
+bool fake_is_held(const struct fake_store *s, int image, pid_t by)
+{
+    int k;
+
+    for (k = 0; k < FAKE_HOLDS; k++)
+        if (image >= 0 && s->hold[k].pid && s->hold[k].image == image &&
+            (by ? s->hold[k].pid == by && s->hold[k].looked
+                : !kill(s->hold[k].pid, 0)))
+            return true;
+    return false;
+}
+
+bool fake_store_held(const struct fake_store *s, const char *path)
+{
+    return fake_is_held(s, fake_lookup(s, path), 0);
+}
+
 void fake_store_open(struct fake_store *s, uint32_t domid, const char *vdev,
                      const char *path, const char *format)
 {
@@ -223,6 +241,10 @@ void fake_store_open(struct fake_store *s, uint32_t domid, const char *vdev,
         violate(s, "opened as another format than it has", path);
     if (fake_is_open(s, i))
         violate(s, "opened for writing twice", path);
+    if (fake_store_held(s, path))
+        violate(s, "opened though all are kept from it", path);
+    if (s->image[i].changing && !kill(s->image[i].changing, 0))
+        violate(s, "opened while a tool was changing it", path);
     for (k = 0; k < FAKE_OPEN && s->open[k].used; k++)
         ;
     if (k == FAKE_OPEN)

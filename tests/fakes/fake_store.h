@@ -10,10 +10,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define FAKE_IMAGES 96
 #define FAKE_SNAPS  96
 #define FAKE_OPEN   24
+#define FAKE_HOLDS  16
 #define FAKE_PATH   256
 
 struct fake_image {
@@ -27,6 +29,7 @@ struct fake_image {
     bool taken; /* has been somebody's active image */
     bool looped; /* a loop device has it, set by tests */
     bool own; /* content is its own */
+    pid_t changing; /* a tool is writing to it, or died while it did; or 0 */
     uint64_t content;
     uint64_t size;
     uint64_t bytes; /* what it takes on disk; set by tests */
@@ -53,6 +56,13 @@ struct fake_open { /* a disk of a running QEMU */
     char vdev[16];
 };
 
+/* A process keeps all others from opening an image.  It ends with it. */
+struct fake_hold {
+    pid_t pid; /* 0: none */
+    int image;
+    bool looked; /* nobody had it */
+};
+
 struct fake_store {
     struct fake_image image[FAKE_IMAGES];
     struct fake_snap snap[FAKE_SNAPS];
@@ -75,7 +85,9 @@ struct fake_store {
         bool used;
         int open, to; /* of open[] and image[] */
     } to_do[FAKE_OPEN];
-    bool switching; /* an image is being switched back by a tool */
+    struct fake_hold hold[FAKE_HOLDS];
+    bool left; /* a revert died, or gave up, between two moments, and nobody
+                * has begun to put that right */
     char violation[512]; /* the first thing that must not happen */
 };
 
@@ -102,6 +114,8 @@ void fake_store_remove(struct fake_store *s, const char *path);
 void fake_store_open(struct fake_store *s, uint32_t domid, const char *vdev,
                      const char *path, const char *format);
 void fake_store_close(struct fake_store *s, uint32_t domid);
+/* Does somebody who lives keep everybody else from it? */
+bool fake_store_held(const struct fake_store *s, const char *path);
 /* Somebody connects to a QEMU: does it answer? */
 bool fake_store_answers(struct fake_store *s);
 /* Path of the image that this disk writes to, NULL if it is not open. */

@@ -261,8 +261,8 @@ static bool act_wanted(const struct sweep *w, const void *kind, unsigned a,
 {
     const char *only = getenv("THIRD_ACT");
 
-    if (only)
-        return (unsigned)atoi(only) == a;
+    if (only && (unsigned)atoi(only) != a)
+        return false;
     return !w->not_yet || !w->not_yet(kind, a, dead);
 }
 
@@ -445,6 +445,52 @@ void sweep_each_act_late_in_recovery(
                      j += act_step(w, kind, a))
                     one_act_in_recovery(w, kind, a, n, j, guardian, then);
             }
+}
+
+/* False: there is no such death, or *more_r says no such call. */
+static bool act_in_one(const struct sweep *w, const void *kind, unsigned act,
+                       unsigned n, unsigned j, bool (*wanted)(void *scene),
+                       void (*then)(void *scene,
+                                    const struct fake_outcome *out),
+                       bool *more_r)
+{
+    struct fake_outcome out;
+    void *scene = begin(w, kind);
+    bool hit = run(w, scene, "dead", DOOM_DEATH, n, 0, &out);
+    size_t len = strlen(hit_at);
+
+    *more_r = false;
+    if (hit && wanted(scene)) {
+        if (w->dead)
+            w->dead(scene);
+        third_runs(scene, THIRD_RESCUER, false);
+        third_arm(scene, act, j);
+        fake_host_run(scene, w->recover, NULL, DOOM_NONE, 0, 0, &out);
+        snprintf(hit_at + len, sizeof(hit_at) - len,
+                 ", recovery: %s at call %u", third_name(act), j);
+        snprintf(said, sizeof(said), "%s", out.msg);
+        *more_r = third_calls(scene) >= j;
+        third_disarm(scene);
+        then(scene, &out);
+    }
+    end(w, scene);
+    return hit;
+}
+
+void sweep_act_in_each_recovery(const struct sweep *w, unsigned act,
+                                bool (*wanted)(void *scene),
+                                void (*then)(void *scene,
+                                             const struct fake_outcome *out))
+{
+    const unsigned step = getenv("CRASH_ALL") ? 1 : w->stride;
+    const void *kind;
+    unsigned n, j;
+    bool hit, more;
+
+    for (kind = next_kind(w, NULL); kind; kind = next_kind(w, kind))
+        for (n = 1, hit = true; hit; n += step)
+            for (j = 1, more = true; more; j++)
+                hit = act_in_one(w, kind, act, n, j, wanted, then, &more);
 }
 
 int sweep_main(const struct sweep *w)

@@ -106,6 +106,13 @@ void sweep_each_act_late_in_recovery(
     const struct sweep *w, fake_op *guardian,
     void (*then)(void *scene, const struct fake_outcome *out));
 
+/* Somebody acts at every call of the recovery from each stride-th death that
+ * left what is wanted. */
+void sweep_act_in_each_recovery(const struct sweep *w, unsigned act,
+                                bool (*wanted)(void *scene),
+                                void (*then)(void *scene,
+                                             const struct fake_outcome *out));
+
 /* The test fails; the message begins with the kind and what was hit. */
 #define sweep_fail(...)          \
     do {                         \

@@ -116,7 +116,8 @@ const struct third_moment *third_find(const struct third *t, uint64_t a,
     unsigned i;
 
     for (i = t->n; i-- > 0;)
-        if ((!a || t->moment[i].a == a) && (!b || t->moment[i].b == b))
+        if ((!a || !t->moment[i].a || t->moment[i].a == a) &&
+            (!b || !t->moment[i].b || t->moment[i].b == b))
             return &t->moment[i];
     return NULL;
 }
@@ -154,6 +155,18 @@ static unsigned count_disks(const struct fake_domain *d)
     return found;
 }
 
+/* A disk that was kept from it when it was started can have anything. */
+static uint64_t write_disk(struct fake_host *h, const struct fake_domain *d,
+                           const char *vdev, uint64_t last)
+{
+    uint64_t now = fake_store_write(h->disks, d->domid, vdev);
+    char *path = fake_domain_path(d, vdev);
+    bool kept = !now && path;
+
+    free(path);
+    return kept || now ? now : last;
+}
+
 void third_write(struct fake_host *h)
 {
     struct third *t = h->third;
@@ -179,12 +192,12 @@ void third_write(struct fake_host *h)
     if (t->n == THIRD_MOMENTS)
         abort();
     m = &t->moment[t->n];
-    a = fake_store_write(h->disks, d->domid, "xvda");
-    b = fake_store_write(h->disks, d->domid, "xvdb");
-    m->a = a ? a : t->moment[t->n - 1].a;
-    m->b = b ? b : t->moment[t->n - 1].b;
-    m->tick = d->tick = 1000 + t->n;
+    m->a = write_disk(h, d, "xvda", t->n ? t->moment[t->n - 1].a : 0);
+    m->b = write_disk(h, d, "xvdb", t->n ? t->moment[t->n - 1].b : 0);
     d->ran_ns++;
+    if (!m->a && !m->b)
+        return;
+    m->tick = d->tick = 1000 + t->n;
     m->disks = count_disks(d);
     t->n++;
 }
@@ -239,7 +252,9 @@ static void open_disks(struct fake_host *h, const struct fake_domain *d)
 
     snap_domcfg_disks(d->config, &v, &n, &err);
     for (i = 0; i < n; i++)
-        fake_store_open(h->disks, d->domid, v[i].vdev, v[i].path, v[i].format);
+        if (!fake_store_held(h->disks, v[i].path))
+            fake_store_open(h->disks, d->domid, v[i].vdev, v[i].path,
+                            v[i].format);
     snap_vbds_free(&v, &n);
 }
 
@@ -263,8 +278,10 @@ static void stop(struct fake_host *h, struct fake_domain *d)
     d->exists = false;
 }
 
-/* A QEMU can open them. */
-static bool can_start(struct fake_host *h, const struct fake_domain *d)
+/* A QEMU can open them; or those that nobody holds, and libxl does not hear
+ * that it could not open the others: a PV guest comes up without them. */
+static bool can_start(struct fake_host *h, const struct fake_domain *d,
+                      bool pv)
 {
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_vbd *v = NULL;
@@ -275,27 +292,40 @@ static bool can_start(struct fake_host *h, const struct fake_domain *d)
     for (i = 0; i < n; i++) {
         struct fake_image *im = fake_store_find(h->disks, v[i].path);
 
-        can = can && im && !im->immutable && !strcmp(im->format, v[i].format);
+        can = can && im && !im->immutable &&
+              (pv || !fake_store_held(h->disks, v[i].path)) &&
+              !strcmp(im->format, v[i].format);
     }
     snap_vbds_free(&v, &n);
     return can;
 }
 
-/* What its xl.cfg names is of one moment.  Between the switches of two disks
- * of a revert it is not, and within one it will not be; nothing keeps an xl
- * create from them then, and what it boots is torn.  The revert fails, and says
- * both ways out. */
+static bool is_changing(const struct fake_host *h, const char *path)
+{
+    const struct fake_image *im = path ? fake_store_find(h->disks, path)
+                                       : NULL;
+
+    return im && im->changing != 0;
+}
+
+/* What its xl.cfg names is not of one moment, or half switched. */
 static bool is_torn(const struct fake_host *h)
 {
     char *a = fake_domain_path(&h->third->vm, "xvda");
     char *b = fake_domain_path(&h->third->vm, "xvdb");
     bool torn = a && b &&
-                !third_find(h->third, fake_store_content(h->disks, a),
-                            fake_store_content(h->disks, b));
+                (is_changing(h, a) || is_changing(h, b) ||
+                 !third_find(h->third, fake_store_content(h->disks, a),
+                             fake_store_content(h->disks, b)));
 
     free(a);
     free(b);
-    return torn || h->disks->switching;
+    return torn;
+}
+
+void third_left(struct fake_host *h)
+{
+    h->disks->left = h->third->revert && is_torn(h);
 }
 
 /* Its daemon builds it anew.  If it cannot, the guest is gone. */
@@ -306,7 +336,7 @@ static void come(struct fake_host *h)
     h->third->comes = false;
     if (fake_domain_find(h->world, h->third->coming.uuid))
         return;
-    if (!can_start(h, &h->third->coming)) {
+    if (!can_start(h, &h->third->coming, false)) {
         third_wrong(h->third, "the guest rebooted, and its images were kept "
                               "from it");
         return;
@@ -333,7 +363,11 @@ static bool start(struct fake_host *h)
 {
     size_t i;
 
-    if (vm(h) || !can_start(h, &h->third->vm) || is_torn(h))
+    if (vm(h) || !can_start(h, &h->third->vm, h->third->calls % 2))
+        return false;
+    /* Nothing keeps him from them once a revert is dead.  What he boots is
+     * torn; the recovery says both ways out. */
+    if (h->disks->left && is_torn(h))
         return false;
     for (i = 0; h->world->dom[i].exists; i++)
         ;

@@ -75,6 +75,8 @@ void third_base(struct fake_host *h, uint64_t a);
 /* For fake_host.c: a call to the outside; and a domain ends. */
 void third_at_call(struct fake_host *h);
 void third_stopped(struct fake_host *h, const struct fake_domain *d);
+/* For fake_host.c: what a command leaves. */
+void third_left(struct fake_host *h);
 /* For fake_host.c: who watches a domain that is not there, or 0. */
 pid_t third_monitor(struct fake_host *h, const char *name);
 /* The guest writes. */

@@ -663,6 +663,23 @@ static void verify_sees_foreign(void **state)
     verify_sees(state, harm_foreign);
 }
 
+/* Is an image changed in place? */
+static bool in_place(struct fixture *f, const struct snap_part *p, bool back)
+{
+    struct snap_disk_ctx c;
+    struct snap_err e = SNAP_ERR_INIT;
+    struct snap_held_images l = { 0 };
+    bool changes = false;
+    size_t i;
+
+    context(f, &c);
+    ok(p->drv->in_place(&c, p, back, &l, &e), &e, "in_place");
+    for (i = 0; i < l.n; i++)
+        changes |= l.image[i].changes;
+    snap_held_images_dispose(&l);
+    return changes;
+}
+
 static void revert_is_undone(void **state)
 {
     struct fixture *f = *state;
@@ -670,6 +687,7 @@ static void revert_is_undone(void **state)
     struct snap_part part = { 0 }, *p = &part;
     struct snap_disk_ctx c;
     char *before, *after, *leaf;
+    bool same;
     int round;
 
     snapshot(f, d, tag_of(f), p);
@@ -683,8 +701,13 @@ static void revert_is_undone(void **state)
         if (round == 3)
             DO(revert_undo); /* nothing to do yet */
         DO(revert_prepare);
+        /* What the domain had means something else afterwards. */
+        same = !strcmp(p->leaf_path, d->path);
+        assert_int_equal(in_place(f, p, false), same);
+        assert_false(in_place(f, p, true));
         if (round)
             DO(revert_switch);
+        assert_int_equal(in_place(f, p, true), same && round);
         if (round > 1) {
             leaf = snap_strdup(p->leaf_path);
             reload(p);
@@ -694,6 +717,7 @@ static void revert_is_undone(void **state)
         }
         DO(revert_undo);
         DO(revert_undo);
+        assert_false(in_place(f, p, true));
         if (p->type == SNAP_DISK_EXTERNAL || !round) {
             after = ops_of(f)->digest(f->w);
             assert_string_equal(before, after);

@@ -8,6 +8,7 @@
 
 #include "cli/run.h"
 #include "core/store.h"
+#include "disk/image_guard.h"
 #include "disk/in_use.h"
 
 int main(int argc, char **argv)
@@ -22,6 +23,8 @@ int main(int argc, char **argv)
         .build_ms = 60000,
         .check_unused = snap_image_check_unused,
         .check_others = snap_image_check_others,
+        .hold = snap_image_hold,
+        .hold_end = snap_image_guard_end,
     };
     ssize_t n;
 

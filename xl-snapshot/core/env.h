@@ -19,6 +19,8 @@ struct snap_progress {
     void *opaque;
 };
 
+struct snap_image_guard;
+
 struct snap_env {
     const struct snap_hyp_ops *ops;
     struct snap_hyp *hyp; /* opened by the command */
@@ -54,6 +56,15 @@ struct snap_env {
      * with readers, read it? */
     int (*check_others)(struct snap_disk_ctx *c, const char *path,
                         bool readers, struct snap_err *err);
+    /*
+     * Keep everybody else from these images, whoever would open them, and
+     * prove that nobody has one of those that change (SNAP_BUSY, naming who).
+     * It does not outlive us, and it has to end before a domain is built that
+     * opens them.  A driver's own guard (disk/image_guard.h).
+     */
+    int (*hold)(struct snap_disk_ctx *c, const struct snap_held_images *l,
+                struct snap_image_guard **g_r, struct snap_err *err);
+    void (*hold_end)(struct snap_image_guard **g); /* NULL in it is fine */
     /* non-zero once the user asked us to stop (Ctrl-C); looked at between
      * steps, before the commit point only.  May be NULL. */
     int (*interrupted)(void);

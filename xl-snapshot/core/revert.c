@@ -6,6 +6,7 @@
  *   prepare             new leaves beside the current ones, domain running
  *   journal "destroy"
  *   destroy             returns when the domain's QEMU is gone
+ *   hold                nobody else may open what is changed in place
  *   switch              internal snapshots applied, each undoable
  *   restore or create   the new domain, paused and watched
  *   journal "restored"  COMMIT
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "core/domcfg.h"
+#include "core/hold.h"
 #include "core/journal.h"
 #include "core/parts.h"
 #include "core/recover.h"
@@ -45,6 +47,7 @@ struct run {
     struct snap_disk_ctx off; /* of no domain */
     struct snap_journal journal;
     bool destroyed; /* the journal says that it may be */
+    struct snap_hold hold;
 };
 
 static int interrupted(const struct run *r, struct snap_err *err)
@@ -173,11 +176,55 @@ static int look_again(struct run *r, const char *config, struct snap_err *err)
     return rc;
 }
 
+/*
+ * A PV guest comes up without a disk that its QEMU cannot open, and then the
+ * new domain cannot be built.  While all are held, everything can be put back
+ * beside it.
+ */
+static int check_absent(struct run *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_domain d = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+    const struct snap_revert_plan *p = r->p;
+
+    rc = r->env->ops->find_uuid(r->env->hyp, p->rec.domain_uuid, &d, &why);
+    if (rc)
+        rc = rc == SNAP_NOTFOUND ? 0 : snap_fail(err, rc, "%s", why.msg);
+    else if (!d.dying && !(p->running && d.domid == p->dom.domid))
+        rc = snap_fail(err, SNAP_BUSY,
+                       "somebody has started %s meanwhile, and its disks were "
+                       "kept from it; xl destroy it, then start it or revert "
+                       "again",
+                       d.name);
+    snap_domain_dispose(&d);
+    return rc;
+}
+
+/* If it fails all are still held: what is torn is put back under it. */
+static int switch_all(struct run *r, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_record *rec = &r->p->rec;
+
+    rc = snap_hold_begin(&r->hold, r->env, &r->off, r->p, err);
+    for (i = 0; !rc && i < rec->n_parts; i++) {
+        rc = rec->parts[i].drv->revert_switch(&r->off, &rec->parts[i], err);
+        if (rc)
+            snap_err_prefix(err, "%s", rec->parts[i].vdev);
+    }
+    if (!rc && r->hold.changed)
+        rc = check_absent(r, err);
+    if (!rc)
+        snap_hold_switched(&r->hold);
+    return rc;
+}
+
 /* The irrevocable part, up to the commit. */
 static int exchange(struct run *r, const char *config, struct snap_err *err)
 {
     int rc;
-    size_t i;
     struct snap_revert_plan *p = r->p;
     const struct snap_hyp_ops *ops = r->env->ops;
 
@@ -194,15 +241,9 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
             return rc;
         }
     }
-    for (i = 0; i < p->rec.n_parts; i++) {
-        struct snap_part *part = &p->rec.parts[i];
-
-        rc = part->drv->revert_switch(&r->off, part, err);
-        if (rc) {
-            snap_err_prefix(err, "%s", part->vdev);
-            return rc;
-        }
-    }
+    rc = switch_all(r, err);
+    if (rc)
+        return rc;
     if (p->memory)
         rc = ops->restore(r->env->hyp, p->mem_fd, config, p->op_id,
                           &r->res->dom, err);
@@ -213,6 +254,7 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
                         p->rec.domain_name, p->rec.name);
         return rc;
     }
+    snap_hold_end(&r->hold);
     rc = snap_journal_mark(&r->journal, "restored", NULL, err);
     return rc;
 }
@@ -228,6 +270,7 @@ static int undo(struct run *r, const char *name, enum snap_reverted_end *end_r,
         .paused = p->running && p->dom.paused,
         .had_qemu = p->running && p->dom.qemu_pid,
         .destroyed = r->destroyed,
+        .hold = &r->hold,
     };
 
     return snap_reverted_undo(r->env, &r->p->rec, &old, p->op_id, end_r, err);
@@ -244,6 +287,7 @@ static int go_back(struct run *r, struct snap_err *err)
     rc = snap_domcfg_identity(r->p->config_json, &name, NULL, NULL, NULL, &e);
     if (!rc)
         rc = undo(r, name, &end, &e);
+    snap_hold_end(&r->hold);
     free(name);
     if (!rc && end == SNAP_REVERTED_RUNS) {
         snap_journal_dispose(&r->journal);

@@ -307,18 +307,23 @@ static int wait_closed(struct undo *u, struct snap_err *err)
 
 static int undo_parts(struct undo *u, struct snap_err *err)
 {
-    int rc;
+    int rc = 0;
     struct snap_disk_ctx ctx;
+    struct snap_hold hold = { 0 };
     const char *name = u->dom.name;
+    /* It has the images that it had, and nothing in them is switched. */
+    bool same = u->who == SNAP_OWNER_BEFORE || u->who == SNAP_OWNER_AGAIN;
 
-    /* The same domain may have the images that it had. */
-    snap_ctx_init(&ctx, u->env,
-                  u->who == SNAP_OWNER_BEFORE || u->who == SNAP_OWNER_AGAIN
-                      ? u->dom.domid
-                      : UINT32_MAX,
-                  NULL, u->op_id);
+    snap_ctx_init(&ctx, u->env, same ? u->dom.domid : UINT32_MAX, NULL,
+                  u->op_id);
     ctx.discard = u->old->discard;
-    rc = snap_parts_revert_undo(&ctx, u->rec->parts, u->rec->n_parts, err);
+    if (!same)
+        rc = snap_hold_begin_undo(&hold, u->env, &ctx, u->rec, err);
+    if (u->old->hold)
+        snap_hold_end(u->old->hold);
+    if (!rc)
+        rc = snap_parts_revert_undo(&ctx, u->rec->parts, u->rec->n_parts, err);
+    snap_hold_end(&hold);
     if (rc == SNAP_BUSY && u->who == SNAP_OWNER_OTHER)
         snap_err_append(
             err,

@@ -6,6 +6,7 @@
 #ifndef SNAP_CORE_REVERTED_H
 #define SNAP_CORE_REVERTED_H
 
+#include "core/hold.h"
 #include "core/revert.h"
 
 /* What recover needs to know of a revert. */
@@ -36,6 +37,8 @@ struct snap_reverted_old {
     bool other_boot; /* all that was before the host was booted */
     bool keep; /* the user keeps the disks as they are */
     bool discard; /* or as they were before, whatever was written since */
+    struct snap_hold *hold; /* the revert's (hold.h), or NULL: it ends once the
+                             * undo has one of its own */
     bool last_try; /* if it cannot be booted for certain, it stays off */
 };
 
