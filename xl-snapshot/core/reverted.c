@@ -175,9 +175,9 @@ struct undo {
     enum snap_owner who; /* it is */
 };
 
-static int look(struct undo *u, struct snap_err *err)
+static struct snap_owned owned(const struct undo *u)
 {
-    const struct snap_owned o = {
+    return (struct snap_owned){
         .uuid = u->rec->domain_uuid,
         .name = u->old->name,
         .op_id = u->op_id,
@@ -186,10 +186,31 @@ static int look(struct undo *u, struct snap_err *err)
         .domid = u->old->domid,
         .other_boot = u->old->other_boot,
     };
+}
+
+static int look(struct undo *u, struct snap_err *err)
+{
+    const struct snap_owned o = owned(u);
 
     snap_domain_dispose(&u->dom);
     memset(&u->dom, 0, sizeof(u->dom));
     return snap_owned_look(u->env, &o, &u->dom, &u->who, err);
+}
+
+/* What we built goes, unless somebody lets it run this moment. */
+static int end_ours(struct undo *u, bool *ended_r, struct snap_err *err)
+{
+    const struct snap_owned o = owned(u);
+    int rc = snap_owned_destroy(u->env, &o, &u->dom, &u->who, err);
+
+    if (rc) {
+        snap_err_prefix(err, "destroying %s", u->rec->domain_name);
+        return rc;
+    }
+    *ended_r = u->who == SNAP_OWNER_OURS;
+    if (*ended_r)
+        u->who = SNAP_OWNER_NONE;
+    return 0;
 }
 
 /* What is there goes; it may be gone by now. */
@@ -389,22 +410,23 @@ int snap_reverted_undo(struct snap_env *env, struct snap_record *rec,
                        enum snap_reverted_end *end_r, struct snap_err *err)
 {
     int rc;
+    bool ended = false;
     struct undo u = { .env = env, .rec = rec, .old = old, .op_id = op_id };
 
     *end_r = SNAP_REVERTED_BACK;
     rc = look(&u, err);
+    if (!rc && u.who == SNAP_OWNER_OURS)
+        rc = end_ours(&u, &ended, err);
     if (!rc && u.who == SNAP_OWNER_DONE) {
         *end_r = SNAP_REVERTED_RUNS;
         goto out;
     }
-    if (!rc && old->keep &&
+    if (!rc && old->keep && !ended &&
         (u.who == SNAP_OWNER_OTHER || u.who == SNAP_OWNER_NONE)) {
         *end_r = SNAP_REVERTED_KEEP;
         goto out;
     }
-    if (!rc && u.who == SNAP_OWNER_OURS)
-        rc = destroy(&u, err);
-    else if (!rc && u.who == SNAP_OWNER_BEFORE && old->destroyed)
+    if (!rc && u.who == SNAP_OWNER_BEFORE && old->destroyed)
         rc = heal(&u, err);
     if (!rc && u.who == SNAP_OWNER_NONE && old->destroyed)
         rc = wait_closed(&u, err);
