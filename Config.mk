@@ -9,7 +9,8 @@ SBINDIR     ?= $(PREFIX)/sbin
 PKGLIBDIR   ?= $(PREFIX)/lib/xl-snapshot
 MANDIR      ?= $(PREFIX)/share/man
 COMPLDIR    ?= $(PREFIX)/share/bash-completion/completions
-UNITDIR     ?= $(PREFIX)/lib/systemd/system
+# Where systemd looks.
+UNITDIR     ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,/etc)/systemd/system
 DESTDIR     ?=
 
 CC          ?= gcc

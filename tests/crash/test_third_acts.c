@@ -3,8 +3,8 @@
  * Others at work: while a command does its work, after it died, and while its
  * recovery is at work, somebody acts on the domain, at every call once each
  * (fakes/third.h).  The guest never stands by us, loses no byte, and ends by
- * nobody but its user; a snapshot is of one moment; what cannot be put right beside a domain that is
- * its user's is refused until that is off.
+ * nobody but its user; a snapshot is of one moment; what cannot be put right
+ * beside a domain that is its user's is refused until that is off.
  *
  * Each act is tried at every STRIDE-th call, beginning at another one, and of
  * what has some hundred calls at every third of those; CRASH_ALL=1 takes all.

@@ -205,7 +205,7 @@ static void check(struct scene *s, bool recovered)
     s->may_be_off |= ends_it(third_act(&s->h)) && third_acted(&s->h);
     must_hold(s);
     /* Whose is what has no configuration yet?  Nobody can tell. */
-    if (out.rc && !strstr(out.msg, "has no configuration"))
+    if (out.rc && !strstr(out.msg, "cannot get its configuration"))
         sweep_fail("recover: %s", out.msg);
     if (out.rc) {
         stop_and_recover(s);

@@ -346,7 +346,8 @@ static int f_config(struct snap_hyp *h, const struct snap_domain *dom,
 
     rc = reach(h, dom, "config", &f, err);
     if (!rc && (f->half_built || f->wiped))
-        rc = snap_fail(err, SNAP_FAIL, "%s has no configuration", f->name);
+        rc = snap_fail(err, SNAP_FAIL, "%s: cannot get its configuration",
+                       f->name);
     if (rc)
         return rc;
     *json_r = snap_strdup(f->config);

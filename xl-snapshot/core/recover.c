@@ -709,10 +709,15 @@ static int recover_clone(struct rec *r, bool *undone_r, struct snap_err *err)
     rc = snap_cloned_undo(r->env, r->s, &r->record, name, r->op_id,
                           other_boot(r), &there, err);
     *undone_r = !there;
-    r->what = snap_printf(there ? "clone %s was finished: somebody has let it "
-                                  "run"
-                                : "unfinished clone %s was undone",
-                          name ? name : r->uuid);
+    if (there)
+        r->what = snap_printf(
+            "clone %s was finished: somebody has let it run; "
+            "its UUID is %s, and %s/state.json names its "
+            "images",
+            name ? name : r->uuid, r->uuid, r->s->dir);
+    else
+        r->what = snap_printf("unfinished clone %s was undone",
+                              name ? name : r->uuid);
     return rc;
 }
 

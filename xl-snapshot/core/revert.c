@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/absent.h"
 #include "core/domcfg.h"
 #include "core/hold.h"
 #include "core/journal.h"
@@ -179,7 +180,8 @@ static int look_again(struct run *r, const char *config, struct snap_err *err)
 /*
  * A PV guest comes up without a disk that its QEMU cannot open, and then the
  * new domain cannot be built.  While all are held, everything can be put back
- * beside it.
+ * beside it.  One that is still being built is waited for: an HVM domain will
+ * not be there.
  */
 static int check_absent(struct run *r, struct snap_err *err)
 {
@@ -188,15 +190,16 @@ static int check_absent(struct run *r, struct snap_err *err)
     struct snap_err why = SNAP_ERR_INIT;
     const struct snap_revert_plan *p = r->p;
 
-    rc = r->env->ops->find_uuid(r->env->hyp, p->rec.domain_uuid, &d, &why);
+    rc = snap_absent_find(r->env, p->rec.domain_uuid, NULL, false, &d, &why);
     if (rc)
         rc = rc == SNAP_NOTFOUND ? 0 : snap_fail(err, rc, "%s", why.msg);
     else if (!d.dying && !(p->running && d.domid == p->dom.domid))
-        rc = snap_fail(err, SNAP_BUSY,
-                       "somebody has started %s meanwhile, and its disks were "
-                       "kept from it; xl destroy it, then start it or revert "
-                       "again",
-                       d.name);
+        rc = snap_fail(
+            err, SNAP_BUSY,
+            "somebody has started %s while its disks were being "
+            "reverted, so that it lacks those that it was not to "
+            "open: run xl destroy %s, then start it or revert again",
+            d.name, d.name);
     snap_domain_dispose(&d);
     return rc;
 }
@@ -315,10 +318,11 @@ static int go_back(struct run *r, struct snap_err *err)
                         "what was in its memory is lost",
                         r->p->dom.name);
     else if (end == SNAP_REVERTED_LEFT)
-        snap_err_append(err,
-                        "%s, which somebody has started since, was left "
-                        "alone",
-                        r->p->rec.domain_name);
+        snap_err_append(
+            err,
+            "the disks are as they were before; %s, which somebody "
+            "has started since, was left alone",
+            r->p->rec.domain_name);
     return err->rc;
 }
 

@@ -362,8 +362,9 @@ void snap_image_guard_end(struct snap_image_guard **gp)
         close(g->stop);
     if (g->refused[0])
         snap_say(g->c->log, SNAP_LOG_NOTE,
-                 "%s wanted to open %s while it was worked on, and was "
-                 "refused",
+                 "%s wanted to open %s while disks were worked on, and was "
+                 "refused; a domain that was started with it lacks that disk: "
+                 "destroy it, and start it when this command has ended",
                  g->refused, g->what);
     for (i = 0; i < g->n; i++)
         free(g->image[i].path);

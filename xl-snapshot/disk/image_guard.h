@@ -13,8 +13,8 @@
 
 struct snap_image_guard;
 
-/* Keep others from these images (paths, NULL-terminated) from now on, and prove that nobody has them already: SNAP_BUSY, naming who.
- * Where the kernel cannot do the one, the looks have to do. */
+/* Keep others from these images (paths, NULL-terminated) from now on, and prove
+ * that nobody has them already: SNAP_BUSY, naming who.  Where the kernel cannot do the one, the looks have to do. */
 int snap_image_guard_begin(struct snap_disk_ctx *c, const char *const *paths,
                            struct snap_image_guard **g_r,
                            struct snap_err *err);
