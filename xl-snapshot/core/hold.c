@@ -29,16 +29,20 @@ static bool any_changes(const struct snap_held_images *l)
     return false;
 }
 
-/* What the domain has for a disk as it is now, if it writes to it. */
+/* What the domain has for a disk as it is now, if it writes to it.  Not what a
+ * snapshot froze, which an old xl.cfg may name: nobody can write to that, and
+ * the new domain may read through it. */
 static const char *had(const struct snap_revert_plan *p,
                        const struct snap_vbd *v, size_t n, const char *vdev)
 {
     const struct snap_vbd *d = snap_vbd_find(v, n, vdev);
     const struct snap_leaf *leaf = snap_state_leaf(&p->state, vdev);
 
+    const char *path = leaf && !p->running ? leaf->path : NULL;
+
     if (d)
-        return d->readonly || d->cdrom || d->path[0] != '/' ? NULL : d->path;
-    return leaf && !p->running ? leaf->path : NULL;
+        path = d->readonly || d->cdrom || d->path[0] != '/' ? NULL : d->path;
+    return path && snap_records_freeze(p->all, p->n_all, path) ? NULL : path;
 }
 
 /* The new domain opens it. */

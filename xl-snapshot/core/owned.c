@@ -95,6 +95,21 @@ static int tell(struct snap_env *env, const struct snap_owned *o,
     return 0;
 }
 
+/* Somebody may be building it: it has no configuration until its devices are
+ * there, and may be gone if those cannot be had. */
+static int tell_when_built(struct snap_env *env, const struct snap_owned *o,
+                           struct snap_domain *dom, enum snap_owner *who_r,
+                           struct snap_err *err)
+{
+    int rc;
+
+    snap_err_clear(err);
+    snap_domain_dispose(dom);
+    memset(dom, 0, sizeof(*dom));
+    rc = snap_absent_find(env, o->uuid, o->name, false, dom, err);
+    return rc ? rc : tell(env, o, dom, who_r, err);
+}
+
 /* What a destruction that was cut short leaves last: no name, no mark and no
  * configuration.  It has never run, so it is nobody's guest; whoever makes one
  * gives it a name at once. */
@@ -137,6 +152,8 @@ int snap_owned_look(struct snap_env *env, const struct snap_owned *o,
         return 0;
     }
     rc = tell(env, o, dom_r, who_r, err);
+    if (rc && rc != SNAP_NOTFOUND)
+        rc = tell_when_built(env, o, dom_r, who_r, err);
     /* It may have gone while we looked at it. */
     if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
@@ -158,6 +175,22 @@ static int destroy(struct snap_env *env, const struct snap_domain *dom,
     return rc && rc != SNAP_NOTFOUND ? snap_fail(err, rc, "%s", why.msg) : 0;
 }
 
+/* Our pause ends; an error that is there stays what it is. */
+static void let_go(struct snap_env *env, const struct snap_domain *dom,
+                   int *rc, struct snap_err *err)
+{
+    struct snap_err why = SNAP_ERR_INIT;
+    int r = env->ops->unpause(env->hyp, dom, &why);
+
+    if (r && r != SNAP_NOTFOUND)
+        r = env->ops->unpause(env->hyp, dom, &why);
+    if (r && r != SNAP_NOTFOUND && !*rc)
+        *rc = snap_fail(err, SNAP_RECOVER,
+                        "%s is paused by us, and could not be let go on: run "
+                        "xl unpause %s",
+                        dom->name, dom->name);
+}
+
 /* An unpause that came before our pause has let it run, and one that comes
  * after it does not: Xen counts. */
 static int hold(struct snap_env *env, const struct snap_owned *o,
@@ -174,7 +207,7 @@ static int hold(struct snap_env *env, const struct snap_owned *o,
     memset(dom, 0, sizeof(*dom));
     rc = snap_owned_look(env, o, dom, who_r, err);
     if (rc || *who_r != SNAP_OWNER_OURS)
-        env->ops->unpause(env->hyp, &held, &ignored);
+        let_go(env, &held, &rc, err);
     snap_domain_dispose(&held);
     return rc;
 }
@@ -185,7 +218,6 @@ int snap_owned_destroy(struct snap_env *env, const struct snap_owned *o,
 {
     int rc;
     bool ends = dom->dying || dom->nameless; /* nobody lets it run */
-    struct snap_err ignored = SNAP_ERR_INIT;
 
     rc = ends ? 0 : hold(env, o, dom, who_r, err);
     if (rc || *who_r != SNAP_OWNER_OURS)
@@ -193,6 +225,6 @@ int snap_owned_destroy(struct snap_env *env, const struct snap_owned *o,
     rc = destroy(env, dom, err);
     /* It was not touched. */
     if (rc == SNAP_BUSY && !ends)
-        env->ops->unpause(env->hyp, dom, &ignored);
+        let_go(env, dom, &rc, err);
     return rc;
 }

@@ -191,6 +191,9 @@ static int check_absent(struct run *r, struct snap_err *err)
     const struct snap_revert_plan *p = r->p;
 
     rc = snap_absent_find(r->env, p->rec.domain_uuid, NULL, false, &d, &why);
+    /* An xl.cfg without a uuid gives it another one. */
+    if (rc == SNAP_NOTFOUND)
+        rc = r->env->ops->find(r->env->hyp, p->rec.domain_name, &d, &why);
     if (rc)
         rc = rc == SNAP_NOTFOUND ? 0 : snap_fail(err, rc, "%s", why.msg);
     else if (!d.dying && !(p->running && d.domid == p->dom.domid))

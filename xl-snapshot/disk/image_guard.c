@@ -118,6 +118,18 @@ static bool is_ours(pid_t pid)
            snap_same_stat(&self, &its);
 }
 
+/* One of the tools that we start, by the name that exec() gave it.  Not the QEMU
+ * of a domain that our monitor builds anew: libxl forks the monitor, and so its
+ * parent is a process of ours as well. */
+static bool is_tool(pid_t pid)
+{
+    char name[32], comm[32];
+
+    snprintf(name, sizeof(name), "/proc/%d/comm", (int)pid);
+    return snap_line_read(AT_FDCWD, name, comm, sizeof(comm)) &&
+           (!strcmp(comm, "qemu-img") || !strcmp(comm, "qemu-io"));
+}
+
 static void remember(struct snap_image_guard *g, pid_t pid, int fd)
 {
     char name[32], comm[48];
@@ -148,7 +160,8 @@ static void answer(struct snap_image_guard *g)
 
         if (m->fd < 0)
             continue;
-        if (!is_ours(m->pid) && !is_ours(parent_of(m->pid))) {
+        if (!is_ours(m->pid) &&
+            !(is_tool(m->pid) && is_ours(parent_of(m->pid)))) {
             r.response = FAN_DENY;
             remember(g, m->pid, m->fd);
         }

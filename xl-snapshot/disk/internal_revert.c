@@ -121,6 +121,10 @@ static int undo_copy(struct snap_disk_ctx *c, struct snap_part *p,
     bool there = snap_has_suffix(p->leaf_path, suffix) &&
                  snap_file_exists(p->leaf_path);
 
+    if (!there)
+        rc = snap_overlay_check_mounted(p->leaf_path, p->frozen_path, err);
+    if (rc)
+        goto out;
     if (c->only_look) {
         if (there && !snap_overlay_is_new(p->leaf_path))
             rc = snap_fail(err, SNAP_RECOVER, "somebody has written to %s",

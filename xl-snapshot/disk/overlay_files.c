@@ -140,6 +140,18 @@ static int rename_new(const char *from, const char *to)
 
 /* ---- making ---- */
 
+int snap_overlay_check_mounted(const char *leaf, const char *base,
+                               struct snap_err *err)
+{
+    if (snap_file_exists(base))
+        return 0;
+    return snap_fail(
+        err, SNAP_REFUSED,
+        "neither %s nor %s, which it is over, is there; is a file "
+        "system not mounted?",
+        leaf, base);
+}
+
 int snap_overlay_mark_new(const char *path, struct snap_err *err)
 {
     const struct timespec t[2] = {

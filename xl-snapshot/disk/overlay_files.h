@@ -43,6 +43,11 @@ int snap_overlay_make_undo(struct snap_disk_ctx *c, const char *path,
  * SNAP_NOTFOUND. */
 int snap_overlay_is_over(const char *path, const char *base, bool *ours_r,
                          bool *written_r, struct snap_err *err);
+/* The leaf is not there: was it never made, or removed, which is 0?  If what it
+ * was to stand on is not there either, its file system may not be mounted yet,
+ * after a boot for instance, and nothing may be concluded: SNAP_REFUSED. */
+int snap_overlay_check_mounted(const char *leaf, const char *base,
+                               struct snap_err *err);
 /* Set, or look for, the mark of an overlay that no guest has had yet (its
  * time stamp: any write, and snap_overlay_taken(), changes it). */
 int snap_overlay_mark_new(const char *path, struct snap_err *err);

@@ -306,6 +306,9 @@ int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
     have = snap_overlay_is_over(leaf, p->frozen_path, &ours, &written, &why);
     if (have && have != SNAP_NOTFOUND)
         return snap_fail(err, have, "%s", why.msg);
+    rc = have ? snap_overlay_check_mounted(leaf, p->frozen_path, err) : 0;
+    if (rc)
+        return rc;
     if (c->only_look)
         return !have && ours && written
                    ? snap_fail(err, SNAP_RECOVER, "somebody has written to %s",
