@@ -19,7 +19,8 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 
-#define FIRST_LOOK 2 /* calls of a command: open, find */
+#define FIRST_LOOK  2 /* calls of a command: open, find */
+#define BUILD_CALLS 8
 
 static const char *const names[THIRD_ACTS] = {
     [THIRD_NOBODY] = "nobody acts",
@@ -359,11 +360,50 @@ pid_t third_monitor(struct fake_host *h, const char *name)
     return 0;
 }
 
+/* Before it is looked for the first time, it is one that runs. */
+static bool is_early(const struct fake_host *h)
+{
+    return h->third->at && h->third->calls <= FIRST_LOOK;
+}
+
+/* There is a domain, and it has no configuration yet; whether its QEMU can open
+ * the images is seen later. */
+static void begin_build(struct fake_host *h, struct fake_domain *d)
+{
+    *d = h->third->vm;
+    d->exists = d->paused = d->half_built = true;
+    d->has_run = d->suspended = d->shutdown = d->dying = false;
+    d->mark[0] = '\0';
+    d->qemu_gone = true;
+    d->domid = h->world->next_domid++;
+    h->third->build_left = BUILD_CALLS;
+    h->third->build_early = is_early(h);
+}
+
+static void end_build(struct fake_host *h)
+{
+    struct fake_domain *d = vm(h);
+
+    h->third->build_left = 0;
+    if (!d || !d->half_built || d->mark[0])
+        return;
+    d->exists = false;
+    if (!can_start(h, &h->third->vm, false) || (h->disks->left && is_torn(h)))
+        return;
+    *d = h->third->vm;
+    boot(h, d);
+    if (!h->third->build_early)
+        h->third->started = h->third->domid;
+}
+
 static bool start(struct fake_host *h)
 {
     size_t i;
+    bool slowly = h->third->revert && h->third->at && h->third->calls % 3 == 2;
 
-    if (vm(h) || !can_start(h, &h->third->vm, h->third->calls % 2))
+    if (vm(h))
+        return false;
+    if (!slowly && !can_start(h, &h->third->vm, h->third->calls % 2))
         return false;
     /* Nothing keeps him from them once a revert is dead.  What he boots is
      * torn; the recovery says both ways out. */
@@ -371,10 +411,13 @@ static bool start(struct fake_host *h)
         return false;
     for (i = 0; h->world->dom[i].exists; i++)
         ;
+    if (slowly) {
+        begin_build(h, &h->world->dom[i]);
+        return true;
+    }
     h->world->dom[i] = h->third->vm;
     boot(h, &h->world->dom[i]);
-    /* Before it is looked for the first time, it is one that runs. */
-    if (!h->third->at || h->third->calls > FIRST_LOOK)
+    if (!is_early(h))
         h->third->started = h->third->domid;
     return true;
 }
@@ -630,6 +673,8 @@ void third_rebooted(struct fake_host *h)
 void third_disarm(struct fake_host *h)
 {
     h->third->at = 0;
+    if (h->third->build_left)
+        end_build(h);
     third_rebooted(h);
     if (h->third->save_left)
         end_save(h);
@@ -661,6 +706,8 @@ void third_at_call(struct fake_host *h)
 
     third_write(h);
     t->calls++;
+    if (t->build_left && !--t->build_left)
+        end_build(h);
     if (t->save_left && !--t->save_left)
         end_save(h);
     if (!t->at || t->calls != t->at)

@@ -38,6 +38,8 @@ struct third { /* shared with all processes of the host */
     bool comes; /* coming is being rebooted */
     struct fake_domain coming;
     unsigned looks; /* of who waits for it */
+    unsigned build_left; /* calls until what is being built has its devices */
+    bool build_early; /* it was begun before anybody looked */
     unsigned save_left; /* calls until the save of another ends */
     uint32_t domid; /* the domain on which was acted, or which came of it */
     uint32_t started; /* the one that its user started */
