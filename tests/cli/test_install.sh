@@ -41,7 +41,7 @@ rm "$D/usr/sbin/xl"
 
 # What the unit calls is there, and it comes before the domains are started.
 unit=$D/usr/lib/systemd/system/xl-snapshot-recover.service
-read -r program command < <(sed -n 's/^ExecStart=//p' "$unit")
+read -r program command _ < <(sed -n 's/^ExecStart=//p' "$unit")
 run "$D$program" "$command" --help
 has "the unit's command" "$out" "] recover [options]"
 is "before the domains are started" "$(grep ^Before= "$unit")" \
