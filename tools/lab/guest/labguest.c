@@ -903,6 +903,12 @@ static void finish(const char *how)
     int fd;
 
     if (strcmp(how, "crash")) {
+        /* As an init does, nothing is written any more: with a request under
+         * way when its frontend closes, QEMU 7.2 writes to a ring that is
+         * unmapped (xen_block_send_response()), dies, and the domain never
+         * goes. */
+        lock_for(&tick_lock, 10);
+        lock_for(&load_lock, 10);
         sync();
         reboot(!strcmp(how, "reboot") ? RB_AUTOBOOT : RB_POWER_OFF);
     }
