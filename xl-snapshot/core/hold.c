@@ -37,7 +37,6 @@ static const char *had(const struct snap_revert_plan *p,
 {
     const struct snap_vbd *d = snap_vbd_find(v, n, vdev);
     const struct snap_leaf *leaf = snap_state_leaf(&p->state, vdev);
-
     const char *path = leaf && !p->running ? leaf->path : NULL;
 
     if (d)

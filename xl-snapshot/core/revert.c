@@ -196,7 +196,9 @@ static int check_absent(struct run *r, struct snap_err *err)
         rc = r->env->ops->find(r->env->hyp, p->rec.domain_name, &d, &why);
     if (rc)
         rc = rc == SNAP_NOTFOUND ? 0 : snap_fail(err, rc, "%s", why.msg);
-    else if (!d.dying && !(p->running && d.domid == p->dom.domid))
+    else if (!d.dying && !(p->running && d.domid == p->dom.domid) &&
+             (snap_streq(d.uuid, p->rec.domain_uuid) ||
+              snap_streq(d.name, p->rec.domain_name))) /* not its number */
         rc = snap_fail(
             err, SNAP_BUSY,
             "somebody has started %s while its disks were being "
