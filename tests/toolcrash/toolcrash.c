@@ -508,6 +508,25 @@ static void test_kind(void **state)
     free(kept);
 }
 
+void crash_to_delete(struct crash_world *w, bool merge)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+
+    crash_image(w);
+    scene_ask(&w->p, "xvda", w->image, w->format, SNAP_DISK_EXTERNAL);
+    scene_take(w->f, &w->p);
+    real_image_write(w->p.active_path, "qcow2", 3, 0x33);
+    real_image_write(w->p.active_path, "qcow2", 6, 0x36);
+    w->after[3] = 0x33;
+    w->after[6] = 0x36;
+    w->f->c.op_id = "op2";
+    w->d.leaf = snap_strdup(w->p.active_path);
+    w->d.may_merge = merge;
+    w->d.others_inside = merge; /* rather than a pull */
+    scene_ok(w->p.drv->delete_plan(&w->f->c, &w->p, &w->d, &e), &e);
+    assert_int_equal(w->d.how, merge ? SNAP_DELETE_MERGE : SNAP_DELETE_PULL);
+}
+
 int crash_main(const char *name, const struct crash_kind *kinds, size_t n)
 {
     size_t i;

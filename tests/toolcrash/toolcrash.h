@@ -44,6 +44,9 @@ void crash_image(struct crash_world *w);
 void crash_reads(const char *path, const char *format,
                  const unsigned char *want);
 
+/* An image whose snapshot is to be given up, by a pull or a merge. */
+void crash_to_delete(struct crash_world *w, bool merge);
+
 /* Start a QEMU for the domain whose own calls are hit, too. */
 void crash_start_qemu(struct crash_world *w);
 
