@@ -49,21 +49,13 @@ static void scene_dispose(void *scene)
     taken_dispose(&s->t);
 }
 
-static void revert_req(struct snap_revert_req *req)
-{
-    memset(req, 0, sizeof(*req));
-    req->domain = (char *)"vm1";
-    req->name = (char *)"s1";
-    req->no_wait = true;
-}
-
 static bool run(void *scene, enum fake_doom doom, unsigned n, int errnum,
                 struct fake_outcome *out)
 {
     struct scene *s = scene;
     struct snap_revert_req req;
 
-    revert_req(&req);
+    taken_revert_req(&req);
     return fake_host_run(&s->t.h, fake_host_revert, &req, doom, n, errnum,
                          out);
 }
@@ -121,7 +113,7 @@ static void check_end(void *scene, enum sweep_end end)
     sweep_recovered(&s->t.h, fake_host_recover);
 
     /* The snapshot is still good, and can be reverted to. */
-    revert_req(&req);
+    taken_revert_req(&req);
     sweep_must(&s->t.h, fake_host_revert, &req, "reverting again");
     w = check_guest(&s->t.h, &s->t.at);
     if (!w)

@@ -60,14 +60,6 @@ static void scene_dispose(void *scene)
     taken_dispose(&s->t);
 }
 
-static void revert_req(struct snap_revert_req *req)
-{
-    memset(req, 0, sizeof(*req));
-    req->domain = (char *)"vm1";
-    req->name = (char *)"s1";
-    req->no_wait = true;
-}
-
 static bool run(void *scene, enum fake_doom doom, unsigned n, int errnum,
                 struct fake_outcome *out)
 {
@@ -80,7 +72,7 @@ static bool run(void *scene, enum fake_doom doom, unsigned n, int errnum,
         .no_wait = true,
     };
 
-    revert_req(&req);
+    taken_revert_req(&req);
     return s->k->clone ? fake_host_run(&s->t.h, fake_host_clone, &clone, doom,
                                        n, errnum, out)
                        : fake_host_run(&s->t.h, fake_host_revert, &req, doom,
@@ -172,7 +164,7 @@ static void check_good(struct scene *s)
     bool there;
     const char *w;
 
-    revert_req(&req);
+    taken_revert_req(&req);
     sweep_must(&s->t.h, fake_host_revert, &req, "reverting");
     w = check_guest(&s->t.h, &s->t.at);
     if (!w)
@@ -368,7 +360,7 @@ static void revert(struct scene *s, struct fake_outcome *out)
 {
     struct snap_revert_req req;
 
-    revert_req(&req);
+    taken_revert_req(&req);
     fake_host_run(&s->t.h, fake_host_revert, &req, DOOM_NONE, 0, 0, out);
 }
 
@@ -401,7 +393,7 @@ static void test_another_builds(void **state)
     (void)state;
     begin(&s, &boots);
     s.t.h.world->builds = 3;
-    revert_req(&req);
+    taken_revert_req(&req);
     fake_host_run(&s.t.h, fake_host_revert, &req, DOOM_NONE, 0, 0, &out);
     assert_int_equal(out.rc, SNAP_BUSY); /* it was told not to wait */
     s.t.h.world->builds = 3;

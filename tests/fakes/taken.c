@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 #include "fakes/taken.h"
 
+#include <string.h>
+
+#include "core/create.h"
+#include "core/revert.h"
 #include "fakes/sweep.h"
 #include "lib/mem.h"
 
@@ -39,4 +43,24 @@ void taken_dispose(struct taken *t)
     snap_free(&t->path_a);
     snap_free(&t->path_b);
     fake_host_dispose(&t->h);
+}
+
+void taken_revert_req(struct snap_revert_req *req)
+{
+    memset(req, 0, sizeof(*req));
+    req->domain = (char *)"vm1";
+    req->name = (char *)"s1";
+    req->no_wait = true;
+}
+
+int taken_attached(struct fake_host *h, struct snap_err *err)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .memory = SNAP_MEM_NO,
+                                   .type = SNAP_DISK_EXTERNAL };
+
+    fake_host_init(h);
+    return fake_host_attach(h, err) || fake_host_create(h, &req, err);
 }

@@ -27,5 +27,11 @@ struct taken_how {
 /* Both for sweep_begin and sweep_end; t is zeroed. */
 void taken_init(struct taken *t, const struct taken_how *how);
 void taken_dispose(struct taken *t);
+/* What goes back to s1. */
+void taken_revert_req(struct snap_revert_req *req);
+
+/* For a test that needs no instant: a host whose commands are ours to call, and
+ * s1, of the disks alone, external. */
+int taken_attached(struct fake_host *h, struct snap_err *err);
 
 #endif /* TESTS_FAKES_TAKEN_H */

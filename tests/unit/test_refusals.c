@@ -19,6 +19,7 @@
 #include "core/revert.h"
 #include "core/store.h"
 #include "fakes/fake_host.h"
+#include "fakes/taken.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -29,16 +30,8 @@ static struct snap_err err;
 
 static int setup(void **state)
 {
-    struct snap_create_req req = { .domain = (char *)"vm1",
-                                   .name = (char *)"s1",
-                                   .live = -1,
-                                   .memory = SNAP_MEM_NO,
-                                   .type = SNAP_DISK_EXTERNAL };
-
     (void)state;
-    fake_host_init(&host);
-    return fake_host_attach(&host, &err) ||
-           fake_host_create(&host, &req, &err);
+    return taken_attached(&host, &err);
 }
 
 static int teardown(void **state)
