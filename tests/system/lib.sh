@@ -48,6 +48,7 @@ t() {
         shift 2
     fi
     echo "step: $what"
+    : >"$WORK/started"
     set -m
     (
         set -eE
@@ -75,10 +76,23 @@ t() {
     77) echo "skip - $what: $(tail -n 1 "$WORK/out")" ;;
     *)  echo "not ok - $what"
         tail -n 40 "$WORK/out" | tr -d '\r' | sed 's/^/# /'
+        guests_said "$WORK/started"
         FAILED=$((FAILED + 1)) ;;
     esac
     cp "$WORK/out" "/root/lab-logs/${what//[^A-Za-z0-9]/_}.log" 2>/dev/null
     LAST=$status
+}
+
+# The last that guests, and who watches them, said since then, but for ticks
+# and answers.
+guests_said() { # FILE-OF-THAT-TIME
+    local f
+    while read -r f; do
+        echo "# ${f##*/}:"
+        tr -d '\r' <"$f" | grep -avE '^(.*: )?(tick [0-9]|@|guest: (ready|answers))' |
+            cut -c 1-160 | tail -n 5 | sed 's/^/#   /'
+    done < <(find /var/log/xen -newer "$1" \( -name 'guest-*.log' -o \
+        -name 'xl-*.log' -o -name 'qemu-dm-*.log' \) | sort)
 }
 
 passed() { # did the last test pass?

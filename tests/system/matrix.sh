@@ -83,7 +83,7 @@ new_guest() {
     internal) set -- --disk xvda:qcow2:256M --disk xvdb:qcow2:256M ;;
     *) set -- ;;
     esac
-    run guest make $g --type pvh --mem 96 "$@"
+    run guest make $g --type pvh --mem 112 "$@"
     sed -i -e 's/^on_crash = .*/on_crash = "restart"/' \
         -e 's/^on_poweroff = .*/on_poweroff = "preserve"/' "$(guest cfg $g)"
     run guest start $g

@@ -12,7 +12,7 @@
 
 # --- over frozen images, the guest running ----------------------------------
 
-t "guest starts" fresh $g pvh --mem 96
+t "guest starts" fresh $g pvh --mem 112
 passed || { verdict; exit; }
 t "a snapshot with memory, mixed" take external
 passed || { verdict; exit; }
@@ -37,7 +37,7 @@ wipe $g
 
 # --- from inside images, the guest running and off ----------------------------
 
-t "guest with two qcow2 disks starts" fresh $g pvh --mem 96 \
+t "guest with two qcow2 disks starts" fresh $g pvh --mem 112 \
     --disk xvda:qcow2:256M --disk xvdb:qcow2:256M
 passed || { verdict; exit; }
 t "a snapshot with memory inside the images" take internal

@@ -10,7 +10,7 @@
 
 for type in pv hvm; do
     [ $type = pv ] || BOOT_LIMIT=300
-    t "$type: guest starts" -s 700 fresh $g $type --mem 96
+    t "$type: guest starts" -s 700 fresh $g $type --mem 112
     passed || continue
     t "$type: a snapshot with memory, mixed" take external
     passed || continue

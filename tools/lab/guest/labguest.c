@@ -81,6 +81,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -1046,9 +1047,17 @@ static void load_modules(void)
             say("guest: module %s: %s", name, strerror(errno));
         if (fd >= 0)
             close(fd);
+        unlink(path); /* what lies in the initramfs is memory */
     }
     if (f)
         fclose(f);
+}
+
+static unsigned free_mb(void)
+{
+    struct sysinfo i;
+
+    return sysinfo(&i) ? 0 : (unsigned)((uint64_t)i.freeram * i.mem_unit / MIB);
 }
 
 static void open_console(void)
@@ -1134,8 +1143,9 @@ int main(int argc, char **argv)
     boot_id = random64();
     open_disks();
     prepare_counter();
-    say("guest: disks a=%s b=%s (%llu MB)", have_a ? "yes" : "no",
-        have_b ? "yes" : "no", (unsigned long long)(b_size / MIB));
+    say("guest: disks a=%s b=%s (%llu MB), %u MB of memory free",
+        have_a ? "yes" : "no", have_b ? "yes" : "no",
+        (unsigned long long)(b_size / MIB), free_mb());
     say("guest: ready tick=%llu boot=%016llx", (unsigned long long)tick,
         (unsigned long long)boot_id);
     if (pthread_create(&t, NULL, ticker, NULL) ||
