@@ -53,9 +53,11 @@ static const struct {
     { "nothing, and 0", DOOM_NOTHING, false },
     { "all, and 1", DOOM_SAYS_1, false },
 };
-#define DOOMS      (sizeof(dooms) / sizeof(dooms[0]))
-#define CALL_DOOMS 5 /* of them are of calls, the rest of tools */
-#define LIES       2 /* tools that tell each of them */
+#define DOOMS        (sizeof(dooms) / sizeof(dooms[0]))
+#define CALL_DOOMS   5 /* of them are of calls, the rest of tools */
+#define EIO_FOR_GOOD 3
+#define LAST_CALLS   3
+#define LIES         2 /* tools that tell each of them */
 
 /* ---- the wrappers ---- */
 
@@ -427,6 +429,10 @@ static void hit_calls(struct sweep *s)
     for (i = 0; !s->all && i < CALL_DOOMS; i++)
         s->runs += one(s->k, s->w, s->kept, pick(s, i, CALL_DOOMS, s->calls),
                        (i + s->turn) % CALL_DOOMS);
+    /* What cannot be written when an image is closed is not in an exit
+     * status. */
+    for (i = 0; !s->all && i < LAST_CALLS && i < s->calls; i++)
+        s->runs += one(s->k, s->w, s->kept, s->calls - i, EIO_FOR_GOOD);
     printf("%u deaths and errors of tools: %s\n", s->runs, s->k->name);
 }
 

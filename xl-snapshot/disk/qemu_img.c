@@ -138,7 +138,12 @@ int snap_qemu_img_snapshot(const struct snap_log *log, const char *what,
     return run(log, argv, WRITE_MS, err);
 }
 
-/* The slow ones, which may be stopped, and end when we do. */
+/*
+ * The slow ones, which may be stopped, and end when we do.  What QEMU cannot
+ * write when it closes an image does not change its exit status, it is only
+ * said (qcow2_inactivate() of QEMU): a tool that is to be silent and is not has
+ * failed.
+ */
 static int run_slow(const struct snap_log *log, const char *const *argv,
                     int (*tick)(void *opaque), void *opaque,
                     struct snap_err *err)
@@ -152,6 +157,9 @@ static int run_slow(const struct snap_log *log, const char *const *argv,
     r.tick = tick;
     r.opaque = opaque;
     rc = snap_run(&r, err);
+    if (!rc && r.err_text && *r.err_text)
+        rc = snap_fail(err, SNAP_FAIL, "%s %s ended with 0, and said: %s",
+                       argv[0], argv[1], r.err_text);
     snap_run_dispose(&r);
     return rc;
 }
