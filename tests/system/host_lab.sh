@@ -61,7 +61,32 @@ says_where() {
         ! tools/lab/lab status | grep "^$name-h: running"
 }
 
+# What a lab that starts from the saved machine must have as one that booted.
+like_booted() {
+    local now
+    now=$(date +%s)
+    # shellcheck disable=SC2016 # in dom0
+    lab exec -- bash -c '
+        set -e
+        off=$(($(date +%s) - $1)); [ ${off#-} -le 5 ] || { date; exit 1; }
+        mountpoint -q /lab && [ -x /lab/bin/guest ]
+        xl list | grep -q Domain-0
+        xenstore-read domid >/dev/null || xenstore-ls / >/dev/null
+        [ -e /root/guest/vmlinux ] && [ -e /root/guest/initrd ]
+        echo one >/root/written; sync' - "$now"
+}
+
+starts_anew() { # what a lab wrote is not in the next one
+    lab kill && lab up && lab exec -- test ! -e /root/written
+}
+
+booted() {
+    LAB_FRESH=1 lab up && like_booted
+}
+
 check "a lab starts" lab up
+check "it is as if it had booted" like_booted
+check "the next one has nothing of it" starts_anew
 check "files go in and come out" there_and_back
 check "output, errors and status come back" output_and_errors
 check "a command that takes too long is ended" \
@@ -70,6 +95,8 @@ check "and the lab still answers" lab exec -- true
 check "Xen is there" lab exec -- xl info
 check "cutting the power" lab kill
 check "a command is told that the machine is gone" status_of 1 lab exec -- true
+check "a lab boots if it is to" booted
+check "and ends" lab kill
 # A flush keeps what was written; without one a power cut may take it.  Of
 # 200 blocks and three cuts some are lost, unless all draws say "all".
 keeps_and_loses() {

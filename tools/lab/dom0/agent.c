@@ -8,6 +8,8 @@
  *
  *   run ID     run /lab/exec/ID/argv (words separated by NUL)
  *   kill ID    end it: "ps" names what was running, then TERM, then KILL
+ *   away       sync, and let go of /lab, for a machine that is to be saved
+ *   back TIME  have it again, and set the clock: seconds since 1970
  *   off        sync, read-only, power off
  *
  * Everything else passes through files in /lab/exec/ID, a folder shared with
@@ -30,10 +32,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXEC_DIR       "/lab/exec"
@@ -272,6 +276,36 @@ static void power_off(void)
     _exit(0);
 }
 
+/* A command that ended may still hold it for a moment. */
+static void share_away(void)
+{
+    int tries;
+
+    sync();
+    for (tries = 0; umount2("/lab", 0) && tries < 100; tries++)
+        usleep(50000);
+    if (tries == 100)
+        say("/lab: %s", strerror(errno));
+    else
+        say("the share is away");
+    _exit(0);
+}
+
+/* As image/stub-init mounts it. */
+static void share_back(const char *now)
+{
+    struct timespec t = { .tv_sec = strtoll(now, NULL, 10) };
+
+    if (clock_settime(CLOCK_REALTIME, &t))
+        say("the clock: %s", strerror(errno));
+    if (mount("lab", "/lab", "9p", 0,
+              "trans=virtio,version=9p2000.L,msize=512000,cache=none"))
+        say("/lab: %s", strerror(errno));
+    else
+        say("the share is back");
+    _exit(0);
+}
+
 static void handle(char *line)
 {
     char *id = strchr(line, ' ');
@@ -290,6 +324,10 @@ static void handle(char *line)
         run_command(id);
     else if (!strcmp(line, "kill") && id)
         kill_command(id);
+    else if (!strcmp(line, "away"))
+        share_away();
+    else if (!strcmp(line, "back") && id)
+        share_back(id);
     else if (!strcmp(line, "off"))
         power_off();
     else

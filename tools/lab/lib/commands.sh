@@ -298,7 +298,7 @@ cmd_shell() {
     lab_find
     [ -z "$LAB_QEMU" ] || die "a lab named '$LAB_NAME' is running already"
     trap run_cleanup EXIT
-    say "starting: about 20 seconds"
+    say "starting"
     machine_up "$opt_disk" "$opt_mem" 180
     install_project '' || warn "the project is not installed in dom0"
     machine_exec -t 60 -- guest make demo --type pv \

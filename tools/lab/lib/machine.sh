@@ -12,15 +12,12 @@
 # other feature of this model that it does not emulate.
 LAB_CPU=Opteron_G3,+svm,+npt,-rdtscp,-misalignsse,+invtsc,x-force-features=on
 
-machine_up() { # DISK MEM TIMEOUT [LOSSY]
-    local disk=$1 mem=$2 timeout=$3 lossy=${4:-} drive share
-    ensure_image
-    lab_find
-    [ -z "$LAB_QEMU" ] || die "a lab named '$LAB_NAME' is running already"
+# Sets $LAB_RUN up for a machine: the share that dom0 sees, and what "lab exec"
+# needs.
+machine_folder() {
+    local share=$LAB_RUN/share
     rm -rf "$LAB_RUN"
-    share=$LAB_RUN/share
     mkdir -p "$share"/{boot,bin,exec,io} || exit 1
-
     cp "$LAB_TOP/dom0/init" "$LAB_PARTS/lab-agent" \
         "$LAB_PARTS/guest-ask" \
         "$LAB_PARTS/guest-initrd" "$LAB_IMAGE/vmlinuz" \
@@ -28,22 +25,13 @@ machine_up() { # DISK MEM TIMEOUT [LOSSY]
         cp "$LAB_TOP"/dom0/bin/* "$share/bin/" || exit 1
     # What "lab exec" needs later must not vanish with a newer build.
     cp "$LAB_PARTS/labx" "$LAB_PARTS/labdisk" "$LAB_RUN/" || exit 1
-
-    if [ -n "$lossy" ]; then
-        lossy_disk "$disk"
-        drive="file=nbd+unix:///?socket=$LAB_RUN/disk,format=raw,cache=writeback"
-    elif [ -n "$disk" ]; then
-        if [ ! -e "$disk" ]; then
-            qemu-img create -q -f qcow2 -F raw -b "$LAB_IMAGE/root.img" \
-                "$disk" || exit 1
-        fi
-        # A flush in dom0 reaches this file's host; that is the point of it.
-        drive=file=$(readlink -f "$disk"),format=qcow2,cache=writeback
-    else
-        drive=file=$LAB_IMAGE/root.img,format=raw,cache=unsafe,snapshot=on
-    fi
-
     mkfifo "$LAB_RUN/agent.in" "$LAB_RUN/agent.out" || exit 1
+}
+
+# Starts QEMU; sets $LAB_QEMU.
+machine_start() { # DRIVE MEM END-IN-SECONDS [QEMU-OPTION...]
+    local drive=$1 mem=$2 end=$3
+    shift 3
     # One processor: with two, PVH and HVM guests die of triple faults now
     # and then (the state of Xen itself turns up in the guest).
     local accel=tcg cpu=$LAB_CPU cpus=${LAB_CPUS:-1}
@@ -62,7 +50,7 @@ machine_up() { # DISK MEM TIMEOUT [LOSSY]
         -serial chardev:con
         -drive "$drive,if=none,id=root"
         -device "virtio-blk-pci,drive=root,$virtio"
-        -fsdev "local,id=lab,path=$share,security_model=none,multidevs=remap"
+        -fsdev "local,id=lab,path=$LAB_RUN/share,security_model=none,multidevs=remap"
         -device "virtio-9p-pci,fsdev=lab,mount_tag=lab,$virtio"
         -device "virtio-serial-pci,$virtio"
         -chardev "pipe,id=agent,path=$LAB_RUN/agent"
@@ -70,6 +58,7 @@ machine_up() { # DISK MEM TIMEOUT [LOSSY]
         -device "virtio-rng-pci,$virtio"
         -qmp "unix:$LAB_RUN/qmp,server=on,wait=off"
         -pidfile "$LAB_RUN/qemu.pid"
+        "$@"
     )
     # Ahead of other work: libxl gives QEMU in dom0 ten seconds to answer, and
     # those pass as fast in an emulated machine that gets no time.
@@ -79,9 +68,8 @@ machine_up() { # DISK MEM TIMEOUT [LOSSY]
     local child=$!
     disown
 
-    local end=$((SECONDS + timeout))
     while ! [ -s "$LAB_RUN/qemu.pid" ]; do
-        if ! kill -0 "$child" 2>/dev/null || [ $SECONDS -ge $end ]; then
+        if ! kill -0 "$child" 2>/dev/null || [ $SECONDS -ge "$end" ]; then
             cat "$LAB_RUN/qemu.log" >&2
             die "QEMU did not start"
         fi
@@ -91,25 +79,65 @@ machine_up() { # DISK MEM TIMEOUT [LOSSY]
     # Where each session has its share of the processor, only the session's
     # own "nice" counts; it has one by now.
     sh -c "echo -10 >/proc/$child/autogroup" 2>/dev/null
-    # Each try waits for the answer: dom0 reads the bell when it is up.
-    while ! grep -qs 'lab: dom0 is up' "$LAB_RUN/serial.log"; do
-        if ! kill -0 "$child" 2>/dev/null; then
+}
+
+# Until dom0 has said this on its console.
+machine_says() { # TEXT END-IN-SECONDS
+    while ! grep -qs "$1" "$LAB_RUN/serial.log"; do
+        if ! kill -0 "$LAB_QEMU" 2>/dev/null; then
             cat "$LAB_RUN/qemu.log" >&2
             serial_tail
-            die "the machine went away while booting"
+            die "the machine went away before it said \"$1\""
         fi
-        if [ $SECONDS -ge $end ]; then
+        if [ $SECONDS -ge "$2" ]; then
             serial_tail
             machine_kill
-            die "dom0 was not up after $timeout s"
+            die "dom0 did not say \"$1\" in time"
         fi
         sleep 0.1
     done
-    if ! machine_exec -t 20 -- true; then
-        serial_tail
-        machine_kill
-        die "dom0 does not answer"
+}
+
+machine_answers() {
+    machine_exec -t 20 -- true && return
+    serial_tail
+    machine_kill
+    die "dom0 does not answer"
+}
+
+machine_up() { # DISK MEM TIMEOUT [LOSSY]
+    local disk=$1 mem=$2 lossy=${4:-} drive end=$((SECONDS + $3))
+    ensure_image
+    lab_find
+    [ -z "$LAB_QEMU" ] || die "a lab named '$LAB_NAME' is running already"
+    if [ -z "$disk" ] && saved_fits "$mem"; then
+        ensure_saved
+        machine_folder
+        saved_up "$mem" "$end"
+        return
     fi
+    machine_folder
+    if [ -n "$lossy" ]; then
+        lossy_disk "$disk"
+        drive="file=nbd+unix:///?socket=$LAB_RUN/disk,format=raw,cache=writeback"
+    elif [ -n "$disk" ]; then
+        if [ ! -e "$disk" ]; then
+            qemu-img create -q -f qcow2 -F raw -b "$LAB_IMAGE/root.img" \
+                "$disk" || exit 1
+        fi
+        # A flush in dom0 reaches this file's host; that is the point of it.
+        drive=file=$(readlink -f "$disk"),format=qcow2,cache=writeback
+    else
+        drive=file=$LAB_IMAGE/root.img,format=raw,cache=unsafe,snapshot=on
+    fi
+    machine_boot "$drive" "$mem" "$end"
+}
+
+# Each try waits for the answer: dom0 reads the bell when it is up.
+machine_boot() { # DRIVE MEM END
+    machine_start "$1" "$2" "$3"
+    machine_says 'lab: dom0 is up' "$3"
+    machine_answers
 }
 
 # A disk that loses what was not flushed: host/labdisk.c stands before it.
