@@ -4,6 +4,7 @@
  * that runs or not is found by its folder and by its images' headers, and is
  * no clone once the images are gone.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -240,6 +242,36 @@ static void a_folder_that_is_missing(void **state)
     assert_int_equal(ask(msg), 0);
 }
 
+/* Whatever lies in a mount point on which nothing is mounted. */
+static void a_file_system_that_is_not_mounted(void **state)
+{
+    char msg[SNAP_ERR_MAX];
+    char *other = snap_printf("%s/README", far_dir);
+
+    (void)state;
+    assert_int_equal(snap_file_write(other, "", 0, 0600, false, NULL), 0);
+    free(other);
+    /* What is mounted here goes with us. */
+    if (unshare(CLONE_NEWNS) ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+        printf("skip - clones: nothing can be mounted\n");
+        skip();
+    }
+    assert_int_equal(mount("none", far_dir, "tmpfs", 0, NULL), 0);
+    put_state(CLONE, "web2", far, "qcow2", true);
+    assert_int_equal(ask(msg), SNAP_REFUSED); /* it is empty */
+    assert_int_equal(umount(far_dir), 0);
+    assert_int_equal(ask(msg), SNAP_REFUSED);
+    assert_non_null(strstr(msg, far_dir));
+    assert_non_null(strstr(msg, "mount"));
+    assert_int_equal(living(), 1);
+    /* An image that was moved to where the mount point is. */
+    tool_ok(
+        real_run("qemu-img", "create", "-q", "-f", "qcow2", far, "1M", NULL));
+    assert_int_equal(ask(msg), 0);
+    assert_int_equal(unlink(far), 0);
+}
+
 /* Below what is missing may be anything. */
 static void a_chain_with_a_hole(void **state)
 {
@@ -321,6 +353,7 @@ int main(void)
         T(stands_alone),
         T(at_any_depth),
         T(a_folder_that_is_missing),
+        T(a_file_system_that_is_not_mounted),
         T(a_chain_with_a_hole),
         T(what_a_guest_says),
         T(damage),

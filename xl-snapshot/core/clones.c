@@ -9,6 +9,7 @@
 #include "core/parts.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/mount.h"
 
 void snap_clones_free(struct snap_clone **cs, size_t *n)
 {
@@ -18,6 +19,7 @@ void snap_clones_free(struct snap_clone **cs, size_t *n)
         snap_free(&(*cs)[i].name);
         snap_origin_dispose(&(*cs)[i].origin);
         snap_notes_free(&(*cs)[i].images, &(*cs)[i].n_images);
+        snap_free(&(*cs)[i].unseen);
     }
     free(*cs);
     *cs = NULL;
@@ -55,6 +57,21 @@ static bool gone(struct snap_env *env, const char *path)
     return true;
 }
 
+/* An image that is not there is not gone if its file system is not mounted
+ * where it was; what lies in the mount point proves nothing. */
+static bool unmounted(const struct snap_leaf *l)
+{
+    char *now;
+    bool other;
+
+    if (!l->mount || snap_file_exists(l->path))
+        return false;
+    now = snap_mount_of(l->path);
+    other = now && strcmp(now, l->mount) != 0;
+    free(now);
+    return other;
+}
+
 static void read_state(struct snap_env *env, struct snap_clone *c,
                        const struct snap_store *s, struct snap_state *st,
                        size_t n_records)
@@ -68,8 +85,14 @@ static void read_state(struct snap_env *env, struct snap_clone *c,
     c->unfinished = snap_file_exists(journal);
     c->alive = n_records || c->unfinished;
     for (i = 0; i < st->n; i++) {
-        add_image(c, st->leaves[i].path, st->leaves[i].format);
-        c->alive = c->alive || !gone(env, st->leaves[i].path);
+        const struct snap_leaf *l = &st->leaves[i];
+
+        add_image(c, l->path, l->format);
+        if (!c->unseen && unmounted(l))
+            c->unseen = snap_printf("%s is not there, and what was mounted on "
+                                    "%s when it was is not mounted",
+                                    l->path, l->mount);
+        c->alive = c->alive || c->unseen || !gone(env, l->path);
     }
     free(journal);
 }
@@ -232,6 +255,16 @@ out:
     return could;
 }
 
+static int nobody_knows(const struct snap_clone *c, const char *why,
+                        struct snap_err *err)
+{
+    return snap_fail(err, SNAP_REFUSED,
+                     "%s is a clone, and %s, so nobody knows what it needs; "
+                     "mount it, or, if %s is no more, remove its folder %s "
+                     "from the store",
+                     c->name, why, c->name, c->uuid);
+}
+
 /* The image of this domain that reads through the part's, or NULL. */
 static int stands_on(struct snap_disk_ctx *ctx, const struct snap_clone *c,
                      const struct snap_part *part, const char **image_r,
@@ -243,6 +276,8 @@ static int stands_on(struct snap_disk_ctx *ctx, const struct snap_clone *c,
     struct snap_err why = SNAP_ERR_INIT;
 
     *image_r = NULL;
+    if (c->origin.uuid && c->unseen && could_stand_on(ctx, c, part))
+        return nobody_knows(c, c->unseen, err);
     for (i = 0; i < c->n_images && !*image_r; i++) {
         snap_err_clear(&why);
         rc = part->drv->stands_on(ctx, part, c->images[i], &how, &why);
@@ -251,11 +286,7 @@ static int stands_on(struct snap_disk_ctx *ctx, const struct snap_clone *c,
         if (rc == SNAP_REFUSED && !could_stand_on(ctx, c, part))
             continue;
         if (rc == SNAP_REFUSED)
-            return snap_fail(err, rc,
-                             "%s is a clone, and %s, so nobody knows what it "
-                             "needs; mount it, or, if %s is no more, remove "
-                             "its folder %s from the store",
-                             c->name, why.msg, c->name, c->uuid);
+            return nobody_knows(c, why.msg, err);
         if (rc)
             return snap_fail(err, rc, "%s: %s", c->name, why.msg);
         if (how == SNAP_STAND_ON)

@@ -19,6 +19,7 @@ struct snap_clone {
     char **images; /* that its state and its snapshots name; no raw ones */
     size_t n_images;
     bool unfinished; /* a command was interrupted, or is at work */
+    char *unseen; /* an image that cannot be seen: why, as a clause; or NULL */
     bool alive; /* a journal, a snapshot or an image of it is there */
 };
 void snap_clones_free(struct snap_clone **cs, size_t *n);

@@ -12,6 +12,7 @@
 #include "core/store.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/mount.h"
 
 #define STATE_FORMAT    1
 #define STATE_MAX       (4u << 20) /* 256 disks with the longest paths */
@@ -24,6 +25,7 @@ static void leaf_dispose(struct snap_leaf *l)
     snap_free(&l->path);
     snap_free(&l->format);
     snap_free(&l->stem);
+    snap_free(&l->mount);
     l->made = false;
 }
 
@@ -77,6 +79,8 @@ void snap_state_set_leaf(struct snap_state *st, const char *vdev,
         memset(l, 0, sizeof(*l));
         l->vdev = snap_strdup(vdev);
     }
+    snap_free(&l->mount);
+    l->mount = snap_mount_of(path);
     snap_set(&l->path, path);
     snap_set(&l->format, format);
     snap_set(&l->stem, stem);
@@ -100,6 +104,9 @@ static int check_leaf(const struct snap_leaf *l, struct snap_err *err)
         return rc;
     if (!snap_format_known(l->format))
         return snap_fail(err, SNAP_INVAL, "format is unknown");
+    if (l->mount && !snap_path_ok(l->mount))
+        return snap_fail(err, SNAP_INVAL,
+                         "mount is not an absolute path without . and ..");
     if (!l->stem)
         return 0;
     rc = snap_text_check(l->stem, STEM_MAX, "stem", err);
@@ -196,6 +203,9 @@ static int read_leaf(const struct snap_json *j, struct snap_leaf *l,
     if (rc)
         return rc;
     rc = get(j, "stem", &l->stem, err);
+    if (rc)
+        return rc;
+    rc = get(j, "mount", &l->mount, err);
     if (rc)
         return rc;
     if (snap_json_type(made) != SNAP_JSON_BOOL)
@@ -350,6 +360,8 @@ static struct snap_json *to_json(const struct snap_state *st)
         snap_json_set_str(l, "format", st->leaves[i].format);
         snap_json_set_str(l, "stem", st->leaves[i].stem);
         snap_json_set_bool(l, "made", st->leaves[i].made);
+        if (st->leaves[i].mount)
+            snap_json_set_str(l, "mount", st->leaves[i].mount);
         snap_json_push(disks, l);
     }
     snap_json_set(j, "disks", disks);

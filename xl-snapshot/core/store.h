@@ -121,6 +121,7 @@ struct snap_leaf {
     char *format;
     char *stem;
     bool made;
+    char *mount; /* where its file system was mounted then, or NULL */
 };
 /* Of a clone: the snapshot it was made from. */
 struct snap_origin {
