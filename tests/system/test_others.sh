@@ -257,6 +257,44 @@ deleted_in_a_reboot() {
     [ ! -e "$(guest dir $g)/xvdb.raw" ] || fail "the frozen image is there"
 }
 
+# Stop the monitor that this command starts, before it has begun to watch; sets
+# $MONITOR.  Without a process: those cost too much here to be in time.
+stop_monitor_of() { # PID
+    local kids words
+    while { read -r kids <"/proc/$1/task/$1/children"; } 2>/dev/null ||
+        kill -0 "$1" 2>/dev/null; do
+        for MONITOR in $kids; do
+            { mapfile -d "" words <"/proc/$MONITOR/cmdline"; } 2>/dev/null ||
+                continue
+            [ "${words[1]:-}" = --monitor ] || continue
+            kill -STOP "$MONITOR"
+            return 0
+        done
+    done
+    echo "no monitor was seen"
+    return 1
+}
+
+# The domain is let run by its user while its monitor does not get on, and then
+# dies: the command fails, and the guest goes on.
+let_run_before_it_is_watched() {
+    local new=born status=0 command
+    wipe $new
+    run xl snapshot-create -D -n b1 --type external $g
+    xl snapshot-clone $g b1 $new >"$WORK/said" 2>&1 &
+    command=$!
+    stop_monitor_of $command
+    run xl unpause $new
+    until_there 60 eval 'ask born status >/dev/null'
+    kill -KILL "$MONITOR"
+    wait $command || status=$?
+    cat "$WORK/said"
+    eq status 3 $status
+    has "$(cat "$WORK/said")" 'has let domain [0-9]+ run'
+    one_instant $new
+    ticks_go_on $new
+}
+
 other() { # NAME COMMAND...
     [[ $1 =~ $only ]] || return 0
     t "others: $1" "${@:2}"
@@ -268,6 +306,8 @@ other "a snapshot is deleted while its guest reboots" deleted_in_a_reboot
 DOMID=$(xl domid $g)
 other "Ctrl-C while the guest is asked to suspend" asked_to_stop INT
 other "the terminal goes while the guest is asked to suspend" asked_to_stop HUP
+other "a new domain that its user lets run before it is watched" \
+    let_run_before_it_is_watched
 other "a lock of libxl is held" lock_held
 other "block-attach and mem-set beside create" attached_beside
 other "block-detach beside create" detached_beside

@@ -101,6 +101,37 @@ int hyp_destroy(struct snap_hyp *h, const struct snap_domain *dom,
     return rc;
 }
 
+/*
+ * What we built and nobody has let run.  Somebody who unpaused it meanwhile has
+ * made it his guest; our own pause, which Xen counts, keeps it from running
+ * between the look and the end.
+ */
+static int destroy_unborn(struct snap_hyp *h, const struct snap_domain *dom,
+                          struct snap_err *err)
+{
+    libxl_dominfo info;
+    bool paused = !libxl_domain_pause(h->ctx, dom->domid, NULL);
+    int rc, xl;
+
+    libxl_dominfo_init(&info);
+    xl = libxl_domain_info(h->ctx, &info, dom->domid);
+    if (!xl && info.cpu_time && !info.dying) {
+        if (paused && libxl_domain_unpause(h->ctx, dom->domid, NULL))
+            snap_say(h->log, SNAP_LOG_WARN,
+                     "%s is paused by us, and could not be let go on: run xl "
+                     "unpause %s",
+                     dom->name, dom->name);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "somebody has let domain %u run meanwhile, so it is "
+                       "left alone",
+                       dom->domid);
+    } else {
+        rc = destroy(h, dom, err);
+    }
+    libxl_dominfo_dispose(&info);
+    return rc;
+}
+
 void hyp_clear_away(struct snap_hyp *h, const char *uuid, const char *name,
                     uint32_t domid, struct snap_err *err)
 {
@@ -112,7 +143,7 @@ void hyp_clear_away(struct snap_hyp *h, const char *uuid, const char *name,
     if (libxl_domid_valid_guest(domid)) {
         dom.name = snap_strdup(name);
         snprintf(dom.uuid, sizeof(dom.uuid), "%s", uuid);
-        rc = destroy(h, &dom, &why);
+        rc = destroy_unborn(h, &dom, &why);
         snap_free(&dom.name);
     }
     /* Whoever built it may have removed it, and forgotten its QEMU. */
