@@ -437,6 +437,12 @@ static int f_config_file(struct snap_hyp *h, const char *path, char **json_r,
     return rc;
 }
 
+static char *f_saved(struct snap_hyp *h, const char *uuid)
+{
+    (void)uuid;
+    return h->w->saved[0] ? snap_strdup(h->w->saved) : NULL;
+}
+
 static int f_image_user(struct snap_hyp *h, const char *path, uint32_t except,
                         char **who_r, struct snap_err *err)
 {
@@ -882,6 +888,7 @@ const struct snap_hyp_ops fake_hyp_ops = {
     .config = f_config,
     .disks = f_disks,
     .config_file = f_config_file,
+    .saved = f_saved,
     .image_user = f_image_user,
     .free_mem = f_free_mem,
     .window_open = f_window_open,

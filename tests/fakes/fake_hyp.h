@@ -50,6 +50,7 @@ struct fake_world {
     bool no_kernel; /* nothing can be booted, only restored */
     bool kernel_goes; /* set by a destroy: that becomes so */
     bool qemu_lingers; /* a destroyed domain's QEMU keeps its images */
+    char saved[256]; /* where the host's service has its memory, or "" */
     bool bad; /* an op was called in a wrong state */
     char why_bad[128];
     /* What QEMU does when a domain comes and goes; set by the test. */

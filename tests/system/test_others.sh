@@ -295,6 +295,23 @@ let_run_before_it_is_watched() {
     ticks_go_on $new
 }
 
+# As the host's own service does when the host goes down.
+saved_by_the_host() {
+    local file=/var/lib/xen/save/$g
+    run mkdir -p /var/lib/xen/save
+    run xl snapshot-create -D -n kept --type external $g
+    run xl save $g "$file"
+    refused 1 "saved in $file.*xl restore $file" xl snapshot-create -D -n no $g
+    refused 1 "saved in $file" xl snapshot-revert $g kept
+    refused 1 "saved in $file" xl snapshot-delete $g kept
+    run xl restore "$file"
+    ticks_go_on $g
+    one_instant $g
+    # A copy that stays, as xl save -c leaves one, is no hindrance then.
+    run xl snapshot-delete $g kept
+    rm "$file"
+}
+
 other() { # NAME COMMAND...
     [[ $1 =~ $only ]] || return 0
     t "others: $1" "${@:2}"
@@ -313,6 +330,7 @@ other "block-attach and mem-set beside create" attached_beside
 other "block-detach beside create" detached_beside
 other "xl save -c is under way" saved_by_xl
 other "xl save -c begins beside create" saved_with_xl
+other "the host has saved the domain" saved_by_the_host
 wipe $g
 other "xl migrate begins beside create" migrating
 wipe $m

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "hyp/hyp.h"
+#include "hyp/saveheader.h"
 #include "lib/cgroup.h"
 #include "lib/file.h"
 #include "lib/run.h"
@@ -669,6 +670,71 @@ static void test_foreground(void **state)
     free(xl);
 }
 
+/* --- what the host's service saved -------------------------------------- */
+
+static void put_image(const char *name, const char *uuid, bool poisoned)
+{
+    struct snap_buf b = { 0 };
+    char *json = snap_printf("{\"c_info\":{\"name\":\"g\",\"uuid\":\"%s\"}}",
+                             uuid);
+    char *path = snap_printf("%s/%s", dir, name);
+
+    snap_saveheader_write(&b, json, poisoned);
+    assert_int_equal(snap_file_write(path, b.data, b.len, 0600, false, &err),
+                     0);
+    snap_buf_dispose(&b);
+    free(path);
+    free(json);
+}
+
+#define SAVED_UUID "c0ffee00-0000-4000-8000-000000000001"
+
+static void test_saved(void **state)
+{
+    char *path;
+
+    (void)state;
+    put_image("other", "c0ffee00-0000-4000-8000-000000000002", false);
+    put_image("ours", SAVED_UUID, true); /* a snapshot's, no xl restores it */
+    free(put("junk", "Xen saved domain, xl", 0600));
+    folder("a folder");
+    assert_null(hyp_saved_in(dir, SAVED_UUID));
+    put_image("g", SAVED_UUID, false);
+    path = hyp_saved_in(dir, SAVED_UUID);
+    contains(path, "/g");
+    free(path);
+    assert_null(hyp_saved_in("/none", SAVED_UUID));
+}
+
+static void test_saved_where(void **state)
+{
+    const char *none = "/none", *settings[] = { none, NULL, NULL };
+    char *file, *got;
+    size_t i;
+    static const char *const says[][2] = {
+        { "A=1\nXENDOMAINS_SAVE=/a\n#XENDOMAINS_SAVE=/b\n", "/a" },
+        { "XENDOMAINS_SAVE=/a\nXENDOMAINS_SAVE=\"/b c\"\n", "/b c" },
+        { "XENDOMAINS_SAVE='/v/s' # there\n", "/v/s" },
+        { "XENDOMAINS_SAVE=\n", "/var/lib/xen/save" },
+        { "XENDOMAINS_SAVE=$HERE/../x\n", "/var/lib/xen/save" },
+        { "", "/var/lib/xen/save" },
+    };
+
+    (void)state;
+    for (i = 0; i < sizeof(says) / sizeof(says[0]); i++) {
+        file = put("settings", says[i][0], 0600);
+        settings[1] = file;
+        got = hyp_saved_folder_of(settings);
+        assert_string_equal(got, says[i][1]);
+        free(got);
+        free(file);
+        settings[1] = NULL;
+    }
+    got = hyp_saved_folder_of(settings);
+    assert_string_equal(got, "/var/lib/xen/save");
+    free(got);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -689,6 +755,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_scope_impossible, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_qemus, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_saved, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_saved_where, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreground, setup, teardown),
     };
 

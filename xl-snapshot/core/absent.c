@@ -3,7 +3,9 @@
 #include "core/absent.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -134,4 +136,23 @@ int snap_absent_wait(struct snap_env *env, const char *uuid, const char *name,
     snap_domain_dispose(&dom);
     /* What else may be wrong is said by who works with it. */
     return w.gave_up ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+int snap_absent_saved(struct snap_env *env, const char *uuid, const char *name,
+                      const char *since, struct snap_err *err)
+{
+    int rc = 0;
+    struct stat st, before;
+    char *path = env->hyp ? env->ops->saved(env->hyp, uuid) : NULL;
+
+    if (path && !(since && !stat(path, &st) && !stat(since, &before) &&
+                  st.st_mtim.tv_sec < before.st_mtim.tv_sec))
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s is saved in %s, and goes on from there with the "
+                       "disks that it had.  Restore it first (xl restore "
+                       "%s); if its memory is not wanted any more, remove "
+                       "that file",
+                       name ? name : uuid, path, path);
+    free(path);
+    return rc;
 }

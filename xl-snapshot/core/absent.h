@@ -3,14 +3,15 @@
  * A guest that reboots is not there for some seconds: its domain is destroyed
  * and built anew by its monitor, xl's daemon.  What is done to its images
  * meanwhile, as to those of a domain that is off, would keep its next QEMU
- * from them, and the guest would be gone.
+ * from them, and the guest would be gone.  Likewise one that was saved when the
+ * host went down, and is restored when it is up.
  */
 #ifndef SNAP_CORE_ABSENT_H
 #define SNAP_CORE_ABSENT_H
 
 #include "core/env.h"
 
-/* Both may be called at any time, and change nothing. */
+/* All may be called at any time, and change nothing. */
 
 /* As find_uuid() of hyp_ops.h, but a domain that is not there while a monitor
  * of that name is (NULL: nothing is known), or that is being built, is waited
@@ -24,5 +25,10 @@ int snap_absent_find(struct snap_env *env, const char *uuid, const char *name,
  * though it is being built, is not waited for. */
 int snap_absent_wait(struct snap_env *env, const char *uuid, const char *name,
                      bool may_stop, struct snap_err *err);
+/* It is not there: SNAP_BUSY if its memory was saved when the host went down,
+ * and will go on from there with the disks that it had.  since: a file; an
+ * image that is older than this does not count (NULL: each counts). */
+int snap_absent_saved(struct snap_env *env, const char *uuid, const char *name,
+                      const char *since, struct snap_err *err);
 
 #endif /* SNAP_CORE_ABSENT_H */

@@ -124,6 +124,10 @@ struct snap_hyp_ops {
     /* The process that is to build this domain, which was not there a moment
      * ago, anew: it watches none that is there.  0: none. */
     pid_t (*monitor)(struct snap_hyp *h, const char *uuid, const char *name);
+    /* Where the host's own service keeps the memory of this domain, which is
+     * not there, to go on from it when the host is up again; NULL: nowhere.
+     * Caller frees. */
+    char *(*saved)(struct snap_hyp *h, const char *uuid);
     /* libxl's JSON of the domain as it is now (libxl_domain_config), with
      * c_info.domid removed.  Never called in the window. */
     int (*config)(struct snap_hyp *h, const struct snap_domain *dom,

@@ -573,7 +573,7 @@ static int look_again(struct snap_env *env, const struct snap_create_req *req,
         p->off = rc == SNAP_NOTFOUND;
         if (p->off) {
             snap_err_clear(err);
-            rc = 0;
+            rc = snap_absent_saved(env, p->store.uuid, req->domain, NULL, err);
         }
         return rc;
     }

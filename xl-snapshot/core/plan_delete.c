@@ -90,7 +90,7 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
     rc = snap_absent_find(env, p->uuid, p->domain, true, &p->dom, err);
     if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
-        return 0;
+        return snap_absent_saved(env, p->uuid, p->domain, NULL, err);
     }
     if (rc)
         return rc;

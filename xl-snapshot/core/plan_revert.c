@@ -645,7 +645,8 @@ int snap_revert_plan_make(struct snap_env *env,
     } else {
         goto out;
     }
-    rc = p->running ? check_domain(req, &p->dom, off, err) : 0;
+    rc = p->running ? check_domain(req, &p->dom, off, err)
+                    : snap_absent_saved(env, uuid, req->domain, NULL, err);
     if (rc)
         goto out;
     rc = snap_state_load(&p->store, &p->state, err);

@@ -78,6 +78,22 @@ static int look_for_domain(struct rec *r, struct snap_err *err)
     return rc;
 }
 
+/* What is saved since goes on with the disks as they are now. */
+static int check_saved(struct rec *r, struct snap_err *err)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+    int rc = 0;
+
+    if (!r->how || !r->how->keep)
+        rc = snap_absent_saved(r->env, r->uuid, name_of(r), r->path, err);
+    /* What else may be wrong is said by who works with it. */
+    if (rc && (look_for_domain(r, &ignored) || r->there)) {
+        snap_err_clear(err);
+        rc = 0;
+    }
+    return rc;
+}
+
 /* Of this domain, and no names in it that are not ours? */
 static int check_ids(const struct snap_store *s, const struct snap_json *plan,
                      struct snap_err *err)
@@ -857,6 +873,8 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     rc = load_plan(&r, err);
     if (!rc)
         rc = snap_absent_wait(env, r.uuid, name_of(&r), false, err);
+    if (!rc)
+        rc = check_saved(&r, err);
     if (rc)
         goto out;
     if (snap_streq(e[0].op, "create"))

@@ -335,6 +335,15 @@ int hyp_destroy(struct snap_hyp *h, const struct snap_domain *dom,
 void hyp_clear_away(struct snap_hyp *h, const char *uuid, const char *name,
                     uint32_t domid, struct snap_err *err);
 
+/* --- saved.c ----------------------------------------------------------- */
+
+char *hyp_saved(struct snap_hyp *h, const char *uuid);
+/* The folder that the first of these files (NULL-terminated) names, or the
+ * usual one.  Caller frees. */
+char *hyp_saved_folder_of(const char *const *files);
+/* The image of this domain in a folder, or NULL.  Caller frees. */
+char *hyp_saved_in(const char *dir, const char *uuid);
+
 /* --- qemu.c ------------------------------------------------------------ */
 
 /* Processes that may have a domain's images open.  Zero-initialise. */

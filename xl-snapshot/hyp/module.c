@@ -22,6 +22,7 @@ static const struct snap_hyp_ops ops = {
     .config = hyp_config,
     .disks = hyp_disks,
     .config_file = hyp_config_file,
+    .saved = hyp_saved,
     .image_user = hyp_image_user,
     .free_mem = hyp_free_mem,
     .window_open = hyp_window_open,
