@@ -96,10 +96,12 @@ static void check_merge(struct crash_world *w, bool done)
 #define KIND(name, layers, format, how)                                      \
     {                                                                        \
         name, format, layers, set_up_##how, how, recover_##how, check_##how, \
-            false,                                                           \
+            false, how##_in_place,                                           \
     }
-#define recover_pull  stop_pull
-#define recover_merge go_on_merging
+#define recover_pull   stop_pull
+#define recover_merge  go_on_merging
+#define pull_in_place  true
+#define merge_in_place false /* the overlay has it all, until we sync */
 
 static const struct crash_kind kinds[] = {
     KIND("pull_raw", 0, "raw", pull),

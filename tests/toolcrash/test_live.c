@@ -100,6 +100,7 @@ static void check_merge(struct crash_world *w, bool done)
 #define KIND(name, layers, format, how)                                    \
     {                                                                      \
         name, format, layers, set_up_##how, work, stop, check_##how, true, \
+            false,                                                         \
     }
 
 static const struct crash_kind kinds[] = {

@@ -100,9 +100,8 @@ static int see_none(void *opaque, const struct snap_range *r, size_t n,
     const struct snap_copy_up *u = opaque;
 
     return n ? snap_fail(err, SNAP_FAIL,
-                         "qemu-io said that all was copied, and %s still "
-                         "reads what is at %" PRIu64
-                         " through its backing file",
+                         "all was to be copied, and %s still reads what is "
+                         "at %" PRIu64 " through its backing file",
                          u->path, r[0].at)
              : 0;
 }
@@ -188,6 +187,18 @@ int snap_copy_up(const struct snap_copy_up *u, struct snap_err *err)
         rc = u->may_switch(u->opaque, err);
     if (!rc)
         rc = switch_header(u, err);
+    snap_qcow2_dispose(&h);
+    return rc;
+}
+
+int snap_copied_up(const struct snap_copy_up *u, struct snap_err *err)
+{
+    int rc;
+    struct snap_qcow2 h = { 0 };
+
+    rc = snap_qcow2_read(u->path, &h, err);
+    if (!rc)
+        rc = pass(u, h.size, true, err);
     snap_qcow2_dispose(&h);
     return rc;
 }

@@ -27,4 +27,8 @@ struct snap_copy_up {
  * other; so this may fail, be stopped or die, and be called again. */
 int snap_copy_up(const struct snap_copy_up *u, struct snap_err *err);
 
+/* Somebody else, a QEMU, was to copy it: does the file have all that the image
+ * reads?  SNAP_FAIL if not.  May be asked while a guest writes to it. */
+int snap_copied_up(const struct snap_copy_up *u, struct snap_err *err);
+
 #endif /* SNAP_DISK_COPY_UP_H */

@@ -80,12 +80,14 @@ static int is_over(const char *path, const struct snap_part *p, bool *yes_r,
 /*
  * All that QEMU has of this node goes to the disk: where its clusters are is
  * in QEMU's memory until the guest happens to flush.  QMP has no such command;
- * the people's monitor has, and is silent if all is well.
+ * the people's monitor has, and does not say if it fails (hmp_qemu_io() of QEMU
+ * 7.2).  fd: of the image, open since before anything was written to it, so
+ * that an error of its file system is told here though QEMU has heard of it.
  */
-static int flush(struct snap_disk_ctx *c, const char *node, const char *path,
-                 struct snap_err *err)
+static int flush(struct snap_disk_ctx *c, const char *node, int fd,
+                 const char *path, struct snap_err *err)
 {
-    int rc, fd, e;
+    int rc;
     struct snap_json *args = snap_json_object(), *said = NULL;
     char *line = snap_printf("qemu-io %s flush", node);
     const char *text;
@@ -100,14 +102,7 @@ static int flush(struct snap_disk_ctx *c, const char *node, const char *path,
         rc = snap_fail(err, SNAP_IO, "QEMU cannot flush it: %.300s", text);
         goto out;
     }
-    /* Whatever QEMU made of an error, the file system remembers it. */
-    e = snap_fault("file", "fdatasync");
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (!e && (fd < 0 || fdatasync(fd)))
-        e = errno;
-    if (fd >= 0)
-        close(fd);
-    rc = e ? snap_fail_errno(err, SNAP_IO, e, "flushing it") : 0;
+    rc = snap_file_sync(fd, path, err);
 
 out:
     snap_json_free(said);
@@ -115,28 +110,42 @@ out:
     return rc;
 }
 
-/* The job copies; then its data is made safe; then the header is changed, and
- * made safe as well, for the image below will go. */
-static int run_job(struct snap_disk_ctx *c, const char *id,
-                   struct snap_json *args, const char *node, const char *path,
-                   struct snap_err *err)
+/* The job copies; then its data is made safe, and looked for in the image on
+ * the disk; then the header is changed, and made safe as well, for the image
+ * below will go. */
+static int run_job(struct snap_disk_ctx *c, const struct snap_delete *d,
+                   const char *id, struct snap_json *args, const char *node,
+                   const char *path, struct snap_err *err)
 {
-    int rc;
+    int rc, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const struct snap_copy_up up = {
+        .path = path,
+        .parent = d->parent,
+        .parent_format = d->parent_format,
+        .log = c->log,
+    };
 
+    if (fd < 0) {
+        snap_json_free(args);
+        return snap_fail_errno(err, SNAP_IO, errno, "%s", path);
+    }
     snap_json_set_bool(args, "auto-finalize", false);
     rc = snap_qemu_job_start(c, "block-stream", id, args, err);
     if (!rc)
         rc = snap_qemu_job_wait(c, id, true, 0, err);
     if (!rc)
-        rc = flush(c, node, path, err);
+        rc = flush(c, node, fd, path, err);
+    if (!rc)
+        rc = snap_copied_up(&up, err);
     if (!rc)
         rc = snap_qemu_job_finalize(c, id, err);
     if (!rc)
         rc = snap_qemu_job_wait(c, id, false, 0, err);
     if (!rc)
-        rc = flush(c, node, path, err);
+        rc = flush(c, node, fd, path, err);
     if (rc)
         snap_qemu_job_cancel(c, id, NULL);
+    close(fd);
     return rc;
 }
 
@@ -163,7 +172,7 @@ static int stream(struct snap_disk_ctx *c, const struct snap_part *p,
         snap_json_set_str(args, "base-node", l[at + 2].node->name);
         snap_json_set_str(args, "backing-file", d->parent);
     }
-    rc = run_job(c, id, args, l[at].node->name, l[at].path, err);
+    rc = run_job(c, d, id, args, l[at].node->name, l[at].path, err);
     if (rc)
         goto out;
     snap_overlay_release(c, l[at + 1].node->name);

@@ -142,10 +142,10 @@ int snap_qemu_img_snapshot(const struct snap_log *log, const char *what,
  * The slow ones, which may be stopped, and end when we do.  What QEMU cannot
  * write when it closes an image does not change its exit status, it is only
  * said (qcow2_inactivate() of QEMU): a tool that is to be silent and is not has
- * failed.
+ * failed.  A repair says what it found.
  */
 static int run_slow(const struct snap_log *log, const char *const *argv,
-                    int (*tick)(void *opaque), void *opaque,
+                    bool silent, int (*tick)(void *opaque), void *opaque,
                     struct snap_err *err)
 {
     int rc;
@@ -157,7 +157,7 @@ static int run_slow(const struct snap_log *log, const char *const *argv,
     r.tick = tick;
     r.opaque = opaque;
     rc = snap_run(&r, err);
-    if (!rc && r.err_text && *r.err_text)
+    if (!rc && silent && r.err_text && *r.err_text)
         rc = snap_fail(err, SNAP_FAIL, "%s %s ended with 0, and said: %s",
                        argv[0], argv[1], r.err_text);
     snap_run_dispose(&r);
@@ -172,7 +172,7 @@ int snap_qemu_img_commit(const struct snap_log *log, const char *overlay,
         "qemu-img", "commit", "-q", "-f", "qcow2", "-d", overlay, NULL,
     };
 
-    return run_slow(log, argv, tick, opaque, err);
+    return run_slow(log, argv, true, tick, opaque, err);
 }
 
 int snap_qemu_img_map(const struct snap_log *log, const char *path,
@@ -264,7 +264,7 @@ int snap_qemu_img_repair(const struct snap_log *log, const char *path,
         "qemu-img", "check", "-q", "-r", "all", "-f", "qcow2", path, NULL,
     };
 
-    return run_slow(log, argv, tick, opaque, err);
+    return run_slow(log, argv, false, tick, opaque, err);
 }
 
 int snap_qemu_img_check(const struct snap_log *log, const char *path,
@@ -394,7 +394,7 @@ int snap_qemu_img_copy_tag(const struct snap_log *log, const char *path,
     argv[n++] = path;
     argv[n++] = target;
     argv[n] = NULL;
-    rc = run_slow(log, argv, tick, opaque, err);
+    rc = run_slow(log, argv, true, tick, opaque, err);
 
 out:
     snap_qcow2_dispose(&h);

@@ -101,6 +101,16 @@ int hyp_destroy(struct snap_hyp *h, const struct snap_domain *dom,
     return rc;
 }
 
+/* Ours ends: an error is no proof that nobody has let the domain run. */
+static void let_go(struct snap_hyp *h, const struct snap_domain *dom)
+{
+    if (libxl_domain_unpause(h->ctx, dom->domid, NULL))
+        snap_say(h->log, SNAP_LOG_WARN,
+                 "%s is paused by us, and could not be let go on: run xl "
+                 "unpause %s",
+                 dom->name, dom->name);
+}
+
 /*
  * What we built and nobody has let run.  Somebody who unpaused it meanwhile has
  * made it his guest; our own pause, which Xen counts, keeps it from running
@@ -110,25 +120,24 @@ static int destroy_unborn(struct snap_hyp *h, const struct snap_domain *dom,
                           struct snap_err *err)
 {
     libxl_dominfo info;
-    bool paused = !libxl_domain_pause(h->ctx, dom->domid, NULL);
-    int rc, xl;
+    int rc = 0, xl, pause = libxl_domain_pause(h->ctx, dom->domid, NULL);
 
     libxl_dominfo_init(&info);
     xl = libxl_domain_info(h->ctx, &info, dom->domid);
-    if (!xl && info.cpu_time && !info.dying) {
-        if (paused && libxl_domain_unpause(h->ctx, dom->domid, NULL))
-            snap_say(h->log, SNAP_LOG_WARN,
-                     "%s is paused by us, and could not be let go on: run xl "
-                     "unpause %s",
-                     dom->name, dom->name);
+    if (xl ? xl != ERROR_DOMAIN_NOTFOUND : pause && !info.dying)
+        rc = hyp_fail(h, err, xl ? xl : pause,
+                      "whether somebody has let domain %u run cannot be told",
+                      dom->domid);
+    else if (!xl && info.cpu_time && !info.dying)
         rc = snap_fail(err, SNAP_BUSY,
                        "somebody has let domain %u run meanwhile, so it is "
                        "left alone",
                        dom->domid);
-    } else {
-        rc = destroy(h, dom, err);
-    }
     libxl_dominfo_dispose(&info);
+    if (!rc)
+        return destroy(h, dom, err);
+    if (!pause)
+        let_go(h, dom);
     return rc;
 }
 
