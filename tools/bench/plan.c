@@ -62,6 +62,21 @@ static int no_user(struct snap_hyp *h, const char *path, uint32_t except,
     return 0;
 }
 
+static pid_t no_monitor(struct snap_hyp *h, const char *uuid, const char *name)
+{
+    (void)h;
+    (void)uuid;
+    (void)name;
+    return 0;
+}
+
+static char *not_saved(struct snap_hyp *h, const char *uuid)
+{
+    (void)h;
+    (void)uuid;
+    return NULL;
+}
+
 static int version(struct snap_hyp *h, char **text_r, struct snap_err *err)
 {
     (void)h;
@@ -97,6 +112,8 @@ static const struct snap_hyp_ops no_domains = {
     .version = version,
     .find = no_domain,
     .find_uuid = no_domain,
+    .monitor = no_monitor,
+    .saved = not_saved,
     .image_user = no_user,
     .free_mem = free_mem,
     .can_build = can_build,
@@ -388,7 +405,8 @@ int main(int argc, char **argv)
 {
     struct snap_env env = { .ops = &no_domains,
                             .drivers = snap_disk_drivers,
-                            .check_unused = snap_image_check_unused };
+                            .check_unused = snap_image_check_unused,
+                            .check_others = snap_image_check_others };
     char *root;
 
     if (argc != 4) {
