@@ -3,9 +3,12 @@
  * The snapshot of a domain that is off is given up, and a tool dies or fails:
  * by a pull into what is over it, and by a merge of the active image.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -19,6 +22,27 @@ static void set_up_pull(struct crash_world *w)
 static void set_up_merge(struct crash_world *w)
 {
     crash_to_delete(w, true);
+}
+
+/* The image below was not closed cleanly by whoever wrote to it, as one with
+ * lazy_refcounts says (bit 0 of the incompatible and of the compatible features
+ * in a qcow2 header): it is repaired first. */
+static void set_up_repair(struct crash_world *w)
+{
+    int fd;
+    struct stat st;
+    struct timespec t[2];
+
+    crash_to_delete(w, true);
+    fd = open(w->image, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(pwrite(fd, "\1", 1, 79), 1);
+    assert_int_equal(pwrite(fd, "\1", 1, 87), 1);
+    t[0] = st.st_atim;
+    t[1] = st.st_mtim;
+    assert_int_equal(futimens(fd, t), 0);
+    close(fd);
 }
 
 static int pull(struct crash_world *w, struct snap_err *err)
@@ -103,11 +127,17 @@ static void check_merge(struct crash_world *w, bool done)
 #define pull_in_place  true
 #define merge_in_place false /* the overlay has it all, until we sync */
 
+#define repair          merge
+#define recover_repair  go_on_merging
+#define check_repair    check_merge
+#define repair_in_place true
+
 static const struct crash_kind kinds[] = {
     KIND("pull_raw", 0, "raw", pull),
     KIND("pull_alone", 0, "qcow2", pull),
     KIND("pull_over_one", 1, "qcow2", pull),
     KIND("pull_over_three", 3, "qcow2", pull),
+    KIND("repair", 1, "qcow2", repair),
     KIND("merge_raw", 0, "raw", merge),
     KIND("merge_alone", 0, "qcow2", merge),
     KIND("merge_over_one", 1, "qcow2", merge),
