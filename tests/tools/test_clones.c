@@ -272,6 +272,28 @@ static void a_file_system_that_is_not_mounted(void **state)
     assert_int_equal(unlink(far), 0);
 }
 
+/* Its folder in the store was moved, and a link left: nobody follows it, and
+ * what is behind it is not nothing. */
+static void a_store_folder_that_is_a_link(void **state)
+{
+    char msg[SNAP_ERR_MAX];
+    char *folder = snap_printf("%s/" CLONE, root);
+    char *moved = snap_printf("%s/moved", far_dir);
+
+    (void)state;
+    put_state(CLONE, "web2", leaf, "qcow2", true);
+    assert_int_equal(rename(folder, moved), 0);
+    assert_int_equal(symlink(moved, folder), 0);
+    assert_int_equal(ask(msg), SNAP_REFUSED);
+    assert_non_null(strstr(msg, folder));
+    assert_non_null(strstr(msg, "is a symbolic link"));
+    said[0] = '\0';
+    assert_int_equal(living(), 0);
+    assert_non_null(strstr(said, "whether domain " CLONE " is a clone"));
+    free(folder);
+    free(moved);
+}
+
 /* Below what is missing may be anything. */
 static void a_chain_with_a_hole(void **state)
 {
@@ -354,6 +376,7 @@ int main(void)
         T(at_any_depth),
         T(a_folder_that_is_missing),
         T(a_file_system_that_is_not_mounted),
+        T(a_store_folder_that_is_a_link),
         T(a_chain_with_a_hole),
         T(what_a_guest_says),
         T(damage),

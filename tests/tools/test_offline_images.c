@@ -447,6 +447,40 @@ static void test_a_neighbour_that_cannot_be_read(void **state)
     free(record);
 }
 
+/* And what those need whose folder is a link, which nobody follows? */
+static void test_a_neighbour_behind_a_link(void **state)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1" };
+    const char *format;
+    char *leaf, *before, *after, *folder;
+
+    (void)state;
+    folder = snap_printf("%s/%s", host.root, other);
+    guest_writes(1);
+    create("s1", SNAP_DISK_EXTERNAL, cfg, false);
+    leaf = active(0, &format);
+    assert_int_equal(symlink("/nowhere", folder), 0);
+    revert("s1");
+    guest_reads(1);
+    assert_true(snap_file_exists(leaf));
+
+    before = real_dir_digest(dir);
+    assert_int_equal(fake_host_attach(&host, &err), 0);
+    assert_int_equal(fake_host_delete(&host, &req, &err), SNAP_REFUSED);
+    fake_host_detach(&host);
+    assert_non_null(strstr(err.msg, folder));
+    after = real_dir_digest(dir);
+    assert_string_equal(before, after);
+    assert_int_equal(unlink(folder), 0);
+    delete ("s1");
+    guest_reads(1);
+    free(leaf);
+    free(before);
+    free(after);
+    free(folder);
+}
+
 static void tool_ok(const char *program, const char *option, const char *file)
 {
     free(tool((const char *const[]){ program, option, file, NULL }));
@@ -640,6 +674,7 @@ int main(void)
         T(test_somebody_elses_snapshot_inside),
         T(test_needed_under_another_uuid),
         T(test_a_neighbour_that_cannot_be_read),
+        T(test_a_neighbour_behind_a_link),
         T(test_what_is_not_seen),
         T(test_lost_for_good),
         T(test_a_stale_file),

@@ -275,7 +275,11 @@ static void test_refused_folders(void **state)
     refuses("/a/../b", SAMPLE_UUID, SNAP_INVAL, "absolute path");
 
     sh("ln -s /tmp %s", dir);
-    refuses(root, SAMPLE_UUID, SNAP_REFUSED, "is not a folder");
+    refuses(root, SAMPLE_UUID, SNAP_REFUSED, "is a symbolic link");
+    refuses(root, SAMPLE_UUID, SNAP_REFUSED, "mount --bind");
+    unlink(dir);
+    sh("ln -s /nowhere %s", dir);
+    refuses(root, SAMPLE_UUID, SNAP_REFUSED, "is a symbolic link");
     unlink(dir);
     sh("touch %s", dir);
     refuses(root, SAMPLE_UUID, SNAP_REFUSED, "is not a folder");
@@ -299,7 +303,7 @@ static void test_refused_folders(void **state)
     path = snap_printf("%s/records", dir);
     rmdir(path);
     sh("ln -s /etc %s", path);
-    refuses(root, SAMPLE_UUID, SNAP_REFUSED, "is not a folder");
+    refuses(root, SAMPLE_UUID, SNAP_REFUSED, "is a symbolic link");
     free(path);
     if (!geteuid()) {
         assert_int_equal(chown(dir, 1234, 1234), 0);
@@ -910,12 +914,15 @@ static void test_domains(void **state)
     sh("mkdir %s/lost+found", root);
     sh("touch %s/00000000-0000-0000-0000-000000000002", root);
     sh("ln -s /etc %s/00000000-0000-0000-0000-000000000003", root);
+    /* What is no folder may stand for one: whoever opens it refuses it. */
     assert_int_equal(snap_store_domains(root, &v, &n, &err), 0);
-    assert_int_equal(n, 2);
+    assert_int_equal(n, 4);
     assert_string_equal(v[0], OTHER_UUID);
-    assert_string_equal(v[1], SAMPLE_UUID);
-    free(v[0]);
-    free(v[1]);
+    assert_string_equal(v[1], "00000000-0000-0000-0000-000000000002");
+    assert_string_equal(v[2], "00000000-0000-0000-0000-000000000003");
+    assert_string_equal(v[3], SAMPLE_UUID);
+    while (n)
+        free(v[--n]);
     free(v);
     fail_at = 1;
     calls = 0;

@@ -64,6 +64,12 @@ static int check_folder(const char *path, bool root, struct snap_err *err)
             return 0;
         return snap_fail_errno(err, SNAP_IO, e, "cannot look at %s", path);
     }
+    if (S_ISLNK(st.st_mode))
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s is a symbolic link, and none is followed here; "
+                         "move the folder back there, or mount it there "
+                         "(mount --bind)",
+                         path);
     if (!S_ISDIR(st.st_mode))
         return snap_fail(err, SNAP_REFUSED,
                          "%s is not a folder; the store of snapshots needs "
@@ -621,25 +627,20 @@ int snap_store_damaged(const struct snap_store *s,
 /* --- all domains ------------------------------------------------------- */
 
 struct uuids {
-    const char *root;
     char **v;
     size_t n;
 };
 
+/* Whatever it is: what is no folder of ours snap_store_open() refuses, and
+ * whoever has to know what all domains need ends there. */
 static void on_domain(void *opaque, const char *name)
 {
     struct uuids *u = opaque;
-    struct stat st;
-    char *path;
 
     if (snap_uuid_check(name, NULL))
         return;
-    path = snap_printf("%s/%s", u->root, name);
-    if (!lstat(path, &st) && S_ISDIR(st.st_mode)) {
-        u->v = snap_realloc(u->v, u->n + 1, sizeof(*u->v));
-        u->v[u->n++] = snap_strdup(name);
-    }
-    free(path);
+    u->v = snap_realloc(u->v, u->n + 1, sizeof(*u->v));
+    u->v[u->n++] = snap_strdup(name);
 }
 
 static int by_text(const void *a, const void *b)
@@ -650,7 +651,7 @@ static int by_text(const void *a, const void *b)
 int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
                        struct snap_err *err)
 {
-    struct uuids u = { .root = root };
+    struct uuids u = { .n = 0 };
     int rc;
 
     *uuids_r = NULL;

@@ -98,7 +98,8 @@ int snap_store_damaged(const struct snap_store *s,
                        size_t *n_r, struct snap_err *err);
 /* Is there any record, good or damaged?  What cannot be told may have one. */
 bool snap_store_any(const struct snap_store *s);
-/* UUIDs (36 characters) of the domains that have a folder in root. */
+/* UUIDs (36 characters) of the domains that root has an entry of, which may be
+ * none that snap_store_open() takes: a link, say. */
 int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
                        struct snap_err *err);
 /* Calls fn for each of them but except (may be NULL), in the order of their
