@@ -3,12 +3,14 @@
  * is not, and a begin that fails leaves nothing. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -189,6 +191,121 @@ static void test_begin_fails(void **state)
 }
 
 /* Recovery goes on behind what is whole, and the torn end is gone. */
+/* One step of a deletion after the other, the second of them failing. */
+static void notes_torn(int (*second)(struct snap_journal *j))
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_journal j = SNAP_JOURNAL_INIT;
+    struct snap_json *plan = snap_json_object();
+
+    assert_int_equal(snap_journal_begin(&j, path, "delete", plan, &err), 0);
+    assert_int_equal(second(&j), SNAP_NOSPACE);
+    snap_journal_note(&j, "pause-xvdb");
+    snap_journal_mark(&j, "switched-xvdb", NULL, &err);
+    snap_journal_dispose(&j);
+    snap_json_free(plan);
+}
+
+static int with_a_full_disk(struct snap_journal *j)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct rlimit was, full;
+    struct stat st;
+    int rc;
+
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    full = was;
+    full.rlim_cur = st.st_size + 30;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    rc = snap_journal_mark(j, "switched-xvda", NULL, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    /* There is no other way to fill up a part of a line here. */
+    return rc == SNAP_IO ? SNAP_NOSPACE : rc;
+}
+
+static int fail_writes(const char *layer, const char *what)
+{
+    (void)layer;
+    return snap_has_prefix(what, "write ") ? ENOSPC : 0;
+}
+
+static int fail_all(const char *layer, const char *what)
+{
+    (void)layer;
+    (void)what;
+    return ENOSPC;
+}
+
+static int with_a_fault(struct snap_journal *j)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    int rc;
+
+    snap_fault_hook = fail_writes;
+    rc = snap_journal_mark(j, "switched-xvda", NULL, &err);
+    snap_fault_hook = NULL;
+    return rc;
+}
+
+static int with_no_way_back(struct snap_journal *j)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    int rc;
+
+    snap_fault_hook = fail_all;
+    rc = snap_journal_mark(j, "switched-xvda", NULL, &err);
+    snap_fault_hook = NULL;
+    return rc;
+}
+
+/* A step that did not fit is not there, and those after it are. */
+static void test_a_torn_note(void **state)
+{
+    static int (*const how[])(struct snap_journal *) = { with_a_full_disk,
+                                                         with_a_fault };
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_journal_entry *e = NULL;
+    size_t n = 0, i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        notes_torn(how[i]);
+        if (snap_journal_read(path, &e, &n, &err))
+            fail_msg("%s", err.msg);
+        assert_int_equal(n, 3);
+        assert_null(snap_journal_find(e, n, "switched-xvda"));
+        assert_non_null(snap_journal_find(e, n, "pause-xvdb"));
+        assert_non_null(snap_journal_find(e, n, "switched-xvdb"));
+        snap_journal_entries_free(e, n);
+        unlink(path);
+    }
+}
+
+/* What cannot be cut off stays the last line, so that the rest can be read. */
+static void test_a_torn_note_that_stays(void **state)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_journal_entry *e = NULL;
+    struct snap_journal j = SNAP_JOURNAL_INIT;
+    size_t n = 0;
+
+    (void)state;
+    notes_torn(with_no_way_back);
+    if (snap_journal_read(path, &e, &n, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(n, 1);
+    snap_journal_entries_free(e, n);
+    /* A recovery cuts it off, and goes on. */
+    assert_int_equal(snap_journal_resume(&j, path, "delete", &err), 0);
+    assert_int_equal(snap_journal_mark(&j, "switched-xvda", NULL, &err), 0);
+    snap_journal_dispose(&j);
+    assert_int_equal(snap_journal_read(path, &e, &n, &err), 0);
+    assert_int_equal(n, 2);
+    snap_journal_entries_free(e, n);
+}
+
 static void test_resume(void **state)
 {
     struct snap_err err = SNAP_ERR_INIT;
@@ -229,6 +346,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_torn_at_every_byte, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_flipped_byte, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_torn_note, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_torn_note_that_stays, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
         cmocka_unit_test_setup_teardown(test_begin_fails, setup, teardown),
     };

@@ -32,6 +32,27 @@ static uint64_t fnv1a(const char *data, size_t len)
     return h;
 }
 
+/* All of it or nothing: a line behind half a line could not be read, nor any
+ * after it. */
+static int add_line(struct snap_journal *j, const char *line,
+                    struct snap_err *err)
+{
+    int rc;
+    off_t end = lseek(j->fd, 0, SEEK_END);
+
+    if (j->torn)
+        return snap_fail(err, SNAP_IO,
+                         "%s: a step could not be written whole, nor taken "
+                         "back, so no other is written behind it; make room, "
+                         "and run xl snapshot-recover",
+                         j->path);
+    rc = snap_write_all(j->fd, line, strlen(line), j->path, err);
+    if (rc)
+        j->torn = end < 0 || snap_fault("file", "cut journal") ||
+                  ftruncate(j->fd, end) || lseek(j->fd, end, SEEK_SET) < 0;
+    return rc;
+}
+
 static int append(struct snap_journal *j, const char *step,
                   const struct snap_json *data, bool sync,
                   struct snap_err *err)
@@ -48,7 +69,7 @@ static int append(struct snap_journal *j, const char *step,
     text = snap_json_text(line, false);
     full = snap_printf("%016" PRIx64 " %s\n", fnv1a(text, strlen(text)), text);
 
-    rc = snap_write_all(j->fd, full, strlen(full), j->path, err);
+    rc = add_line(j, full, err);
     if (rc)
         goto out;
     if (sync) {
@@ -150,6 +171,7 @@ int snap_journal_begin(struct snap_journal *j, const char *path,
     j->op = op;
     j->seq = 1;
     j->fd = -1;
+    j->torn = false;
     j->path = snap_strdup(path);
 
     rc = snap_file_create(path, 0600, &j->fd, err);
@@ -183,6 +205,7 @@ int snap_journal_resume(struct snap_journal *j, const char *path,
 
     j->op = op;
     j->fd = -1;
+    j->torn = false;
     j->path = NULL;
     rc = read_entries(path, &entries, &n, &whole, err);
     if (rc)

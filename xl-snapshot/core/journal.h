@@ -11,6 +11,8 @@
 #ifndef SNAP_CORE_JOURNAL_H
 #define SNAP_CORE_JOURNAL_H
 
+#include <stdbool.h>
+
 #include "lib/json.h"
 #include "lib/rc.h"
 
@@ -21,6 +23,7 @@ struct snap_journal {
     char *path;
     const char *op; /* static */
     unsigned seq;
+    bool torn; /* half a line is at its end: nothing may come behind it */
 };
 #define SNAP_JOURNAL_INIT \
     {                     \
@@ -36,7 +39,8 @@ int snap_journal_begin(struct snap_journal *j, const char *path,
  * not written whole is cut off.  op: as its entries have it, static. */
 int snap_journal_resume(struct snap_journal *j, const char *path,
                         const char *op, struct snap_err *err);
-/* Add a step; data may be NULL and stays the caller's.  Durable on return. */
+/* Add a step; data may be NULL and stays the caller's.  Durable on return.
+ * What could not be written whole (a full disk) is taken back. */
 int snap_journal_mark(struct snap_journal *j, const char *step,
                       const struct snap_json *data, struct snap_err *err);
 /* Add a step that need not survive a power cut, only our own death: no sync,

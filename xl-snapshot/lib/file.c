@@ -186,9 +186,15 @@ int snap_write_all(int fd, const void *data, size_t len, const char *what,
 {
     const char *p = data;
     ssize_t n;
+    int e;
 
-    if (faulty("write", what))
+    if (faulty("write", what)) {
+        /* As on a disk that is full: some of it is there. */
+        e = errno;
+        n = write(fd, p, len / 2);
+        errno = n < 0 ? errno : e;
         return fail(err, "write", what);
+    }
     while (len) {
         n = write(fd, p, len);
         if (n < 0 && errno == EINTR)
