@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * What a create leaves behind: nobody but its owner can read the memory of a
- * guest, and nobody can write to what it froze.
+ * guest, nobody can write to what it froze, and a file of somebody else's is
+ * neither removed nor taken for the memory image.
  */
+#include <errno.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,11 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "core/store.h"
+#include "fakes/check.h"
 #include "fakes/fake_host.h"
 #include "lib/fault.h"
+#include "lib/file.h"
 #include "lib/mem.h"
 
 static struct fake_host host;
@@ -60,6 +68,22 @@ static mode_t mode_of(const char *name)
     return st.st_mode & 07777;
 }
 
+/* What is being written of the memory of s1: there is one, of this mode. */
+static void look_for_parts(mode_t mode)
+{
+    struct stat st;
+    glob_t g;
+    char *pattern = snap_printf("%s/%s/memory/s1.save.part*", host.root,
+                                FAKE_UUID);
+
+    assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+    assert_int_equal(g.gl_pathc, 1);
+    assert_int_equal(stat(g.gl_pathv[0], &st), 0);
+    assert_int_equal(st.st_mode & 07777, mode);
+    globfree(&g);
+    free(pattern);
+}
+
 /* With the least umask there is: while it is written, and afterwards. */
 static unsigned looks;
 
@@ -67,7 +91,7 @@ static int look_while_it_is_written(const char *layer, const char *what)
 {
     if (strcmp(layer, "hyp") != 0 || strcmp(what, "save") != 0)
         return 0;
-    assert_int_equal(mode_of("memory/s1.save.part"), 0600);
+    look_for_parts(0600);
     looks++;
     return 0;
 }
@@ -98,6 +122,179 @@ static void what_is_frozen_is_protected(void **state)
         assert_true(fake_store_find(host.disks, frozen[i])->immutable);
 }
 
+/* ---- --memory FILE, and somebody else's file ---- */
+
+static char folder[] = "/tmp/snap-created-XXXXXX", *file, *theirs;
+static struct before before;
+
+static int setup_file(void **state)
+{
+    if (!mkdtemp(folder))
+        return -1;
+    file = snap_printf("%s/m.save", folder);
+    theirs = snap_printf("%s/m.save.part", folder);
+    if (setup(state))
+        return -1;
+    before_take(&before, &host);
+    return 0;
+}
+
+static int teardown_file(void **state)
+{
+    unlink(file);
+    unlink(theirs);
+    /* Nothing else is left. */
+    assert_int_equal(rmdir(folder), 0);
+    memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
+    snap_free(&file);
+    snap_free(&theirs);
+    return teardown(state);
+}
+
+static int create_in_file(void)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .memory = SNAP_MEM_YES,
+                                   .memory_file = file,
+                                   .type = SNAP_DISK_EXTERNAL };
+
+    snap_err_clear(&err);
+    return fake_host_create(&host, &req, &err);
+}
+
+static void put(const char *path, const char *text)
+{
+    unlink(path);
+    assert_int_equal(
+        snap_file_write(path, text, strlen(text), 0600, true, NULL), 0);
+}
+
+static void has(const char *path, const char *text)
+{
+    char *now = NULL;
+    size_t len;
+
+    assert_int_equal(snap_file_read(path, 1 << 20, &now, &len, &err), 0);
+    assert_string_equal(now, text);
+    free(now);
+}
+
+static int recover(void)
+{
+    struct fake_outcome out;
+
+    fake_host_run(&host, fake_host_recover, NULL, DOOM_NONE, 0, 0, &out);
+    snap_err_clear(&err);
+    return out.rc ? snap_fail(&err, out.rc, "%s", out.msg) : 0;
+}
+
+/* Its size and checksum are those of what is in the file. */
+static void has_its_memory(bool memory)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record r = { 0 };
+    bool there;
+    const char *w;
+
+    w = check_record(&host, "s1", true, &before, &there);
+    if (w)
+        fail_msg("%s", w);
+    assert_true(there);
+    assert_int_equal(snap_store_open(&s, host.root, FAKE_UUID, false, &err),
+                     0);
+    assert_int_equal(snap_store_get(&s, "s1", host.env.drivers, &r, &err), 0);
+    assert_int_equal(r.has_memory, memory);
+    if (memory)
+        assert_string_equal(r.mem_path, file);
+    snap_record_dispose(&r);
+    snap_store_close(&s);
+}
+
+static void a_file_of_the_users(void **state)
+{
+    (void)state;
+    put(theirs, "a user's own");
+    assert_int_equal(create_in_file(), 0);
+    has(theirs, "a user's own");
+    has_its_memory(true);
+}
+
+/* Another command's image, or a user's, under the name that ours is to get. */
+static int make_it_meanwhile(const char *layer, const char *what)
+{
+    if (!strcmp(layer, "hyp") && !strcmp(what, "save"))
+        put(file, "somebody else's");
+    return 0;
+}
+
+static void a_file_that_was_made_meanwhile(void **state)
+{
+    (void)state;
+    snap_fault_hook = make_it_meanwhile;
+    assert_int_equal(create_in_file(), SNAP_RECOVER);
+    snap_fault_hook = NULL;
+    has(file, "somebody else's");
+    assert_non_null(strstr(err.msg, file));
+    assert_non_null(strstr(err.msg, "move it away"));
+    /* Until then it is not finished, and nothing is lost. */
+    assert_int_equal(recover(), SNAP_RECOVER);
+    has(file, "somebody else's");
+    assert_non_null(strstr(err.msg, "move it away"));
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(recover(), 0);
+    has_its_memory(true);
+}
+
+static int end_when_it_has_its_name(const char *layer, const char *what)
+{
+    static bool named;
+
+    if (named)
+        _exit(0);
+    named = !strcmp(layer, "file") && snap_has_prefix(what, "rename ") &&
+            strstr(what, file);
+    return 0;
+}
+
+static void dies(void)
+{
+    pid_t pid;
+    int status;
+
+    fflush(NULL);
+    pid = fork();
+    if (!pid) {
+        snap_fault_hook = end_when_it_has_its_name;
+        create_in_file();
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_true(snap_file_exists(file));
+}
+
+static void a_death_when_it_has_its_name(void **state)
+{
+    (void)state;
+    dies();
+    assert_int_equal(recover(), 0);
+    has_its_memory(true);
+}
+
+/* Ours is gone, and there is another one. */
+static void a_file_that_came_instead(void **state)
+{
+    (void)state;
+    dies();
+    put(theirs, "somebody else's");
+    assert_int_equal(rename(theirs, file), 0);
+    assert_int_equal(recover(), 0);
+    has(file, "somebody else's");
+    has_its_memory(false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +302,14 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_is_frozen_is_protected, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_file_of_the_users, setup_file,
+                                        teardown_file),
+        cmocka_unit_test_setup_teardown(a_file_that_was_made_meanwhile,
+                                        setup_file, teardown_file),
+        cmocka_unit_test_setup_teardown(a_death_when_it_has_its_name,
+                                        setup_file, teardown_file),
+        cmocka_unit_test_setup_teardown(a_file_that_came_instead, setup_file,
+                                        teardown_file),
     };
 
     return cmocka_run_group_tests_name("test_created", tests, NULL, NULL);

@@ -110,8 +110,8 @@ static int prepare(struct snap_create_run *r, struct snap_err *err)
         }
     }
     if (rec->has_memory) {
-        rc = snap_memfile_create(&r->mem, rec->mem_path, r->p->space_needed,
-                                 err);
+        rc = snap_memfile_create(&r->mem, rec->mem_path, r->p->op_id,
+                                 r->p->space_needed, err);
         if (rc)
             return rc;
     }

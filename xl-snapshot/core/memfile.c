@@ -27,15 +27,20 @@ uint64_t snap_memfile_need(uint64_t mem_kb, bool live, size_t config_len)
     return bytes + snap_memfile_overhead + config_len;
 }
 
-int snap_memfile_create(struct snap_memfile *m, const char *path,
-                        uint64_t need, struct snap_err *err)
+static void set_names(struct snap_memfile *m, const char *path,
+                      const char *op_id)
 {
-    int rc, fault;
-    struct snap_err ignored = SNAP_ERR_INIT;
-
     m->fd = -1;
     m->path = snap_strdup(path);
-    m->part = snap_printf("%s.part", path);
+    m->part = snap_printf("%s.part-%s", path, op_id);
+}
+
+int snap_memfile_create(struct snap_memfile *m, const char *path,
+                        const char *op_id, uint64_t need, struct snap_err *err)
+{
+    int rc, fault;
+
+    set_names(m, path, op_id);
     m->tail = snap_hash_new();
 
     if (snap_file_exists(path)) {
@@ -45,7 +50,6 @@ int snap_memfile_create(struct snap_memfile *m, const char *path,
                        path);
         goto out;
     }
-    snap_file_remove(m->part, &ignored);
     rc = snap_file_create(m->part, 0600, &m->fd, err);
     if (rc)
         goto out;
@@ -65,6 +69,34 @@ out:
     if (rc)
         snap_memfile_abort(m);
     return rc;
+}
+
+int64_t snap_memfile_id(const struct snap_memfile *m)
+{
+    struct stat st;
+
+    return m->fd < 0 || fstat(m->fd, &st) ? 0 : (int64_t)st.st_ino;
+}
+
+static bool is_ours(const char *path, int64_t id)
+{
+    struct stat st;
+
+    return id && !lstat(path, &st) && S_ISREG(st.st_mode) &&
+           (int64_t)st.st_ino == id;
+}
+
+void snap_memfile_find(struct snap_memfile *m, const char *path,
+                       const char *op_id, int64_t id, bool open_it)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    set_names(m, path, op_id);
+    /* Died between naming the file and putting the record. */
+    if (!snap_file_exists(m->part) && is_ours(m->path, id))
+        snap_file_rename(m->path, m->part, &ignored);
+    if (open_it && is_ours(m->part, id))
+        m->fd = open(m->part, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 }
 
 struct tick {
@@ -112,6 +144,34 @@ int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
     return rc;
 }
 
+/* The name that it was asked for. */
+static int name_it(struct snap_memfile *m, const struct stat *st,
+                   struct snap_err *err)
+{
+    int rc;
+    struct stat now;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    if (lstat(m->part, &now))
+        return snap_fail_errno(err, SNAP_IO, errno, "%s", m->part);
+    if (!snap_same_stat(st, &now))
+        return snap_fail(err, SNAP_IO,
+                         "%s is another file than the one that the memory "
+                         "was written to",
+                         m->part);
+    /* A recovery after a death between two names. */
+    if (!lstat(m->path, &now) && snap_same_stat(st, &now))
+        return snap_file_remove(m->part, err);
+    rc = snap_file_rename_new(m->part, m->path, &why);
+    if (rc == SNAP_EXISTS)
+        return snap_fail(err, rc,
+                         "somebody made a file %s while the memory was saved, "
+                         "which is kept, and so is the memory, in %s; move it "
+                         "away first",
+                         m->path, m->part);
+    return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
 int snap_memfile_commit(struct snap_memfile *m, struct snap_env *env,
                         uint64_t *size_r, char hash_r[33],
                         struct snap_err *err)
@@ -138,7 +198,7 @@ int snap_memfile_commit(struct snap_memfile *m, struct snap_env *env,
     rc = snap_file_sync(m->fd, m->part, err);
     if (rc)
         goto out;
-    rc = snap_file_rename(m->part, m->path, err);
+    rc = name_it(m, &st, err);
     if (rc)
         goto out;
     *size_r = st.st_size;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The file of a memory image: made under a name that says it is not done
- * (PATH.part), given its space before the guest is stopped, and put in place
- * durably, with its size and checksum taken, after the guest runs again.
+ * The file of a memory image: made under a name that says it is not done, and
+ * whose it is (PATH.part-OPID), given its space before the guest is stopped,
+ * and put in place durably, with its size and checksum taken, after the guest
+ * runs again.  Two commands may have been asked for one PATH: only one gets
+ * it, and neither touches the other's file.
  */
 #ifndef SNAP_CORE_MEMFILE_H
 #define SNAP_CORE_MEMFILE_H
@@ -28,11 +30,20 @@ extern uint64_t snap_memfile_overhead;
  * sent again. */
 uint64_t snap_memfile_need(uint64_t mem_kb, bool live, size_t config_len);
 /* Guest running.  0600; SNAP_EXISTS if path is taken; SNAP_NOSPACE if `need`
- * bytes cannot be set aside.  A .part left by a dead command is replaced. */
+ * bytes cannot be set aside. */
 int snap_memfile_create(struct snap_memfile *m, const char *path,
-                        uint64_t need, struct snap_err *err);
+                        const char *op_id, uint64_t need,
+                        struct snap_err *err);
+/* Which file it is, for the journal: tells it from another one of its name. */
+int64_t snap_memfile_id(const struct snap_memfile *m);
+/* Recovery: the file that the dead command made, under either name; id: what
+ * snap_memfile_id() said, or 0.  Back under the name that says it is not done.
+ * open: m->fd is that file, or -1 if there is none. */
+void snap_memfile_find(struct snap_memfile *m, const char *path,
+                       const char *op_id, int64_t id, bool open);
 /* Guest running again.  Trims, syncs, measures, renames; reads only what is
- * not in m->tail yet. */
+ * not in m->tail yet.  SNAP_EXISTS if somebody has made a file of that name:
+ * both are kept. */
 int snap_memfile_commit(struct snap_memfile *m, struct snap_env *env,
                         uint64_t *size_r, char hash_r[33],
                         struct snap_err *err);

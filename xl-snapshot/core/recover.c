@@ -6,7 +6,6 @@
  */
 #include "core/recover.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -447,21 +446,24 @@ static bool memory_is_whole(const struct rec *r)
            snap_json_get_str(r->plan, "boot_id");
 }
 
+/* The file that the command made for its memory. */
+static void find_memory(const struct rec *r, struct snap_memfile *mem,
+                        bool open)
+{
+    const struct snap_journal_entry *e = snap_journal_find(r->e, r->n,
+                                                           "window");
+
+    snap_memfile_find(mem, r->record.mem_path, r->op_id,
+                      e ? snap_json_get_int(e->data, "memory_file", 0) : 0,
+                      open);
+}
+
 static void adopt_memory(struct rec *r, struct snap_memfile *mem)
 {
     struct snap_err ignored = SNAP_ERR_INIT;
     char *header = NULL;
-    bool whole = memory_is_whole(r);
 
-    mem->fd = -1;
-    mem->path = snap_strdup(r->record.mem_path);
-    mem->part = snap_printf("%s.part", mem->path);
-    if (snap_file_exists(mem->path) && !snap_file_exists(mem->part)) {
-        /* Died between naming the file and putting the record. */
-        snap_file_rename(mem->path, mem->part, &ignored);
-    }
-    if (whole)
-        mem->fd = open(mem->part, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    find_memory(r, mem, memory_is_whole(r));
     if (mem->fd >= 0 &&
         r->env->ops->image_check(r->env->hyp, mem->fd, &header, &ignored)) {
         close(mem->fd);
@@ -521,7 +523,6 @@ static int create_back(struct rec *r, struct snap_disk_ctx *ctx,
                        struct snap_err *err)
 {
     int rc;
-    struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_memfile mem = SNAP_MEMFILE_INIT;
 
     if (r->there && !was_off(r)) {
@@ -533,10 +534,8 @@ static int create_back(struct rec *r, struct snap_disk_ctx *ctx,
     if (rc)
         return rc;
     if (r->record.has_memory) {
-        mem.path = snap_strdup(r->record.mem_path);
-        mem.part = snap_printf("%s.part", mem.path);
-        snap_file_remove(mem.part, &ignored);
-        snap_memfile_dispose(&mem);
+        find_memory(r, &mem, false);
+        snap_memfile_abort(&mem);
     }
     r->what = snap_printf("unfinished snapshot %s was undone", r->record.name);
     return 0;

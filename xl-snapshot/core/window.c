@@ -298,6 +298,8 @@ static int mark_window(struct snap_create_run *r, struct snap_err *err)
     if (!rc && p->paused_before)
         snap_guardian_stays(&r->guardian);
     snap_json_set_bool(data, "was_paused", p->paused_before);
+    if (p->rec.has_memory)
+        snap_json_set_int(data, "memory_file", snap_memfile_id(&r->mem));
     if (!rc)
         rc = snap_journal_mark(&r->journal, "window", data, err);
     snap_json_free(data);

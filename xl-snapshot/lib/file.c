@@ -509,6 +509,14 @@ out:
     return rc;
 }
 
+int snap_file_rename_new(const char *from, const char *to,
+                         struct snap_err *err)
+{
+    int rc = publish_new(from, to, err);
+
+    return rc ? rc : sync_parent(to, err);
+}
+
 int snap_file_remove(const char *path, struct snap_err *err)
 {
     char *dir = NULL;

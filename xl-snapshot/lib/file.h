@@ -34,6 +34,10 @@ int snap_file_rename(const char *from, const char *to, struct snap_err *err);
  * synced. */
 int snap_file_rename_only(const char *from, const char *to,
                           struct snap_err *err);
+/* The same within a folder, and SNAP_EXISTS if there is a `to`.  A death in it
+ * may leave both names. */
+int snap_file_rename_new(const char *from, const char *to,
+                         struct snap_err *err);
 /* unlink(2) and fsync of the folder; a missing file is success. */
 int snap_file_remove(const char *path, struct snap_err *err);
 /* mkdir -p with this mode for every folder it makes, each synced.  What is
