@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -666,6 +667,69 @@ static void a_tick_ends_it(void **state)
     snap_run_dispose(&r);
 }
 
+/* The child of a process, once it is the tool; -1: not yet. */
+static pid_t tool_of(pid_t pid)
+{
+    char name[64], line[64] = "";
+    int tool = -1;
+    FILE *f;
+
+    snprintf(name, sizeof(name), "/proc/%d/task/%d/children", pid, pid);
+    f = fopen(name, "r");
+    if (!f || fscanf(f, "%d", &tool) != 1)
+        tool = -1;
+    if (f)
+        fclose(f);
+    snprintf(name, sizeof(name), "/proc/%d/cmdline", tool);
+    f = tool < 0 ? NULL : fopen(name, "r");
+    /* Its first argument comes behind a NUL. */
+    while (f && !feof(f) && strcmp(line, "sleep") != 0) {
+        size_t i = 0;
+        int c;
+
+        while ((c = fgetc(f)) > 0)
+            if (i + 1 < sizeof(line))
+                line[i++] = (char)c;
+        line[i] = '\0';
+    }
+    if (f)
+        fclose(f);
+    return strcmp(line, "sleep") ? -1 : tool;
+}
+
+/* Nobody else is kept from what it writes to when we are gone: it must not go
+ * on, whatever it is. */
+static void it_ends_when_we_are_killed(void **state)
+{
+    const char *argv[] = { self, "sleep", "30000", NULL };
+    struct snap_run r = SNAP_RUN_INIT;
+    double until = snap_now_ms() + SLACK_MS;
+    pid_t us, tool, got = 0;
+    int status = 0;
+
+    (void)state;
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    us = fork();
+    if (!us) {
+        r.argv = argv;
+        snap_run(&r, NULL);
+        _exit(0);
+    }
+    while ((tool = tool_of(us)) < 0 && snap_now_ms() < until)
+        usleep(10000);
+    assert_true(tool > 0);
+    kill(us, SIGKILL);
+    assert_int_equal(waitpid(us, NULL, 0), us);
+    until = snap_now_ms() + 5000;
+    while (!(got = waitpid(tool, &status, WNOHANG)) && snap_now_ms() < until)
+        usleep(10000);
+    if (!got)
+        kill(tool, SIGKILL);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    assert_int_equal(got, tool);
+    assert_true(WIFSIGNALED(status));
+}
+
 /* Neither it nor its child heeds SIGTERM: SIGKILL takes both. */
 static void a_deadline_ends_the_whole_group(void **state)
 {
@@ -848,6 +912,7 @@ int main(int argc, char **argv)
         T(a_stall_ends_it),
         T(a_deadline_ends_it),
         T(a_tick_ends_it),
+        T(it_ends_when_we_are_killed),
         T(a_deadline_ends_the_whole_group),
         T(a_daemon_does_not_hold_us),
         T(a_mute_tool_is_waited_for),

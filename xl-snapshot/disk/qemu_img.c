@@ -139,9 +139,9 @@ int snap_qemu_img_snapshot(const struct snap_log *log, const char *what,
 }
 
 /*
- * The slow ones, which may be stopped, and end when we do.  What QEMU cannot
- * write when it closes an image does not change its exit status, it is only
- * said (qcow2_inactivate() of QEMU): a tool that is to be silent and is not has
+ * The slow ones, which may be stopped.  What QEMU cannot write when it closes
+ * an image does not change its exit status, it is only said
+ * (qcow2_inactivate() of QEMU): a tool that is to be silent and is not has
  * failed.  A repair says what it found.
  */
 static int run_slow(const struct snap_log *log, const char *const *argv,

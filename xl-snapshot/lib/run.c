@@ -5,6 +5,10 @@
  * starts dies with it, default signals, LC_ALL=C, a PATH that finds the sbin
  * folders, and no descriptor of ours but its three.
  *
+ * It ends when we do, even by SIGKILL: what kept others from the files that it
+ * writes to is gone then, and a recovery may begin.  The kernel tells it of the
+ * end of the thread that started it, which waits for it.
+ *
  * Assumes that SIGCHLD is not ignored and that nobody else reaps our child.
  * Must never wait for a pid that is not its own, never start a shell, and
  * between fork() and execve() only make async-signal-safe calls.
@@ -266,11 +270,9 @@ become(const char *file, const char *const *argv, char **env, int in,
     sigset_t none;
 
     setpgid(0, 0);
-    if (parent) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (getppid() != parent)
-            _exit(127);
-    }
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(127);
     for (sig = 1; sig < NSIG; sig++)
         sigaction(sig, &sa, NULL);
     sigemptyset(&none);
@@ -537,7 +539,7 @@ static int start(const struct snap_run *r, struct child *c,
     c->pid = fork();
     if (c->pid == 0)
         become(file, r->argv, env, null_fd < 0 ? r->stdin_fd : null_fd, theirs,
-               r->tick ? self : 0);
+               self);
     i = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (c->pid < 0) {

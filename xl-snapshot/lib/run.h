@@ -2,9 +2,9 @@
 /*
  * Run another program: an argv array, never a shell; LC_ALL=C; no inherited
  * descriptors; output bounded; a deadline after which its process group gets
- * SIGTERM and, two seconds later, SIGKILL.  Safe beside libxl, which is told
- * to reap only its own children (hyp/).  Asks snap_fault("tool", argv[0])
- * first.
+ * SIGTERM and, two seconds later, SIGKILL; and it ends when we die.  Safe
+ * beside libxl, which is told to reap only its own children (hyp/).  Asks
+ * snap_fault("tool", argv[0]) first.
  */
 #ifndef SNAP_LIB_RUN_H
 #define SNAP_LIB_RUN_H
@@ -23,7 +23,7 @@ struct snap_run {
     int stdin_fd; /* -1: /dev/null */
     const struct snap_log *log;
     /* For slow ones: called a few times a second; non-zero puts the tool down
-     * (SNAP_INTR).  With it, the tool also ends when we die.  May be NULL. */
+     * (SNAP_INTR).  May be NULL. */
     int (*tick)(void *opaque);
     void *opaque;
     /* out */
