@@ -26,6 +26,8 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
+#define OTHER_UUID "22222222-2222-3333-4444-555555555555"
+
 static struct fake_host host;
 static struct snap_err err;
 
@@ -295,6 +297,86 @@ static void a_file_that_came_instead(void **state)
     has_its_memory(false);
 }
 
+/* vm2, of as many bytes as vm1, gets an image in the same file. */
+static void another_domain_takes(bool record)
+{
+    static const char *const disks[] = { "xvda:qcow2:/img/c.qcow2",
+                                         "xvdb:raw:/img/d.img", NULL };
+    struct snap_create_req req = { .domain = (char *)"vm2",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .memory = SNAP_MEM_YES,
+                                   .memory_file = file,
+                                   .no_metadata = !record,
+                                   .output = record ? NULL : theirs,
+                                   .type = SNAP_DISK_EXTERNAL };
+
+    fake_store_add(host.disks, "/img/c.qcow2", "qcow2", 1 << 30);
+    fake_store_add(host.disks, "/img/d.img", "raw", 1 << 30);
+    fake_domain_add(host.world, "vm2", OTHER_UUID, disks);
+    if (fake_host_create(&host, &req, &err))
+        fail_msg("%s", err.msg);
+}
+
+static void delete_s1(void)
+{
+    struct snap_delete_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1" };
+
+    host.said[0] = '\0';
+    if (fake_host_delete(&host, &req, &err))
+        fail_msg("%s", err.msg);
+}
+
+/* Ours was moved to an archive, and its name is another image's now. */
+static void a_name_that_is_anothers_now(bool record)
+{
+    struct stat ours, now;
+
+    assert_int_equal(create_in_file(), 0);
+    assert_int_equal(stat(file, &ours), 0);
+    assert_int_equal(unlink(file), 0);
+    another_domain_takes(record);
+    assert_int_equal(stat(file, &now), 0);
+    assert_int_equal(now.st_size, ours.st_size);
+    delete_s1();
+    assert_true(snap_file_exists(file));
+    assert_non_null(strstr(host.said, file));
+    assert_non_null(strstr(host.said, "is kept"));
+}
+
+static void a_name_in_another_record(void **state)
+{
+    (void)state;
+    a_name_that_is_anothers_now(true);
+}
+
+static void a_name_in_no_record(void **state)
+{
+    (void)state;
+    a_name_that_is_anothers_now(false);
+}
+
+/* Not even an image, or not the whole of it. */
+static void a_name_that_is_no_images_now(void **state)
+{
+    (void)state;
+    assert_int_equal(create_in_file(), 0);
+    put(file, "somebody else's");
+    delete_s1();
+    has(file, "somebody else's");
+    assert_non_null(strstr(host.said, file));
+}
+
+static void what_is_ours_goes(void **state)
+{
+    (void)state;
+    assert_int_equal(create_in_file(), 0);
+    delete_s1();
+    assert_false(snap_file_exists(file));
+    assert_null(strstr(host.said, file));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +391,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_death_when_it_has_its_name,
                                         setup_file, teardown_file),
         cmocka_unit_test_setup_teardown(a_file_that_came_instead, setup_file,
+                                        teardown_file),
+        cmocka_unit_test_setup_teardown(a_name_in_another_record, setup_file,
+                                        teardown_file),
+        cmocka_unit_test_setup_teardown(a_name_in_no_record, setup_file,
+                                        teardown_file),
+        cmocka_unit_test_setup_teardown(a_name_that_is_no_images_now,
+                                        setup_file, teardown_file),
+        cmocka_unit_test_setup_teardown(what_is_ours_goes, setup_file,
                                         teardown_file),
     };
 

@@ -29,6 +29,8 @@
 #include "core/absent.h"
 #include "core/boot.h"
 #include "core/guardian.h"
+#include "core/memfile.h"
+#include "core/needed.h"
 #include "core/parts.h"
 #include "core/paused.h"
 #include "lib/file.h"
@@ -875,17 +877,53 @@ out:
     return rc;
 }
 
+/* Its user may have moved it away, and its name be another image's by now.  In
+ * the store it cannot be. */
+static int keep_memory(const struct snap_deletion *x, bool *keep_r,
+                       struct snap_err *err)
+{
+    int rc = 0;
+    const char *path = x->rec->mem_path;
+    char *own = snap_store_memory_path(x->s, x->rec->name);
+    struct snap_err why = SNAP_ERR_INIT;
+    bool need = false;
+
+    *keep_r = false;
+    if (snap_streq(own, path))
+        goto out;
+    *keep_r = snap_memfile_is_of(x->env, x->rec, &why) != 0;
+    if (!*keep_r) {
+        rc = snap_others_need(x->env, x->s->uuid, path, &need, err);
+        if (need)
+            snap_fail(&why, SNAP_REFUSED,
+                      "a snapshot of another domain needs it, or may need it");
+        *keep_r = need;
+    }
+    if (*keep_r)
+        snap_say(x->env->log, SNAP_LOG_WARN,
+                 "%s, the memory image of %s, is kept: %s; remove it if "
+                 "nobody needs it",
+                 path, x->rec->name, why.msg);
+
+out:
+    free(own);
+    return rc;
+}
+
 static int remove_memory(const struct snap_deletion *x,
                          const struct snap_record *all, size_t n,
                          struct snap_err *err)
 {
+    int rc;
+    bool keep;
     struct stat st;
     const char *path = x->rec->mem_path;
 
     if (!x->rec->has_memory || !path || lstat(path, &st) ||
         !S_ISREG(st.st_mode) || snap_records_need(all, n, path))
         return 0;
-    return snap_file_remove(path, err);
+    rc = keep_memory(x, &keep, err);
+    return rc || keep ? rc : snap_file_remove(path, err);
 }
 
 /* What failed in a recovery is never tried again after it, so once more now. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/domcfg.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -265,6 +266,32 @@ int snap_memfile_open(struct snap_env *env, const char *path, uint64_t *size,
     fd = -1;
 
 out:
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int snap_memfile_is_of(struct snap_env *env, const struct snap_record *rec,
+                       struct snap_err *err)
+{
+    int rc, fd = -1;
+    uint64_t size = 0;
+    char *header = NULL, uuid[37] = "";
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (snap_memfile_open(env, rec->mem_path, &size, &fd, &header, &ignored) ||
+        snap_domcfg_identity(header, NULL, uuid, NULL, NULL, &ignored))
+        rc = snap_fail(err, SNAP_REFUSED, "it is not a memory image now");
+    else if (size != rec->mem_size)
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "it has %llu bytes now, and that of %s had %llu",
+                       (unsigned long long)size, rec->name,
+                       (unsigned long long)rec->mem_size);
+    else if (!snap_streq(uuid, rec->domain_uuid))
+        rc = snap_fail(err, SNAP_REFUSED, "it is of domain %s now", uuid);
+    else
+        rc = 0;
+    free(header);
     if (fd >= 0)
         close(fd);
     return rc;

@@ -10,6 +10,7 @@
 #define SNAP_CORE_MEMFILE_H
 
 #include "core/env.h"
+#include "core/record.h"
 #include "lib/file.h"
 
 struct snap_memfile {
@@ -63,6 +64,11 @@ int snap_memfile_hash(struct snap_env *env, int fd, const char *path,
  */
 int snap_memfile_open(struct snap_env *env, const char *path, uint64_t *size,
                       int *fd_r, char **header_r, struct snap_err *err);
+/* A cheap look, before it is removed: is what lies there the image of this
+ * snapshot, by its size and by the domain that its header names?  SNAP_REFUSED
+ * with the reason if it is not, or cannot be told. */
+int snap_memfile_is_of(struct snap_env *env, const struct snap_record *rec,
+                       struct snap_err *err);
 int snap_memfile_verify(struct snap_env *env, int fd, const char *path,
                         uint64_t size, const char *hash, struct snap_err *err);
 

@@ -15,6 +15,7 @@
 #include "core/domcfg.h"
 #include "core/media.h"
 #include "core/memfile.h"
+#include "core/needed.h"
 #include "core/parts.h"
 #include "core/recover.h"
 #include "core/resolve.h"
@@ -223,54 +224,6 @@ out:
     return rc;
 }
 
-/* A file, and whether anybody needs it. */
-struct need {
-    struct snap_env *env;
-    const char *file;
-    bool needed;
-};
-
-static int ask_one(void *opaque, const char *uuid, struct snap_err *err)
-{
-    int rc;
-    size_t n = 0, damaged = 0;
-    struct need *need = opaque;
-    struct snap_store s = SNAP_STORE_INIT;
-    struct snap_record *rs = NULL;
-
-    if (need->needed)
-        return 0;
-    rc = snap_store_open(&s, need->env->store_root, uuid, false, err);
-    if (!rc)
-        rc = snap_store_damaged(&s, need->env->drivers, &damaged, err);
-    if (!rc)
-        rc = snap_store_brief(&s, need->env->drivers, NULL, &rs, &n, err);
-    /* What cannot be read may need it. */
-    need->needed = rc == SNAP_REFUSED || damaged ||
-                   (!rc && snap_records_need(rs, n, need->file));
-    if (rc == SNAP_REFUSED) {
-        snap_err_clear(err);
-        rc = 0;
-    }
-    snap_records_free(&rs, &n);
-    snap_store_close(&s);
-    return rc;
-}
-
-/* Does a record of another domain need this file?  One that had this one's
- * name and disks before, for instance: an xl.cfg without a uuid gets another
- * with each xl create. */
-static int others_need(struct snap_env *env, const char *uuid,
-                       const char *file, bool *need_r, struct snap_err *err)
-{
-    struct need need = { .env = env, .file = file };
-    int rc;
-
-    rc = snap_store_each(env->store_root, uuid, ask_one, &need, err);
-    *need_r = need.needed;
-    return rc;
-}
-
 /* The leaf that the domain has now goes away if we made it and no snapshot
  * needs it.  While a record cannot be read, nobody knows what it needs. */
 static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
@@ -301,7 +254,7 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
                       part->vdev, file);
         goto out;
     }
-    rc = others_need(env, p->rec.domain_uuid, file, &need, err);
+    rc = snap_others_need(env, p->rec.domain_uuid, file, &need, err);
     if (rc)
         goto out;
     if (need) {
