@@ -82,6 +82,72 @@ static void internal_refusals(void **state)
 }
 
 /* qemu-img takes a name of digits for an ID first. */
+/* A snapshot inside, taken after the host's clock was put back by a minute. */
+static void take_with_a_late_clock(struct scene *f, struct snap_part *p,
+                                   const char *path)
+{
+    struct snap_part *parts[1] = { p };
+    struct snap_err e = SNAP_ERR_INIT;
+
+    scene_ask(p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    DO(probe, p);
+    snap_json_set_int(p->data, "since", snap_epoch_seconds() + 60);
+    DO(prepare, p);
+    scene_ok(p->drv->take(&f->c, parts, 1, &e), &e);
+}
+
+static enum snap_part_state state_of(struct scene *f, struct snap_part *p)
+{
+    enum snap_part_state st = SNAP_PART_ABSENT;
+    struct snap_err e = SNAP_ERR_INIT;
+
+    scene_ok(p->drv->inspect(&f->c, p, &st, &e), &e);
+    return st;
+}
+
+/* It is ours all the same, for a command that undoes and for a recovery. */
+static void a_clock_that_was_put_back(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    unsigned running;
+    char *path = scene_disk(f, 1);
+
+    for (running = 2; running-- > 0;) {
+        take_with_a_late_clock(f, &p, path);
+        assert_int_equal(state_of(f, &p), SNAP_PART_PRESENT);
+        DO(undo, &p);
+        assert_int_equal(state_of(f, &p), SNAP_PART_ABSENT);
+        snap_part_dispose(&p);
+        if (running)
+            scene_stop(f);
+    }
+    free(path);
+}
+
+/* Somebody puts another image there that has one of this name. */
+static void a_snapshot_from_before(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    char *path = scene_image(f, "a.qcow2", "qcow2");
+    char *other = scene_image(f, "other.qcow2", "qcow2");
+
+    assert_int_equal(
+        real_run("qemu-img", "snapshot", "-c", "user", path, NULL), 0);
+    assert_int_equal(real_run("qemu-img", "snapshot", "-c", "s1", other, NULL),
+                     0);
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    DO(probe, &p);
+    assert_int_equal(rename(other, path), 0);
+    assert_int_equal(state_of(f, &p), SNAP_PART_FOREIGN);
+    DO(undo, &p);
+    assert_int_equal(state_of(f, &p), SNAP_PART_FOREIGN);
+    snap_part_dispose(&p);
+    free(path);
+    free(other);
+}
+
 static void a_tag_of_digits_is_not_an_id(void **state)
 {
     struct scene *f = *state;
@@ -491,6 +557,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(internal_refusals),
+        SCENE_TEST(a_clock_that_was_put_back),
+        SCENE_TEST(a_snapshot_from_before),
         SCENE_TEST(a_tag_of_digits_is_not_an_id),
         SCENE_TEST(differencing_vhd),
         SCENE_TEST(target_refusals),

@@ -5,6 +5,7 @@
  */
 #include "disk/image_info.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/mem.h"
@@ -52,6 +53,27 @@ bool snap_image_encrypted(const struct snap_json *image)
     return snap_json_get_bool(image, "encrypted", false);
 }
 
+/* As QEMU reads it. */
+static int64_t id_of(const struct snap_json *snapshot)
+{
+    const char *id = snap_json_get_str(snapshot, "id");
+
+    return id ? (int64_t)strtoul(id, NULL, 10) : 0;
+}
+
+int64_t snap_image_last_id(const struct snap_json *image)
+{
+    const struct snap_json *a = snap_json_get(image, "snapshots");
+    size_t i, n = snap_image_snapshots(image);
+    int64_t id, last = 0;
+
+    for (i = 0; i < n; i++) {
+        id = id_of(snap_json_at(a, i));
+        last = id > last ? id : last;
+    }
+    return last;
+}
+
 void snap_image_find_tag(const struct snap_json *image, const char *tag,
                          struct snap_image_tag *t_r)
 {
@@ -65,6 +87,7 @@ void snap_image_find_tag(const struct snap_json *image, const char *tag,
         if (snap_streq(snap_json_get_str(s, "name"), tag)) {
             t_r->count++;
             t_r->date = snap_json_get_int(s, "date-sec", 0);
+            t_r->id = id_of(s);
         } else if (snap_streq(snap_json_get_str(s, "id"), tag)) {
             t_r->id_clash = true;
         }

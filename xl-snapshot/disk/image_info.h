@@ -15,6 +15,7 @@ struct snap_image_tag {
     unsigned count; /* snapshots of this name */
     bool id_clash; /* another one has the name as its ID */
     int64_t date; /* epoch seconds of the (last) one */
+    int64_t id; /* of the (last) one; 0 if it is no number */
 };
 
 uint64_t snap_image_size(const struct snap_json *image);
@@ -24,6 +25,9 @@ bool snap_image_corrupt(const struct snap_json *image);
 bool snap_image_has_bitmaps(const struct snap_json *image);
 bool snap_image_has_data_file(const struct snap_json *image);
 bool snap_image_encrypted(const struct snap_json *image);
+/* The highest ID of its snapshots, or 0: QEMU gives each new one a higher one
+ * (find_new_snapshot_id() of QEMU). */
+int64_t snap_image_last_id(const struct snap_json *image);
 void snap_image_find_tag(const struct snap_json *image, const char *tag,
                          struct snap_image_tag *t_r);
 

@@ -6,8 +6,9 @@
  * Assumes that nobody else adds snapshots of our names.  Must never let
  * qemu-img write to an image that anyone has open: nothing else prevents it.
  *
- * p->data: "tag", the name in the image; "since", when probe() looked (what
- * was made before then is not ours).
+ * p->data: "tag", the name in the image; "last_id", the highest ID that a
+ * snapshot in it had when probe() looked (what has no higher one is not ours).
+ * A journal of before has "since" instead, the time of the probe.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,7 @@ static int probe_live(struct snap_disk_ctx *c, struct snap_part *p,
     rc = check_image(p, node->image, node->bitmaps, err);
     if (rc)
         goto out;
+    snap_json_set_int(p->data, "last_id", snap_image_last_id(node->image));
     rc = 0;
 
 out:
@@ -169,6 +171,7 @@ static int probe_offline(struct snap_disk_ctx *c, struct snap_part *p,
     rc = check_image(p, info, false, err);
     if (rc)
         goto out;
+    snap_json_set_int(p->data, "last_id", snap_image_last_id(info));
     if (snap_json_get_bool(info, "dirty-flag", false)) {
         rc = snap_fail(err, SNAP_REFUSED,
                        "%s was not closed cleanly; repair it first (qemu-img "
@@ -204,7 +207,6 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         return rc;
     snap_qcow2_tag_set(p);
-    snap_json_set_int(p->data, "since", snap_epoch_seconds());
     rc = c->qmp ? probe_live(c, p, err) : probe_offline(c, p, err);
     if (rc)
         return rc;
@@ -266,13 +268,22 @@ static int look(struct snap_disk_ctx *c, const char *path,
     return rc;
 }
 
+/* Was it there when probe() looked?  The host's clock does not tell: it may be
+ * put back. */
+static bool is_older(const struct snap_part *p, const struct snap_image_tag *t)
+{
+    int64_t last = snap_json_get_int(p->data, "last_id", -1);
+    int64_t since = snap_json_get_int(p->data, "since", 0);
+
+    return last >= 0 ? t->id <= last : t->date < since - CLOCK_SLACK;
+}
+
 static int inspect(struct snap_disk_ctx *c, const struct snap_part *p,
                    enum snap_part_state *state_r, struct snap_err *err)
 {
     int rc;
     struct snap_json *info = NULL;
     struct snap_image_tag t;
-    int64_t since = snap_json_get_int(p->data, "since", 0);
 
     if (!snap_file_exists(p->frozen_path)) {
         *state_r = SNAP_PART_ABSENT;
@@ -285,7 +296,7 @@ static int inspect(struct snap_disk_ctx *c, const struct snap_part *p,
     snap_json_free(info);
     if (!t.count)
         *state_r = SNAP_PART_ABSENT;
-    else if (t.count > 1 || t.date < since - CLOCK_SLACK)
+    else if (t.count > 1 || is_older(p, &t))
         *state_r = SNAP_PART_FOREIGN;
     else
         *state_r = SNAP_PART_PRESENT;
@@ -317,7 +328,7 @@ static int undo(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         return rc;
     /* Prepared by this process and not taken: then it is somebody else's.
-     * In another process its age, which inspect() looked at, has to do. */
+     * In another process its ID, which inspect() looked at, has to do. */
     if (state == SNAP_PART_PRESENT && (p->taken || !p->prepared)) {
         rc = snap_internal_drop(c, p->frozen_path, snap_qcow2_tag(p), err);
         if (rc)
