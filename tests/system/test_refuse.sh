@@ -7,7 +7,7 @@
 # makes "xl snapshot-create" work leaves all other commands of xl alone.
 #
 # PCI passthrough, driver domains and stub domains cannot be had in this
-# machine; tests/unit asks for those.
+# machine; tests/unit/test_refusals.c asks for those.
 
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"

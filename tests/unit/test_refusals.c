@@ -20,6 +20,7 @@
 #include "core/store.h"
 #include "fakes/fake_host.h"
 #include "fakes/taken.h"
+#include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -131,6 +132,119 @@ static void suspended(void **state)
     vm("vm1")->suspended = false;
     assert_int_equal(plan_create("vm1", false), 0);
     assert_int_equal(plan_delete("vm1", false), 0);
+}
+
+/* Kept by its on_poweroff or on_crash setting: nobody will go on with it. */
+static void shut_down(void **state)
+{
+    (void)state;
+    vm("vm1")->shutdown = true;
+    assert_int_equal(plan_create("vm1", false), SNAP_REFUSED);
+    says("has shut down or crashed");
+    says("destroy it first");
+}
+
+/* A QEMU that cannot be reached is not one that has none of the images. */
+static void a_stub_domain(void **state)
+{
+    (void)state;
+    vm("vm1")->stubdom = true;
+    assert_int_equal(plan_create("vm1", false), SNAP_UNSUPPORTED);
+    says("stub domain, whose QEMU cannot be reached");
+    assert_int_equal(plan_delete("vm1", false), SNAP_UNSUPPORTED);
+    says("in a stub domain; shut it down");
+    assert_int_equal(plan_revert("vm1", false), SNAP_UNSUPPORTED);
+    says("in a stub domain");
+}
+
+/* Its state is not in what Xen saves of the guest. */
+static void a_pci_device(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s2",
+                                   .live = -1,
+                                   .type = SNAP_DISK_EXTERNAL };
+    struct snap_create_plan p;
+
+    (void)state;
+    snap_err_clear(&err);
+    vm("vm1")->passthrough = true;
+    assert_int_equal(snap_create_plan_make(&host.env, &req, false, &p, &err),
+                     SNAP_UNSUPPORTED);
+    says("PCI devices passed through");
+    says("use --disk-only");
+    assert_int_equal(plan_create("vm1", false), 0);
+}
+
+/* So much more is said of the last disk in the domain's configuration. */
+static void say_of_xvdb(const char *more)
+{
+    char *config = vm("vm1")->config, *at = strstr(config, "\"xvdb\""), *rest;
+
+    assert_non_null(at);
+    at += strlen("\"xvdb\"");
+    rest = snap_strdup(at);
+    snprintf(at, FAKE_CONFIG - (size_t)(at - config), ",%s%s", more, rest);
+    free(rest);
+}
+
+static void disks_out_of_reach(void **state)
+{
+    static const struct {
+        const char *more, *words;
+    } all[] = {
+        { "\"backend_domid\":5", "xvdb: its backend is in driver domain 5" },
+        { "\"specification\":\"virtio\"", "xvdb: a virtio disk" },
+        { "\"script\":\"block-iscsi\"", "xvdb: made by block script" },
+    };
+    static char was[FAKE_CONFIG];
+    struct snap_disk_choice skip = { .vdev = (char *)"xvdb", .skip = true };
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s2",
+                                   .live = -1,
+                                   .memory = SNAP_MEM_NO,
+                                   .type = SNAP_DISK_EXTERNAL,
+                                   .disks = &skip,
+                                   .n_disks = 1 };
+    struct snap_create_plan p;
+    size_t i;
+
+    (void)state;
+    memcpy(was, vm("vm1")->config, sizeof(was));
+    for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        memcpy(vm("vm1")->config, was, sizeof(was));
+        say_of_xvdb(all[i].more);
+        assert_int_equal(plan_create("vm1", false), SNAP_UNSUPPORTED);
+        says(all[i].words);
+        says("use --no-disk xvdb");
+        snap_err_clear(&err);
+        assert_int_equal(
+            snap_create_plan_make(&host.env, &req, false, &p, &err), 0);
+        assert_int_equal(p.rec.n_parts, 1);
+        snap_create_plan_dispose(&p);
+    }
+}
+
+/* At our first look into the store: the domain was found, and is not locked. */
+static int replace(const char *layer, const char *what)
+{
+    (void)what;
+    if (!strcmp(layer, "file") && !strcmp(vm("vm1")->uuid, FAKE_UUID))
+        snprintf(vm("vm1")->uuid, sizeof(vm("vm1")->uuid), OTHER_UUID);
+    return 0;
+}
+
+/* A name may be another domain's by the time that we have the lock. */
+static void replaced_while_it_waited(void **state)
+{
+    int rc;
+
+    (void)state;
+    snap_fault_hook = replace;
+    rc = plan_create("vm1", false);
+    snap_fault_hook = NULL;
+    assert_int_equal(rc, SNAP_BUSY);
+    says("vm1 was replaced by another domain while we waited");
 }
 
 /* What runs under the name is not the domain that the snapshot is of. */
@@ -340,6 +454,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(by_whatever, setup, teardown),
         cmocka_unit_test_setup_teardown(suspended, setup, teardown),
+        cmocka_unit_test_setup_teardown(shut_down, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stub_domain, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_pci_device, setup, teardown),
+        cmocka_unit_test_setup_teardown(disks_out_of_reach, setup, teardown),
+        cmocka_unit_test_setup_teardown(replaced_while_it_waited, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_namesake_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_that_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_revert_of_what_another_has, setup,
