@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See real_dir.h.  One level deep. */
+/* See real_dir.h.  A digest is one level deep. */
 #include "tools/real_dir.h"
 
 #include <dirent.h>
@@ -42,7 +42,9 @@ void real_dir_remove(const char *dir)
 
         if (!lstat(path, &st) && S_ISREG(st.st_mode))
             snap_image_unprotect(path, NULL);
-        if (unlink(path))
+        if (!lstat(path, &st) && S_ISDIR(st.st_mode))
+            real_dir_remove(path);
+        else if (unlink(path))
             perror(path);
         free(path);
         free(list[i]);
