@@ -10,11 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/image_tag.h"
+#include "disk/overlay_commit.h"
 #include "disk/overlay_files.h"
 #include "fakes/durable.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/run.h"
 #include "tools/scene.h"
 
 /* ---- on the disk ---- */
@@ -142,6 +145,91 @@ static void a_merge_with_the_domain_off(void **state)
     assert_string_equal(trace.seen, "S");
     snap_delete_dispose(&d);
     snap_part_dispose(&p);
+    free(path);
+}
+
+/* Until the base has it all: that the leaf was written to last. */
+static void a_sign_before_the_base_is_written(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = scene_off(f, &p, &d, true);
+
+    begin_trace(p.active_path);
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    snap_fault_hook = NULL;
+    assert_string_equal(trace.seen, "S");
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* Somebody died before the new name was on the disk. */
+static void a_leaf_that_was_retired(void **state)
+{
+    struct scene *f = *state;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *over = scene_image(f, "over.qcow2", "qcow2"),
+         *retired = scene_path(f, "retired");
+
+    assert_int_equal(rename(over, retired), 0);
+    begin_trace(f->dir);
+    scene_ok(snap_overlay_retire(over, retired, "/img/base", &e), &e);
+    snap_fault_hook = NULL;
+    assert_string_equal(trace.seen, "S");
+    free(retired);
+    free(over);
+}
+
+/* A tool that removed it died: what was put right of it is on the disk. */
+static void a_tag_that_was_dropped(void **state)
+{
+    struct scene *f = *state;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = scene_image(f, "a.qcow2", "qcow2");
+
+    begin_trace(path);
+    scene_ok(snap_image_tag_drop(&f->c, path, "s1", &e), &e);
+    snap_fault_hook = NULL;
+    assert_string_equal(trace.seen, "S");
+    free(path);
+}
+
+/* Says in the header that the list of snapshots is where nothing is, and
+ * fails, as qemu-img does when it cannot sync the list. */
+static char *tool_that_loses_the_list(struct scene *f)
+{
+    static const char text[] =
+        "#!/usr/bin/perl\n"
+        "open my $f, '+<', $ARGV[4] or die; seek $f, 60, 0;\n"
+        "print $f pack 'NQ>', 2, 0x70000; close $f; exit 1;\n";
+    char *tool = scene_path(f, "qemu-img");
+
+    assert_int_equal(
+        snap_file_write(tool, text, strlen(text), 0700, true, NULL), 0);
+    return tool;
+}
+
+static void a_list_of_snapshots_that_was_lost(void **state)
+{
+    struct scene *f = *state;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = scene_image(f, "a.qcow2", "qcow2"), *tool;
+
+    assert_int_equal(
+        real_run("qemu-img", "snapshot", "-c", "user", path, NULL), 0);
+    tool = tool_that_loses_the_list(f);
+    snap_run_path_first = f->dir;
+    begin_trace(path);
+    assert_int_not_equal(snap_image_tag_make(&f->c, path, "s1", &e), 0);
+    snap_fault_hook = NULL;
+    snap_run_path_first = NULL;
+    assert_string_equal(trace.seen, "S");
+    assert_int_equal(
+        real_run("qemu-img", "snapshot", "-a", "user", path, NULL), 0);
+    free(tool);
     free(path);
 }
 
@@ -292,6 +380,10 @@ int main(void)
         SCENE_TEST(a_pull_in_a_running_qemu),
         SCENE_TEST(a_pull_that_was_done),
         SCENE_TEST(a_merge_with_the_domain_off),
+        SCENE_TEST(a_sign_before_the_base_is_written),
+        SCENE_TEST(a_leaf_that_was_retired),
+        SCENE_TEST(a_tag_that_was_dropped),
+        SCENE_TEST(a_list_of_snapshots_that_was_lost),
         SCENE_TEST(a_base_that_went_on),
         SCENE_TEST(a_base_that_somebody_reads),
         SCENE_TEST(the_first_of_two_is_put_back),

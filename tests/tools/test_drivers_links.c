@@ -11,6 +11,7 @@
 
 #include "disk/overlay_files.h"
 #include "disk/overlay_link.h"
+#include "fakes/durable.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -63,6 +64,107 @@ static void synced_once_the_guest_runs(void **state)
     snap_fault_hook = NULL;
     /* The overlay's mark, and the link's folder. */
     assert_int_equal(syncs, 2);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* ---- a name is on the disk before another makes do without it ---- */
+
+/* A letter each: link, symlink, rename over the path, sync of its folder. */
+static struct {
+    char seen[64];
+    const char *path;
+} trace;
+
+static void add(char c)
+{
+    size_t len = strlen(trace.seen);
+
+    if (len + 1 < sizeof(trace.seen))
+        trace.seen[len] = c;
+}
+
+static int on_call(const char *layer, const char *what)
+{
+    if (strcmp(layer, "file") != 0)
+        return 0;
+    if (!strcmp(what, "link") || !strcmp(what, "symlink"))
+        add(what[0]);
+    else if (snap_has_prefix(what, "rename /") &&
+             !strcmp(what + 7, trace.path))
+        add('r');
+    return 0;
+}
+
+static void on_sync(int fd)
+{
+    struct stat st, want;
+    char *dir;
+
+    if (!trace.path)
+        return;
+    dir = snap_dirname(trace.path);
+    if (!fstat(fd, &st) && !stat(dir, &want) && snap_same_stat(&st, &want))
+        add('S');
+    free(dir);
+}
+
+static void begin_trace(const char *path)
+{
+    memset(&trace, 0, sizeof(trace));
+    trace.path = path;
+    snap_fault_hook = on_call;
+}
+
+static void traced(const char *want)
+{
+    snap_fault_hook = NULL;
+    trace.path = NULL;
+    assert_string_equal(trace.seen, want);
+}
+
+/* The overlay is elsewhere: a sync for its name is none for the base's. */
+static char *take_with_target(struct scene *f, struct snap_part *p)
+{
+    struct snap_part *one = p;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = scene_image(f, "a.qcow2", "qcow2"),
+         *dir = scene_path(f, "over"), *target = scene_path(f, "over/a.qcow2");
+
+    assert_int_equal(mkdir(dir, 0700), 0);
+    scene_ask(p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    p->keep_path = true;
+    snap_set(&p->target, target);
+    DO(probe, p);
+    begin_trace(path);
+    DO(prepare, p);
+    traced("lS");
+    begin_trace(path);
+    scene_ok(p->drv->take(&f->c, &one, 1, &e), &e);
+    DO(secure, p);
+    traced("srS");
+    free(target);
+    free(dir);
+    return path;
+}
+
+static void each_name_in_its_turn(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    char *path = take_with_target(f, &p);
+
+    f->c.op_id = "op2";
+    DO(verify, &p);
+    DO(revert_prepare, &p);
+    begin_trace(path);
+    DO(revert_switch, &p);
+    traced("sSsrS"); /* the old link waits, before the new one is there */
+    DO(revert_undo, &p);
+    f->c.op_id = "op1";
+    begin_trace(path);
+    DO(undo, &p);
+    traced("lrSS"); /* the path is the image again, then the base goes */
     snap_part_dispose(&p);
     free(path);
 }
@@ -221,10 +323,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(synced_once_the_guest_runs),
+        SCENE_TEST(each_name_in_its_turn),
         SCENE_TEST(a_link_of_the_users),
         SCENE_TEST(a_revert_keeps_the_path),
         SCENE_TEST(recover_makes_the_link),
     };
 
+    durable_on_sync = on_sync;
     return SCENE_MAIN("--keep-path on real images", tests);
 }
