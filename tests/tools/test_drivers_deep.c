@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * As many images one over the other as are allowed: taken, looked at, taken
- * back, deleted and brought back; one more is refused while nothing is done.
+ * back, deleted, brought back and cloned; one more is refused while nothing is
+ * done.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,12 +145,41 @@ static void the_deepest_is_brought_back_and_deleted_off(void **state)
     free(path);
 }
 
+/* Of the outermost snapshot, while its domain runs; and of the clone one that
+ * is refused. */
+static void the_deepest_is_cloned(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    unsigned char was[2] = { 1, 0 }, own[2] = { 1, 9 }, is[2] = { 1, 2 };
+    char *path = running_chain(f, DEEPEST);
+
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    scene_take(f, &p);
+    DO(finish, &p);
+    real_qemu_write(f->q, "xvda", 1, 2);
+    f->c.op_id = "op2";
+    snap_set(&p.leaf_dir, f->dir);
+    DO(verify, &p);
+    DO(revert_prepare, &p);
+    assert_true(real_image_has(p.leaf_path, "qcow2", was, 2));
+    DO(revert_switch, &p);
+    real_image_write(p.leaf_path, "qcow2", 1, 9);
+    assert_true(real_image_has(p.leaf_path, "qcow2", own, 2));
+    assert_true(real_qemu_has(f->q, "xvda", is, 2));
+    scene_stop(f);
+    one_more_is_refused(f, p.leaf_path);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(the_58th_is_taken_and_taken_back),
         SCENE_TEST(the_deepest_is_taken_and_deleted_live),
         SCENE_TEST(the_deepest_is_brought_back_and_deleted_off),
+        SCENE_TEST(the_deepest_is_cloned),
     };
 
     return SCENE_MAIN("test_drivers_deep", tests);
