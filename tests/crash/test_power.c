@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The power goes at every call of create, revert and delete: our process, all
- * domains and their QEMUs end at once, the disk loses what nobody had synced,
- * and the host boots again, its domains numbered from the start.  Then recover, with the domain off, or (revert)
- * with the domain started by somebody who did not wait for that.  The
- * invariants are those of fakes/check.h; and nothing is started, destroyed or
- * paused that is not ours.  Likewise when QEMU alone ends.
+ * The power goes at every call of create (domain on and off), revert, clone and
+ * delete: our process, all domains and their QEMUs end at once, the disk loses
+ * what nobody had synced, and the host boots again, its domains numbered from
+ * the start.  Then recover, with the domain off, or (revert) with the domain
+ * started by somebody who did not wait for that.  The invariants are those of
+ * fakes/check.h, and a clone is wholly there or nothing of it; and nothing is
+ * started, destroyed or paused that is not ours.  Likewise when QEMU alone
+ * ends.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/boot.h"
+#include "core/parts.h"
+#include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/durable.h"
 #include "fakes/sweep.h"
@@ -31,7 +35,7 @@ char *snap_boot_id(void)
                                     : "11111111-0000-4000-8000-00000000000a");
 }
 
-enum op { CREATE, REVERT, DELETE };
+enum op { CREATE, REVERT, DELETE, CLONE };
 
 struct kind {
     const char *name;
@@ -39,6 +43,8 @@ struct kind {
     enum snap_disk_type type;
     bool memory;
     bool live;
+    bool off; /* the domain does not run; the store knows it by s0 */
+    bool no_start;
 };
 
 /* The domain goes on as it was. */
@@ -55,6 +61,24 @@ static const struct kind forward[] = {
       .type = SNAP_DISK_EXTERNAL },
     { .name = "delete, external", .op = DELETE, .type = SNAP_DISK_EXTERNAL },
     { .name = "delete, memory, mixed", .op = DELETE, .memory = true },
+};
+
+/* It is off, and stays so. */
+static const struct kind resting[] = {
+    { .name = "create, off, mixed", .op = CREATE, .off = true },
+    { .name = "create, off, external",
+      .op = CREATE,
+      .type = SNAP_DISK_EXTERNAL,
+      .off = true },
+};
+
+/* Another one is made. */
+static const struct kind cloning[] = {
+    { .name = "clone, memory, mixed", .op = CLONE, .memory = true },
+    { .name = "clone, disk-only, external",
+      .op = CLONE,
+      .type = SNAP_DISK_EXTERNAL },
+    { .name = "clone, not started, mixed", .op = CLONE, .no_start = true },
 };
 
 static const struct kind merging[] = {
@@ -95,6 +119,7 @@ static bool run_op(struct scene *s, enum op op, const char *name,
     struct snap_create_req c;
     struct snap_revert_req r = { 0 };
     struct snap_delete_req d = { 0 };
+    struct snap_clone_req clone = { 0 };
 
     switch (op) {
     case CREATE:
@@ -109,6 +134,13 @@ static bool run_op(struct scene *s, enum op op, const char *name,
         r.name = (char *)name;
         r.no_wait = true;
         return fake_host_run(&s->h, fake_host_revert, &r, doom, n, 0, out);
+    case CLONE:
+        clone.domain = (char *)"vm1";
+        clone.name = (char *)"s1";
+        clone.new_name = (char *)name;
+        clone.no_start = s->k->no_start;
+        clone.no_wait = true;
+        return fake_host_run(&s->h, fake_host_clone, &clone, doom, n, 0, out);
     default:
         d.domain = (char *)"vm1";
         d.name = (char *)name;
@@ -123,7 +155,7 @@ static bool run(void *scene, enum fake_doom doom, unsigned n, int errnum,
     struct scene *s = scene;
 
     (void)errnum;
-    return run_op(s, s->k->op, "s1", doom, n, out);
+    return run_op(s, s->k->op, s->k->op == CLONE ? "vm2" : "s1", doom, n, out);
 }
 
 static void scene_init(void *scene, const void *kind)
@@ -138,6 +170,11 @@ static void scene_init(void *scene, const void *kind)
     s->h.disks->now = 1;
     d = fake_domain_find(s->h.world, "vm1");
     d->tick = 100;
+    if (s->k->off) {
+        run_op(s, CREATE, "s0", DOOM_NONE, 0, &out);
+        if (out.rc)
+            sweep_fail("s0: %s", out.msg);
+    }
     before_take(&s->at, &s->h);
     if (s->k->op != CREATE) {
         run_op(s, CREATE, "s1", DOOM_NONE, 0, &out);
@@ -151,6 +188,8 @@ static void scene_init(void *scene, const void *kind)
     s->path[0] = fake_domain_path(d, "xvda");
     s->path[1] = fake_domain_path(d, "xvdb");
     s->h.disks->mortal = true;
+    if (s->k->off)
+        fake_host_stop(&s->h);
     durable_begin(s->h.root);
 }
 
@@ -166,8 +205,14 @@ static void scene_dispose(void *scene)
 
 static void switch_off(struct scene *s)
 {
+    struct fake_domain *d = fake_domain_find(s->h.world, "vm2");
+
     if (fake_domain_find(s->h.world, "vm1"))
         fake_host_stop(&s->h);
+    if (d) {
+        d->exists = false;
+        fake_store_close(s->h.disks, d->domid);
+    }
 }
 
 /* Which of what nobody synced is there all the same. */
@@ -249,6 +294,8 @@ static void check_end(struct scene *s)
     }
 
 static const struct sweep going_on = SWEEP(forward);
+static const struct sweep staying_off = SWEEP(resting);
+static const struct sweep making_another = SWEEP(cloning);
 static const struct sweep deleting = SWEEP(merging);
 static const struct sweep reverting = SWEEP(back);
 
@@ -278,12 +325,104 @@ static void cut(void *scene, bool hit)
     count += hit;
 }
 
+/* ---- clones ---- */
+
+/* What a domain of the store has is what the snapshot holds. */
+static void check_clone(struct scene *s, const char *uuid, unsigned *clones_r)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_store st = SNAP_STORE_INIT;
+    struct snap_state state = { 0 };
+    size_t i;
+
+    if (snap_store_open(&st, s->h.root, uuid, false, &err) ||
+        snap_state_load(&st, &state, &err))
+        sweep_fail("the store: %s", err.msg);
+    for (i = 0; i < state.n; i++) {
+        const char *path = state.leaves[i].path;
+        uint64_t want = strcmp(state.leaves[i].vdev, "xvda") ? s->at.b
+                                                             : s->at.a;
+
+        if (!fake_store_exists(s->h.disks, path) ||
+            fake_store_content(s->h.disks, path) != want)
+            sweep_fail("%s of the clone is not what it should be", path);
+    }
+    *clones_r += state.n > 0;
+    snap_state_dispose(&state);
+    snap_store_close(&st);
+}
+
+static unsigned check_clones(struct scene *s)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    char **uuids = NULL;
+    size_t i, n = 0;
+    unsigned clones = 0;
+
+    if (snap_store_domains(s->h.root, &uuids, &n, &err))
+        sweep_fail("the store: %s", err.msg);
+    for (i = 0; i < n; i++) {
+        if (strcmp(uuids[i], FAKE_UUID) != 0)
+            check_clone(s, uuids[i], &clones);
+        free(uuids[i]);
+    }
+    free(uuids);
+    return clones;
+}
+
+/* Its user does not want it any more. */
+static void remove_clone(struct scene *s)
+{
+    struct fake_image *image = s->h.disks->image;
+    size_t i;
+
+    for (i = 0; i < FAKE_IMAGES; i++)
+        if (snap_has_prefix(image[i].path, "/img/vm2-"))
+            image[i].exists = false;
+}
+
+/* There is one or none, no image is nobody's, vm1 goes on, and another clone
+ * can be made. */
+static void cut_clone(void *scene, bool hit)
+{
+    struct scene *s = scene;
+    struct fake_outcome out;
+    unsigned clones;
+    bool there = false;
+    const char *w;
+
+    power_cut(s, luck);
+    sweep_must(&s->h, fake_host_recover_all, NULL, "recover");
+    sweep_recovered(&s->h, fake_host_recover_all);
+    clones = check_clones(s);
+    if (clones > 1 || (!hit && !clones))
+        sweep_fail("%u clones", clones);
+    if (fake_domain_find(s->h.world, "vm2"))
+        sweep_fail("recover started the clone");
+    if (clones)
+        remove_clone(s);
+    fake_host_start(&s->h);
+    w = check_guest(&s->h, &s->last);
+    if (!w)
+        w = check_record(&s->h, "s1", s->k->memory, &s->at, &there);
+    if (!w && !there)
+        w = "the snapshot is gone";
+    if (w)
+        sweep_fail("%s", w);
+    run_op(s, CLONE, "vm3", DOOM_NONE, 0, &out);
+    if (out.rc)
+        sweep_fail("another clone: %s", out.msg);
+    count += hit;
+}
+
 static void cut_all(bool names, bool data, unsigned stride)
 {
     luck = (struct luck){ names, data };
     count = 0;
     sweep_each_death(&going_on, "cut", stride, cut);
+    sweep_each_death(&staying_off, "cut", stride, cut);
     sweep_each_death(&reverting, "cut", stride, cut);
+    sweep_each_death(&making_another, "cut", stride, cut_clone);
     print_message("%u cuts\n", count);
 }
 
