@@ -291,6 +291,31 @@ void fake_plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p)
     free(suffix);
 }
 
+void fake_image_stamp(const char *path, struct snap_stamp *now_r)
+{
+    int i = fake_entry(S, path);
+
+    memset(now_r, 0, sizeof(*now_r));
+    if (i < 0)
+        return;
+    now_r->known = true;
+    now_r->mtime_ns = now_r->at_ns = (int64_t)S->image[i].stamp;
+}
+
+bool fake_is_somebodys(struct snap_disk_ctx *c, int i,
+                       const struct snap_stamp *then)
+{
+    struct snap_stamp now;
+
+    fake_image_stamp(S->image[i].path, &now);
+    if (!snap_stamp_differs(then, &now))
+        return false;
+    S->image[i].ours = false;
+    snap_say(c->log, SNAP_LOG_WARN, "%s is kept: somebody has written to it",
+             S->image[i].path);
+    return true;
+}
+
 int fake_drop_leaf(struct snap_disk_ctx *c, const char *path,
                    struct snap_err *err)
 {

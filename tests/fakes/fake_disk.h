@@ -38,4 +38,7 @@ void fake_hold_end(struct snap_image_guard **g);
 int fake_check_others(struct snap_disk_ctx *c, const char *path, bool readers,
                       struct snap_err *err);
 
+/* An image's time stamp, which only a write changes. */
+void fake_image_stamp(const char *path, struct snap_stamp *now_r);
+
 #endif /* TESTS_FAKES_FAKE_DISK_H */

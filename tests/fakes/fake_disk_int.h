@@ -51,6 +51,9 @@ int fake_verify_image(const struct snap_part *p, const char *path,
 void fake_plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p);
 int fake_drop_leaf(struct snap_disk_ctx *c, const char *path,
                    struct snap_err *err);
+/* Was it written to since?  Then it is whoever's that was, and this is said. */
+bool fake_is_somebodys(struct snap_disk_ctx *c, int i,
+                       const struct snap_stamp *then);
 /* revert_undo() of a leaf: it goes, or, if somebody has written to it, is
  * his. */
 int fake_undo_leaf(struct snap_disk_ctx *c, const struct snap_part *p, int i,

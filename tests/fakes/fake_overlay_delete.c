@@ -250,9 +250,21 @@ int fake_overlay_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
     return fake_fault("merge_finish done", p->vdev, err);
 }
 
+/* The frozen image as its record has it. */
+static struct snap_stamp frozen_stamp(const struct snap_part *p)
+{
+    struct snap_stamp then = {
+        .mtime_ns = snap_json_get_int(p->data, "base_stamp", -1),
+    };
+
+    then.known = then.mtime_ns >= 0;
+    return then;
+}
+
 int fake_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
                         struct snap_err *err)
 {
+    const struct snap_stamp then = frozen_stamp(p);
     int rc, i = fake_entry(S, p->frozen_path);
 
     rc = fake_fault("remove", p->vdev, err);
@@ -268,6 +280,7 @@ int fake_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
     if (fake_has_child(i))
         return snap_fail(err, SNAP_REFUSED, "%s is needed", p->frozen_path);
     S->image[i].frozen = S->image[i].immutable = false;
-    fake_drop_entry(S, i);
+    if (!fake_is_somebodys(c, i, &then))
+        fake_drop_entry(S, i);
     return fake_fault("remove done", p->vdev, err);
 }

@@ -420,7 +420,8 @@ static void while_somebody_has_it(void **state)
     /* Between plan and deed. */
     fd = open(path, O_RDONLY);
     assert_int_equal(p.drv->merge(&f->c, &p, &d, &e), SNAP_BUSY);
-    assert_int_equal(snap_image_drop(&f->c, path, "qcow2", NULL), SNAP_BUSY);
+    assert_int_equal(snap_image_drop(&f->c, path, "qcow2", NULL, NULL),
+                     SNAP_BUSY);
     close(fd);
     assert_true(snap_file_exists(path));
     snap_delete_dispose(&d);
@@ -453,7 +454,7 @@ static void a_leaf_in_use_or_protected(void **state)
     close(fd);
     assert_true(snap_file_exists(p.leaf_path));
     if (!snap_image_protect(p.active_path, NULL)) {
-        scene_ok(snap_leaf_drop(&f->c, p.active_path, "a", &e), &e);
+        scene_ok(snap_leaf_drop(&f->c, p.active_path, "a", NULL, &e), &e);
         assert_true(snap_file_exists(p.active_path));
         assert_true(snap_image_protected(p.active_path));
         assert_int_equal(snap_image_unprotect(p.active_path, NULL), 0);

@@ -525,6 +525,35 @@ static uint64_t power_goes_at(const char *call)
     return last;
 }
 
+static const char *failing; /* a call: it fails each time */
+
+static int fail_there(const char *layer, const char *what)
+{
+    char call[200];
+
+    snprintf(call, sizeof(call), "%s: %s", layer, what);
+    return strcmp(call, failing) ? 0 : EBUSY;
+}
+
+/* The deletion of s1 cannot be finished, since this call fails. */
+static void is_left_at(const char *call)
+{
+    failing = call;
+    snap_fault_hook = fail_there;
+    assert_int_equal(fake_host_delete(&host, &del_s1, &err), SNAP_RECOVER);
+    snap_fault_hook = NULL;
+    says("is deleted");
+    snap_err_clear(&err);
+}
+
+/* On a file system without, as NFS. */
+static void not_immutable(const char *path)
+{
+    struct fake_image *im = fake_store_find(host.disks, path);
+
+    im->frozen = im->immutable = false;
+}
+
 static void boot(void)
 {
     booted_again = true;
@@ -612,7 +641,6 @@ static int end_after_the_record(const char *layer, const char *what)
 static void ran_below_before_the_merge(void **state)
 {
     uint64_t above, below;
-    struct fake_image *base;
 
     (void)state;
     assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
@@ -620,8 +648,7 @@ static void ran_below_before_the_merge(void **state)
     dies(end_after_the_record, fake_host_delete, &del_s1);
     fake_host_stop(&host);
     boot();
-    base = fake_store_find(host.disks, "/img/a.qcow2");
-    base->frozen = base->immutable = false; /* on a file system without */
+    not_immutable("/img/a.qcow2");
     below = runs_below();
     has_both(above, below);
 }
@@ -709,6 +736,32 @@ static void went_on_below(void **state)
     boot();
     last = runs_below();
     is_merged(last);
+}
+
+/* ---- what somebody wrote to since ---- */
+
+static void is_kept(const char *path, uint64_t wrote)
+{
+    host.said[0] = '\0';
+    assert_int_equal(recover(), 0);
+    assert_true(fake_store_content(host.disks, path) == wrote);
+    assert_non_null(strstr(host.said, path));
+    assert_non_null(strstr(host.said, "somebody has written to it"));
+    fake_store_remove(host.disks, path);
+    assert_int_equal(recover(), 0);
+}
+
+/* The frozen image had to stay at first, for somebody read it. */
+static void ran_on_a_frozen_image_that_was_to_go(void **state)
+{
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    assert_int_equal(create("s2", SNAP_DISK_EXTERNAL), 0);
+    is_left_at("disk: remove xvda");
+    fake_host_stop(&host);
+    not_immutable("/img/a.qcow2");
+    is_kept("/img/a.qcow2", runs_below());
+    assert_false(fake_store_exists(host.disks, "/img/b.img"));
 }
 
 static unsigned looks; /* since the guest went down */
@@ -892,6 +945,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(ran_below_and_went_on_above, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(went_on_below, setup, teardown),
+        cmocka_unit_test_setup_teardown(ran_on_a_frozen_image_that_was_to_go,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_guest_that_reboots_is_waited_for,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_domain_between_two_lives, setup,

@@ -154,3 +154,12 @@ const char *snap_slot_group_qemu(const struct snap_part *p)
     (void)p;
     return "qemu";
 }
+
+bool snap_stamp_differs(const struct snap_stamp *then,
+                        const struct snap_stamp *now)
+{
+    if (!then->known || !now->known ||
+        (then->mtime_ns == now->mtime_ns && then->bytes == now->bytes))
+        return false;
+    return !then->old_boot || now->mtime_ns > then->at_ns;
+}

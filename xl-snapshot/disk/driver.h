@@ -130,6 +130,20 @@ struct snap_known {
     bool frozen; /* by a snapshot */
 };
 
+/* An image as it was when nobody was to write to it any more: whoever does all
+ * the same, a domain from an old xl.cfg for instance, changes that. */
+struct snap_stamp {
+    bool known; /* a device has none */
+    int64_t mtime_ns, bytes;
+    int64_t at_ns; /* when it was looked at */
+    /* The host was booted since.  What was not on disk by then is lost, a time
+     * stamp too, so only a younger one tells. */
+    bool old_boot;
+};
+/* Was it written to in between?  What is not known is no.  (disk/driver.c) */
+bool snap_stamp_differs(const struct snap_stamp *then,
+                        const struct snap_stamp *now);
+
 /* What of merge() went before, by the journal. */
 enum snap_merge_begun {
     SNAP_MERGE_NEW, /* nothing */
@@ -364,7 +378,8 @@ struct snap_disk_driver {
     int (*merge_finish)(struct snap_disk_ctx *c, struct snap_part *p,
                         const struct snap_delete *d, struct snap_err *err);
     /* Remove the snapshot's data for good; core has proved that nobody needs
-     * it.  With p->keep_image only let go of it.  Idempotent. */
+     * it.  With p->keep_image only let go of it, and so, with a warning, if
+     * somebody has written to it since it was frozen.  Idempotent. */
     int (*remove)(struct snap_disk_ctx *c, struct snap_part *p,
                   struct snap_err *err);
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "disk/image_stamp.h"
 #include "disk/in_use.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_search.h"
@@ -37,8 +38,28 @@ static int has_inside(const char *path, const char *format, bool *yes_r,
     return rc;
 }
 
+/* What is in it nobody else has, perhaps. */
+static bool is_somebodys(struct snap_disk_ctx *c, const char *path,
+                         bool inside, const struct snap_stamp *then)
+{
+    if (snap_image_differs(path, then))
+        snap_say(c->log, SNAP_LOG_WARN,
+                 "%s is kept: somebody has written to it since it was left, "
+                 "perhaps the domain, started from an old xl.cfg.  Copy what "
+                 "you need of it, and remove it by hand",
+                 path);
+    else if (inside)
+        snap_say(c->log, SNAP_LOG_NOTE,
+                 "%s is kept: it has snapshots inside that no record knows",
+                 path);
+    else
+        return false;
+    return true;
+}
+
 int snap_image_drop(struct snap_disk_ctx *c, const char *path,
-                    const char *format, struct snap_err *err)
+                    const char *format, const struct snap_stamp *then,
+                    struct snap_err *err)
 {
     int rc;
     bool inside;
@@ -64,14 +85,8 @@ int snap_image_drop(struct snap_disk_ctx *c, const char *path,
         goto out;
     }
     rc = snap_image_unprotect(path, err);
-    if (rc)
+    if (rc || is_somebodys(c, path, inside, then))
         goto out;
-    if (inside) {
-        snap_say(c->log, SNAP_LOG_NOTE,
-                 "%s is kept: it has snapshots inside that no record knows",
-                 path);
-        goto out;
-    }
     rc = snap_file_remove(path, err);
     if (rc)
         goto out;
@@ -107,7 +122,7 @@ static bool create_made(const char *path, const char *stem)
 }
 
 int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
-                   struct snap_err *err)
+                   const struct snap_stamp *then, struct snap_err *err)
 {
     int rc;
     struct stat st;
@@ -133,7 +148,7 @@ int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
                              : "it is protected, as a frozen image is");
         goto out;
     }
-    rc = snap_image_drop(c, path, "qcow2", err);
+    rc = snap_image_drop(c, path, "qcow2", then, err);
     if (rc)
         goto out;
     rc = 0;

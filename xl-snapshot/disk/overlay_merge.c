@@ -331,9 +331,9 @@ int snap_overlay_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
     int rc;
     char *retired = snap_overlay_temp(c, d->gone);
 
-    rc = snap_leaf_drop(c, retired, p->stem, err);
+    rc = snap_leaf_drop(c, retired, p->stem, NULL, err);
     if (!rc)
-        rc = snap_leaf_drop(c, d->gone, p->stem, err);
+        rc = snap_leaf_drop(c, d->gone, p->stem, NULL, err);
     free(retired);
     return rc;
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "disk/image_info.h"
+#include "disk/image_stamp.h"
 #include "disk/in_use.h"
 #include "disk/leaf_drop.h"
 #include "disk/overlay.h"
@@ -59,25 +60,36 @@ out:
     return rc;
 }
 
+/* The frozen image as its record has it. */
+static struct snap_stamp frozen_stamp(const struct snap_part *p)
+{
+    struct snap_stamp then = {
+        .bytes = snap_json_get_int(p->data, "base_bytes", -1),
+        .mtime_ns = snap_json_get_int(p->data, "base_mtime_ns", -1),
+    };
+
+    then.known = then.bytes >= 0 && then.mtime_ns >= 0;
+    return then;
+}
+
 static int check_unchanged(const struct snap_part *p, struct snap_err *err)
 {
     struct stat st;
-    int64_t bytes = snap_json_get_int(p->data, "base_bytes", -1);
-    int64_t mtime = snap_json_get_int(p->data, "base_mtime_ns", -1);
+    const struct snap_stamp f = frozen_stamp(p);
 
     if (stat(p->frozen_path, &st))
         return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
                                errno, "frozen image %s", p->frozen_path);
-    if (bytes < 0 || mtime < 0 || !S_ISREG(st.st_mode))
+    if (!f.known || !S_ISREG(st.st_mode))
         return 0;
-    if (st.st_size != bytes)
+    if (st.st_size != f.bytes)
         return snap_fail(err, SNAP_CORRUPT,
                          "%s has %lld bytes on disk and had %lld when "
                          "snapshot %s froze it",
                          p->frozen_path, (long long)st.st_size,
-                         (long long)bytes, p->tag);
-    if (st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec != mtime) {
-        char *then = snap_time_iso(mtime / 1000000000);
+                         (long long)f.bytes, p->tag);
+    if (snap_stat_mtime_ns(&st) != f.mtime_ns) {
+        char *then = snap_time_iso(f.mtime_ns / 1000000000);
         char *now = snap_time_iso(st.st_mtim.tv_sec);
         int rc = snap_fail(err, SNAP_CORRUPT,
                            "%s was written to at %s, though snapshot %s froze "
@@ -85,9 +97,9 @@ static int check_unchanged(const struct snap_part *p, struct snap_err *err)
                            "same: chattr -i '%s'; touch -d @%lld.%09lld '%s'; "
                            "chattr +i '%s'",
                            p->frozen_path, now, p->tag, then, p->frozen_path,
-                           (long long)(mtime / 1000000000),
-                           (long long)(mtime % 1000000000), p->frozen_path,
-                           p->frozen_path);
+                           (long long)(f.mtime_ns / 1000000000),
+                           (long long)(f.mtime_ns % 1000000000),
+                           p->frozen_path, p->frozen_path);
 
         free(then);
         free(now);
@@ -286,7 +298,7 @@ int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
     if (!p->drop_path || snap_streq(p->drop_path, snap_overlay_leaf(p)) ||
         snap_streq(p->drop_path, p->frozen_path))
         return 0;
-    return snap_leaf_drop(c, p->drop_path, p->stem, err);
+    return snap_leaf_drop(c, p->drop_path, p->stem, NULL, err);
 }
 
 int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
@@ -338,6 +350,7 @@ int snap_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
                         struct snap_err *err)
 {
     struct stat st;
+    const struct snap_stamp then = frozen_stamp(p);
 
     if (p->keep_image)
         return snap_file_exists(p->frozen_path)
@@ -347,5 +360,5 @@ int snap_overlay_remove(struct snap_disk_ctx *c, struct snap_part *p,
         return snap_fail(err, SNAP_REFUSED,
                          "%s is a device; it is for its owner to remove",
                          p->frozen_path);
-    return snap_image_drop(c, p->frozen_path, p->frozen_format, err);
+    return snap_image_drop(c, p->frozen_path, p->frozen_format, &then, err);
 }
