@@ -266,6 +266,7 @@ int main(int argc, char **argv)
         .cfg_parse = fake_cfg_parse,
         .check_unused = fake_check_unused,
         .check_others = fake_check_others,
+        .image_stamp = fake_image_stamp,
         .hold = fake_hold,
         .hold_end = fake_hold_end,
         .store_root = getenv("XLFAKE_STORE"),

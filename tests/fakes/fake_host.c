@@ -95,6 +95,7 @@ void fake_host_init(struct fake_host *h)
     h->env.drivers = fake_disk_drivers;
     h->env.check_unused = fake_check_unused;
     h->env.check_others = fake_check_others;
+    h->env.image_stamp = fake_image_stamp;
     h->env.hold = fake_hold;
     h->env.hold_end = fake_hold_end;
     h->env.log = &h->log;

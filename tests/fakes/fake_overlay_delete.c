@@ -3,6 +3,9 @@
  * fake-external gives a snapshot up: what is over the frozen image takes what
  * it reads there, or goes down into it.
  */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "fakes/fake_disk_int.h"
 #include "lib/mem.h"
 
@@ -234,20 +237,45 @@ int fake_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
     return fake_fault("merge_switch done", p->vdev, err);
 }
 
+/* The old leaf loses its name, unless somebody came to it. */
+static int retire(struct snap_disk_ctx *c, const struct snap_delete *d,
+                  const char *retired, struct snap_err *err)
+{
+    int rc, i = fake_entry(S, d->gone);
+    struct snap_stamp now;
+
+    if (i < 0)
+        return 0;
+    fake_image_stamp(d->gone, &now);
+    rc = fake_check_unused(c, d->gone, err);
+    if (!rc && snap_stamp_differs(&d->left, &now))
+        rc = snap_fail(err, SNAP_RECOVER, "%s was written to", d->gone);
+    if (!rc)
+        snprintf(S->image[i].path, FAKE_PATH, "%s", retired);
+    return rc;
+}
+
 int fake_overlay_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err)
 {
-    int rc;
+    int rc, i;
+    char *retired = snap_printf("%s.gone", d->gone);
 
     rc = fake_fault("merge_finish", p->vdev, err);
     if (!rc)
-        rc = fake_entry(S, d->gone) < 0 ? 0
-                                        : fake_check_unused(c, d->gone, err);
-    if (rc)
-        return rc;
-    fake_drop_entry(S, fake_entry(S, d->gone));
-    return fake_fault("merge_finish done", p->vdev, err);
+        rc = retire(c, d, retired, err);
+    if (!rc)
+        rc = fake_fault("merge_finish named", p->vdev, err);
+    i = fake_entry(S, retired);
+    if (!rc && i >= 0)
+        rc = fake_check_unused(c, retired, err);
+    if (!rc && i >= 0 && !fake_is_somebodys(c, i, &d->left))
+        fake_drop_entry(S, i);
+    if (!rc)
+        rc = fake_fault("merge_finish done", p->vdev, err);
+    free(retired);
+    return rc;
 }
 
 /* The frozen image as its record has it. */

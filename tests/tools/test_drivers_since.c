@@ -3,11 +3,13 @@
  * On real images: what somebody wrote to since it was left is kept, and what
  * nobody wrote to goes.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "disk/image_stamp.h"
 #include "disk/overlay_files.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -44,11 +46,96 @@ static void a_frozen_image_that_nobody_wrote_to(void **state)
     remove_frozen(*state, false);
 }
 
+/* A live merge whose old overlay QEMU has left; caller frees the path. */
+static char *merged(struct scene *f, struct snap_part *p,
+                    struct snap_delete *d)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = scene_taken(f, p, 3);
+
+    memset(d, 0, sizeof(*d));
+    d->leaf = snap_strdup(p->active_path);
+    scene_know(d, p->active_path, "qcow2", false);
+    d->may_merge = true;
+    scene_ok(p->drv->delete_plan(&f->c, p, d, &e), &e);
+    assert_int_equal(d->how, SNAP_DELETE_MERGE);
+    scene_ok(p->drv->merge(&f->c, p, d, &e), &e);
+    scene_ok(p->drv->merge_switch(&f->c, p, d, &e), &e);
+    snap_image_stamp(d->gone, &d->left);
+    assert_true(d->left.known);
+    return path;
+}
+
+/* A backup: it may read on, and nobody else finds the overlay. */
+static void an_old_overlay_that_somebody_reads(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = merged(f, &p, &d), *retired;
+    int fd = open(d.gone, O_RDONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(p.drv->merge_finish(&f->c, &p, &d, &e), SNAP_BUSY);
+    assert_false(snap_file_exists(d.gone));
+    retired = snap_overlay_temp(&f->c, d.gone);
+    assert_true(snap_file_exists(retired));
+    close(fd);
+    snap_err_clear(&e);
+    scene_ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    assert_false(snap_file_exists(retired));
+    free(retired);
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* The domain was started on it, and is off again. */
+static void an_old_overlay_that_was_written_to(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = merged(f, &p, &d);
+
+    scene_stop(f);
+    real_image_write(d.gone, "qcow2", 5, 5);
+    assert_int_equal(p.drv->merge_finish(&f->c, &p, &d, &e), SNAP_RECOVER);
+    assert_true(snap_file_exists(d.gone));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* Or is on it still. */
+static void an_old_overlay_that_is_written_to(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = merged(f, &p, &d);
+    int fd = open(d.gone, O_RDWR | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(p.drv->merge_finish(&f->c, &p, &d, &e), SNAP_BUSY);
+    assert_true(snap_file_exists(d.gone));
+    close(fd);
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(a_frozen_image_that_was_written_to),
         SCENE_TEST(a_frozen_image_that_nobody_wrote_to),
+        SCENE_TEST(an_old_overlay_that_somebody_reads),
+        SCENE_TEST(an_old_overlay_that_was_written_to),
+        SCENE_TEST(an_old_overlay_that_is_written_to),
     };
 
     return SCENE_MAIN("what somebody wrote to since", tests);

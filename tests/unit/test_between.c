@@ -743,7 +743,8 @@ static void went_on_below(void **state)
 static void is_kept(const char *path, uint64_t wrote)
 {
     host.said[0] = '\0';
-    assert_int_equal(recover(), 0);
+    snap_err_clear(&err);
+    assert_int_equal(fake_host_recover(&host, NULL, &err), 0);
     assert_true(fake_store_content(host.disks, path) == wrote);
     assert_non_null(strstr(host.said, path));
     assert_non_null(strstr(host.said, "somebody has written to it"));
@@ -762,6 +763,65 @@ static void ran_on_a_frozen_image_that_was_to_go(void **state)
     not_immutable("/img/a.qcow2");
     is_kept("/img/a.qcow2", runs_below());
     assert_false(fake_store_exists(host.disks, "/img/b.img"));
+}
+
+/* As snapshot-create told its user to write into the xl.cfg. */
+static uint64_t starts_above(void)
+{
+    static const char *const cfg[] = { "xvda:qcow2:/img/a.s1.qcow2",
+                                       "xvdb:raw:/img/b.img", NULL };
+
+    fake_domain_add(host.world, "vm1", FAKE_UUID, cfg);
+    host.disks->now++;
+    return fake_store_write(host.disks, vm()->domid, "xvda");
+}
+
+/* The old overlay could not go, and not even its name; on what is left the
+ * domain was started. */
+static void ran_on_an_overlay_that_was_to_go(void **state)
+{
+    struct fake_outcome out;
+    uint64_t below, above;
+    unsigned i;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    is_left_at("disk: merge_finish xvda");
+    below = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    above = starts_above();
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(recover(), SNAP_RECOVER);
+        says(i ? "started from its xl.cfg) wrote to /img/a.s1.qcow2"
+               : "vm1 was started on /img/a.s1.qcow2");
+        says("snapshot-recover --keep vm1");
+        assert_true(fake_store_content(host.disks, "/img/a.qcow2") == below);
+        assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") ==
+                    above);
+        if (!i)
+            fake_host_stop(&host);
+    }
+    fake_host_run(&host, fake_host_recover_keep, NULL, DOOM_NONE, 0, 0, &out);
+    assert_int_equal(out.rc, 0);
+    assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == above);
+    fake_host_start(&host);
+    assert_true(fake_store_read(host.disks, vm()->domid, "xvda") == above);
+    assert_int_equal(recover(), 0);
+}
+
+/* Somebody reads it: it stays, and no xl.cfg finds it. */
+static void an_overlay_that_somebody_reads(void **state)
+{
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    is_left_at("disk: merge_finish named xvda");
+    assert_false(fake_store_exists(host.disks, "/img/a.s1.qcow2"));
+    assert_string_equal(fake_store_active(host.disks, vm()->domid, "xvda"),
+                        "/img/a.qcow2");
+    assert_false(fake_store_exists(host.disks, "/img/b.s1.qcow2"));
+    assert_int_equal(recover(), 0);
+    assert_null(fake_store_check(
+        host.disks, (const char *const[]){ "/img/a.qcow2", NULL }, NULL));
 }
 
 static unsigned looks; /* since the guest went down */
@@ -947,6 +1007,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(went_on_below, setup, teardown),
         cmocka_unit_test_setup_teardown(ran_on_a_frozen_image_that_was_to_go,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(ran_on_an_overlay_that_was_to_go,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(an_overlay_that_somebody_reads, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_guest_that_reboots_is_waited_for,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_domain_between_two_lives, setup,

@@ -9,6 +9,7 @@
 #include "cli/run.h"
 #include "core/store.h"
 #include "disk/image_guard.h"
+#include "disk/image_stamp.h"
 #include "disk/in_use.h"
 
 int main(int argc, char **argv)
@@ -23,6 +24,7 @@ int main(int argc, char **argv)
         .build_ms = 60000,
         .check_unused = snap_image_check_unused,
         .check_others = snap_image_check_others,
+        .image_stamp = snap_image_stamp,
         .hold = snap_image_hold,
         .hold_end = snap_image_guard_end,
     };

@@ -33,6 +33,7 @@
 #include "core/needed.h"
 #include "core/parts.h"
 #include "core/paused.h"
+#include "core/stamp.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -438,7 +439,7 @@ static int let_go_on(struct snap_deletion *x, const struct snap_domain *dom,
 
 /* The guest stands, if nobody let it go on. */
 static int change_over(struct snap_deletion *x, struct now *now,
-                       struct snap_part *p, const struct snap_delete *d,
+                       struct snap_part *p, struct snap_delete *d,
                        struct snap_guardian *guardian, struct snap_err *err)
 {
     int rc;
@@ -458,7 +459,8 @@ static int change_over(struct snap_deletion *x, struct now *now,
     snap_guardian_beat(guardian);
     if (rc)
         return rc;
-    return mark(x, "switched", p->vdev, NULL, err);
+    x->env->image_stamp(d->gone, &d->left);
+    return mark(x, "switched", p->vdev, snap_stamp_json(&d->left), err);
 }
 
 static struct snap_json *when(const struct now *now)
@@ -493,7 +495,7 @@ static void note_pause(const struct snap_deletion *x,
 }
 
 static int exchange(struct snap_deletion *x, struct now *now,
-                    struct snap_part *p, const struct snap_delete *d,
+                    struct snap_part *p, struct snap_delete *d,
                     struct snap_err *err)
 {
     int rc, r2;
@@ -673,6 +675,37 @@ static int astray(const struct snap_deletion *x, const struct snap_part *p,
         d->active_path, d->gone, domain_name(x));
 }
 
+/* QEMU had left the overlay for good, and somebody has started the domain on
+ * it since, or did: it hides what the guest wrote below before. */
+static bool ran_above(const struct snap_deletion *x, const struct snap_part *p,
+                      struct snap_delete *d, enum has has)
+{
+    const struct snap_journal_entry *e = step(x, "switched", p->vdev);
+
+    if (!e)
+        return false;
+    snap_stamp_from_json(e->data, &d->left);
+    return has == HAS_LEAF || snap_stamp_changed(x->env, d->gone, &d->left);
+}
+
+static int refuse_above(const struct snap_deletion *x,
+                        const struct snap_delete *d, enum has has,
+                        struct snap_err *err)
+{
+    return snap_fail(
+        err, SNAP_RECOVER,
+        "%s %s %s after that had been merged into %s.  The latter has what the "
+        "guest wrote before, and the former hides it, and has what was written "
+        "since; nothing more is done to either.  Copy what you need of both to "
+        "a safe place; then xl snapshot-recover --keep %s gives the deletion "
+        "up and leaves them as they are",
+        has == HAS_LEAF ? domain_name(x) : "somebody",
+        has == HAS_LEAF
+            ? "was started on"
+            : "(probably the domain, started from its xl.cfg) wrote to",
+        d->gone, d->active_path, domain_name(x));
+}
+
 /* Until what the domain has is known everywhere. */
 static int move_over(struct snap_deletion *x, struct now *now,
                      struct snap_part *p, struct snap_delete *d,
@@ -709,11 +742,12 @@ static int move_over(struct snap_deletion *x, struct now *now,
 }
 
 static int merge_any(struct snap_deletion *x, struct now *now,
-                     struct snap_part *p, struct snap_delete *d,
+                     struct snap_part *p, struct snap_delete *d, bool *moved_r,
                      struct snap_err *err)
 {
     int rc = move_over(x, now, p, d, err);
 
+    *moved_r = !rc;
     if (!rc) {
         x->over = false; /* what is left is an overlay that nobody needs */
         rc = p->drv->merge_finish(&now->ctx, p, d, err);
@@ -746,6 +780,7 @@ static int merge(struct snap_deletion *x, struct now *now, struct snap_part *p,
 {
     int rc;
     enum has has;
+    bool moved = false;
     struct now off = { .there = false };
     struct snap_err ignored = SNAP_ERR_INIT;
 
@@ -756,20 +791,22 @@ static int merge(struct snap_deletion *x, struct now *now, struct snap_part *p,
     if (!rc && !x->over && has_leaf(now, p, d) &&
         is_astray(x, has == HAS_NOT ? &off : now, p, d, has)) {
         rc = astray(x, p, d, has, err);
+    } else if (!rc && ran_above(x, p, d, has) && has_leaf(now, p, d)) {
+        rc = refuse_above(x, d, has, err);
     } else if (!rc && has != HAS_NOT) {
-        rc = merge_any(x, now, p, d, err);
+        rc = merge_any(x, now, p, d, &moved, err);
     } else if (!rc) {
         /* Nobody has it, so it is merged as that of a domain that is off.  A
          * job of ours may hold it still. */
         if (now->qemu)
             p->drv->delete_stop(&now->ctx, p, d, &ignored);
-        rc = merge_any(x, &off, p, d, err);
+        rc = merge_any(x, &off, p, d, &moved, err);
     }
     /* At another time it may be done: the domain or its QEMU went this moment,
      * or somebody is at work on it.  Without the overlay under its name the
      * state must say so before the journal goes. */
-    if (rc &&
-        (x->over || (x->last_try && may_pass(rc)) || !has_leaf(now, p, d)))
+    if (rc && (x->over || (x->last_try && may_pass(rc)) ||
+               (!moved && !has_leaf(now, p, d))))
         rc = err->rc = SNAP_RECOVER;
     return rc;
 }
@@ -963,11 +1000,39 @@ static int forget(const struct snap_deletion *x, struct snap_record *all,
     return snap_state_save(x->s, x->state, err);
 }
 
+/* The disk is what the domain has, or had last. */
+static int keep_merge(struct snap_deletion *x, struct now *now,
+                      struct snap_part *p, struct snap_delete *d,
+                      struct snap_err *err)
+{
+    int rc;
+    enum has has = HAS_NOT;
+    bool base;
+
+    rc = has_disk(x, now, p->vdev, d, &has, err);
+    if (rc)
+        return rc;
+    base = has == HAS_BASE ||
+           (step(x, "switched", p->vdev) &&
+            !(ran_above(x, p, d, has) && has_leaf(now, p, d)));
+    /* Nothing works on, and what is below the overlay is protected. */
+    if (has == HAS_BASE || !base)
+        rc = p->drv->delete_stop(&now->ctx, p, d, err);
+    if (rc)
+        return rc;
+    if (base)
+        snap_state_set_leaf(x->state, p->vdev, d->active_path,
+                            d->active_format, p->stem, p->frozen_made);
+    else
+        snap_state_set_leaf(x->state, p->vdev, d->leaf, "qcow2", p->stem,
+                            true);
+    return 0;
+}
+
 int snap_deleted_keep(struct snap_deletion *x, struct snap_err *err)
 {
     int rc;
     size_t i, n = 0;
-    enum has has = HAS_NOT;
     struct now now = { .there = false };
     struct snap_record *all = NULL;
 
@@ -976,16 +1041,10 @@ int snap_deleted_keep(struct snap_deletion *x, struct snap_err *err)
         rc = snap_store_all_whole(x->s, x->env->drivers, &all, &n, err);
     for (i = 0; !rc && i < x->rec->n_parts; i++) {
         struct snap_part *p = &x->rec->parts[i];
-        struct snap_delete *d = &x->del[i];
 
-        if (d->how != SNAP_DELETE_MERGE)
+        if (x->del[i].how != SNAP_DELETE_MERGE)
             continue;
-        rc = has_disk(x, &now, p->vdev, d, &has, err);
-        if (!rc)
-            rc = p->drv->delete_stop(&now.ctx, p, d, err);
-        if (!rc && (has == HAS_BASE || step(x, "switched", p->vdev)))
-            snap_state_set_leaf(x->state, p->vdev, d->active_path,
-                                d->active_format, p->stem, p->frozen_made);
+        rc = keep_merge(x, &now, p, &x->del[i], err);
         if (rc)
             snap_err_prefix(err, "%s", p->vdev);
     }

@@ -56,6 +56,8 @@ struct snap_env {
      * with readers, read it? */
     int (*check_others)(struct snap_disk_ctx *c, const char *path,
                         bool readers, struct snap_err *err);
+    /* When was it written to last?  A driver's own (disk/image_stamp.h). */
+    void (*image_stamp)(const char *path, struct snap_stamp *now_r);
     /*
      * Keep everybody else from these images, whoever would open them, and
      * prove that nobody has one of those that change (SNAP_BUSY, naming who).

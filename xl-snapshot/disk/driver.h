@@ -175,6 +175,8 @@ struct snap_delete {
     /* MERGE, in recover: when the guest was paused for merge_switch()
      * (seconds since 1970); 0: it was not */
     int64_t paused_at;
+    /* MERGE, for merge_finish(): gone, when QEMU had left it for good */
+    struct snap_stamp left;
     /* MERGE, in recover, for merge_astray() */
     enum snap_merge_begun begun;
     /* seconds since 1970; 0: merge() has worked since then, or may have */
@@ -374,7 +376,10 @@ struct snap_disk_driver {
      * SNAP_RECOVER says that this is not known. */
     int (*merge_switch)(struct snap_disk_ctx *c, struct snap_part *p,
                         const struct snap_delete *d, struct snap_err *err);
-    /* Guest running or domain off: remove the old leaf.  Idempotent. */
+    /* Guest running or domain off: remove the old leaf.  First it loses its
+     * name, under which an xl.cfg may have it, though somebody reads it still.
+     * One that was written to since d->left stays: SNAP_RECOVER.
+     * Idempotent. */
     int (*merge_finish)(struct snap_disk_ctx *c, struct snap_part *p,
                         const struct snap_delete *d, struct snap_err *err);
     /* Remove the snapshot's data for good; core has proved that nobody needs

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/image_stamp.h"
+#include "disk/in_use.h"
 #include "disk/leaf_drop.h"
 #include "disk/overlay_chain.h"
 #include "disk/overlay_commit.h"
@@ -324,6 +326,32 @@ out:
     return rc;
 }
 
+/* Under another name no xl.cfg finds it, so nobody comes to it any more,
+ * whoever reads it still; only those who came before it are looked for. */
+static int retire_left(struct snap_disk_ctx *c, const struct snap_part *p,
+                       const struct snap_delete *d, const char *retired,
+                       struct snap_err *err)
+{
+    int rc;
+    struct snap_err e = SNAP_ERR_INIT;
+
+    if (!snap_file_exists(d->gone))
+        return 0;
+    rc = snap_image_check_unused(c, d->gone, err);
+    if (!rc)
+        rc = snap_overlay_retire(d->gone, retired, p->frozen_path, err);
+    if (rc)
+        return rc;
+    rc = snap_image_check_unused(c, retired, err);
+    if (!rc && snap_image_differs(retired, &d->left))
+        rc = snap_fail(err, SNAP_RECOVER,
+                       "%s was written to after it had been merged into %s",
+                       d->gone, p->frozen_path);
+    if (rc && snap_overlay_retire(retired, d->gone, p->frozen_path, &e))
+        snap_err_append(err, "and it is named %s now: %s", retired, e.msg);
+    return rc;
+}
+
 int snap_overlay_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err)
@@ -331,9 +359,9 @@ int snap_overlay_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
     int rc;
     char *retired = snap_overlay_temp(c, d->gone);
 
-    rc = snap_leaf_drop(c, retired, p->stem, NULL, err);
+    rc = retire_left(c, p, d, retired, err);
     if (!rc)
-        rc = snap_leaf_drop(c, d->gone, p->stem, NULL, err);
+        rc = snap_leaf_drop(c, retired, p->stem, &d->left, err);
     free(retired);
     return rc;
 }
