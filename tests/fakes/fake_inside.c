@@ -365,6 +365,12 @@ static bool never_astray(const struct snap_part *p,
     return false;
 }
 
+static bool never_went_on(const struct snap_part *p,
+                          const struct snap_delete *d)
+{
+    return never_astray(p, d, false);
+}
+
 static int never_child(struct snap_disk_ctx *c, struct snap_part *p,
                        const struct snap_delete *d, size_t i,
                        struct snap_err *err)
@@ -410,6 +416,7 @@ const struct snap_disk_driver fake_internal = {
     .refreeze = fake_nothing,
     .merge = never,
     .merge_astray = never_astray,
+    .merge_went_on = never_went_on,
     .merge_switch = never,
     .merge_finish = never,
     .remove = i_remove,
@@ -442,6 +449,7 @@ const struct snap_disk_driver fake_volume = {
     .refreeze = fake_nothing,
     .merge = never,
     .merge_astray = never_astray,
+    .merge_went_on = never_went_on,
     .merge_switch = never,
     .merge_finish = never,
     .remove = i_remove,

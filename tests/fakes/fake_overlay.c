@@ -308,6 +308,7 @@ const struct snap_disk_driver fake_external = {
     .refreeze = fake_overlay_refreeze,
     .merge = fake_overlay_merge,
     .merge_astray = fake_overlay_merge_astray,
+    .merge_went_on = fake_overlay_merge_went_on,
     .merge_switch = fake_overlay_merge_switch,
     .merge_finish = fake_overlay_merge_finish,
     .remove = fake_overlay_remove,

@@ -177,6 +177,16 @@ bool fake_overlay_merge_astray(const struct snap_part *p,
            S->image[base].written > S->image[leaf].written;
 }
 
+/* The pause was right after merge(). */
+bool fake_overlay_merge_went_on(const struct snap_part *p,
+                                const struct snap_delete *d)
+{
+    int leaf = fake_entry(S, d->gone);
+
+    (void)p;
+    return leaf >= 0 && S->image[leaf].written > S->image[leaf].merged;
+}
+
 /* All that is in the leaf goes down; the guest writes to the leaf still. */
 int fake_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
                        const struct snap_delete *d, struct snap_err *err)
@@ -200,6 +210,7 @@ int fake_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
         return 0;
     S->image[base].frozen = S->image[base].immutable = false;
     S->image[leaf].written = S->image[base].written = S->now;
+    S->image[leaf].merged = S->now;
     rc = fake_fault("merge half", p->vdev, err);
     if (rc)
         return rc;

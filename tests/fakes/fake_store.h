@@ -35,6 +35,7 @@ struct fake_image {
     uint64_t bytes; /* what it takes on disk; set by tests */
     uint64_t stamp; /* of its last change, as a file's mtime */
     int64_t written; /* the time of that, as long as days are told apart */
+    int64_t merged; /* the time of its last merge, if it is an overlay */
     int backing; /* index, or -1 */
     int alias; /* the path is a link to it, or -1 */
     char path[FAKE_PATH];

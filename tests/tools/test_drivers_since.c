@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "disk/image_stamp.h"
@@ -91,6 +92,27 @@ static void an_old_overlay_that_somebody_reads(void **state)
     free(path);
 }
 
+/* The exchange did not come about, and the guest wrote on above. */
+static void an_overlay_that_the_guest_went_on_with(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    char *path = merged(f, &p, &d);
+    const struct timespec t[2] = { { .tv_sec = 1700000060 },
+                                   { .tv_sec = 1700000060 } };
+
+    d.paused_at = 1700000000;
+    assert_false(p.drv->merge_went_on(&p, &d)); /* QEMU has left it */
+    assert_int_equal(utimensat(AT_FDCWD, d.gone, t, 0), 0);
+    assert_true(p.drv->merge_went_on(&p, &d));
+    d.paused_at = 1700000060;
+    assert_false(p.drv->merge_went_on(&p, &d));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 /* The domain was started on it, and is off again. */
 static void an_old_overlay_that_was_written_to(void **state)
 {
@@ -135,6 +157,7 @@ int main(void)
         SCENE_TEST(a_frozen_image_that_nobody_wrote_to),
         SCENE_TEST(an_old_overlay_that_somebody_reads),
         SCENE_TEST(an_old_overlay_that_was_written_to),
+        SCENE_TEST(an_overlay_that_the_guest_went_on_with),
         SCENE_TEST(an_old_overlay_that_is_written_to),
     };
 

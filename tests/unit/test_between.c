@@ -824,6 +824,109 @@ static void an_overlay_that_somebody_reads(void **state)
         host.disks, (const char *const[]){ "/img/a.qcow2", NULL }, NULL));
 }
 
+/* The exchange fails for good at this call, and the guest goes on above; then
+ * the domain is started on the image below, which is not immutable. */
+static void ran_below_after_a_failed_exchange(const char *call, bool running)
+{
+    static const char *const old[] = { "xvda:qcow2:/img/a.qcow2", NULL };
+    uint64_t above, below;
+
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    is_left_at(call);
+    assert_true(fake_domain_runs(vm()));
+    assert_string_equal(fake_store_active(host.disks, vm()->domid, "xvda"),
+                        "/img/a.s1.qcow2");
+    /* In the same second, and then no more: no time stamp tells. */
+    above = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    not_immutable("/img/a.qcow2");
+    if (!running) {
+        below = runs_below();
+        has_both(above, below);
+        return;
+    }
+    fake_domain_add(host.world, "vm1", FAKE_UUID, old);
+    host.disks->now++;
+    below = fake_store_write(host.disks, vm()->domid, "xvda");
+    assert_int_equal(recover(), SNAP_RECOVER);
+    says("was started on /img/a.qcow2");
+    assert_true(fake_store_content(host.disks, "/img/a.qcow2") == below);
+    assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == above);
+}
+
+static void somebody_unpaused_it_and_ran_it_below(void **state)
+{
+    (void)state;
+    ran_below_after_a_failed_exchange("hyp: stands", false);
+}
+
+static void somebody_unpaused_it_and_runs_it_below(void **state)
+{
+    (void)state;
+    ran_below_after_a_failed_exchange("hyp: stands", true);
+}
+
+static void xen_was_not_told_and_it_runs_below(void **state)
+{
+    (void)state;
+    ran_below_after_a_failed_exchange("disk: merge_switch xvda", true);
+}
+
+static void it_was_not_paused_and_runs_below(void **state)
+{
+    (void)state;
+    ran_below_after_a_failed_exchange("hyp: pause", true);
+}
+
+/* And the store was full, so that this is not in the journal. */
+static int no_way_back(const char *layer, const char *what)
+{
+    static bool full;
+
+    full |= !strcmp(layer, "hyp") && !strcmp(what, "stands");
+    if (!full)
+        return 0;
+    return !strcmp(layer, "file") ? ENOSPC : EBUSY;
+}
+
+static void a_full_store_and_it_runs_below(void **state)
+{
+    static const char *const old[] = { "xvda:qcow2:/img/a.qcow2", NULL };
+    uint64_t above, below;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    snap_fault_hook = no_way_back;
+    assert_int_equal(fake_host_delete(&host, &del_s1, &err), SNAP_RECOVER);
+    snap_fault_hook = NULL;
+    snap_err_clear(&err);
+    host.disks->now++;
+    above = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    not_immutable("/img/a.qcow2");
+    fake_domain_add(host.world, "vm1", FAKE_UUID, old);
+    below = fake_store_write(host.disks, vm()->domid, "xvda");
+    assert_int_equal(recover(), SNAP_RECOVER);
+    says("was started on /img/a.qcow2");
+    assert_true(fake_store_content(host.disks, "/img/a.qcow2") == below);
+    assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == above);
+}
+
+/* The exchange failed, and nobody did anything: it is finished. */
+static void an_exchange_that_failed_comes_through_later(void **state)
+{
+    uint64_t last;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    is_left_at("disk: merge_switch xvda");
+    host.disks->now++;
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    assert_int_equal(recover(), 0);
+    assert_true(fake_store_read(host.disks, vm()->domid, "xvda") == last);
+    is_merged(last);
+}
+
 static unsigned looks; /* since the guest went down */
 static bool off_meanwhile;
 
@@ -1011,6 +1114,18 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(an_overlay_that_somebody_reads, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(somebody_unpaused_it_and_ran_it_below,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(somebody_unpaused_it_and_runs_it_below,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(xen_was_not_told_and_it_runs_below,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(it_was_not_paused_and_runs_below,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_store_and_it_runs_below, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            an_exchange_that_failed_comes_through_later, setup, teardown),
         cmocka_unit_test_setup_teardown(a_guest_that_reboots_is_waited_for,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_domain_between_two_lives, setup,

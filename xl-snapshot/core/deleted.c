@@ -9,7 +9,7 @@
  *   guardian, journal "pause", pause, journal "paused"
  *   set_active     the frozen image, which holds all of it by now
  *   merge_switch   QEMU writes to it
- *   journal "switched"
+ *   journal "switched"; or, if QEMU was not changed over, "back"
  *   unpause
  *
  * Journal "merging" is before all that: from then on the frozen image may be
@@ -437,6 +437,15 @@ static int let_go_on(struct snap_deletion *x, const struct snap_domain *dom,
     return 0;
 }
 
+/* QEMU writes to the leaf still, and Xen says so: what a pause or "over"
+ * before this may have meant, it did not come to. */
+static void note_back(const struct snap_deletion *x, const char *vdev)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    mark(x, "back", vdev, NULL, &ignored);
+}
+
 /* The guest stands, if nobody let it go on. */
 static int change_over(struct snap_deletion *x, struct now *now,
                        struct snap_part *p, struct snap_delete *d,
@@ -446,16 +455,21 @@ static int change_over(struct snap_deletion *x, struct now *now,
     struct snap_err e = SNAP_ERR_INIT;
 
     rc = x->env->ops->stands(x->env->hyp, &now->dom, false, err);
-    if (rc)
+    if (rc) {
+        note_back(x, p->vdev);
         return rc;
+    }
     x->over = true;
     rc = tell(x, &now->dom, p->vdev, d->active_path, d->active_format, err);
     snap_guardian_beat(guardian);
     if (!rc)
         rc = p->drv->merge_switch(&now->ctx, p, d, err);
-    if (rc && rc != SNAP_RECOVER &&
-        tell(x, &now->dom, p->vdev, d->leaf, "qcow2", &e))
-        snap_err_append(err, "and Xen may name another image: %s", e.msg);
+    if (rc && rc != SNAP_RECOVER) {
+        if (tell(x, &now->dom, p->vdev, d->leaf, "qcow2", &e))
+            snap_err_append(err, "and Xen may name another image: %s", e.msg);
+        else
+            note_back(x, p->vdev);
+    }
     snap_guardian_beat(guardian);
     if (rc)
         return rc;
@@ -466,7 +480,10 @@ static int change_over(struct snap_deletion *x, struct now *now,
 static struct snap_json *when(const struct now *now)
 {
     struct snap_json *at = snap_json_object();
+    char *boot = snap_boot_id();
 
+    snap_json_set_str(at, "boot_id", boot);
+    free(boot);
     snap_json_set_int(at, "at", snap_epoch_seconds());
     snap_json_set_int(at, "domid", now->dom.domid);
     snap_json_set_int(at, "monitor_pid", now->dom.monitor_pid);
@@ -525,7 +542,9 @@ static int exchange(struct snap_deletion *x, struct now *now,
     if (rc)
         goto out;
     rc = x->env->ops->pause(x->env->hyp, &now->dom, err);
-    if (!rc)
+    if (rc)
+        note_back(x, p->vdev);
+    else
         note_pause(x, &now->dom, p->vdev);
     if (!rc)
         rc = change_over(x, now, p, d, &guardian, err);
@@ -569,12 +588,45 @@ static int has_disk(const struct snap_deletion *x, const struct now *now,
     return rc;
 }
 
+/* When the disk was to change over, if that was not given up since. */
 static const struct snap_journal_entry *paused(const struct snap_deletion *x,
                                                const char *vdev)
 {
-    const struct snap_journal_entry *e = step(x, "pause", vdev);
+    const struct snap_journal_entry *pause = step(x, "pause", vdev);
+    const struct snap_journal_entry *over = step(x, "over", vdev);
+    const struct snap_journal_entry *back = step(x, "back", vdev);
+    /* They are in one array, the later ones behind. */
+    const struct snap_journal_entry *last = !pause || (over && over > pause)
+                                                ? over
+                                                : pause;
 
-    return e ? e : step(x, "over", vdev);
+    return last && back && back > last ? NULL : last;
+}
+
+/* It has been there ever since, so nobody has started it on another image,
+ * whatever Xen has been told. */
+static bool same_domain(const struct now *now,
+                        const struct snap_journal_entry *e)
+{
+    char *boot = snap_boot_id();
+    bool same = now->there &&
+                snap_json_get_int(e->data, "domid", -1) == now->dom.domid &&
+                snap_streq(snap_json_get_str(e->data, "boot_id"), boot);
+
+    free(boot);
+    return same;
+}
+
+/* May QEMU write to the image below, and nobody has written that down? */
+static bool may_be_over(const struct snap_deletion *x, const struct now *now,
+                        const struct snap_part *p, struct snap_delete *d)
+{
+    const struct snap_journal_entry *e = paused(x, p->vdev);
+
+    d->paused_at = e ? snap_json_get_int(e->data, "at", 0) : 0;
+    if (e && !same_domain(now, e) && p->drv->merge_went_on(p, d))
+        d->paused_at = 0;
+    return d->paused_at != 0;
 }
 
 static struct snap_json *this_boot(bool live)
@@ -712,10 +764,8 @@ static int move_over(struct snap_deletion *x, struct now *now,
                      struct snap_err *err)
 {
     int rc;
-    const struct snap_journal_entry *e = paused(x, p->vdev);
-    struct snap_err e2 = SNAP_ERR_INIT;
+    struct snap_err e = SNAP_ERR_INIT;
 
-    d->paused_at = e ? snap_json_get_int(e->data, "at", 0) : 0;
     if (!step(x, "switched", p->vdev)) {
         rc = note_merging(x, now, p, err);
         if (!rc)
@@ -727,7 +777,7 @@ static int move_over(struct snap_deletion *x, struct now *now,
             rc = now->qemu ? exchange(x, now, p, d, err)
                            : mark(x, "switched", p->vdev, NULL, err);
         if (rc) {
-            x->over |= p->drv->delete_stop(&now->ctx, p, d, &e2) != 0;
+            x->over |= p->drv->delete_stop(&now->ctx, p, d, &e) != 0;
             return rc;
         }
     } else if (now->there) {
@@ -786,7 +836,7 @@ static int merge(struct snap_deletion *x, struct now *now, struct snap_part *p,
 
     snap_ctx_init(&off.ctx, x->env, UINT32_MAX, NULL, x->op_id);
     off.ctx.tick = on_tick;
-    x->over = paused(x, p->vdev) || step(x, "switched", p->vdev);
+    x->over = may_be_over(x, now, p, d) || step(x, "switched", p->vdev);
     rc = has_disk(x, now, p->vdev, d, &has, err);
     if (!rc && !x->over && has_leaf(now, p, d) &&
         is_astray(x, has == HAS_NOT ? &off : now, p, d, has)) {

@@ -124,6 +124,14 @@ int snap_slot_never(struct snap_disk_ctx *c, struct snap_part *p,
                      "%s: a snapshot of this kind is not merged", p->vdev);
 }
 
+bool snap_slot_never_went_on(const struct snap_part *p,
+                             const struct snap_delete *d)
+{
+    (void)p;
+    (void)d;
+    return false;
+}
+
 bool snap_slot_never_astray(const struct snap_part *p,
                             const struct snap_delete *d, bool live)
 {

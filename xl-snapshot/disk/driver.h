@@ -361,6 +361,12 @@ struct snap_disk_driver {
      * Reads only; what cannot be known is no. */
     bool (*merge_astray)(const struct snap_part *p,
                          const struct snap_delete *d, bool live);
+    /* MERGE only: merge_switch() may have been called in a pause at
+     * d->paused_at, and another domain is there since, or none.  Did the guest
+     * go on with the leaf after it, as far as its time stamp tells?  Then that
+     * has what is nowhere else.  Reads only; what cannot be known is no. */
+    bool (*merge_went_on)(const struct snap_part *p,
+                          const struct snap_delete *d);
     /*
      * MERGE only, and only with the record gone, since the frozen image takes
      * the writes of later.  merge(): guest running or domain off; slow; ends

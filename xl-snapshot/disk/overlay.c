@@ -300,6 +300,7 @@ const struct snap_disk_driver snap_disk_overlay = {
     .refreeze = snap_overlay_refreeze,
     .merge = snap_overlay_merge,
     .merge_astray = snap_overlay_merge_astray,
+    .merge_went_on = snap_overlay_merge_went_on,
     .merge_switch = snap_overlay_merge_switch,
     .merge_finish = snap_overlay_merge_finish,
     .remove = snap_overlay_remove,

@@ -194,6 +194,18 @@ static bool went_on_below(const struct snap_part *p,
            base.st_mtim.tv_sec > d->paused_at + PAUSE_S;
 }
 
+/* A leaf that QEMU has left bears the stamp, and whoever wrote to that since
+ * is told by the journal's. */
+bool snap_overlay_merge_went_on(const struct snap_part *p,
+                                const struct snap_delete *d)
+{
+    struct stat over;
+
+    (void)p;
+    return !stat(d->gone, &over) &&
+           over.st_mtim.tv_sec > d->paused_at + PAUSE_S;
+}
+
 /*
  * Nothing keeps a domain from being started on a base that is half merged, if
  * its xl.cfg names that; and what it wrote there must be seen when it is off
