@@ -316,9 +316,10 @@ bool fake_is_somebodys(struct snap_disk_ctx *c, int i,
     return true;
 }
 
-int fake_drop_leaf(struct snap_disk_ctx *c, const char *path,
+int fake_drop_leaf(struct snap_disk_ctx *c, const struct snap_part *p,
                    struct snap_err *err)
 {
+    const char *path = p->drop_path;
     int rc, i = path ? fake_entry(S, path) : -1;
 
     if (i < 0)
@@ -330,7 +331,8 @@ int fake_drop_leaf(struct snap_disk_ctx *c, const char *path,
     if (rc)
         return rc;
     S->image[i].frozen = S->image[i].immutable = false;
-    fake_drop_entry(S, i);
+    if (!fake_is_somebodys(c, i, &p->dropped))
+        fake_drop_entry(S, i);
     return 0;
 }
 

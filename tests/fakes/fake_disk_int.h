@@ -49,7 +49,7 @@ int fake_verify_image(const struct snap_part *p, const char *path,
                       const char *format, struct snap_err *err);
 /* The image that a revert would make; and such a one goes. */
 void fake_plan_leaf(const struct snap_disk_ctx *c, struct snap_part *p);
-int fake_drop_leaf(struct snap_disk_ctx *c, const char *path,
+int fake_drop_leaf(struct snap_disk_ctx *c, const struct snap_part *p,
                    struct snap_err *err);
 /* Was it written to since?  Then it is whoever's that was, and this is said. */
 bool fake_is_somebodys(struct snap_disk_ctx *c, int i,

@@ -270,7 +270,7 @@ static int i_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
         return rc;
     undo_tag(c, undo, sizeof(undo));
     rc = i_drop(p, undo);
-    return rc ? rc : fake_drop_leaf(c, p->drop_path, err);
+    return rc ? rc : fake_drop_leaf(c, p, err);
 }
 
 static int i_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
@@ -324,7 +324,7 @@ static int i_remove(struct snap_disk_ctx *c, struct snap_part *p,
         return rc;
     /* The file changes with it. */
     if (i >= 0 && fake_find_snap(S, i, p->tag))
-        S->image[i].stamp++;
+        S->image[i].stamp = ++S->stamps;
     rc = i_drop(p, p->tag);
     return rc ? rc : fake_fault("remove done", p->vdev, err);
 }

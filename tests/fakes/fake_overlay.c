@@ -259,7 +259,7 @@ static int e_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc = fake_fault("revert_finish", p->vdev, err);
 
-    return rc ? rc : fake_drop_leaf(c, p->drop_path, err);
+    return rc ? rc : fake_drop_leaf(c, p, err);
 }
 
 static int e_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,

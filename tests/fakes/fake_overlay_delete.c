@@ -125,7 +125,7 @@ int fake_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
         S->image[i].content = fake_content_of(S, base);
         S->image[i].own = true;
     }
-    S->image[i].stamp++;
+    S->image[i].stamp = ++S->stamps;
     rc = fake_fault("pull half", p->vdev, err);
     if (!rc)
         S->image[i].backing = S->image[base].backing;

@@ -110,7 +110,7 @@ void fake_write_to(struct fake_store *s, int i, uint64_t content)
         violate(s, "a frozen image was written to", s->image[i].path);
     s->image[i].content = content;
     s->image[i].own = true;
-    s->image[i].stamp++;
+    s->image[i].stamp = ++s->stamps;
     s->image[i].written = s->now;
 }
 

@@ -69,6 +69,7 @@ struct fake_store {
     struct fake_snap snap[FAKE_SNAPS];
     struct fake_open open[FAKE_OPEN];
     uint64_t version; /* last content handed out */
+    uint64_t stamps; /* last one handed out */
     int64_t now; /* the time, which moves when a test says so */
     uint64_t free_bytes; /* what prepare may still fill */
     bool mortal; /* QEMU may end with us in the middle of a take: then

@@ -150,6 +150,47 @@ static void an_old_overlay_that_is_written_to(void **state)
     free(path);
 }
 
+/* After a revert, before it is finished. */
+static void an_image_of_before_a_revert(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    char *path = scene_taken(f, &p, 2);
+
+    scene_stop(f);
+    f->c.op_id = "op2";
+    DO(verify, &p);
+    DO(revert_prepare, &p);
+    DO(revert_switch, &p);
+    snap_set(&p.drop_path, p.active_path);
+    snap_image_stamp(p.drop_path, &p.dropped);
+    real_image_write(p.drop_path, "qcow2", 5, 5);
+    DO(revert_finish, &p);
+    assert_true(snap_file_exists(p.drop_path));
+    assert_non_null(strstr(f->warned, p.drop_path));
+    snap_image_stamp(p.drop_path, &p.dropped);
+    DO(revert_finish, &p);
+    assert_false(snap_file_exists(p.drop_path));
+    snap_part_dispose(&p);
+    free(path);
+}
+
+/* A time stamp that the power took with it is older than the look at it. */
+static void a_time_stamp_that_was_lost(void **state)
+{
+    struct snap_stamp then = { .known = true, .mtime_ns = 50, .at_ns = 100 };
+    struct snap_stamp now = { .known = true, .mtime_ns = 40 };
+
+    (void)state;
+    assert_true(snap_stamp_differs(&then, &now));
+    then.old_boot = true;
+    assert_false(snap_stamp_differs(&then, &now));
+    now.mtime_ns = 101;
+    assert_true(snap_stamp_differs(&then, &now));
+    now.known = false;
+    assert_false(snap_stamp_differs(&then, &now));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +200,8 @@ int main(void)
         SCENE_TEST(an_old_overlay_that_was_written_to),
         SCENE_TEST(an_overlay_that_the_guest_went_on_with),
         SCENE_TEST(an_old_overlay_that_is_written_to),
+        SCENE_TEST(an_image_of_before_a_revert),
+        SCENE_TEST(a_time_stamp_that_was_lost),
     };
 
     return SCENE_MAIN("what somebody wrote to since", tests);

@@ -766,10 +766,9 @@ static void ran_on_a_frozen_image_that_was_to_go(void **state)
 }
 
 /* As snapshot-create told its user to write into the xl.cfg. */
-static uint64_t starts_above(void)
+static uint64_t starts_above(const char *b)
 {
-    static const char *const cfg[] = { "xvda:qcow2:/img/a.s1.qcow2",
-                                       "xvdb:raw:/img/b.img", NULL };
+    const char *const cfg[] = { "xvda:qcow2:/img/a.s1.qcow2", b, NULL };
 
     fake_domain_add(host.world, "vm1", FAKE_UUID, cfg);
     host.disks->now++;
@@ -789,7 +788,7 @@ static void ran_on_an_overlay_that_was_to_go(void **state)
     is_left_at("disk: merge_finish xvda");
     below = fake_store_write(host.disks, vm()->domid, "xvda");
     fake_host_stop(&host);
-    above = starts_above();
+    above = starts_above("xvdb:raw:/img/b.img");
     for (i = 0; i < 2; i++) {
         assert_int_equal(recover(), SNAP_RECOVER);
         says(i ? "started from its xl.cfg) wrote to /img/a.s1.qcow2"
@@ -822,6 +821,129 @@ static void an_overlay_that_somebody_reads(void **state)
     assert_int_equal(recover(), 0);
     assert_null(fake_store_check(
         host.disks, (const char *const[]){ "/img/a.qcow2", NULL }, NULL));
+}
+
+/* A revert to s1 dies with the new domain built, and its user gives that up. */
+static void reverts_and_dies(void)
+{
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_store_write(host.disks, vm()->domid, "xvda");
+    dies_at("disk: revert_finish xvda", fake_host_revert, &back);
+    fake_host_stop(&host);
+}
+
+/* He works on with what the domain had before, in one of its disks. */
+static uint64_t goes_on_as_before(void)
+{
+    return starts_above("xvdb:qcow2:/img/b.s1.qcow2");
+}
+
+static void old_images_are_kept(uint64_t wrote)
+{
+    host.said[0] = '\0';
+    snap_err_clear(&err);
+    assert_int_equal(fake_host_recover(&host, NULL, &err), 0);
+    assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == wrote);
+    assert_true(fake_store_exists(host.disks, "/img/b.s1.qcow2"));
+    assert_non_null(strstr(host.said, "/img/a.s1.qcow2"));
+    assert_int_equal(recover(), 0);
+}
+
+static void has_now(uint64_t wrote)
+{
+    fake_host_start(&host);
+    assert_true(fake_store_read(host.disks, vm()->domid, "xvda") == wrote);
+}
+
+static void went_on_as_before_a_revert(void **state)
+{
+    uint64_t wrote;
+
+    (void)state;
+    reverts_and_dies();
+    wrote = goes_on_as_before();
+    fake_host_stop(&host);
+    old_images_are_kept(wrote);
+    has_now(wrote);
+}
+
+static void goes_on_as_before_a_revert(void **state)
+{
+    uint64_t wrote;
+
+    (void)state;
+    reverts_and_dies();
+    wrote = goes_on_as_before();
+    old_images_are_kept(wrote);
+    assert_true(fake_domain_runs(vm()));
+    fake_host_stop(&host);
+    has_now(wrote);
+}
+
+/* Not even one write so far. */
+static void begins_as_before_a_revert(void **state)
+{
+    uint64_t has;
+    static const char *const cfg[] = { "xvda:qcow2:/img/a.s1.qcow2",
+                                       "xvdb:qcow2:/img/b.s1.qcow2", NULL };
+
+    (void)state;
+    reverts_and_dies();
+    has = fake_store_content(host.disks, "/img/a.s1.qcow2");
+    fake_domain_add(host.world, "vm1", FAKE_UUID, cfg);
+    old_images_are_kept(has);
+    fake_host_stop(&host);
+    has_now(has);
+}
+
+/* What the revert had made; the test's own memory. */
+static char *made_by_revert(const char *begins)
+{
+    int i;
+
+    for (i = 0; i < FAKE_IMAGES; i++)
+        if (host.disks->image[i].exists &&
+            snap_has_prefix(host.disks->image[i].path, begins))
+            return snap_printf("%.4s:qcow2:%s",
+                               begins[5] == 'a' ? "xvda" : "xvdb",
+                               host.disks->image[i].path);
+    fail_msg("nothing is there that begins with %s", begins);
+    return NULL;
+}
+
+/* By mistake, for a while; then on the right ones. */
+static void went_on_as_before_and_then_after_a_revert(void **state)
+{
+    uint64_t wrote, last;
+    char *a, *b;
+
+    (void)state;
+    reverts_and_dies();
+    wrote = goes_on_as_before();
+    fake_host_stop(&host);
+    a = made_by_revert("/img/a.s1-r");
+    b = made_by_revert("/img/b.s1-r");
+    fake_domain_add(host.world, "vm1", FAKE_UUID,
+                    (const char *const[]){ a, b, NULL });
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    old_images_are_kept(wrote);
+    has_now(last);
+    free(a);
+    free(b);
+}
+
+/* Nobody did anything: what the revert has done is finished. */
+static void a_revert_that_died_is_finished(void **state)
+{
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    dies_at("disk: revert_finish xvda", fake_host_revert, &back);
+    booted_again = true;
+    fake_host_stop(&host);
+    assert_int_equal(recover(), 0);
+    assert_false(fake_store_exists(host.disks, "/img/a.s1.qcow2"));
+    assert_false(fake_store_exists(host.disks, "/img/b.s1.qcow2"));
 }
 
 /* The exchange fails for good at this call, and the guest goes on above; then
@@ -1126,6 +1248,16 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             an_exchange_that_failed_comes_through_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(went_on_as_before_a_revert, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(goes_on_as_before_a_revert, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(begins_as_before_a_revert, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            went_on_as_before_and_then_after_a_revert, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_revert_that_died_is_finished, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_guest_that_reboots_is_waited_for,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_domain_between_two_lives, setup,

@@ -691,11 +691,14 @@ static int recover_revert(struct rec *r, struct snap_err *err)
 {
     int rc;
     char *name = NULL;
+    const struct snap_journal_entry *restored;
 
     rc = snap_reverted_plan_parts(r->plan, &r->record, err);
     if (rc)
         return rc;
-    if (has_step(r, "restored")) {
+    restored = snap_journal_find(r->e, r->n, "restored");
+    if (restored) {
+        snap_reverted_left(restored->data, &r->record);
         rc = let_run(r, err);
         return rc ? rc : revert_forward(r, err);
     }

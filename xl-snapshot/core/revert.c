@@ -235,6 +235,7 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
     int rc;
     struct snap_revert_plan *p = r->p;
     const struct snap_hyp_ops *ops = r->env->ops;
+    struct snap_json *left;
 
     rc = look_again(r, config, err);
     if (!rc)
@@ -263,7 +264,9 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
         return rc;
     }
     snap_hold_end(&r->hold);
-    rc = snap_journal_mark(&r->journal, "restored", NULL, err);
+    left = snap_reverted_left_json(r->env, &p->rec);
+    rc = snap_journal_mark(&r->journal, "restored", left, err);
+    snap_json_free(left);
     return rc;
 }
 

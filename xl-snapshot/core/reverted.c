@@ -10,6 +10,7 @@
 #include "core/domcfg.h"
 #include "core/owned.h"
 #include "core/parts.h"
+#include "core/stamp.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -99,6 +100,32 @@ int snap_reverted_plan_parts(const struct snap_json *plan,
     return 0;
 }
 
+struct snap_json *snap_reverted_left_json(const struct snap_env *env,
+                                          struct snap_record *rec)
+{
+    size_t i;
+    struct snap_json *left = snap_json_object();
+
+    for (i = 0; i < rec->n_parts; i++) {
+        struct snap_part *p = &rec->parts[i];
+
+        if (!p->drop_path)
+            continue;
+        env->image_stamp(p->drop_path, &p->dropped);
+        snap_json_set(left, p->vdev, snap_stamp_json(&p->dropped));
+    }
+    return left;
+}
+
+void snap_reverted_left(const struct snap_json *left, struct snap_record *rec)
+{
+    size_t i;
+
+    for (i = 0; i < rec->n_parts; i++)
+        snap_stamp_from_json(snap_json_get(left, rec->parts[i].vdev),
+                             &rec->parts[i].dropped);
+}
+
 /* An overlay, or the copy of an internal snapshot; or it was before. */
 static bool made_leaf(const struct snap_state *st, const struct snap_part *p)
 {
@@ -128,6 +155,101 @@ static int its_qemu(struct snap_env *env, const char *uuid,
     return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
 }
 
+/* What the domain had before the revert, and what became of that since. */
+struct before {
+    bool has; /* it runs on that */
+    bool runs; /* or on what the revert made */
+    bool changed; /* somebody has written to it */
+    int64_t old_ns, new_ns; /* when it was, and what the revert made */
+    char *list; /* of the images */
+};
+
+static void look_at_images(const struct snap_env *env,
+                           const struct snap_record *rec, struct before *b)
+{
+    size_t i;
+    char *s;
+    struct snap_stamp now;
+
+    for (i = 0; i < rec->n_parts; i++) {
+        const struct snap_part *p = &rec->parts[i];
+
+        env->image_stamp(p->leaf_path, &now);
+        if (now.known && now.mtime_ns > b->new_ns)
+            b->new_ns = now.mtime_ns;
+        if (!p->drop_path)
+            continue;
+        s = snap_printf("%s%s%s", b->list ? b->list : "", b->list ? ", " : "",
+                        p->drop_path);
+        free(b->list);
+        b->list = s;
+        env->image_stamp(p->drop_path, &now);
+        if (!snap_stamp_differs(&p->dropped, &now))
+            continue;
+        b->changed = true;
+        if (now.mtime_ns > b->old_ns)
+            b->old_ns = now.mtime_ns;
+    }
+}
+
+static int look_at_domain(const struct snap_env *env,
+                          const struct snap_record *rec, struct before *b,
+                          struct snap_err *err)
+{
+    int rc;
+    size_t i, n = 0;
+    struct snap_domain dom = { 0 };
+    struct snap_vbd *all = NULL;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = env->ops->find_uuid(env->hyp, rec->domain_uuid, &dom, &why);
+    b->runs = !rc && !dom.dying;
+    if (b->runs)
+        rc = env->ops->disks(env->hyp, &dom, &all, &n, &why);
+    for (i = 0; i < rec->n_parts; i++) {
+        const struct snap_vbd *v = snap_vbd_find(all, n, rec->parts[i].vdev);
+
+        if (v && rec->parts[i].drop_path &&
+            snap_same_file(v->path, rec->parts[i].drop_path))
+            b->has = true;
+    }
+    snap_vbds_free(&all, &n);
+    snap_domain_dispose(&dom);
+    return rc && rc != SNAP_NOTFOUND ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+/*
+ * Before a recovery somebody may have given the new domain up and started it
+ * on what it had before.  One disk that was written to tells it of all.
+ * *stays_r: that is what the domain has now, or had last.
+ */
+static int keep_before(const struct snap_env *env, struct snap_record *rec,
+                       bool *stays_r, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct before b = { 0 };
+
+    look_at_images(env, rec, &b);
+    rc = look_at_domain(env, rec, &b, err);
+    *stays_r = b.has || (b.changed && !b.runs && b.old_ns > b.new_ns);
+    if (!rc && (b.has || b.changed)) {
+        snap_say(env->log, SNAP_LOG_WARN,
+                 "%s, after it was reverted to %s, %s on what it had before: "
+                 "%s.  All of that is kept%s; remove by hand what you do not "
+                 "need",
+                 rec->domain_name, rec->name ? rec->name : "a snapshot",
+                 b.has ? "was started" : "has run, it seems,", b.list,
+                 *stays_r ? ", and taken for the disks that it has; what the "
+                            "revert had made is kept as well"
+                          : "");
+        for (i = 0; i < rec->n_parts; i++)
+            snap_free(&rec->parts[i].drop_path);
+    }
+    free(b.list);
+    return rc;
+}
+
 int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          struct snap_record *rec, struct snap_state *state,
                          bool no_metadata, bool last_try, const char *op_id,
@@ -135,10 +257,13 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
 {
     int rc, r;
     size_t i;
+    bool stays = false;
     struct snap_disk_ctx ctx;
     struct snap_qmp *qmp = NULL;
 
-    rc = its_qemu(env, rec->domain_uuid, &qmp, err);
+    rc = last_try ? keep_before(env, rec, &stays, err) : 0;
+    if (!rc)
+        rc = its_qemu(env, rec->domain_uuid, &qmp, err);
     if (rc)
         return rc;
     /* Not the new domain's id: its own use of a leaf must count, too, when
@@ -153,11 +278,13 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
             snap_say(env->log, SNAP_LOG_WARN, "%s: %s", part->vdev, e.msg);
         else if (r && !rc)
             rc = snap_fail(err, r, "%s: %s", part->vdev, e.msg);
-        snap_state_set_leaf(state, part->vdev, part->leaf_path,
-                            part->leaf_format, part->stem,
-                            made_leaf(state, part));
+        if (!stays)
+            snap_state_set_leaf(state, part->vdev, part->leaf_path,
+                                part->leaf_format, part->stem,
+                                made_leaf(state, part));
     }
-    snap_set(&state->current, no_metadata ? NULL : rec->name);
+    if (!stays)
+        snap_set(&state->current, no_metadata ? NULL : rec->name);
     snap_set(&state->domain_name, rec->domain_name);
     r = snap_state_save(s, state, err);
     snap_qmp_close(qmp);

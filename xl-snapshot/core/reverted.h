@@ -18,9 +18,17 @@ struct snap_json *snap_reverted_leaves_json(const struct snap_record *rec);
 int snap_reverted_plan_parts(const struct snap_json *plan,
                              struct snap_record *rec, struct snap_err *err);
 
+/* The images that a revert drops, as the domain has left them (core/stamp.h),
+ * for "restored"; and back. */
+struct snap_json *snap_reverted_left_json(const struct snap_env *env,
+                                          struct snap_record *rec);
+void snap_reverted_left(const struct snap_json *left, struct snap_record *rec);
+
 /* The new domain is there.  Drops what served undo and leaves that nobody
  * needs, moves the state.  Idempotent.  What cannot be dropped is an error, so
- * that the journal stays and recover tries again; with last_try, a warning. */
+ * that the journal stays and recover tries again; with last_try, a warning.
+ * With last_try somebody may have started the domain on what it had before, and
+ * that is its disks then: all of it is kept, and the state names it. */
 int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
                          struct snap_record *rec, struct snap_state *state,
                          bool no_metadata, bool last_try, const char *op_id,

@@ -50,6 +50,20 @@ enum snap_stand {
 
 struct snap_disk_driver;
 
+/* An image as it was when nobody was to write to it any more: whoever does all
+ * the same, a domain from an old xl.cfg for instance, changes that. */
+struct snap_stamp {
+    bool known; /* a device has none */
+    int64_t mtime_ns, bytes;
+    int64_t at_ns; /* when it was looked at */
+    /* The host was booted since.  What was not on disk by then is lost, a time
+     * stamp too, so only a younger one tells. */
+    bool old_boot;
+};
+/* Was it written to in between?  What is not known is no.  (disk/driver.c) */
+bool snap_stamp_differs(const struct snap_stamp *then,
+                        const struct snap_stamp *now);
+
 /* One disk in one snapshot: what create makes, a record keeps, and revert
  * reads.  Zero-initialise; dispose with snap_part_dispose(). */
 struct snap_part {
@@ -99,6 +113,7 @@ struct snap_part {
     /* Old leaf that nobody needs, or NULL; set by core after reference
      * checks. */
     char *drop_path;
+    struct snap_stamp dropped; /* it, when the domain had left it */
     bool switched;
 
     /* delete only: remove() lets go of the image and does not remove it */
@@ -129,20 +144,6 @@ struct snap_known {
     bool qcow2; /* else raw, or anything that has nothing below it */
     bool frozen; /* by a snapshot */
 };
-
-/* An image as it was when nobody was to write to it any more: whoever does all
- * the same, a domain from an old xl.cfg for instance, changes that. */
-struct snap_stamp {
-    bool known; /* a device has none */
-    int64_t mtime_ns, bytes;
-    int64_t at_ns; /* when it was looked at */
-    /* The host was booted since.  What was not on disk by then is lost, a time
-     * stamp too, so only a younger one tells. */
-    bool old_boot;
-};
-/* Was it written to in between?  What is not known is no.  (disk/driver.c) */
-bool snap_stamp_differs(const struct snap_stamp *then,
-                        const struct snap_stamp *now);
 
 /* What of merge() went before, by the journal. */
 enum snap_merge_begun {
@@ -315,7 +316,8 @@ struct snap_disk_driver {
     int (*revert_switch)(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err);
     /* The new domain is there, and c->qmp is its QEMU (an image in use is
-     * changed by nobody else).  Drops what served undo, and drop_path. */
+     * changed by nobody else).  Drops what served undo, and drop_path,
+     * which is kept with a warning if it was written to since p->dropped. */
     int (*revert_finish)(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err);
     /* Back to before revert_prepare().  Idempotent.  Domain gone if it was

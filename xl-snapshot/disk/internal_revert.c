@@ -336,7 +336,7 @@ int snap_internal_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
         rc = snap_internal_drop(c, p->frozen_path, back, err);
     if (!rc && p->drop_path && !snap_streq(p->drop_path, p->leaf_path) &&
         !snap_streq(p->drop_path, p->frozen_path))
-        rc = snap_leaf_drop(c, p->drop_path, p->stem, NULL, err);
+        rc = snap_leaf_drop(c, p->drop_path, p->stem, &p->dropped, err);
     free(back);
     return rc;
 }

@@ -298,7 +298,7 @@ int snap_overlay_revert_finish(struct snap_disk_ctx *c, struct snap_part *p,
     if (!p->drop_path || snap_streq(p->drop_path, snap_overlay_leaf(p)) ||
         snap_streq(p->drop_path, p->frozen_path))
         return 0;
-    return snap_leaf_drop(c, p->drop_path, p->stem, NULL, err);
+    return snap_leaf_drop(c, p->drop_path, p->stem, &p->dropped, err);
 }
 
 int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
