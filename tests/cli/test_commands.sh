@@ -297,6 +297,21 @@ fail_at "disk merge_switch KILL" delete vm1 s5
 xs recover vm1
 golden failures.txt "$T/failures.txt"
 
+# --- what is so although not all was done: which line of xl.cfg to change ------
+
+new_world
+into left.txt
+xs create vm1 -n s1 -D --type external
+fail_at "disk revert_finish EIO" revert vm1 s1
+xs recover vm1
+fail_at "hyp create EIO" revert vm1 s1
+fail_at "disk merge_finish EIO" delete vm1 s1
+xs recover vm1
+xs create vm1 -n s2 -D --type external
+fail_at "disk merge EIO" delete vm1 s2
+xs recover vm1
+golden left.txt "$T/left.txt"
+
 # --- a revert that died, and a domain that was started meanwhile --------------
 
 somebody() {    # what he does, arguments of the command after that

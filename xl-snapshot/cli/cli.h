@@ -90,6 +90,8 @@ int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err);
 /* The same for what was typed wrong: with a line on where to read. */
 int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err);
 
+struct snap_cli_notes;
+
 /* run.c: a command that plans and then does.  Opens the hypervisor, plans;
  * with --dry-run shows that, else runs, the signals in hand, and shows what
  * was done.  job is the command's own.  Returns the exit status. */
@@ -98,6 +100,9 @@ struct snap_cli_job {
     void (*show_plan)(struct snap_cli *cli, void *job);
     int (*run)(struct snap_cli *cli, void *job, struct snap_err *err);
     void (*show_done)(struct snap_cli *cli, void *job);
+    /* It ended with SNAP_RECOVER: what its user has to know already, since it
+     * is so, and no other command tells it. */
+    void (*note_left)(struct snap_cli_notes *n, const void *job);
 };
 int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
                 void *job);
@@ -222,6 +227,9 @@ void snap_cli_notes_dispose(struct snap_cli_notes *n);
 /* The end of a dry run: report and notes to out, but what was said. */
 void snap_cli_show_plan(struct snap_cli *cli, struct snap_report *r,
                         const struct snap_cli_notes *notes);
+/* Those not said yet, to errf. */
+void snap_cli_show_notes(struct snap_cli *cli,
+                         const struct snap_cli_notes *notes);
 /* The end of a command: the report if it is to be JSON, else the line (taken
  * over) to out.  The notes not said yet to errf, or into the JSON. */
 void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,

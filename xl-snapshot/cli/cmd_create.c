@@ -356,6 +356,12 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_report_free(r);
 }
 
+static void note_left(struct snap_cli_notes *n, const void *job)
+{
+    const struct job *j = job;
+    snap_cli_note(n, j->res.stale_path_hint);
+}
+
 static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
 {
     struct job *j = job;
@@ -386,8 +392,8 @@ static int complete(struct snap_cli *cli, struct job *j, struct snap_err *err)
 
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, show_plan, run,
-                                               show_done };
+    static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
+                                               note_left };
     struct job j = { .req = { .live = -1 },
                      .plan = { .store = SNAP_STORE_INIT } };
     struct snap_err err = SNAP_ERR_INIT;

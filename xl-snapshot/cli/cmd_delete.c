@@ -181,6 +181,17 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_cli_show_done(cli, t->r, line, &t->notes);
 }
 
+static void note_left(struct snap_cli_notes *n, const void *job)
+{
+    const struct job *j = job;
+    size_t i;
+
+    for (i = 0; i < j->t.notes.n; i++)
+        snap_cli_note(n, j->t.notes.v[i]);
+    for (i = 0; j->res.left && i < j->plan.n_notes; i++)
+        snap_cli_note(n, j->plan.notes[i]);
+}
+
 static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
 {
     struct job *j = job;
@@ -201,8 +212,8 @@ static int run(struct snap_cli *cli, void *job, struct snap_err *err)
 
 int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, show_plan, run,
-                                               show_done };
+    static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
+                                               note_left };
     struct job j = { .plan = { .store = SNAP_STORE_INIT },
                      .t = { .cli = cli, .r = snap_report_new() } };
     int status;

@@ -196,6 +196,15 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_report_free(r);
 }
 
+static void note_left(struct snap_cli_notes *n, const void *job)
+{
+    const struct job *j = job;
+    size_t i;
+
+    for (i = 0; j->res.reverted && i < j->plan.n_notes; i++)
+        snap_cli_note(n, j->plan.notes[i]);
+}
+
 static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
 {
     struct job *j = job;
@@ -213,8 +222,8 @@ static int run(struct snap_cli *cli, void *job, struct snap_err *err)
 
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, show_plan, run,
-                                               show_done };
+    static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
+                                               note_left };
     struct job j = { .plan = { .store = SNAP_STORE_INIT, .mem_fd = -1 } };
     int status;
 

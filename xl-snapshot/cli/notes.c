@@ -60,11 +60,19 @@ void snap_cli_show_plan(struct snap_cli *cli, struct snap_report *r,
             fprintf(cli->out, "note: %s\n", notes->v[i]);
 }
 
-void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
-                        char *line, const struct snap_cli_notes *notes)
+void snap_cli_show_notes(struct snap_cli *cli,
+                         const struct snap_cli_notes *notes)
 {
     size_t i;
 
+    for (i = 0; i < notes->n; i++)
+        if (!snap_sink_said(cli->sink, notes->v[i]))
+            snap_sink_line(cli->sink, "note: ", notes->v[i]);
+}
+
+void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
+                        char *line, const struct snap_cli_notes *notes)
+{
     snap_report_strv(r, "notes", NULL, notes->v, notes->n);
     if (cli->json) {
         snap_report_json(r, cli->out);
@@ -74,9 +82,7 @@ void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
             fprintf(cli->out, "%s\n", line);
         }
         fflush(cli->out);
-        for (i = 0; i < notes->n; i++)
-            if (!snap_sink_said(cli->sink, notes->v[i]))
-                snap_sink_line(cli->sink, "note: ", notes->v[i]);
+        snap_cli_show_notes(cli, notes);
     }
     free(line);
 }

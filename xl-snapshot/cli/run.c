@@ -149,6 +149,23 @@ bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
     return !rc;
 }
 
+/* A command that left something says so, and what holds all the same: which
+ * line of an xl.cfg to change, for instance. */
+static int fail_with_notes(struct snap_cli *cli,
+                           const struct snap_cli_job *steps, const void *job,
+                           const struct snap_err *err)
+{
+    int status = snap_cli_fail(cli, err);
+    struct snap_cli_notes notes = { 0 };
+
+    if (err->rc == SNAP_RECOVER) {
+        steps->note_left(&notes, job);
+        snap_cli_show_notes(cli, &notes);
+    }
+    snap_cli_notes_dispose(&notes);
+    return status;
+}
+
 int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
                 void *job)
 {
@@ -168,7 +185,7 @@ int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
         snap_signals_disarm(snap_exit_of(rc));
     }
     if (rc)
-        return snap_cli_fail(cli, &err);
+        return fail_with_notes(cli, steps, job, &err);
     snap_sink_flush(cli->sink);
     steps->show_done(cli, job);
     return SNAP_EXIT_DONE;

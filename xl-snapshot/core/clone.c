@@ -208,6 +208,7 @@ int snap_clone_run(struct snap_env *env, const struct snap_clone_req *req,
         rc = go_back(&r, err);
         goto out;
     }
+    res->built = true;
     if (!req->no_start && !req->paused)
         rc = env->ops->unpause(env->hyp, &res->dom, err);
     if (!rc)

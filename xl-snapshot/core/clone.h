@@ -40,6 +40,7 @@ int snap_clone_plan_make(struct snap_env *env,
 struct snap_clone_result {
     struct snap_domain dom; /* the clone; nothing with no_start */
     double total_ms;
+    bool built; /* on SNAP_RECOVER too: what is noted in the plan is so */
 };
 void snap_clone_result_dispose(struct snap_clone_result *r);
 

@@ -424,6 +424,20 @@ static int create(struct snap_create_run *r, struct snap_err *err)
     return !rc && r->torn ? say_torn(r, err) : rc;
 }
 
+/* It failed: is the snapshot there all the same, or will a recovery finish
+ * it? */
+static bool is_there(const struct snap_create_plan *p)
+{
+    size_t i;
+
+    if (p->off)
+        return snap_store_has(&p->store, p->rec.name);
+    for (i = 0; i < p->rec.n_parts; i++)
+        if (!p->rec.parts[i].taken)
+            return false;
+    return true;
+}
+
 int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
                     struct snap_create_plan *p, struct snap_create_result *res,
                     struct snap_err *err)
@@ -442,6 +456,8 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
     memset(res, 0, sizeof(*res));
     snap_ctx_init(&r.ctx, env, p->dom.domid, p->qmp, p->op_id);
     rc = create(&r, err);
+    if (rc == SNAP_RECOVER && is_there(p))
+        res->stale_path_hint = stale_hint(p);
     if (rc)
         goto out;
     res->window_ms = p->rec.window_ms;

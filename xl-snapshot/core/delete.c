@@ -127,8 +127,39 @@ static bool settled(struct run *r)
     return !rc;
 }
 
+static void drop_notes(struct snap_delete_plan *p, const char *vdev)
+{
+    size_t i, n = 0, len = strlen(vdev);
+
+    for (i = 0; i < p->n_notes; i++)
+        if (!strncmp(p->notes[i], vdev, len) && p->notes[i][len] == ':')
+            free(p->notes[i]);
+        else
+            p->notes[n++] = p->notes[i];
+    p->n_notes = n;
+}
+
+/* A disk that was to change over and has not: started on what the note names,
+ * the domain would run on an image that is half merged. */
+static void keep_true_notes(struct snap_delete_plan *p)
+{
+    size_t i;
+    const struct snap_leaf *leaf;
+    struct snap_state st = { 0 };
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    snap_state_load(&p->store, &st, &ignored);
+    for (i = 0; i < p->rec.n_parts; i++) {
+        leaf = snap_state_leaf(&st, p->rec.parts[i].vdev);
+        if (p->del[i].how == SNAP_DELETE_MERGE &&
+            !(leaf && snap_streq(leaf->path, p->del[i].active_path)))
+            drop_notes(p, p->rec.parts[i].vdev);
+    }
+    snap_state_dispose(&st);
+}
+
 static int run_one(struct snap_env *env, struct snap_delete_plan *p,
-                   struct snap_err *err)
+                   bool *left_r, struct snap_err *err)
 {
     int rc;
     struct run r = { .env = env, .p = p, .journal = SNAP_JOURNAL_INIT };
@@ -171,6 +202,8 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
                         "for %s tidies up what it left",
                         p->rec.name, p->domain);
         err->rc = rc = SNAP_RECOVER;
+        keep_true_notes(p);
+        *left_r = true;
     }
     return rc;
 }
@@ -183,11 +216,12 @@ int snap_delete_run(struct snap_env *env, struct snap_delete_plan *p,
     double started = snap_now_ms();
 
     res->n_done = 0;
+    res->left = false;
     for (i = 0; i < p->n_names; i++) {
         if (i)
             rc = snap_delete_plan_next(env, p, i, err);
         if (!rc)
-            rc = run_one(env, p, err);
+            rc = run_one(env, p, &res->left, err);
         if (rc)
             break;
         res->n_done++;

@@ -50,6 +50,8 @@ char *snap_delete_what(const struct snap_part *part,
 
 struct snap_delete_result {
     size_t n_done; /* of p->names; on failure, too */
+    bool left; /* the one in hand is gone, and not all that goes with it: of
+                * what is noted in the plan there is only what is so by now */
     double total_ms;
     /* Called for each snapshot that is gone, p still describing it. */
     void (*done)(void *opaque, const struct snap_delete_plan *p);

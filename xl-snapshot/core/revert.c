@@ -370,6 +370,7 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
         goto out;
     }
 
+    res->reverted = true;
     if (!req->paused) {
         rc = env->ops->unpause(env->hyp, &res->dom, err);
         if (rc)

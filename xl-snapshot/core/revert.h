@@ -53,6 +53,7 @@ struct snap_revert_result {
     double down_ms; /* from destroy to running */
     double total_ms;
     bool running_before;
+    bool reverted; /* on SNAP_RECOVER too: what is noted in the plan is so */
 };
 void snap_revert_result_dispose(struct snap_revert_result *r);
 
