@@ -553,6 +553,50 @@ static void written_to_before_the_undo(void **state)
     free(path);
 }
 
+/* A cluster is counted once for the image, for each snapshot inside, and for
+ * the one that a revert makes to go back. */
+static void room_to_come_back(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path = scene_path(f, "two.qcow2");
+    unsigned char then[1] = { 1 }, now[1] = { 2 };
+
+    assert_int_equal(real_run("qemu-img", "create", "-q", "-f", "qcow2", "-o",
+                              "refcount_bits=2", path, "1M", NULL),
+                     0);
+    real_image_write(path, "qcow2", 0, 1);
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    scene_take(f, &p);
+    real_image_write(path, "qcow2", 0, 2);
+    DO(verify, &p);
+    DO(revert_prepare, &p);
+    DO(revert_switch, &p);
+    assert_true(real_image_has(path, "qcow2", then, 1));
+    DO(revert_undo, &p);
+    assert_true(real_image_has(path, "qcow2", now, 1));
+    /* A second could be taken, and neither be brought back. */
+    snap_part_dispose(&p);
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    snap_set(&p.tag, "s2");
+    scene_refuses(f, &p, SNAP_UNSUPPORTED, "type=external");
+    /* Its user has taken one. */
+    assert_int_equal(
+        real_run("qemu-img", "snapshot", "-c", "user", path, NULL), 0);
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_INTERNAL);
+    snap_set(&p.frozen_path, path);
+    assert_int_equal(p.drv->verify(&f->c, &p, &e), SNAP_REFUSED);
+    if (!strstr(e.msg, "delete another snapshot"))
+        fail_msg("%s", e.msg);
+    /* A copy needs no room in it. */
+    p.leaf_dir = snap_strdup(f->dir);
+    p.stem = snap_strdup("copy");
+    DO(verify, &p);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -567,6 +611,7 @@ int main(void)
         SCENE_TEST(depth_is_warned_of_and_bounded),
         SCENE_TEST(a_frozen_image_is_copied),
         SCENE_TEST(resized_since),
+        SCENE_TEST(room_to_come_back),
         SCENE_TEST(written_to_before_the_undo),
     };
 

@@ -24,6 +24,7 @@
 #include "disk/overlay_chain.h"
 #include "disk/overlay_files.h"
 #include "disk/overlay_search.h"
+#include "disk/qcow2_header.h"
 #include "disk/qcow2_tag.h"
 #include "disk/qcow2_written.h"
 #include "disk/qemu_img.h"
@@ -174,6 +175,24 @@ static int check_resized(const struct snap_part *p, uint64_t now,
                                    "were taken since");
 }
 
+/* The undo's tag is made when the domain is off already. */
+static int check_room(const struct snap_part *p, struct snap_err *err)
+{
+    int rc;
+    struct snap_qcow2 h = { 0 };
+
+    rc = snap_qcow2_read(p->frozen_path, &h, err);
+    if (!rc && !snap_qcow2_has_room(&h, 1))
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s counts the users of a cluster in %u bits, which "
+                       "its %u snapshots use up; a revert makes one more for "
+                       "its way back: delete another snapshot inside it "
+                       "first, or clone this one",
+                       p->frozen_path, h.refcount_bits, h.snapshots);
+    snap_qcow2_dispose(&h);
+    return rc;
+}
+
 int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
                          struct snap_err *err)
 {
@@ -238,8 +257,9 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
     rc = plan_leaf(c, p, err);
     if (!rc && p->size != snap_image_size(info))
         rc = check_resized(p, snap_image_size(info), err);
-    if (!rc && is_copy(p))
-        rc = snap_overlay_check_format(path, err);
+    if (!rc)
+        rc = is_copy(p) ? snap_overlay_check_format(path, err)
+                        : check_room(p, err);
     if (!rc && p->leaf_dir)
         rc = check_space(c, p, err);
 

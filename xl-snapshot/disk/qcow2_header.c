@@ -209,6 +209,12 @@ out:
     return rc;
 }
 
+bool snap_qcow2_has_room(const struct snap_qcow2 *h, unsigned n)
+{
+    return h->refcount_bits >= 32 ||
+           1 + (uint64_t)h->snapshots + n < UINT64_C(1) << h->refcount_bits;
+}
+
 void snap_qcow2_dispose(struct snap_qcow2 *h)
 {
     free(h->backing);

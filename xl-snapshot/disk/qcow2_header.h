@@ -33,6 +33,9 @@ struct snap_qcow2 {
  * version 2 or 3. */
 int snap_qcow2_read(const char *path, struct snap_qcow2 *h_r,
                     struct snap_err *err);
+/* A cluster is counted once for the image and once for each snapshot inside:
+ * would its count hold n more of those? */
+bool snap_qcow2_has_room(const struct snap_qcow2 *h, unsigned n);
 void snap_qcow2_dispose(struct snap_qcow2 *h);
 
 #endif /* SNAP_DISK_QCOW2_HEADER_H */

@@ -89,8 +89,7 @@ static int check_header(const struct snap_part *p, struct snap_err *err)
                        "of it (qemu-img convert -O qcow2 %s NEW), and let the "
                        "domain have that",
                        p->path, p->path);
-    else if (h.refcount_bits < 16 &&
-             h.snapshots + 2 > (1u << h.refcount_bits) - 1)
+    else if (!snap_qcow2_has_room(&h, 2)) /* it, and a revert's undo */
         rc = snap_fail(err, SNAP_UNSUPPORTED,
                        "%s counts the users of a cluster in %u bits, which is "
                        "too few for another snapshot inside it; use "
