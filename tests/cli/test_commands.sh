@@ -340,6 +340,7 @@ xs recover vm3
 xs create vm3 -n s2 -D
 xs recover --keep
 xs recover --keep --discard vm3
+xs recover --take-over
 golden recover.txt "$T/recover.txt"
 
 # --- another name ---------------------------------------------------------------

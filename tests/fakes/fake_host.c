@@ -258,7 +258,7 @@ int fake_host_clone(struct fake_host *h, void *arg, struct snap_err *err)
 }
 
 static int recover_one(struct fake_host *h, const char *uuid,
-                       enum snap_recover_disks disks, struct snap_err *err)
+                       struct snap_recovery how, struct snap_err *err)
 {
     int rc;
     char *what = NULL;
@@ -268,7 +268,7 @@ static int recover_one(struct fake_host *h, const char *uuid,
     if (!rc)
         rc = snap_store_lock(&s, false, "recover", NULL, err);
     if (!rc)
-        rc = snap_recover_chosen(&h->env, &s, disks, false, &what, err);
+        rc = snap_recover_how(&h->env, &s, &how, false, &what, err);
     if (what)
         shared->did = true;
     free(what);
@@ -279,21 +279,23 @@ static int recover_one(struct fake_host *h, const char *uuid,
 int fake_host_recover(struct fake_host *h, void *arg, struct snap_err *err)
 {
     (void)arg;
-    return recover_one(h, FAKE_UUID, SNAP_DISKS_UNDECIDED, err);
+    return recover_one(h, FAKE_UUID, (struct snap_recovery){ 0 }, err);
 }
 
 int fake_host_recover_keep(struct fake_host *h, void *arg,
                            struct snap_err *err)
 {
     (void)arg;
-    return recover_one(h, FAKE_UUID, SNAP_DISKS_KEEP, err);
+    return recover_one(h, FAKE_UUID, (struct snap_recovery){ .keep = true },
+                       err);
 }
 
 int fake_host_recover_discard(struct fake_host *h, void *arg,
                               struct snap_err *err)
 {
     (void)arg;
-    return recover_one(h, FAKE_UUID, SNAP_DISKS_DISCARD, err);
+    return recover_one(h, FAKE_UUID, (struct snap_recovery){ .discard = true },
+                       err);
 }
 
 int fake_host_recover_all(struct fake_host *h, void *arg, struct snap_err *err)
@@ -306,7 +308,7 @@ int fake_host_recover_all(struct fake_host *h, void *arg, struct snap_err *err)
     rc = snap_store_domains(h->root, &uuids, &n, err);
     for (i = 0; i < n; i++) {
         if (!rc)
-            rc = recover_one(h, uuids[i], SNAP_DISKS_UNDECIDED, err);
+            rc = recover_one(h, uuids[i], (struct snap_recovery){ 0 }, err);
         free(uuids[i]);
     }
     free(uuids);

@@ -14,7 +14,7 @@
 
 struct request {
     bool no_wait;
-    bool keep, discard;
+    bool keep, discard, take_over;
     const char *who;
 };
 
@@ -33,6 +33,9 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
         return 0;
     case OPT_DISCARD:
         req->discard = true;
+        return 0;
+    case OPT_TAKE_OVER:
+        req->take_over = true;
         return 0;
     default:
         return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
@@ -55,14 +58,9 @@ static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
     if ((req->keep || req->discard) && !argc)
         return snap_fail(err, SNAP_INVAL, "%s: the disks of which domain?",
                          req->keep ? "--keep" : "--discard");
+    if (req->take_over && !argc)
+        return snap_fail(err, SNAP_INVAL, "--take-over: of which domain?");
     return 0;
-}
-
-static enum snap_recover_disks disks_of(const struct request *req)
-{
-    if (req->keep)
-        return SNAP_DISKS_KEEP;
-    return req->discard ? SNAP_DISKS_DISCARD : SNAP_DISKS_UNDECIDED;
 }
 
 static int recover_one(struct snap_cli *cli, const struct request *req,
@@ -74,14 +72,16 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
     struct snap_err why = SNAP_ERR_INIT;
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_state state = { 0 };
+    struct snap_recovery how = { .keep = req->keep,
+                                 .discard = req->discard,
+                                 .take_over = req->take_over };
 
     rc = snap_store_open(&s, cli->env.store_root, uuid, false, err);
     if (!rc && !cli->dry_run)
         rc = snap_store_lock(&s, !req->no_wait, "snapshot-recover",
                              cli->env.log, err);
     if (!rc)
-        rc = snap_recover_chosen(&cli->env, &s, disks_of(req), cli->dry_run,
-                                 &what, err);
+        rc = snap_recover_how(&cli->env, &s, &how, cli->dry_run, &what, err);
     /* A state that cannot be read is nothing that a command left, but "nothing
      * to recover" would be wrong. */
     bad = rc ? 0 : snap_state_load(&s, &state, &why);

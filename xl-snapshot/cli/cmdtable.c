@@ -115,6 +115,8 @@ static const struct snap_opt recover_opts[] = {
       "are now." },
     { OPT_DISCARD, 0, "discard", NULL, ARG_NONE, true,
       "Put them back, and lose what was written to them since." },
+    { OPT_TAKE_OVER, 0, "take-over", NULL, ARG_NONE, true,
+      "Also recover what another machine, which is gone, has left." },
     { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
       "Fail if another snapshot command works on this domain." },
     COMMON_OPTS

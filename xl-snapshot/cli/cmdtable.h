@@ -48,6 +48,7 @@ enum snap_opt_id {
     OPT_NO_START,
     OPT_KEEP,
     OPT_DISCARD,
+    OPT_TAKE_OVER,
     OPT_EJECT_MISSING,
 };
 

@@ -227,7 +227,7 @@ static int recover_or_try(struct guard *g)
             rc = open_store(g, &s, &err);
         g->how.why = rc;
         if (!rc)
-            rc = snap_recover_how(g->env, &s, &g->how, &what, &err);
+            rc = snap_recover_how(g->env, &s, &g->how, false, &what, &err);
         if (!rc)
             break;
         drop_hyp(g);

@@ -7,6 +7,7 @@
 
 #include "core/journal.h"
 #include "core/parts.h"
+#include "core/recover.h"
 #include "core/resolve.h"
 #include "core/store.h"
 #include "lib/file.h"
@@ -60,6 +61,21 @@ static void look_at_state(struct snap_env *env, const struct snap_store *s,
         snap_set(&l->current, st->current);
 }
 
+static void say_it_waits(struct snap_env *env, const struct snap_listing *l,
+                         const struct snap_json *plan)
+{
+    if (snap_recover_elsewhere(plan))
+        snap_say(env->log, SNAP_LOG_NOTE,
+                 "%s: a snapshot-%s is under way on another machine, or waits "
+                 "to be recovered there",
+                 l->name, l->interrupted);
+    else
+        snap_say(env->log, SNAP_LOG_NOTE,
+                 "%s: an interrupted snapshot-%s waits to be recovered; run "
+                 "xl snapshot-recover %s",
+                 l->name, l->interrupted, l->name);
+}
+
 /* What an interrupted command did; NULL if nothing waits. */
 static void look_at_journal(struct snap_env *env, const struct snap_store *s,
                             struct snap_listing *l)
@@ -90,10 +106,7 @@ static void look_at_journal(struct snap_env *env, const struct snap_store *s,
         goto out;
     }
     l->interrupted = snap_strdup(j[0].op);
-    snap_say(env->log, SNAP_LOG_NOTE,
-             "%s: an interrupted snapshot-%s waits to be recovered; run xl "
-             "snapshot-recover %s",
-             l->name, l->interrupted, l->name);
+    say_it_waits(env, l, j[0].data);
 
 out:
     snap_journal_entries_free(j, n);

@@ -213,13 +213,16 @@ static int compare(const char *path, const char *op,
 }
 
 int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
-                      const char *op, const struct snap_json *plan,
+                      const char *op, struct snap_json *plan,
                       struct snap_journal *j, struct snap_err *err)
 {
     int rc;
-    char *path;
+    char *path, *machine = snap_machine_id();
     struct snap_err ignored = SNAP_ERR_INIT;
 
+    if (machine[0])
+        snap_json_set_str(plan, "machine_id", machine);
+    free(machine);
     rc = snap_recover_can_read(env, s, op, plan, err);
     if (rc)
         return rc;
@@ -233,6 +236,33 @@ int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
     }
     free(path);
     return rc;
+}
+
+const char *snap_recover_elsewhere(const struct snap_json *plan)
+{
+    const char *there = snap_json_get_str(plan, "machine_id");
+    char *here = snap_machine_id();
+    bool other = there && here[0] && strcmp(here, there) != 0;
+
+    free(here);
+    return other ? there : NULL;
+}
+
+/* The store is one that several machines see.  What runs there cannot be seen
+ * from here, so the command may not even have died. */
+static int check_machine(const struct rec *r, struct snap_err *err)
+{
+    const char *there = snap_recover_elsewhere(r->plan), *name = name_of(r);
+
+    if (!there || (r->how && r->how->take_over))
+        return 0;
+    return snap_fail(err, SNAP_RECOVER,
+                     "it ran, or still runs, on another machine, whose "
+                     "/etc/machine-id is %s; nothing was done.  Run xl "
+                     "snapshot-recover there.  If that machine is gone or has "
+                     "got another ID, and %s runs nowhere else, run xl "
+                     "snapshot-recover --take-over %s here",
+                     there, name, name);
 }
 
 /* Was the host booted since?  Then no domain that is there is the one that
@@ -862,9 +892,12 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
         goto out;
     }
     if (dry_run) {
-        r.what = snap_printf("an interrupted snapshot-%s waits to be "
-                             "recovered",
-                             e[0].op);
+        r.what = snap_printf(
+            snap_recover_elsewhere(e[0].data)
+                ? "a snapshot-%s is under way on another machine, or waits to "
+                  "be recovered there"
+                : "an interrupted snapshot-%s waits to be recovered",
+            e[0].op);
         rc = 0;
         goto out;
     }
@@ -873,6 +906,8 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     r.e = e;
     r.n = n;
     rc = load_plan(&r, err);
+    if (!rc)
+        rc = check_machine(&r, err);
     if (!rc)
         rc = snap_absent_wait(env, r.uuid, name_of(&r), false, err);
     if (!rc)
@@ -927,23 +962,11 @@ int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
 }
 
 int snap_recover_how(struct snap_env *env, struct snap_store *s,
-                     struct snap_recovery *how, char **what_r,
+                     struct snap_recovery *how, bool dry_run, char **what_r,
                      struct snap_err *err)
 {
     how->why = 0;
-    return recover(env, s, false, how, what_r, err);
-}
-
-int snap_recover_chosen(struct snap_env *env, struct snap_store *s,
-                        enum snap_recover_disks disks, bool dry_run,
-                        char **what_r, struct snap_err *err)
-{
-    struct snap_recovery how = {
-        .keep = disks == SNAP_DISKS_KEEP,
-        .discard = disks == SNAP_DISKS_DISCARD,
-    };
-
-    return recover(env, s, dry_run, &how, what_r, err);
+    return recover(env, s, dry_run, how, what_r, err);
 }
 
 /* Under the name that it was given, and that it had last. */

@@ -17,30 +17,23 @@
 int snap_recover(struct snap_env *env, struct snap_store *s, bool dry_run,
                  char **what_r, struct snap_err *err);
 
-/* For a command that waits for the answer to its own doings, and for the
- * guardian. */
+/* What only the caller can know: a command that waits for the answer to its
+ * own doings, the guardian, or the user. */
 struct snap_recovery {
     bool rescued; /* the caller has let the guest go on */
     bool stood; /* until then, as the command had left it */
-    bool keep, discard; /* snap_recover_chosen() */
+    /* What its user wants to become of disks that an unfinished revert has
+     * changed, and that somebody has written to since: they stay as they are,
+     * and the revert is given up; or they become what they were before it.
+     * Without either, that is SNAP_RECOVER. */
+    bool keep, discard;
+    bool take_over; /* also what another machine left */
     int why; /* out: the rc behind a SNAP_RECOVER; SNAP_RECOVER itself: it
               * has to be decided by hand, and does not pass */
 };
 int snap_recover_how(struct snap_env *env, struct snap_store *s,
-                     struct snap_recovery *how, char **what_r,
+                     struct snap_recovery *how, bool dry_run, char **what_r,
                      struct snap_err *err);
-/* What its user wants to become of disks that an unfinished revert has
- * changed, and that somebody has written to since.  Without either, that is
- * SNAP_RECOVER. */
-enum snap_recover_disks {
-    SNAP_DISKS_UNDECIDED, /* as snap_recover() */
-    SNAP_DISKS_KEEP, /* they stay as they are, and the revert is given up */
-    SNAP_DISKS_DISCARD, /* they become what they were before the revert */
-};
-int snap_recover_chosen(struct snap_env *env, struct snap_store *s,
-                        enum snap_recover_disks disks, bool dry_run,
-                        char **what_r, struct snap_err *err);
-
 /* Where every command that changes something begins: the store is locked, wait
  * or not, a domain that reboots is waited for (name: as the user gave it, or
  * NULL), and what an earlier command left is recovered, which is said.
@@ -49,17 +42,21 @@ int snap_enter(struct snap_env *env, struct snap_store *s, const char *command,
                const char *name, bool wait, bool dry_run,
                struct snap_err *err);
 
+/* Which other machine (its ID) wrote this plan down?  It lives as long as the
+ * plan.  NULL: none that is known. */
+const char *snap_recover_elsewhere(const struct snap_json *plan);
+
 /* Could snap_recover() read this plan of op ("create"), whole, and would it
  * read what is meant?  Changes nothing.  SNAP_REFUSED or SNAP_FAIL if not: a name
  * that a journal cannot hold, or a defect of ours. */
 int snap_recover_can_read(const struct snap_env *env,
                           const struct snap_store *s, const char *op,
                           const struct snap_json *plan, struct snap_err *err);
-/* Store locked: writes down, durably, what op is about to do, after
- * snap_recover_can_read(), and reads it back.  On failure there is no journal,
+/* Store locked: writes down, durably, what op is about to do, and on which
+ * machine, after snap_recover_can_read(), and reads it back.  On failure there is no journal,
  * and nothing has been done. */
 int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
-                      const char *op, const struct snap_json *plan,
+                      const char *op, struct snap_json *plan,
                       struct snap_journal *j, struct snap_err *err);
 
 #endif /* SNAP_CORE_RECOVER_H */

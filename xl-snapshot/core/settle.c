@@ -28,7 +28,7 @@ int snap_settle(struct snap_env *env, struct snap_store *s, const char *domain,
 
     for (;;) {
         snap_err_clear(err);
-        rc = snap_recover_how(env, s, &how, what_r, err);
+        rc = snap_recover_how(env, s, &how, false, what_r, err);
         if (!rc || !may_pass(how.why) || snap_now_ms() >= deadline ||
             (env->interrupted && env->interrupted()))
             return rc;
