@@ -239,6 +239,117 @@ static void test_pci(void **state)
     free(sysfs);
 }
 
+/* A bridge is taken away, a script removed, and neither is looked at by libxl
+ * before the domain is gone. */
+static void test_net(void **state)
+{
+    static const struct {
+        const char *nic;
+        size_t n;
+        const char *words;
+    } rows[] = {
+        { "\"bridge\":\"br0\"", 0, NULL },
+        { "\"bridge\":\"gone0\"", 1, "bridge gone0 " },
+        /* vif-bridge takes eth0 for it; libxl's own default. */
+        { "\"bridge\":\"xenbr0\"", 0, NULL },
+        { "", 0, NULL },
+        { "\"bridge\":\"xenbr1\"", 1, "bridge xenbr1 " },
+        { "\"bridge\":\"br0\",\"script\":\"vif-bridge\"", 0, NULL },
+        { "\"bridge\":\"gone0\",\"script\":\"@/scripts/vif-bridge\"", 1,
+          "bridge gone0 " },
+        { "\"bridge\":\"gone0\",\"backend_domid\":3", 0, NULL },
+        { "\"bridge\":\"gone0\",\"backend_domname\":\"net\"", 0, NULL },
+        /* Who else asks for a bridge means something of its own by it. */
+        { "\"bridge\":\"ovs0.7\",\"script\":\"vif-ovs\"", 0, NULL },
+        { "\"script\":\"vif-gone\"", 1, "/scripts/vif-gone: No such" },
+        { "\"script\":\"@/vif-gone\"", 1, "/vif-gone: No such" },
+        { "\"script\":\"vif-plain\"", 1, "not a program" },
+    };
+    char *net = snap_printf("%s/net", dir),
+         *scripts = snap_printf("%s/scripts", dir), *more;
+    size_t i;
+
+    (void)state;
+    hyp_net_sysfs = net;
+    hyp_script_dir = scripts;
+    folder("scripts");
+    folder("net/br0");
+    folder("net/eth0/bridge");
+    free(put("xl", "#!/bin/sh\n", 0755));
+    free(put("scripts/vif-bridge", "#!/bin/sh\n", 0755));
+    free(put("scripts/vif-ovs", "#!/bin/sh\n", 0755));
+    free(put("scripts/vif-plain", "#!/bin/sh\n", 0644));
+    snap_run_path_first = dir;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        more = snap_printf(",\"nics\":[{%s}]", rows[i].nic);
+        if (lacks("pv", "", more, i % 2, NULL, rows[i].words) != rows[i].n)
+            fail_msg("%s", more);
+        free(more);
+    }
+    assert_int_equal(lacks("pv", "",
+                           ",\"disks\":[{\"script\":\"block-gone\"}]", true,
+                           NULL, "/scripts/block-gone: No such"),
+                     1);
+    /* libxl has its scripts somewhere else. */
+    hyp_script_dir = "/nonexistent";
+    assert_int_equal(
+        lacks("pv", "", ",\"nics\":[{\"script\":\"x\"}]", true, NULL, NULL),
+        0);
+    hyp_script_dir = "/etc/xen/scripts";
+    hyp_net_sysfs = "/sys/class/net";
+    free(net);
+    free(scripts);
+}
+
+static void test_shared_folders(void **state)
+{
+    static const char one[] = ",\"p9s\":[{\"path\":\"@/share\"}]";
+
+    (void)state;
+    free(put("xl", "#!/bin/sh\n", 0755));
+    snap_run_path_first = dir;
+    assert_int_equal(lacks("pv", "", one, true, NULL, "/share: No such"), 1);
+    assert_int_equal(lacks("pv", "",
+                           ",\"p9s\":[{\"path\":\"@/share\","
+                           "\"backend_domid\":2}]",
+                           true, NULL, NULL),
+                     0);
+    folder("share");
+    assert_int_equal(lacks("pv", "", one, true, NULL, NULL), 0);
+}
+
+/* Where libxl looks for it is compiled in, so that is only said. */
+static void test_bios(void **state)
+{
+    static const char *const bios[] = { "ovmf", "seabios" };
+    const char *const *was[2] = { hyp_ovmf_places, hyp_seabios_places };
+    const char *none[] = { "/nonexistent/X.fd", NULL };
+    char *b_info, *words;
+    size_t i;
+
+    (void)state;
+    hyp_ovmf_places = hyp_seabios_places = none;
+    for (i = 0; i < 2; i++) {
+        snap_buf_dispose(&said);
+        b_info = snap_printf("\"type.hvm\":{\"bios\":\"%s\"}", bios[i]);
+        assert_int_equal(lacks("hvm", b_info, "", false, NULL, NULL), 0);
+        words = snap_printf("%s is in none of the usual places", bios[i]);
+        contains(said.data, words);
+        free(words);
+        free(b_info);
+    }
+    snap_buf_dispose(&said);
+    free(put("own.fd", "x", 0644));
+    assert_int_equal(lacks("hvm",
+                           "\"type.hvm\":{\"bios\":\"ovmf\","
+                           "\"system_firmware\":\"@/own.fd\"}",
+                           "", false, NULL, NULL),
+                     0);
+    assert_true(!said.data || !strstr(said.data, "ovmf"));
+    hyp_ovmf_places = was[0];
+    hyp_seabios_places = was[1];
+}
+
 static void test_versions(void **state)
 {
     static const char pc[] = "\"type.hvm\":{\"xen_platform_pci\":\"False\"}";
@@ -743,6 +854,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_bootloader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_xl, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pci, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_net, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shared_folders, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bios, setup, teardown),
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mark, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mark_alone, setup, teardown),

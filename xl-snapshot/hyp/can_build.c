@@ -7,10 +7,11 @@
  * is only said.
  *
  * Keys of libxl's JSON and their meaning: libxl_types.idl, libxl_dom.c,
- * libxl_dm.c and libxl_bootloader.c of Xen 4.17.  A value that is the default
+ * libxl_dm.c, libxl_nic.c and libxl_bootloader.c of Xen 4.17.  A value that is the default
  * is not there; a libxl_defbool is "True" or "False".
  */
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,37 @@
 
 #include "core/domcfg.h"
 #include "hyp/hyp.h"
+#include "lib/file.h"
 #include "lib/json.h"
 #include "lib/run.h"
 
 #define MB_KB 1024u
 
 const char *hyp_pci_sysfs = "/sys/bus/pci";
+const char *hyp_net_sysfs = "/sys/class/net";
+const char *hyp_script_dir = "/etc/xen/scripts";
+
+static const char *const ovmf_places[] = {
+    "/usr/share/ovmf/OVMF.fd",
+    "/usr/lib/xen/boot/ovmf.bin",
+    "/usr/libexec/xen/boot/ovmf.bin",
+    "/usr/local/lib/xen/boot/ovmf.bin",
+    "/usr/share/qemu-ovmf/bios/ovmf.bin",
+    "/usr/share/edk2/xen/OVMF.fd",
+    "/usr/share/edk2/ovmf/OVMF.fd",
+    NULL,
+};
+static const char *const seabios_places[] = {
+    "/usr/share/seabios/bios-256k.bin",
+    "/usr/share/seabios/bios.bin",
+    "/usr/lib/xen/boot/seabios.bin",
+    "/usr/libexec/xen/boot/seabios.bin",
+    "/usr/local/lib/xen/boot/seabios.bin",
+    "/usr/share/qemu/bios-256k.bin",
+    NULL,
+};
+const char *const *hyp_ovmf_places = ovmf_places;
+const char *const *hyp_seabios_places = seabios_places;
 
 /* --- collecting reasons ------------------------------------------------- */
 
@@ -43,6 +69,12 @@ static void add(struct hyp_lacks *l, const char *fmt, ...)
 }
 
 /* --- files -------------------------------------------------------------- */
+
+static void must_exist(struct hyp_lacks *l, const char *what, const char *path)
+{
+    if (path && path[0] && access(path, F_OK))
+        add(l, "%s %s: %s (put it back)", what, path, strerror(errno));
+}
 
 static void file(struct hyp_lacks *l, const char *what, const char *path,
                  bool program)
@@ -107,6 +139,20 @@ static const char *either(const struct snap_json *a, const struct snap_json *b,
     return s ? s : snap_json_get_str(b, key);
 }
 
+/* The guest's own, which hvmloader starts; libxl_dom.c. */
+static void bios(struct hyp_lacks *l, const struct snap_json *hvm)
+{
+    const char *own = snap_json_get_str(hvm, "system_firmware");
+    const char *name = snap_json_get_str(hvm, "bios");
+
+    if (own && own[0])
+        file(l, "system firmware", own, false);
+    else if (snap_streq(name, "ovmf"))
+        one_of(l, name, hyp_ovmf_places);
+    else if (snap_streq(name, "seabios"))
+        one_of(l, name, hyp_seabios_places);
+}
+
 static void boot_files(const struct snap_hyp *h, struct hyp_lacks *l,
                        const struct snap_json *b, enum snap_guest_type type)
 {
@@ -141,8 +187,7 @@ static void boot_files(const struct snap_hyp *h, struct hyp_lacks *l,
         file(l, "firmware", firmware, false);
     else
         one_of(l, "hvmloader", loaders);
-    file(l, "system firmware", snap_json_get_str(hvm, "system_firmware"),
-         false);
+    bios(l, hvm);
     file(l, "ACPI firmware", snap_json_get_str(hvm, "acpi_firmware"), false);
     file(l, "SMBIOS firmware", snap_json_get_str(hvm, "smbios_firmware"),
          false);
@@ -200,6 +245,90 @@ static void pci(struct hyp_lacks *l, const struct snap_json *config)
                 bdf, bdf);
         free(there);
         free(bound);
+    }
+}
+
+/* What another domain serves has its bridge and its folders there. */
+static bool is_dom0s(const struct snap_json *device)
+{
+    const char *name = snap_json_get_str(device, "backend_domname");
+
+    return (!name || !name[0] || snap_streq(name, "Domain-0")) &&
+           !snap_json_get_int(device, "backend_domid", 0);
+}
+
+/* A script that libxl runs for a device.  The folder of those without one in
+ * their name is compiled into libxl. */
+static void script(struct hyp_lacks *l, const char *name)
+{
+    char *path;
+
+    if (!name || !name[0] || (name[0] != '/' && access(hyp_script_dir, F_OK)))
+        return;
+    path = name[0] == '/' ? snap_strdup(name)
+                          : snap_printf("%s/%s", hyp_script_dir, name);
+    file(l, "script", path, true);
+    free(path);
+}
+
+/* As the script vif-bridge finds it: "xenbr0" may be "eth0", and a device may
+ * have other names, which only the kernel knows. */
+static bool has_bridge(const char *name)
+{
+    char *there = snap_printf("%s/%s", hyp_net_sysfs, name);
+    char *old = NULL;
+    bool has = !access(there, F_OK) || if_nametoindex(name);
+
+    if (!has && snap_has_prefix(name, "xenbr")) {
+        old = snap_printf("%s/eth%s/bridge", hyp_net_sysfs,
+                          name + strlen("xenbr"));
+        has = !access(old, F_OK);
+    }
+    free(old);
+    free(there);
+    return has;
+}
+
+/* What other scripts mean by a bridge only they know. */
+static void nic(struct hyp_lacks *l, const struct snap_json *one)
+{
+    const char *run = snap_json_get_str(one, "script");
+    const char *bridge = snap_json_get_str(one, "bridge");
+
+    script(l, run);
+    if (run && run[0] && !snap_streq(snap_basename(run), "vif-bridge"))
+        return;
+    if (!bridge || !bridge[0])
+        bridge = "xenbr0"; /* libxl__device_nic_setdefault() */
+    if (!has_bridge(bridge))
+        add(l, "bridge %s is not there (make it, or rename the one it is now)",
+            bridge);
+}
+
+static void devices(struct hyp_lacks *l, const struct snap_json *config)
+{
+    const struct snap_json *nics = snap_json_get(config, "nics"),
+                           *disks = snap_json_get(config, "disks"),
+                           *p9s = snap_json_get(config, "p9s"), *one;
+    const char *run = snap_json_get_str(snap_json_get(config, "c_info"),
+                                        "run_hotplug_scripts");
+    bool by_udev = snap_streq(run, "False");
+    size_t i;
+
+    for (i = 0; !by_udev && i < snap_json_len(nics); i++) {
+        one = snap_json_at(nics, i);
+        if (is_dom0s(one))
+            nic(l, one);
+    }
+    for (i = 0; !by_udev && i < snap_json_len(disks); i++) {
+        one = snap_json_at(disks, i);
+        if (is_dom0s(one))
+            script(l, snap_json_get_str(one, "script"));
+    }
+    for (i = 0; i < snap_json_len(p9s); i++) {
+        one = snap_json_at(p9s, i);
+        if (is_dom0s(one))
+            must_exist(l, "shared folder", snap_json_get_str(one, "path"));
     }
 }
 
@@ -273,6 +402,7 @@ int hyp_build_lacks(const struct snap_hyp *h, const char *config_json,
     b = snap_json_get(config, "b_info");
     device_model(l, b);
     pci(l, config);
+    devices(l, config);
     if (!from_memory) {
         boot_files(h, l, b, type);
     } else {

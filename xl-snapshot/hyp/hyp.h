@@ -432,12 +432,14 @@ struct hyp_lacks {
     size_t n;
     const struct snap_log *log;
 };
-/* The part of it that needs no Xen: files, programs, PCI devices, and for a
+/* The part of it that needs no Xen: files, programs, devices, and for a
  * memory image the versions (of hyp_version(), then and now). */
 int hyp_build_lacks(const struct snap_hyp *h, const char *config_json,
                     bool from_memory, const char *then, const char *now,
                     struct hyp_lacks *l, struct snap_err *err);
-extern const char *hyp_pci_sysfs; /* set by tests */
+/* Set by tests. */
+extern const char *hyp_pci_sysfs, *hyp_net_sysfs, *hyp_script_dir;
+extern const char *const *hyp_ovmf_places, *const *hyp_seabios_places;
 /* Refuse a configuration whose name or uuid a domain has already. */
 int hyp_clash(struct snap_hyp *h, const char *config_json, char **name_r,
               char uuid_r[37], struct snap_err *err);
