@@ -18,9 +18,9 @@
 #define READ_MS 60000
 /* Merging and the reference counts of a large image take their time. */
 #define WRITE_MS  (60 * 60 * 1000)
-#define SLOW_MS   (24 * 60 * 60 * 1000)
-#define STALL_MS  (30 * 60 * 1000) /* a flush of much may take long */
 #define CHAIN_MAX 256
+
+int snap_qemu_img_stall_ms = 30 * 60 * 1000; /* a flush of much takes long */
 
 static const struct {
     const char *libxl, *qemu;
@@ -152,7 +152,7 @@ static int run_slow(const struct snap_log *log, const char *const *argv,
     struct snap_run r = SNAP_RUN_INIT;
 
     r.argv = argv;
-    r.stall_ms = STALL_MS;
+    r.stall_ms = snap_qemu_img_stall_ms;
     r.log = log;
     r.tick = tick;
     r.opaque = opaque;
@@ -191,7 +191,7 @@ int snap_qemu_img_map(const struct snap_log *log, const char *path,
 
     *map_r = NULL;
     r.argv = argv;
-    r.timeout_ms = SLOW_MS;
+    r.stall_ms = snap_qemu_img_stall_ms;
     r.log = log;
     r.tick = tick;
     r.opaque = opaque;
@@ -222,7 +222,7 @@ int snap_qemu_io_keep(const struct snap_log *log, const char *path,
     };
 
     r.argv = argv;
-    r.timeout_ms = SLOW_MS;
+    r.stall_ms = snap_qemu_img_stall_ms;
     r.stdin_fd = commands_fd;
     r.log = log;
     r.tick = tick;
@@ -339,7 +339,7 @@ int snap_qemu_img_compare(const struct snap_log *log, const char *a,
     };
 
     r.argv = argv;
-    r.timeout_ms = SLOW_MS;
+    r.stall_ms = snap_qemu_img_stall_ms;
     r.log = log;
     r.tick = tick;
     r.opaque = opaque;

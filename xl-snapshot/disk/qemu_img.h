@@ -15,6 +15,10 @@
 #include "lib/log.h"
 #include "lib/rc.h"
 
+/* For how long a tool that copies, maps or compares may read nothing; it has
+ * no other limit.  Set by tests. */
+extern int snap_qemu_img_stall_ms;
+
 /* libxl's word for a format as QEMU's ("vhd" is "vpc"), or NULL. */
 const char *snap_qemu_format(const char *libxl_format);
 /* The other way, or NULL. */
