@@ -468,13 +468,26 @@ int snap_image_unprotect(const char *path, struct snap_err *err)
     return change_flags(path, 0, FS_IMMUTABLE_FL, err);
 }
 
-bool snap_image_protected(const char *path)
+static bool get_flags(const char *path, int *flags_r)
 {
-    int flags = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    bool yes = fd >= 0 && !ioctl(fd, FS_IOC_GETFLAGS, &flags) &&
-               (flags & FS_IMMUTABLE_FL);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool can = fd >= 0 && !ioctl(fd, FS_IOC_GETFLAGS, flags_r);
 
     if (fd >= 0)
         close(fd);
-    return yes;
+    return can;
+}
+
+bool snap_image_protected(const char *path)
+{
+    int flags = 0;
+
+    return get_flags(path, &flags) && (flags & FS_IMMUTABLE_FL);
+}
+
+bool snap_image_can_protect(const char *path)
+{
+    int flags = 0;
+
+    return get_flags(path, &flags);
 }

@@ -66,5 +66,7 @@ int snap_overlay_secure(struct snap_disk_ctx *c, struct snap_part *p,
 int snap_image_protect(const char *path, struct snap_err *err);
 int snap_image_unprotect(const char *path, struct snap_err *err);
 bool snap_image_protected(const char *path);
+/* Can it be made so?  Not on NFS. */
+bool snap_image_can_protect(const char *path);
 
 #endif /* SNAP_DISK_OVERLAY_FILES_H */

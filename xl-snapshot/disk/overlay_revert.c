@@ -72,6 +72,26 @@ static struct snap_stamp frozen_stamp(const struct snap_part *p)
     return then;
 }
 
+/* What makes verify() content with it.  On NFS and its like nothing can be
+ * immutable, so nothing kept another machine from it. */
+static char *way_out(const char *path, int64_t mtime)
+{
+    char *touch = snap_printf("touch -d @%lld.%09lld '%s'",
+                              (long long)(mtime / 1000000000),
+                              (long long)(mtime % 1000000000), path);
+    char *out;
+
+    if (!snap_image_can_protect(path))
+        out = snap_printf("%s.  No file can be made immutable there, so look "
+                          "on every machine that sees it who writes to it",
+                          touch);
+    else
+        out = snap_printf("chattr -i '%s'; %s; chattr +i '%s'", path, touch,
+                          path);
+    free(touch);
+    return out;
+}
+
 static int check_unchanged(const struct snap_part *p, struct snap_err *err)
 {
     struct stat st;
@@ -91,16 +111,14 @@ static int check_unchanged(const struct snap_part *p, struct snap_err *err)
     if (snap_stat_mtime_ns(&st) != f.mtime_ns) {
         char *then = snap_time_iso(f.mtime_ns / 1000000000);
         char *now = snap_time_iso(st.st_mtim.tv_sec);
+        char *way = way_out(p->frozen_path, f.mtime_ns);
         int rc = snap_fail(err, SNAP_CORRUPT,
                            "%s was written to at %s, though snapshot %s froze "
                            "it at %s.  If its content is known to be the "
-                           "same: chattr -i '%s'; touch -d @%lld.%09lld '%s'; "
-                           "chattr +i '%s'",
-                           p->frozen_path, now, p->tag, then, p->frozen_path,
-                           (long long)(f.mtime_ns / 1000000000),
-                           (long long)(f.mtime_ns % 1000000000),
-                           p->frozen_path, p->frozen_path);
+                           "same: %s",
+                           p->frozen_path, now, p->tag, then, way);
 
+        free(way);
         free(then);
         free(now);
         return rc;
