@@ -208,6 +208,46 @@ static void test_mixed(void **state)
     guest_reads(3);
 }
 
+/* Internal is only the default where it can be; the note says why not, and
+ * does not advise what was done. */
+static void test_taken_externally(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .live = -1,
+                                   .domain_config = cfg };
+    struct snap_create_plan p;
+    char *why;
+
+    (void)state;
+    free(tool((const char *const[]){ "qemu-img", "create", "-q", "-f", "qcow2",
+                                     "-o", "refcount_bits=1", image[0], "8M",
+                                     NULL }));
+    guest_writes(1);
+    assert_int_equal(fake_host_attach(&host, &err), 0);
+    assert_int_equal(snap_create_plan_make(&host.env, &req, true, &p, &err),
+                     0);
+    assert_int_equal(p.rec.parts[0].type, SNAP_DISK_EXTERNAL);
+    why = snap_printf("xvda: taken externally, since %s counts the users of a "
+                      "cluster in 1 bits, which is too few for another "
+                      "snapshot inside it",
+                      image[0]);
+    assert_true(p.n_notes > 0);
+    assert_string_equal(p.notes[0], why);
+    free(why);
+    snap_create_plan_dispose(&p);
+    /* Who asks for it in so many words is refused. */
+    req.type = SNAP_DISK_INTERNAL;
+    assert_int_equal(snap_create_plan_make(&host.env, &req, true, &p, &err),
+                     SNAP_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "use type=external"));
+    fake_host_detach(&host);
+    create("s1", SNAP_DISK_AUTO, cfg, false);
+    guest_writes(2);
+    revert("s1");
+    guest_reads(1);
+}
+
 static void test_chain(void **state)
 {
     (void)state;
@@ -666,6 +706,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_mixed),
+        T(test_taken_externally),
         T(test_chain),
         T(test_space_adds_up),
         T(test_in_use),
