@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "core/boot.h"
+#include "core/machine.h"
 #include "core/commit.h"
 #include "core/create.h"
 #include "core/journal.h"

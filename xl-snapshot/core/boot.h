@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* Which machine this is, which boot of it we are in, and since when. */
+/* Which boot of the host we are in, and since when. */
 #ifndef SNAP_CORE_BOOT_H
 #define SNAP_CORE_BOOT_H
 
@@ -8,10 +8,6 @@
 /* The kernel's boot id (36 characters), or "" if it cannot be read; caller
  * frees.  Source: Documentation/admin-guide/sysctl/kernel.rst. */
 char *snap_boot_id(void);
-/* The machine's ID (32 hex digits), or "" if it has none, or another one at
- * each boot; caller frees.  Source: machine-id(5). */
-char *snap_machine_id(void);
-extern const char *snap_machine_id_file; /* for tests */
 /* When it was (seconds since 1970), by the clock as it is set now. */
 int64_t snap_host_started(void);
 

@@ -18,6 +18,7 @@
 #include "core/deleted.h"
 #include "core/domcfg.h"
 #include "core/journal.h"
+#include "core/machine.h"
 #include "core/memfile.h"
 #include "core/parts.h"
 #include "core/paused.h"

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See machine.h. */
+#include "core/machine.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/file.h"
+#include "lib/mem.h"
+
+const char *snap_machine_id_file = "/etc/machine-id";
+
+/* A system that can keep none has a new one mounted there at each boot. */
+static bool is_mounted(const char *path)
+{
+    struct stat folder, file;
+    char *dir = snap_dirname(path);
+    bool same = !stat(dir, &folder) && !stat(path, &file) &&
+                folder.st_dev == file.st_dev;
+
+    free(dir);
+    return !same;
+}
+
+char *snap_machine_id(void)
+{
+    char buf[34] = "";
+    const char *path = snap_machine_id_file;
+    int fd = is_mounted(path) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    buf[n > 0 ? n : 0] = '\0';
+    buf[strcspn(buf, "\n")] = '\0';
+    if (strlen(buf) != 32 || strspn(buf, "0123456789abcdef") != 32)
+        buf[0] = '\0';
+    return snap_strdup(buf);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* Which machine this is: a store may be seen by more than one. */
+#ifndef SNAP_CORE_MACHINE_H
+#define SNAP_CORE_MACHINE_H
+
+/* The machine's ID (32 hex digits), or "" if it has none, or another one at
+ * each boot; caller frees.  Source: machine-id(5). */
+char *snap_machine_id(void);
+extern const char *snap_machine_id_file; /* for tests */
+
+#endif /* SNAP_CORE_MACHINE_H */
