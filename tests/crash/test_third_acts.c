@@ -219,6 +219,7 @@ static void go_on(struct scene *s)
     const char *w;
 
     sweep_recovered(&s->h, fake_host_recover);
+    third_disarm(&s->h);
     d = fake_domain_find(s->h.world, FAKE_UUID);
     if (!fake_domain_runs(d) || lacks_disks(s, d)) {
         third_stop(&s->h);

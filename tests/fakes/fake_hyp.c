@@ -574,6 +574,20 @@ static int f_unpause(struct snap_hyp *h, const struct snap_domain *dom,
     return fault("unpause done", err);
 }
 
+static int f_saver(struct snap_hyp *h, const struct snap_domain *dom,
+                   struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f;
+
+    rc = reach(h, dom, "saver", &f, err);
+    if (!rc && f->other_save)
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s: it is being saved or migrated by xl (process 1)",
+                       f->name);
+    return rc;
+}
+
 static int f_ran(struct snap_hyp *h, const struct snap_domain *dom,
                  uint64_t *ns_r, struct snap_err *err)
 {
@@ -646,7 +660,8 @@ static int f_stands(struct snap_hyp *h, const struct snap_domain *dom,
     rc = reach(h, dom, "stands", &f, err);
     if (rc)
         return rc;
-    if (f->other_save || !(suspended ? f->suspended : f->paused))
+    if ((f->other_save && !f->precopy) ||
+        !(suspended ? f->suspended : f->paused))
         return snap_fail(err, SNAP_BUSY, "somebody let %s go on", f->name);
     if (!snap_streq(h->window, f->config))
         return snap_fail(err, SNAP_BUSY, "the disks of %s changed", f->name);
@@ -702,8 +717,11 @@ static int f_set_active(struct snap_hyp *h, const struct snap_domain *dom,
     struct fake_domain *f;
 
     rc = reach(h, dom, "set_active", &f, err);
-    if (rc || f->no_devices)
+    if (rc || f->no_devices || !n)
         return rc;
+    /* Without a window it opens one. */
+    if (!h->window && f->other_save)
+        return snap_fail(err, SNAP_BUSY, "%s is being saved", f->name);
     rc = snap_domcfg_set_disks(f->config, a, n, &json, err);
     if (!rc)
         snprintf(f->config, sizeof(f->config), "%s", json);
@@ -898,6 +916,7 @@ const struct snap_hyp_ops fake_hyp_ops = {
     .resume = f_resume,
     .pause = f_pause,
     .unpause = f_unpause,
+    .saver = f_saver,
     .ran = f_ran,
     .rescue = f_rescue,
     .qmp_open = f_qmp_open,

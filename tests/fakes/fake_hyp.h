@@ -32,6 +32,7 @@ struct fake_domain {
     bool wiped; /* and all that xenstore and libxl knew of it */
     bool monitor_held; /* stopped over the window */
     bool other_save; /* xl save or xl migrate is at work on it */
+    bool precopy; /* that lets it run yet */
     bool locked_by_other; /* somebody has a lock of libxl for it */
     pid_t monitor_pid;
     uint64_t mem_kb;

@@ -214,6 +214,8 @@ int fake_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
     rc = fake_fault("merge half", p->vdev, err);
     if (rc)
         return rc;
+    if (c->tick && c->tick(c->opaque, 1, 2))
+        return snap_fail(err, SNAP_INTR, "interrupted");
     if (S->image[leaf].own)
         fake_write_to(S, base, S->image[leaf].content);
     return fake_fault("merge done", p->vdev, err);

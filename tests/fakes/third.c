@@ -21,6 +21,8 @@
 
 #define FIRST_LOOK  2 /* calls of a command: open, find */
 #define BUILD_CALLS 8
+/* Calls of the rounds that let the guest run; it stands for as many more. */
+#define MIGRATE_CALLS 40
 
 static const char *const names[THIRD_ACTS] = {
     [THIRD_NOBODY] = "nobody acts",
@@ -36,6 +38,7 @@ static const char *const names[THIRD_ACTS] = {
     [THIRD_SAVE] = "xl save begins",
     [THIRD_SAVE_RESUMED] = "xl save -c",
     [THIRD_SAVED] = "xl save",
+    [THIRD_MIGRATE] = "xl migrate",
     [THIRD_ATTACH] = "xl block-attach",
     [THIRD_DETACH] = "xl block-detach",
     [THIRD_CREATE] = "a second snapshot-create",
@@ -184,7 +187,7 @@ void third_write(struct fake_host *h)
      * not. */
     if (d->qemu_gone || d->half_built)
         return;
-    if (d->other_save)
+    if (d->other_save && !d->precopy)
         third_wrong(t, "the guest was let go on while xl saved it");
     a = fake_store_read(h->disks, d->domid, "xvda");
     b = fake_store_read(h->disks, d->domid, "xvdb");
@@ -265,7 +268,7 @@ static void boot(struct fake_host *h, struct fake_domain *d)
     d->paused_more = 0;
     d->domid = h->world->next_domid++;
     d->paused = d->suspended = d->shutdown = d->dying = false;
-    d->monitor_held = d->qemu_gone = d->other_save = false;
+    d->monitor_held = d->qemu_gone = d->other_save = d->precopy = false;
     d->no_devices = d->wiped = d->half_built = false;
     d->mark[0] = '\0';
     d->tick = 1;
@@ -586,6 +589,10 @@ static bool act_on(struct fake_host *h, struct fake_domain *d)
         d->suspended |= runs;
         d->other_save |= runs;
         return runs;
+    case THIRD_MIGRATE:
+        d->other_save |= runs;
+        d->precopy |= runs;
+        return runs;
     case THIRD_ATTACH:
     case THIRD_DETACH:
         return runs && !locked && attach(h, d, h->third->act == THIRD_ATTACH);
@@ -628,14 +635,69 @@ static bool act(struct fake_host *h)
     return act_on(h, d);
 }
 
+/* An image, and all that it is over. */
+static void carry(struct fake_host *h, int image)
+{
+    struct third *t = h->third;
+
+    for (; image >= 0 && t->n_carried < THIRD_CARRIED;
+         image = h->disks->image[image].backing) {
+        t->carried_at[t->n_carried] = image;
+        t->carried[t->n_carried++] = h->disks->image[image];
+    }
+}
+
+/* The guest stops for good here, and the QEMU of the other host opens what it
+ * has. */
+static void open_elsewhere(struct fake_host *h)
+{
+    struct fake_domain *d = target(h);
+    size_t i;
+
+    if (!d || !d->precopy)
+        return;
+    if (!fake_domain_runs(d)) {
+        h->third->save_left++; /* it is asked again */
+        return;
+    }
+    d->suspended = true;
+    d->precopy = false;
+    for (i = 0; i < FAKE_OPEN; i++)
+        if (h->disks->open[i].used && h->disks->open[i].domid == d->domid)
+            carry(h, h->disks->open[i].image);
+}
+
+/* Two QEMUs that write to one image tear it. */
+static void look_at_carried(struct fake_host *h)
+{
+    struct third *t = h->third;
+    const struct fake_image *a, *b;
+    unsigned i;
+
+    for (i = 0; i < t->n_carried; i++) {
+        a = &t->carried[i];
+        b = &h->disks->image[t->carried_at[i]];
+        if (!b->exists || a->backing != b->backing || a->own != b->own ||
+            a->content != b->content || a->stamp != b->stamp)
+            third_wrong(t,
+                        "%s was changed here while another host had it open",
+                        a->path);
+    }
+}
+
 static void end_save(struct fake_host *h)
 {
     struct fake_domain *d = target(h);
 
-    h->third->save_left = 0;
+    look_at_carried(h);
+    h->third->save_left = h->third->n_carried = 0;
     if (!d || !d->other_save)
         return;
     d->other_save = false;
+    if (d->precopy) { /* given up */
+        d->precopy = false;
+        return;
+    }
     if (!d->suspended)
         third_wrong(h->third, "the guest was let go on while xl saved it");
     if (third_kind(h->third->act) == THIRD_SAVE_RESUMED)
@@ -660,6 +722,8 @@ void third_arm(struct fake_host *h, enum third_act a, unsigned n)
     h->third->acted = act(h);
     if (h->third->acted && is_short_save(a))
         end_save(h);
+    if (h->third->acted && a == THIRD_MIGRATE)
+        h->third->save_left = 2 * MIGRATE_CALLS;
     third_write(h);
 }
 
@@ -708,13 +772,18 @@ void third_at_call(struct fake_host *h)
     t->calls++;
     if (t->build_left && !--t->build_left)
         end_build(h);
+    look_at_carried(h);
     if (t->save_left && !--t->save_left)
         end_save(h);
+    if (t->save_left == MIGRATE_CALLS)
+        open_elsewhere(h);
     if (!t->at || t->calls != t->at)
         return;
     t->acted = act(h);
     if (t->acted && is_short_save(t->act))
         t->save_left = 5;
+    if (t->acted && t->act == THIRD_MIGRATE)
+        t->save_left = 2 * MIGRATE_CALLS;
     third_write(h);
 }
 

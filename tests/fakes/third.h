@@ -29,6 +29,8 @@ enum third_act {
     THIRD_SAVE, /* xl save begins, and does not end meanwhile */
     THIRD_SAVE_RESUMED, /* xl save -c, which ends five calls later */
     THIRD_SAVED, /* xl save, likewise: the domain is gone */
+    THIRD_MIGRATE, /* xl migrate: it runs for many calls yet, then another QEMU
+                    * has its images, and then it is gone */
     THIRD_ATTACH,
     THIRD_DETACH,
     THIRD_CREATE, /* a second command comes */

@@ -49,6 +49,8 @@ const char *third_check_acted(const struct third *t,
             WRONG("it does not stand as xl save left it");
         return NULL;
     default:
+        if (t->act == THIRD_MIGRATE && d->other_save)
+            return NULL;
         if (!fake_domain_runs(d) && !t->rested)
             WRONG("%s does not run (paused %d, suspended %d, held %d)",
                   d->name, d->paused, d->suspended, d->monitor_held);
@@ -61,7 +63,8 @@ const char *third_check_state(const struct fake_host *h)
     const struct third *t = h->third;
     struct fake_domain *d = fake_domain_find(h->world, FAKE_UUID);
     bool may_be_off = t->act == THIRD_POWEROFF || t->act == THIRD_DESTROY ||
-                      t->act == THIRD_SAVED || t->off;
+                      t->act == THIRD_SAVED || t->act == THIRD_MIGRATE ||
+                      t->off;
 
     if (third_seen(h))
         return third_seen(h);

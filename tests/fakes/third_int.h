@@ -7,6 +7,7 @@
 #include "fakes/third.h"
 
 #define THIRD_MOMENTS 8192
+#define THIRD_CARRIED 24
 
 /* What the guest had at one moment. */
 struct third_moment {
@@ -40,6 +41,10 @@ struct third { /* shared with all processes of the host */
     unsigned looks; /* of who waits for it */
     unsigned build_left; /* calls until what is being built has its devices */
     bool build_early; /* it was begun before anybody looked */
+    /* What a QEMU of another host has opened, as it was then. */
+    struct fake_image carried[THIRD_CARRIED];
+    int carried_at[THIRD_CARRIED];
+    unsigned n_carried;
     unsigned save_left; /* calls until the save of another ends */
     uint32_t domid; /* the domain on which was acted, or which came of it */
     uint32_t started; /* the one that its user started */

@@ -247,6 +247,17 @@ static void replaced_while_it_waited(void **state)
     says("vm1 was replaced by another domain while we waited");
 }
 
+/* It runs yet, and another QEMU will open its images in a moment. */
+static void migrated(void **state)
+{
+    (void)state;
+    vm("vm1")->other_save = vm("vm1")->precopy = true;
+    assert_int_equal(plan_delete("vm1", false), SNAP_BUSY);
+    says("is being saved or migrated");
+    vm("vm1")->other_save = vm("vm1")->precopy = false;
+    assert_int_equal(plan_delete("vm1", false), 0);
+}
+
 /* What runs under the name is not the domain that the snapshot is of. */
 static void a_namesake_runs(void **state)
 {
@@ -460,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(disks_out_of_reach, setup, teardown),
         cmocka_unit_test_setup_teardown(replaced_while_it_waited, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(migrated, setup, teardown),
         cmocka_unit_test_setup_teardown(a_namesake_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_that_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_revert_of_what_another_has, setup,

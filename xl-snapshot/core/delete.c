@@ -23,6 +23,7 @@
 #include "core/journal.h"
 #include "core/parts.h"
 #include "core/recover.h"
+#include "core/saver.h"
 #include "core/settle.h"
 #include "lib/mem.h"
 
@@ -40,14 +41,20 @@ static int interrupted(const struct run *r, struct snap_err *err)
     return 0;
 }
 
+struct pulling {
+    struct snap_disk_ctx ctx; /* first: it is what a tick is given */
+    struct snap_saver saver;
+};
+
 static int on_tick(void *opaque, uint64_t done, uint64_t total)
 {
-    const struct snap_disk_ctx *c = opaque;
-    const struct snap_env *env = c->opaque2;
+    struct pulling *w = opaque;
+    const struct snap_env *env = w->ctx.opaque2;
 
     if (env->progress && total)
         env->progress->fn(env->progress->opaque, "moving data", done, total);
-    return env->interrupted && env->interrupted();
+    return (env->interrupted && env->interrupted()) ||
+           snap_saver_tick(&w->saver);
 }
 
 static int begin(struct run *r, struct snap_err *err)
@@ -61,25 +68,37 @@ static int begin(struct run *r, struct snap_err *err)
     return rc;
 }
 
+/* Nobody but us is at work on it, and nobody wants us to stop. */
+static int may_go_on(const struct run *r, struct pulling *w,
+                     struct snap_err *err)
+{
+    int rc = interrupted(r, err);
+
+    return rc ? rc : snap_saver_look(&w->saver, err);
+}
+
 static int pull(struct run *r, struct snap_err *err)
 {
     int rc;
     size_t i, k;
-    struct snap_disk_ctx ctx;
     struct snap_delete_plan *p = r->p;
+    struct pulling w = {
+        .saver = { .env = r->env, .dom = p->running ? &p->dom : NULL },
+    };
 
-    snap_ctx_init(&ctx, r->env, p->running ? p->dom.domid : UINT32_MAX, p->qmp,
-                  p->op_id);
-    ctx.tick = on_tick;
+    snap_ctx_init(&w.ctx, r->env, p->running ? p->dom.domid : UINT32_MAX,
+                  p->qmp, p->op_id);
+    w.ctx.tick = on_tick;
     for (i = 0; i < p->rec.n_parts; i++) {
         struct snap_part *part = &p->rec.parts[i];
 
         if (p->del[i].how != SNAP_DELETE_PULL)
             continue;
         for (k = 0; k < p->del[i].n_child; k++) {
-            rc = interrupted(r, err);
+            rc = may_go_on(r, &w, err);
             if (!rc)
-                rc = part->drv->pull(&ctx, part, &p->del[i], k, err);
+                rc = part->drv->pull(&w.ctx, part, &p->del[i], k, err);
+            rc = snap_saver_verdict(&w.saver, rc, err);
             if (rc) {
                 snap_err_prefix(err, "%s", part->vdev);
                 return rc;
@@ -87,7 +106,7 @@ static int pull(struct run *r, struct snap_err *err)
         }
     }
     rc = snap_deleted_refreeze(&r->x, false, err);
-    return rc ? rc : interrupted(r, err);
+    return rc ? rc : may_go_on(r, &w, err);
 }
 
 /* The snapshot stays.  Always returns an error code. */

@@ -33,6 +33,7 @@
 #include "core/needed.h"
 #include "core/parts.h"
 #include "core/paused.h"
+#include "core/saver.h"
 #include "core/stamp.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -182,22 +183,24 @@ void snap_deleted_free(struct snap_delete **del, size_t n)
 #define LOOK_MS 250
 
 struct now {
+    struct snap_disk_ctx ctx; /* first: it is what a tick is given */
     struct snap_domain dom;
     bool there;
     bool qemu; /* and its QEMU answers */
     struct snap_qmp *qmp;
-    struct snap_disk_ctx ctx;
+    struct snap_saver saver;
 };
 
-/* Progress, and no way to stop: what calls it has to be done. */
+/* Progress, and no way for its user to stop: what calls it has to be done,
+ * when whoever saves or migrates the domain has ended. */
 static int on_tick(void *opaque, uint64_t done, uint64_t total)
 {
-    const struct snap_disk_ctx *c = opaque;
-    const struct snap_env *env = c->opaque2;
+    struct now *now = opaque;
+    const struct snap_env *env = now->ctx.opaque2;
 
     if (env->progress && total)
         env->progress->fn(env->progress->opaque, "merging", done, total);
-    return 0;
+    return snap_saver_tick(&now->saver);
 }
 
 /* As it was called last. */
@@ -242,6 +245,8 @@ static int now_open(const struct snap_deletion *x, struct now *now,
     snap_ctx_init(&now->ctx, x->env, now->there ? now->dom.domid : UINT32_MAX,
                   now->qmp, x->op_id);
     now->ctx.tick = on_tick;
+    now->saver.env = x->env;
+    now->saver.dom = now->there ? &now->dom : NULL;
     return rc;
 }
 
@@ -852,6 +857,7 @@ static int merge(struct snap_deletion *x, struct now *now, struct snap_part *p,
             p->drv->delete_stop(&now->ctx, p, d, &ignored);
         rc = merge_any(x, &off, p, d, &moved, err);
     }
+    rc = snap_saver_verdict(&now->saver, rc, err);
     /* At another time it may be done: the domain or its QEMU went this moment,
      * or somebody is at work on it.  Without the overlay under its name the
      * state must say so before the journal goes. */
@@ -1122,10 +1128,12 @@ int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
         struct snap_delete *d = &x->del[i];
         struct snap_err e = SNAP_ERR_INIT;
 
-        r = d->how == SNAP_DELETE_MERGE ? merge(x, &now, p, d, &e) : 0;
+        r = snap_saver_look(&now.saver, &e);
+        if (!r && d->how == SNAP_DELETE_MERGE)
+            r = merge(x, &now, p, d, &e);
         /* A guest that stands, and a switch that may have been made, are not
-         * for a warning. */
-        if (r == SNAP_RECOVER) {
+         * for a warning; nor is what may be done when somebody has ended. */
+        if (r == SNAP_RECOVER || now.saver.why.rc) {
             rc = snap_fail(err, r, "%s: %s", p->vdev, e.msg);
             goto out;
         }

@@ -190,6 +190,10 @@ struct snap_hyp_ops {
                  struct snap_err *err);
     int (*unpause)(struct snap_hyp *h, const struct snap_domain *dom,
                    struct snap_err *err);
+    /* Does somebody else save or migrate it, perhaps while its guest runs yet?
+     * SNAP_BUSY: yes, and who.  Fast. */
+    int (*saver)(struct snap_hyp *h, const struct snap_domain *dom,
+                 struct snap_err *err);
     /* The processor time that it has had since it was built, in nanoseconds:
      * the same as before if it has stood since.  Fast. */
     int (*ran)(struct snap_hyp *h, const struct snap_domain *dom,

@@ -19,6 +19,7 @@
 #include "core/parts.h"
 #include "core/recover.h"
 #include "core/resolve.h"
+#include "core/saver.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/seen.h"
@@ -86,6 +87,7 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
                           struct snap_err *err)
 {
     int rc;
+    struct snap_saver saver = { .env = env, .dom = &p->dom };
 
     rc = snap_absent_find(env, p->uuid, p->domain, true, &p->dom, err);
     if (rc == SNAP_NOTFOUND) {
@@ -107,7 +109,8 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
                          "%s has its device model in a stub domain; shut it "
                          "down and delete the snapshot then",
                          p->dom.name);
-    return env->ops->qmp_open(env->hyp, &p->dom, &p->qmp, err);
+    rc = snap_saver_look(&saver, err);
+    return rc ? rc : env->ops->qmp_open(env->hyp, &p->dom, &p->qmp, err);
 }
 
 /* Where an image is; each of thousands is compared with each disk's. */

@@ -23,6 +23,7 @@
 #include "core/parts.h"
 #include "core/paused.h"
 #include "core/reverted.h"
+#include "core/saver.h"
 #include "core/sweep.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -619,6 +620,7 @@ static int recover_create(struct rec *r, struct snap_err *err)
     size_t i;
     bool taken = false;
     struct snap_disk_ctx ctx;
+    struct snap_saver saver = { .env = r->env, .dom = &r->dom };
 
     if (!was_off(r)) {
         rc = rescue_create(r, err);
@@ -629,7 +631,9 @@ static int recover_create(struct rec *r, struct snap_err *err)
     if (rc)
         return rc;
     if (r->there && !r->dom.shutdown) {
-        rc = snap_domain_qmp(r->env, &r->dom, &r->qmp, &r->qemu, err);
+        rc = snap_saver_look(&saver, err);
+        if (!rc)
+            rc = snap_domain_qmp(r->env, &r->dom, &r->qmp, &r->qemu, err);
         if (rc)
             return rc;
     }

@@ -110,6 +110,15 @@ out:
     return rc;
 }
 
+/* Does anything say that we must stop?  Once more before the header changes:
+ * what went before may have taken long. */
+static int may_switch_live(struct snap_disk_ctx *c, struct snap_err *err)
+{
+    return c->tick && c->tick(c->opaque, 0, 0)
+               ? snap_fail(err, SNAP_INTR, "interrupted")
+               : 0;
+}
+
 /* The job copies; then its data is made safe, and looked for in the image on
  * the disk; then the header is changed, and made safe as well, for the image
  * below will go. */
@@ -137,6 +146,8 @@ static int run_job(struct snap_disk_ctx *c, const struct snap_delete *d,
         rc = flush(c, node, fd, path, err);
     if (!rc)
         rc = snap_copied_up(&up, err);
+    if (!rc)
+        rc = may_switch_live(c, err);
     if (!rc)
         rc = snap_qemu_job_finalize(c, id, err);
     if (!rc)

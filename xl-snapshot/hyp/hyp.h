@@ -189,6 +189,8 @@ struct hyp_saver {
 bool hyp_saver_find(uint32_t domid, struct hyp_saver *s_r);
 /* The same, as SNAP_BUSY with a message. */
 int hyp_saver_refuse(const struct snap_domain *dom, struct snap_err *err);
+int hyp_saver(struct snap_hyp *h, const struct snap_domain *dom,
+              struct snap_err *err);
 /* Wait until nobody saves it any more, and who did has seen to the domain;
  * SNAP_TIMEOUT without message, with the last one in s_r. */
 int hyp_saver_wait(uint32_t domid, int timeout_ms, struct hyp_saver *s_r);

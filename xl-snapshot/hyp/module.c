@@ -32,6 +32,7 @@ static const struct snap_hyp_ops ops = {
     .resume = hyp_resume,
     .pause = hyp_pause,
     .unpause = hyp_unpause,
+    .saver = hyp_saver,
     .ran = hyp_ran,
     .rescue = hyp_rescue,
     .qmp_open = hyp_qmp_open,

@@ -11,7 +11,7 @@
 #include "core/cfg.h"
 #include "core/hyp_ops.h"
 
-#define SNAP_HYP_ABI    6
+#define SNAP_HYP_ABI    7
 #define SNAP_HYP_SYMBOL "snap_hyp_module"
 
 struct snap_hyp_module {

@@ -163,6 +163,14 @@ int hyp_saver_refuse(const struct snap_domain *dom, struct snap_err *err)
                      dom->name, s.program, (int)s.user);
 }
 
+int hyp_saver(struct snap_hyp *h, const struct snap_domain *dom,
+              struct snap_err *err)
+{
+    int rc = hyp_enter(h, "saver", err);
+
+    return rc ? rc : hyp_saver_refuse(dom, err);
+}
+
 /* `xl save -c` resumes the domain, and `xl save` destroys it, after its helper
  * has gone: it has seen to the domain when it has gone itself. */
 int hyp_saver_wait(uint32_t domid, int timeout_ms, struct hyp_saver *s_r)
