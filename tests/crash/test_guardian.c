@@ -256,7 +256,8 @@ static void test_group_killed(void **state)
 
 /* Stopped with the guest at rest: it goes on; and when the command wakes up it
  * makes no snapshot that says "memory". */
-static void stopped_at(const struct kind *k, const char *call)
+static void stopped_at(const struct kind *k, const char *call,
+                       bool reboots_then)
 {
     struct scene s;
     struct snap_err err = SNAP_ERR_INIT;
@@ -272,6 +273,16 @@ static void stopped_at(const struct kind *k, const char *call)
     assert_true(soon_runs(&s, 10000));
     assert_int_not_equal(s.h.world->rescued, pid);
     vm(&s)->tick++;
+    if (reboots_then) {
+        /* It hangs for long.  What it holds is void then. */
+        reboot(&s);
+        kill(pid, SIGKILL);
+        fake_command_end(pid, NULL, 0);
+        fake_guardian_wait();
+        assert_null(check_guest(&s.h, NULL));
+        scene_dispose(&s);
+        return;
+    }
     kill(pid, SIGCONT);
     rc = fake_command_end(pid, msg, sizeof(msg));
     assert_int_not_equal(rc, 0);
@@ -287,10 +298,15 @@ static void stopped_at(const struct kind *k, const char *call)
 static void test_command_stopped(void **state)
 {
     (void)state;
-    stopped_at(&kinds[0], "hyp: save done");
-    stopped_at(&kinds[0], "hyp: stands");
-    stopped_at(&kinds[1], "hyp: set_active");
-    stopped_at(&kinds[1], "hyp: resume");
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        stopped_at(&kinds[0], "hyp: save done", i);
+        stopped_at(&kinds[0], "hyp: stands", i);
+        stopped_at(&kinds[1], "hyp: set_active", i);
+        stopped_at(&kinds[1], "hyp: resume", i);
+    }
+    stopped_at(&kinds[2], "hyp: set_active", true);
 }
 
 /* It beats: a command that is slow, and gets on, is left alone. */
@@ -340,6 +356,79 @@ static void test_resume_fails(void **state)
     assert_null(strstr(msg, "runs"));
     assert_null(strstr(msg, "unpause"));
     assert_int_equal(fake_guardian_wait(), 1);
+    assert_null(check_guest(&s.h, &s.b));
+    scene_dispose(&s);
+}
+
+/* ---- before it goes on ---- */
+
+static struct scene *the_scene;
+
+/* When its guardian lets it go on, what Xen has of it is what it writes to. */
+static int known_first(const char *layer, const char *what)
+{
+    static const char *const vdevs[] = { "xvda", "xvdb" };
+    struct scene *s = the_scene;
+    char *known;
+    size_t i;
+
+    if (strcmp(layer, "hyp") || strcmp(what, "rescue"))
+        return 0;
+    for (i = 0; i < 2; i++) {
+        known = fake_domain_path(vm(s), vdevs[i]);
+        if (!snap_streq(known,
+                        fake_store_active(s->h.disks, vm(s)->domid, vdevs[i])))
+            s->h.world->bad = true;
+        free(known);
+    }
+    return 0;
+}
+
+/* A take whose end nobody noted is seen as well. */
+static void test_known_before_it_goes_on(void **state)
+{
+    static const char *const calls[] = { "disk: take done xvdb",
+                                         "hyp: set_active" };
+    static struct scene s;
+    size_t i, k;
+
+    (void)state;
+    the_scene = &s;
+    fake_guardian_hook = known_first;
+    for (i = 0; i < 2; i++)
+        for (k = 1; k < 3; k++) {
+            begin(&s, &kinds[k], 100000);
+            fake_command_end(start(&s, calls[i], SIGKILL), NULL, 0);
+            assert_int_equal(fake_guardian_wait(), 1);
+            if (check_guest(&s.h, &s.b))
+                fail_msg("%s: %s", calls[i], check_guest(&s.h, &s.b));
+            scene_dispose(&s);
+        }
+    fake_guardian_hook = NULL;
+}
+
+/* Xen does not answer for long: the guest goes on all the same. */
+static int tells_nothing(const char *layer, const char *what)
+{
+    if (!strcmp(layer, "hyp") && !strcmp(what, "set_active") &&
+        !fake_domain_runs(vm(the_scene)))
+        poll(NULL, 0, 60000);
+    return 0;
+}
+
+static void test_goes_on_untold(void **state)
+{
+    static struct scene s;
+    double begun = snap_now_ms();
+
+    (void)state;
+    the_scene = &s;
+    fake_guardian_hook = tells_nothing;
+    begin(&s, &kinds[1], 100000);
+    fake_command_end(start(&s, "hyp: set_active", SIGKILL), NULL, 0);
+    assert_true(fake_guardian_wait() > 0); /* or what it started */
+    fake_guardian_hook = NULL;
+    assert_true(snap_now_ms() - begun < 20000);
     assert_null(check_guest(&s.h, &s.b));
     scene_dispose(&s);
 }
@@ -679,6 +768,8 @@ int main(void)
         cmocka_unit_test(test_command_stopped),
         cmocka_unit_test(test_slow_is_left_alone),
         cmocka_unit_test(test_resume_fails),
+        cmocka_unit_test(test_known_before_it_goes_on),
+        cmocka_unit_test(test_goes_on_untold),
         cmocka_unit_test(test_sheltered),
         cmocka_unit_test(test_holds_the_lock),
         cmocka_unit_test(test_late_after_death),

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/journal.h"
 #include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/fake_guardian.h"
@@ -327,6 +328,70 @@ static void test_half_written(void **state)
     sweep_each_death(&dying, "dead", 1, just_recover);
 }
 
+/* ---- no guardian, and a recovery that dies as well ---- */
+
+static bool recovering, went_on;
+
+/* As soon as it has let the guest go on. */
+static int dead_once_it_runs(const char *layer, const char *what)
+{
+    if (went_on && fake_domain_runs(vm(the_scene)))
+        _exit(1);
+    went_on |= !strcmp(layer, "hyp") && !strcmp(what, "rescue");
+    return 0;
+}
+
+/* What Xen would boot it from is what it writes to. */
+static void check_known(struct scene *s)
+{
+    static const char *const vdevs[] = { "xvda", "xvdb" };
+    const char *active;
+    char *known;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        known = fake_domain_path(vm(s), vdevs[i]);
+        active = fake_store_active(s->h.disks, vm(s)->domid, vdevs[i]);
+        if (!snap_streq(known, active))
+            sweep_fail("%s: a reboot would find %s, and it writes to %s",
+                       vdevs[i], known, active);
+        free(known);
+    }
+}
+
+static void recover_and_die(void *scene, bool hit)
+{
+    struct scene *s = scene;
+    struct snap_err err = SNAP_ERR_INIT;
+    char *path = snap_printf("%s/%s/journal", s->h.root, FAKE_UUID);
+    struct snap_journal_entry *e = NULL;
+    size_t n = 0;
+
+    (void)hit;
+    recovering = !snap_journal_read(path, &e, &n, &err) &&
+                 snap_journal_find(e, n, "taken") &&
+                 !snap_journal_find(e, n, "resumed");
+    went_on = false;
+    if (recovering) {
+        fake_command_end(
+            fake_command(&s->h, fake_host_recover, NULL, dead_once_it_runs),
+            NULL, 0);
+        assert_true(fake_domain_runs(vm(s)));
+        check_known(s);
+    }
+    snap_journal_entries_free(e, n);
+    free(path);
+    sweep_must(&s->h, fake_host_recover, NULL, "recover");
+    if (check_guest(&s->h, &s->b))
+        sweep_fail("%s", check_guest(&s->h, &s->b));
+}
+
+static void test_recovery_dies_too(void **state)
+{
+    (void)state;
+    sweep_each_death(&dying, "dead", 1, recover_and_die);
+}
+
 /* It was let go on by somebody, we saw that, and died before the record. */
 static int torn_and_dead(const char *layer, const char *what)
 {
@@ -470,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_interrupted),
         cmocka_unit_test(test_late_answer),
         cmocka_unit_test(test_half_written),
+        cmocka_unit_test(test_recovery_dies_too),
         cmocka_unit_test(test_torn_and_dead),
         cmocka_unit_test(test_resumed_and_paused),
         cmocka_unit_test(test_paused_by_its_user),

@@ -102,6 +102,8 @@ static void watch_over(void)
     _exit(0);
 }
 
+int (*fake_guardian_hook)(const char *layer, const char *what);
+
 static void become_guardian(void *opaque, char *const argv[])
 {
     const struct fake_host *h = opaque;
@@ -110,7 +112,7 @@ static void become_guardian(void *opaque, char *const argv[])
 
     remember(getpid());
     close_on_exec();
-    snap_fault_hook = NULL;
+    snap_fault_hook = fake_guardian_hook;
     env.hyp = NULL;
     for (argc = 2; argv[argc]; argc++)
         ;

@@ -355,6 +355,17 @@ static void note_resumed(struct fake_host *h, bool stood)
     free(path);
 }
 
+/* What the guardian does first, and does not wait for. */
+static void tell_xen(struct fake_host *h, uint32_t domid)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_store s = SNAP_STORE_INIT;
+
+    if (!snap_store_open(&s, h->root, FAKE_UUID, false, &ignored))
+        snap_recover_known(&h->env, &s, domid, false, &ignored);
+    snap_store_close(&s);
+}
+
 int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err)
 {
     int rc;
@@ -369,6 +380,7 @@ int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err)
     };
 
     (void)arg;
+    tell_xen(h, held.domid);
     rc = h->env.ops->rescue(h->env.hyp, &held, err);
     if (!rc)
         note_resumed(h, stood);

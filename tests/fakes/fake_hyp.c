@@ -622,6 +622,30 @@ static int f_rescue(struct snap_hyp *h, const struct snap_held *held,
     return 0;
 }
 
+/* Who has ended has let its locks go, waited for or not. */
+static bool lives(pid_t pid)
+{
+    char path[64], text[256] = "", *state;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+    f = fopen(path, "re");
+    if (f && !fgets(text, sizeof(text), f))
+        text[0] = '\0';
+    if (f)
+        fclose(f);
+    state = strrchr(text, ')');
+    return state && state[1] && state[2] != 'Z' && state[2] != 'X';
+}
+
+/* Another process that holds libxl's locks, and lives; or 0. */
+static pid_t window_holder(const struct snap_hyp *h)
+{
+    pid_t pid = h->w->window_pid;
+
+    return pid && pid != getpid() && lives(pid) ? pid : 0;
+}
+
 static int f_window_open(struct snap_hyp *h, const struct snap_domain *dom,
                          const struct snap_active *a, size_t n,
                          struct snap_err *err)
@@ -645,9 +669,28 @@ static int f_window_open(struct snap_hyp *h, const struct snap_domain *dom,
     return 0;
 }
 
+static int f_window_borrow(struct snap_hyp *h, const struct snap_domain *dom,
+                           const struct snap_active *a, size_t n,
+                           struct snap_err *err)
+{
+    int rc;
+    struct fake_domain *f;
+
+    (void)a;
+    (void)n;
+    rc = reach(h, dom, "window_borrow", &f, err);
+    if (rc)
+        return rc;
+    if (!window_holder(h))
+        bad(h->w, "a window was borrowed that nobody has open");
+    snap_set(&h->window, f->config);
+    return 0;
+}
+
 static void f_window_close(struct snap_hyp *h)
 {
-    h->w->window_pid = 0;
+    if (!window_holder(h))
+        h->w->window_pid = 0;
     snap_free(&h->window);
 }
 
@@ -719,9 +762,12 @@ static int f_set_active(struct snap_hyp *h, const struct snap_domain *dom,
     rc = reach(h, dom, "set_active", &f, err);
     if (rc || f->no_devices || !n)
         return rc;
-    /* Without a window it opens one. */
+    /* Without a window it opens one, for which it waits. */
     if (!h->window && f->other_save)
         return snap_fail(err, SNAP_BUSY, "%s is being saved", f->name);
+    if (!h->window && window_holder(h))
+        return snap_fail(err, SNAP_BUSY, "process %ld is at work on %s",
+                         (long)window_holder(h), f->name);
     rc = snap_domcfg_set_disks(f->config, a, n, &json, err);
     if (!rc)
         snprintf(f->config, sizeof(f->config), "%s", json);
@@ -911,6 +957,7 @@ const struct snap_hyp_ops fake_hyp_ops = {
     .free_mem = f_free_mem,
     .window_open = f_window_open,
     .window_close = f_window_close,
+    .window_borrow = f_window_borrow,
     .stands = f_stands,
     .save = f_save,
     .resume = f_resume,

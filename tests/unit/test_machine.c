@@ -15,10 +15,10 @@
 #include <cmocka.h>
 
 #include "core/boot.h"
-#include "core/machine.h"
 #include "core/commit.h"
 #include "core/create.h"
 #include "core/journal.h"
+#include "core/machine.h"
 #include "core/recover.h"
 #include "fakes/fake_host.h"
 #include "fakes/taken.h"

@@ -120,6 +120,16 @@ static void names_it(void)
         fail_msg("it said: %s", err.msg);
 }
 
+static uint64_t changes(void)
+{
+    uint64_t n = 0;
+    size_t i;
+
+    for (i = 0; i < FAKE_IMAGES; i++)
+        n += host.disks->image[i].stamp;
+    return n;
+}
+
 /* Before the snapshot is gone: it is kept. */
 static void during_a_pull(void **state)
 {
@@ -129,11 +139,14 @@ static void during_a_pull(void **state)
                                    .memory = SNAP_MEM_NO,
                                    .type = SNAP_DISK_EXTERNAL };
     bool journal;
+    uint64_t before;
 
     (void)state;
     assert_int_equal(fake_host_create(&host, &req, &err), 0);
+    before = changes();
     assert_int_equal(delete_s1("pull xvda"), SNAP_BUSY);
     names_it();
+    assert_int_equal(changes(), before); /* nor what it was copying */
     assert_non_null(strstr(err.msg, "snapshot s1 is kept"));
     assert_true(has_s1(&journal));
     assert_false(journal);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "lib/mem.h"
 
 #define LOOK_MS      1000
+#define TELL_MS      3000
 #define PAUSE_MS     50 /* before a second try; doubled up to */
 #define PAUSE_MAX_MS 30000
 #define RESCUE_MS    (24.0 * 60 * 60 * 1000)
@@ -104,6 +106,61 @@ static bool again(struct guard *g, unsigned n, double *pause_ms,
     return snap_now_ms() < deadline;
 }
 
+/* ---- what Xen is told before ---- */
+
+static int open_store(struct guard *g, struct snap_store *s,
+                      struct snap_err *err);
+
+/* In a process of its own: with a connection of its own, and whatever hangs in
+ * it, be it the store's file system, goes with it. */
+static void tell_and_exit(struct guard *g, bool hangs)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_err err = SNAP_ERR_INIT;
+    int rc;
+
+    g->env->hyp = NULL;
+    rc = need_hyp(g, &err);
+    if (!rc)
+        rc = snap_store_open(&s, g->root, g->held.uuid, false, &err);
+    if (!rc)
+        rc = snap_recover_known(g->env, &s, g->held.domid, hangs, &err);
+    if (rc)
+        syslog(LOG_WARNING, "%s: its new images are not known to Xen: %s",
+               g->name, err.msg);
+    _exit(rc ? 1 : 0);
+}
+
+/* The guest may reboot as soon as it runs, from what Xen knows.  It stands
+ * meanwhile, so there is a limit; then it goes on as it is, and a recovery
+ * tells Xen, at once if we are alone. */
+static void tell_xen(struct guard *g, bool hangs)
+{
+    double deadline = snap_now_ms() + TELL_MS;
+    int status = 0;
+    pid_t pid, gone = 0;
+
+    if (g->lock < 0 || !g->window)
+        return;
+    pid = fork();
+    if (!pid)
+        tell_and_exit(g, hangs);
+    while (pid > 0 && !(gone = waitpid(pid, &status, WNOHANG)) &&
+           snap_now_ms() < deadline)
+        poll(NULL, 0, 2);
+    if (gone == pid && !status)
+        return;
+    if (!gone) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, WNOHANG);
+    }
+    syslog(LOG_WARNING,
+           "%s: it goes on before Xen knows its images%s; until the command "
+           "or snapshot-recover has told Xen, a reboot finds those from "
+           "before the snapshot",
+           g->name, gone ? "" : " (the store, Xen or QEMU does not answer)");
+}
+
 /* We are alone.  There is nothing better to do than to try. */
 static int rescue_or_try(struct guard *g)
 {
@@ -112,6 +169,7 @@ static int rescue_or_try(struct guard *g)
     unsigned n = 0;
 
     g->how.stood = stands(g);
+    tell_xen(g, false);
     while (rescue(g, &err)) {
         if (!again(g, n++, &pause_ms, deadline, &err))
             return SNAP_FAIL;
@@ -143,6 +201,7 @@ static void look_at_silence(struct guard *g)
     /* The silence may have begun while it ran. */
     if (now - g->stands_ms < g->stall_ms / 2)
         return;
+    tell_xen(g, true);
     if (rescue(g, &err))
         syslog(LOG_ERR, "%s: %s; trying again", g->name, err.msg);
     else

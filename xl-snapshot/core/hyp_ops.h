@@ -159,6 +159,14 @@ struct snap_hyp_ops {
                        const struct snap_active *a, size_t n,
                        struct snap_err *err);
     void (*window_close)(struct snap_hyp *h);
+    /*
+     * For the guardian, which acts for a command of ours that hangs with its
+     * window open: as window_open(), but no lock is taken, since that command
+     * holds them for what is done now.
+     */
+    int (*window_borrow)(struct snap_hyp *h, const struct snap_domain *dom,
+                         const struct snap_active *a, size_t n,
+                         struct snap_err *err);
     /* In the window; fast.  Does the guest stand still as save() (suspended)
      * or pause() left it, with the disks it had at window_open()?  SNAP_BUSY
      * says what somebody else did.  May be called by at_stop's fn. */

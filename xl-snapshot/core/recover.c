@@ -862,6 +862,14 @@ out:
     return rc;
 }
 
+static void dispose(struct rec *r)
+{
+    snap_qmp_close(r->qmp);
+    snap_domain_dispose(&r->dom);
+    snap_record_dispose(&r->record);
+    snap_state_dispose(&r->state);
+}
+
 static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
                    struct snap_recovery *how, char **what_r,
                    struct snap_err *err)
@@ -950,12 +958,91 @@ out:
     } else {
         *what_r = r.what;
     }
-    snap_qmp_close(r.qmp);
-    snap_domain_dispose(&r.dom);
-    snap_record_dispose(&r.record);
-    snap_state_dispose(&r.state);
+    dispose(&r);
     snap_journal_entries_free(e, n);
     free(worker);
+    free(path);
+    return rc;
+}
+
+/* ---- before the guardian lets it go on ---- */
+
+/* Do QEMU's disks write to the new images?  A command that lives says so; after
+ * its death QEMU is asked as well, for it may have died before it said it. */
+static int is_taken(struct rec *r, bool hangs, bool *taken_r,
+                    struct snap_err *err)
+{
+    int rc;
+    struct snap_disk_ctx ctx;
+
+    *taken_r = has_step(r, "taken");
+    if (*taken_r || hangs)
+        return 0;
+    rc = snap_domain_qmp(r->env, &r->dom, &r->qmp, &r->qemu, err);
+    if (rc)
+        return rc;
+    snap_ctx_init(&ctx, r->env, r->dom.domid, r->qmp, r->op_id);
+    return was_taken(r, &ctx, taken_r, err);
+}
+
+static int tell(struct rec *r, bool hangs, struct snap_err *err)
+{
+    int rc;
+    size_t n;
+    struct snap_active *a;
+    const struct snap_hyp_ops *ops = r->env->ops;
+
+    snap_parts_active(r->record.parts, r->record.n_parts, &a, &n);
+    rc = n && hangs ? ops->window_borrow(r->env->hyp, &r->dom, a, n, err) : 0;
+    if (!rc && n)
+        rc = ops->set_active(r->env->hyp, &r->dom, a, n, err);
+    if (hangs)
+        ops->window_close(r->env->hyp);
+    free(a);
+    return rc;
+}
+
+/* With the journal read. */
+static int known(struct rec *r, uint32_t domid, bool hangs,
+                 struct snap_err *err)
+{
+    int rc;
+    bool taken;
+
+    if (!r->n || !snap_streq(r->e[0].op, "create") || !has_step(r, "window") ||
+        has_step(r, "resumed"))
+        return 0;
+    rc = load_plan(r, err);
+    if (!rc)
+        rc = r->env->ops->find_uuid(r->env->hyp, r->uuid, &r->dom, err);
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+        return 0;
+    }
+    if (rc || r->dom.domid != domid || other_boot(r))
+        return rc;
+    rc = is_taken(r, hangs, &taken, err);
+    return rc || !taken ? rc : tell(r, hangs, err);
+}
+
+int snap_recover_known(struct snap_env *env, struct snap_store *s,
+                       uint32_t domid, bool hangs, struct snap_err *err)
+{
+    int rc;
+    char *path = snap_store_journal_path(s);
+    struct snap_journal_entry *e = NULL;
+    struct rec r = { .env = env, .s = s, .path = path };
+
+    rc = snap_journal_read(path, &e, &r.n, err);
+    r.e = e;
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+        rc = 0;
+    } else if (!rc) {
+        rc = known(&r, domid, hangs, err);
+    }
+    dispose(&r);
+    snap_journal_entries_free(e, r.n);
     free(path);
     return rc;
 }

@@ -34,6 +34,17 @@ struct snap_recovery {
 int snap_recover_how(struct snap_env *env, struct snap_store *s,
                      struct snap_recovery *how, bool dry_run, char **what_r,
                      struct snap_err *err);
+/*
+ * For the guardian, before it lets the guest of a create go on: what QEMU
+ * writes to by now becomes known to Xen, so that no reboot finds the image
+ * that was frozen.  Store open, and the lock held by the command or by us.
+ * hangs: the command lives, with libxl's locks and QEMU's ear; then only what
+ * its journal says is believed.  Success as well if there is nothing to tell.
+ * Does not change the store, but may wait: the caller sets the limit.
+ */
+int snap_recover_known(struct snap_env *env, struct snap_store *s,
+                       uint32_t domid, bool hangs, struct snap_err *err);
+
 /* Where every command that changes something begins: the store is locked, wait
  * or not, a domain that reboots is waited for (name: as the user gave it, or
  * NULL), and what an earlier command left is recovered, which is said.

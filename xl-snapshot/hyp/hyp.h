@@ -308,6 +308,9 @@ int hyp_qmp_brief(struct snap_hyp *h, const struct snap_domain *dom,
 int hyp_window_open(struct snap_hyp *h, const struct snap_domain *dom,
                     const struct snap_active *a, size_t n,
                     struct snap_err *err);
+int hyp_window_borrow(struct snap_hyp *h, const struct snap_domain *dom,
+                      const struct snap_active *a, size_t n,
+                      struct snap_err *err);
 void hyp_window_close(struct snap_hyp *h);
 int hyp_stands(struct snap_hyp *h, const struct snap_domain *dom,
                bool suspended, struct snap_err *err);

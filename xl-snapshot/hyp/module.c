@@ -27,6 +27,7 @@ static const struct snap_hyp_ops ops = {
     .free_mem = hyp_free_mem,
     .window_open = hyp_window_open,
     .window_close = hyp_window_close,
+    .window_borrow = hyp_window_borrow,
     .stands = hyp_stands,
     .save = hyp_save,
     .resume = hyp_resume,

@@ -181,17 +181,14 @@ static int state_is(struct hyp_window *w, bool suspended, bool *there_r,
     return xl && xl != ERROR_DOMAIN_NOTFOUND ? SNAP_FAIL : 0;
 }
 
-int hyp_window_open(struct snap_hyp *h, const struct snap_domain *dom,
-                    const struct snap_active *a, size_t n,
-                    struct snap_err *err)
+static int open_window(struct snap_hyp *h, const struct snap_domain *dom,
+                       const struct snap_active *a, size_t n, bool borrowed,
+                       struct snap_err *err)
 {
     struct hyp_window *w;
     enum hyp_state state;
     int rc;
 
-    rc = hyp_enter(h, "window_open", err);
-    if (rc)
-        return rc;
     hyp_window_close(h);
     w = snap_zalloc(sizeof(*w));
     w->domid = dom->domid;
@@ -205,12 +202,13 @@ int hyp_window_open(struct snap_hyp *h, const struct snap_domain *dom,
                        dom->name, w->ctx ? "xenstored" : "the hypervisor");
         goto out;
     }
-    rc = take_locks(w, dom, err);
+    rc = borrowed ? 0 : take_locks(w, dom, err);
     if (rc)
         goto out;
     /* Asked with the locks in hand: it may have gone while we waited. */
     rc = hyp_state(h, dom, &state, err);
-    if (!rc)
+    /* The command whose window it is may be the one that saves. */
+    if (!rc && !borrowed)
         rc = hyp_saver_refuse(dom, err);
     if (!rc)
         rc = find_places(h, w, dom, err);
@@ -225,6 +223,24 @@ out:
     if (rc)
         hyp_window_close(h);
     return rc;
+}
+
+int hyp_window_open(struct snap_hyp *h, const struct snap_domain *dom,
+                    const struct snap_active *a, size_t n,
+                    struct snap_err *err)
+{
+    int rc = hyp_enter(h, "window_open", err);
+
+    return rc ? rc : open_window(h, dom, a, n, false, err);
+}
+
+int hyp_window_borrow(struct snap_hyp *h, const struct snap_domain *dom,
+                      const struct snap_active *a, size_t n,
+                      struct snap_err *err)
+{
+    int rc = hyp_enter(h, "window_borrow", err);
+
+    return rc ? rc : open_window(h, dom, a, n, true, err);
 }
 
 /* Another thread may call it while this one is in libxl: what it uses of h is

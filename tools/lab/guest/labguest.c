@@ -1057,7 +1057,8 @@ static unsigned free_mb(void)
 {
     struct sysinfo i;
 
-    return sysinfo(&i) ? 0 : (unsigned)((uint64_t)i.freeram * i.mem_unit / MIB);
+    return sysinfo(&i) ? 0
+                       : (unsigned)((uint64_t)i.freeram * i.mem_unit / MIB);
 }
 
 static void open_console(void)
