@@ -55,6 +55,19 @@ static void migrates(bool yes)
     vm()->other_save = vm()->precopy = yes;
 }
 
+/* After the last look before the snapshot is gone. */
+static int late_hook(const char *layer, const char *what)
+{
+    static unsigned looks;
+
+    looks += !strcmp(layer, "hyp") && !strcmp(what, "saver");
+    if (looks == 2 && !strcmp(layer, "file")) {
+        looks++;
+        migrates(true);
+    }
+    return 0;
+}
+
 /* And a tick is due. */
 static int hook(const char *layer, const char *what)
 {
@@ -179,6 +192,32 @@ static void during_a_merge(void **state)
     free(path);
 }
 
+/* What is inside an image that another QEMU opens stays there until then. */
+static void before_what_is_inside_goes(void **state)
+{
+    struct snap_create_req req = { .domain = (char *)"vm1",
+                                   .name = (char *)"s2",
+                                   .live = -1,
+                                   .memory = SNAP_MEM_NO,
+                                   .type = SNAP_DISK_INTERNAL };
+    struct snap_delete_req del = { .domain = (char *)"vm1",
+                                   .name = (char *)"s2" };
+    char *path = fake_domain_path(vm(), "xvda");
+
+    (void)state;
+    assert_int_equal(fake_host_create(&host, &req, &err), 0);
+    snap_fault_hook = late_hook;
+    assert_int_equal(fake_host_delete(&host, &del, &err), SNAP_RECOVER);
+    snap_fault_hook = NULL;
+    names_it();
+    assert_int_not_equal(fake_store_snap(host.disks, path, "s2"), 0);
+    migrates(false);
+    if (recover())
+        fail_msg("%s", err.msg);
+    assert_int_equal(fake_store_snap(host.disks, path, "s2"), 0);
+    free(path);
+}
+
 /* A look that fails says nothing of others. */
 static int no_look(const char *layer, const char *what)
 {
@@ -210,6 +249,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(during_a_pull, setup, teardown),
         cmocka_unit_test_setup_teardown(during_a_merge, setup, teardown),
+        cmocka_unit_test_setup_teardown(before_what_is_inside_goes, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(nobody_known, setup, teardown),
     };
 
