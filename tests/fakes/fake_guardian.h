@@ -15,6 +15,9 @@ void fake_guardian_use(struct fake_host *h, unsigned stall_ms);
 /* Asked at the calls of guardians that are started from now on, or NULL. */
 extern int (*fake_guardian_hook)(const char *layer, const char *what);
 
+/* What guardians told syslog since fake_guardian_use(), a line each. */
+const char *fake_guardian_said(void);
+
 /* A command as a process of its own, of which the guardian is a child; hook is
  * asked at its calls to the outside (lib/fault.h), or NULL. */
 pid_t fake_command(struct fake_host *h, fake_op *fn, void *arg,

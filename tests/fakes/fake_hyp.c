@@ -479,6 +479,19 @@ static int f_free_mem(struct snap_hyp *h, uint64_t *kb_r, struct snap_err *err)
     return rc;
 }
 
+/* A byte now and then, while the guest stands. */
+static int grow(const struct fake_world *w, int fd, struct snap_err *err)
+{
+    unsigned i;
+    int rc = 0;
+
+    for (i = 0; !rc && i < w->save_grows; i++) {
+        usleep(100000);
+        rc = snap_write_all(fd, "\n", 1, "fake image", err);
+    }
+    return rc;
+}
+
 static int f_save(struct snap_hyp *h, const struct snap_domain *dom,
                   const char *config, int fd, bool live,
                   const struct snap_at_stop *at_stop,
@@ -508,6 +521,8 @@ static int f_save(struct snap_hyp *h, const struct snap_domain *dom,
         at_stop->fn(at_stop->opaque);
     rc = snap_write_all(fd, text, strlen(text), "fake image", err);
     free(text);
+    if (!rc)
+        rc = grow(h->w, fd, err);
     if (!rc)
         rc = fault("save half", err);
     if (!rc)

@@ -47,6 +47,7 @@ struct fake_world {
     pid_t window_pid; /* who holds libxl's locks; 0: nobody */
     pid_t rescued; /* who last let a guest go on by rescue() */
     unsigned resumes; /* of guests that were not suspended */
+    unsigned save_grows; /* tenths of a second for which a save writes on */
     int builds; /* so often somebody else is found building a domain */
     bool no_kernel; /* nothing can be booted, only restored */
     bool kernel_goes; /* set by a destroy: that becomes so */
