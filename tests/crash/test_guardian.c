@@ -24,6 +24,8 @@
 #include "lib/cgroup.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "lib/run.h"
+#include "lib/scope.h"
 
 struct kind {
     const char *name;
@@ -776,6 +778,72 @@ static void test_guardian_stopped(void **state)
     scene_dispose(&s);
 }
 
+/* It starts one, and that is all. */
+static int just_start(struct fake_host *h, struct snap_err *err)
+{
+    struct snap_guardian g = SNAP_GUARDIAN_INIT;
+    struct snap_store store = SNAP_STORE_INIT;
+    struct snap_domain dom = { 0 };
+    const struct snap_guarded what = { .dom = &dom, .suspend = true };
+    int rc;
+
+    rc = fake_host_attach(h, err);
+    if (!rc)
+        rc = h->env.ops->find(h->env.hyp, "vm1", &dom, err);
+    if (!rc)
+        rc = snap_store_open(&store, h->root, FAKE_UUID, true, err);
+    if (!rc)
+        rc = snap_store_lock(&store, false, "test", NULL, err);
+    if (!rc)
+        rc = snap_guardian_start(&h->env, &store, &what, &g, err);
+    snap_guardian_end(&g);
+    fake_guardian_wait();
+    snap_store_close(&store);
+    snap_domain_dispose(&dom);
+    fake_host_detach(h);
+    return rc;
+}
+
+/* ProtectControlGroups=: systemd is asked; if that does nothing, its user is
+ * told what it means. */
+static void test_cannot_leave_its_group(void **state)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+    struct scene s;
+    char *busctl, *script, *args;
+
+    (void)state;
+    begin(&s, &kinds[0], 0);
+    make_groups();
+    assert_int_equal(just_start(&s.h, &err), 0);
+    assert_null(strstr(s.h.said, "control group"));
+    assert_int_equal(unlink(procs), 0);
+    assert_int_equal(mkdir(procs, 0755), 0); /* nobody can write to it */
+    args = snap_printf("%s/args", groups);
+    busctl = snap_printf("%s/busctl", groups);
+    script = snap_printf("#!/bin/sh\necho \"$*\" >%s\nexit 1\n", args);
+    assert_int_equal(
+        snap_file_write(busctl, script, strlen(script), 0755, false, &err), 0);
+    snap_run_path_first = groups;
+    snap_scope_systemd = groups;
+    assert_int_equal(just_start(&s.h, &err), 0);
+    snap_run_path_first = NULL;
+    snap_scope_systemd = "/run/systemd/system";
+    assert_non_null(strstr(s.h.said, "the guest stands until xl "
+                                     "snapshot-recover vm1; KillMode="));
+    assert_non_null(strstr(fake_guardian_said(), "cannot leave the control "
+                                                 "group"));
+    assert_int_equal(unlink(args), 0);
+    assert_int_equal(unlink(busctl), 0);
+    assert_int_equal(rmdir(procs), 0);
+    assert_int_equal(snap_file_write(procs, "", 0, 0600, false, &err), 0);
+    remove_groups();
+    free(script);
+    free(busctl);
+    free(args);
+    scene_dispose(&s);
+}
+
 /* The guardian of a command that is stopped: its only child. */
 static pid_t guardian_of(pid_t command)
 {
@@ -833,6 +901,7 @@ int main(void)
         cmocka_unit_test(test_not_ours),
         cmocka_unit_test(test_journal_damaged),
         cmocka_unit_test(test_guardian_stopped),
+        cmocka_unit_test(test_cannot_leave_its_group),
         cmocka_unit_test(test_deaf),
     };
 

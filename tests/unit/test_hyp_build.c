@@ -24,6 +24,7 @@
 #include "lib/cgroup.h"
 #include "lib/file.h"
 #include "lib/run.h"
+#include "lib/scope.h"
 
 static char *dir;
 static struct snap_err err;
@@ -594,7 +595,7 @@ static void test_scope_without_systemd(void **state)
 
     (void)state;
     snap_cgroup_mounts = mounts;
-    hyp_scope_systemd = "/nowhere/systemd";
+    snap_scope_systemd = "/nowhere/systemd";
     hyp_scope_enter(&hyp, &s);
     moved_plainly(true);
     hyp_scope_leave(&s);
@@ -615,7 +616,7 @@ static void test_scope_refused(void **state)
     free(put("busctl", script, 0755));
     snap_run_path_first = dir;
     snap_cgroup_mounts = mounts;
-    hyp_scope_systemd = dir;
+    snap_scope_systemd = dir;
     hyp_scope_enter(&hyp, &s);
     moved_plainly(true);
     hyp_scope_leave(&s);
@@ -641,7 +642,7 @@ static void test_scope_impossible(void **state)
 
     (void)state;
     snap_cgroup_mounts = mounts;
-    hyp_scope_systemd = "/nowhere/systemd";
+    snap_scope_systemd = "/nowhere/systemd";
     hyp_scope_enter(&hyp, &s);
     contains(said.data, "ends with the unit");
     hyp_scope_leave(&s);

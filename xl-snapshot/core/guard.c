@@ -357,7 +357,7 @@ int snap_guardian_main(struct snap_env *env, int argc, char **argv)
     struct snap_err err = SNAP_ERR_INIT;
     static const int deaf[] = { SIGINT,  SIGTERM, SIGHUP,
                                 SIGPIPE, SIGQUIT, SIGTSTP };
-    char c = SNAP_GUARD_READY;
+    char c;
     size_t i;
 
     if (argc != SNAP_GUARD_ARGC)
@@ -372,7 +372,7 @@ int snap_guardian_main(struct snap_env *env, int argc, char **argv)
     env->interrupted = NULL;
     env->before_change = NULL;
     env->store_root = g.root;
-    snap_shelter(&log);
+    c = snap_shelter(&log) ? SNAP_GUARD_READY : SNAP_GUARD_EXPOSED;
     /* Now, while there is memory; later again if need be. */
     need_hyp(&g, &err);
     leave_stdio();

@@ -52,6 +52,16 @@ static void stop(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
+static void warn_exposed(const struct snap_env *env, const char *name)
+{
+    snap_say(env->log, SNAP_LOG_WARN,
+             "the guardian of %s cannot leave our control group: if this "
+             "command is part of a systemd unit that is stopped in the "
+             "middle, the guest stands until xl snapshot-recover %s; "
+             "KillMode=process in the unit prevents that",
+             name, name);
+}
+
 static int launch(const struct snap_env *env, char *const argv[], int lock,
                   struct snap_guardian *g, struct snap_err *err)
 {
@@ -77,7 +87,7 @@ static int launch(const struct snap_env *env, char *const argv[], int lock,
     close(line[1]);
     p = (struct pollfd){ .fd = line[0], .events = POLLIN };
     if (poll(&p, 1, READY_WAIT_MS) != 1 || read(line[0], &c, 1) != 1 ||
-        c != SNAP_GUARD_READY) {
+        (c != SNAP_GUARD_READY && c != SNAP_GUARD_EXPOSED)) {
         stop(pid);
         close(line[0]);
         return snap_fail(err, SNAP_FAIL,
@@ -85,6 +95,8 @@ static int launch(const struct snap_env *env, char *const argv[], int lock,
                          "start",
                          env->self_exe);
     }
+    if (c == SNAP_GUARD_EXPOSED)
+        warn_exposed(env, argv[SNAP_GUARD_NAME + 2]);
     g->pid = pid;
     g->fd = line[0];
     return 0;

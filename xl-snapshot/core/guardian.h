@@ -63,11 +63,12 @@ void snap_guardian_leave(struct snap_guardian *g);
 int snap_guardian_main(struct snap_env *env, int argc, char **argv);
 
 /* The words. */
-#define SNAP_GUARD_READY  'r'
-#define SNAP_GUARD_WINDOW 'w'
-#define SNAP_GUARD_BEAT   'b'
-#define SNAP_GUARD_STAYS  's'
-#define SNAP_GUARD_DONE   'd'
+#define SNAP_GUARD_READY   'r'
+#define SNAP_GUARD_EXPOSED 'x' /* likewise, but it ends with our unit */
+#define SNAP_GUARD_WINDOW  'w'
+#define SNAP_GUARD_BEAT    'b'
+#define SNAP_GUARD_STAYS   's'
+#define SNAP_GUARD_DONE    'd'
 
 /* argv */
 enum {

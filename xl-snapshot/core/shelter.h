@@ -6,11 +6,15 @@
 #ifndef SNAP_CORE_SHELTER_H
 #define SNAP_CORE_SHELTER_H
 
+#include <stdbool.h>
+
 #include "lib/log.h"
 
-/* The calling process: out of its cgroup (lib/cgroup.h), not to be chosen by
+/* The calling process: out of its cgroup (lib/cgroup.h,
+ * lib/scope.h), not to be chosen by
  * the OOM killer, its memory kept.  As far as the host lets it; what did not
- * work is said (DEBUG).  Never fails. */
-void snap_shelter(const struct snap_log *log);
+ * work is said.  False: it ends with the unit of systemd that it was started from,
+ * if that is ended. */
+bool snap_shelter(const struct snap_log *log);
 
 #endif /* SNAP_CORE_SHELTER_H */

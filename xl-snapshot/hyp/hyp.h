@@ -409,7 +409,6 @@ struct hyp_scope {
 };
 void hyp_scope_enter(struct snap_hyp *h, struct hyp_scope *s);
 void hyp_scope_leave(struct hyp_scope *s);
-extern const char *hyp_scope_systemd; /* set by tests */
 
 /* --- xl_lock.c --------------------------------------------------------- */
 
