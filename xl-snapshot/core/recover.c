@@ -490,8 +490,19 @@ static void find_memory(const struct rec *r, struct snap_memfile *mem,
                       open);
 }
 
-static void adopt_memory(struct rec *r, struct snap_memfile *mem)
+/* Without the journal nobody would know any more whose it is. */
+static int drop_memory(struct snap_memfile *mem, struct snap_err *err)
 {
+    int rc = mem->part ? snap_file_remove(mem->part, err) : 0;
+
+    snap_memfile_abort(mem);
+    return rc;
+}
+
+static int adopt_memory(struct rec *r, struct snap_memfile *mem,
+                        struct snap_err *err)
+{
+    int rc;
     struct snap_err ignored = SNAP_ERR_INIT;
     char *header = NULL;
 
@@ -502,8 +513,12 @@ static void adopt_memory(struct rec *r, struct snap_memfile *mem)
         mem->fd = -1;
     }
     free(header);
-    if (mem->fd < 0)
+    if (mem->fd >= 0)
+        return 0;
+    rc = drop_memory(mem, err);
+    if (!rc)
         snap_commit_drop_memory(&r->record, mem);
+    return rc;
 }
 
 static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
@@ -526,9 +541,10 @@ static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
     } else if (output && snap_file_exists(output)) {
         r->what = snap_printf("%s was complete; tidied up", output);
     } else {
-        if (wanted_memory)
-            adopt_memory(r, &mem);
-        rc = snap_parts_secure(ctx, r->record.parts, r->record.n_parts, err);
+        rc = wanted_memory ? adopt_memory(r, &mem, err) : 0;
+        if (!rc)
+            rc = snap_parts_secure(ctx, r->record.parts, r->record.n_parts,
+                                   err);
         if (!rc)
             rc = snap_commit(r->env, r->s, &r->record, &mem, output, err);
         if (rc)
@@ -567,7 +583,9 @@ static int create_back(struct rec *r, struct snap_disk_ctx *ctx,
         return rc;
     if (r->record.has_memory) {
         find_memory(r, &mem, false);
-        snap_memfile_abort(&mem);
+        rc = drop_memory(&mem, err);
+        if (rc)
+            return rc;
     }
     r->what = snap_printf("unfinished snapshot %s was undone", r->record.name);
     return 0;
