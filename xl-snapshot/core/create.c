@@ -182,7 +182,8 @@ static int take_at_rest(struct snap_create_run *r, struct snap_err *err)
     return take_failed(r, rc, err);
 }
 
-/* "line 12 of /etc/xen/vm1.cfg", or "vm1's xl.cfg". */
+/* "line 12 of /etc/xen/vm1.cfg".  Which disks of a domain were plugged in
+ * later is not in what libxl keeps of it, so else both places are named. */
 static char *xl_cfg(const struct snap_create_plan *p, const char *image)
 {
     unsigned line = snap_offline_line(&p->offline, image);
@@ -190,7 +191,7 @@ static char *xl_cfg(const struct snap_create_plan *p, const char *image)
     if (line)
         return snap_printf("line %u of %s", line, p->offline.file);
     return p->offline.file ? snap_strdup(p->offline.file)
-                           : snap_printf("%s's xl.cfg", p->dom.name);
+                           : snap_printf(SNAP_NOTE_XL_CFG, p->dom.name);
 }
 
 static char *stale_hint(const struct snap_create_plan *plan)

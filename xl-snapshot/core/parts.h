@@ -26,6 +26,10 @@ int snap_op_id_make(char id_r[17], struct snap_err *err);
 /* 32 random hex digits. */
 int snap_record_id_make(char **id_r, struct snap_err *err);
 
+/* Where a user changes a running domain's disk for the next time: libxl keeps
+ * no xl.cfg, nor which disks were attached later. */
+#define SNAP_NOTE_XL_CFG "%s's xl.cfg, or the xl block-attach that plugs it in"
+
 void snap_note_add(char ***notes, size_t *n, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void snap_notes_free(char ***notes, size_t *n);

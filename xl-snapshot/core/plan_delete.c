@@ -428,9 +428,9 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
     }
     if (d->how == SNAP_DELETE_MERGE)
         snap_note_add(&p->notes, &p->n_notes,
-                      "%s: the domain's disk is %s again; its xl.cfg must "
-                      "have format=%s, target=%s",
-                      part->vdev, d->active_path, d->active_format,
+                      "%s: the domain's disk is %s again; " SNAP_NOTE_XL_CFG
+                      ", must have format=%s, target=%s",
+                      part->vdev, d->active_path, p->domain, d->active_format,
                       d->active_path);
     else if (d->others_inside && d->leaf &&
              !snap_same_file(d->leaf, part->frozen_path))

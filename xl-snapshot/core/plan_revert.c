@@ -350,11 +350,12 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
         if (rc)
             return rc;
         if (!snap_streq(part->leaf_path, part->path))
-            snap_note_add(&p->notes, &p->n_notes,
-                          "%s: the guest will write to a new image; in %s's "
-                          "xl.cfg, change this disk to format=%s, target=%s",
-                          part->vdev, p->rec.domain_name, part->leaf_format,
-                          part->leaf_path);
+            snap_note_add(
+                &p->notes, &p->n_notes,
+                "%s: the guest will write to a new image; in " SNAP_NOTE_XL_CFG
+                ", change this disk to format=%s, target=%s",
+                part->vdev, p->rec.domain_name, part->leaf_format,
+                part->leaf_path);
         if (part->type == SNAP_DISK_INTERNAL &&
             !snap_streq(part->leaf_path, part->frozen_path))
             snap_note_add(&p->notes, &p->n_notes,
