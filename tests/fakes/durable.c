@@ -2,8 +2,9 @@
 /*
  * See durable.h.  Beside the folder is another one, with a file for each inode
  * that was synced: "f<inode>" has a file's bytes, "d<inode>" a folder's names,
- * a line "<inode> <mode, octal> <name>" each.  Inode numbers of a memory file
- * system are not used again.
+ * a line "<inode> <mode, octal> <name>" each, and of a symbolic link, after a
+ * tab, where it leads to.  Inode numbers of a memory file system are not used
+ * again.
  */
 #include "fakes/durable.h"
 
@@ -56,6 +57,19 @@ static void copy(int from, const char *to, mode_t mode)
     close(fd);
 }
 
+static void note_name(FILE *f, int dirfd, const char *name,
+                      const struct stat *st)
+{
+    char to[4096] = "";
+    ssize_t n = -1;
+
+    if (S_ISLNK(st->st_mode))
+        n = readlinkat(dirfd, name, to, sizeof(to) - 1);
+    to[n < 0 ? 0 : n] = '\0';
+    fprintf(f, "%llu %o %s%s%s\n", (unsigned long long)st->st_ino, st->st_mode,
+            name, to[0] ? "\t" : "", to);
+}
+
 /* The names that the folder has now. */
 static void note_names(int dirfd, const char *to)
 {
@@ -70,8 +84,7 @@ static void note_names(int dirfd, const char *to)
     while ((e = readdir(d)))
         if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
             !fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
-            fprintf(f, "%llu %o %s\n", (unsigned long long)st.st_ino,
-                    st.st_mode, e->d_name);
+            note_name(f, fd, e->d_name, &st);
     fclose(f);
     closedir(d);
 }
@@ -229,14 +242,49 @@ static void put_pages(const char *now, const char *path)
     close(from);
 }
 
+/* A file with two names is one file. */
+static struct {
+    ino_t ino;
+    char *path;
+} placed[256];
+static size_t n_placed;
+
+static bool has_a_name(ino_t ino, const char *path)
+{
+    size_t i;
+
+    for (i = 0; i < n_placed && placed[i].ino != ino; i++)
+        ;
+    if (i < n_placed && link(placed[i].path, path))
+        abort();
+    if (i < n_placed)
+        return true;
+    if (i == sizeof(placed) / sizeof(placed[0]))
+        abort();
+    placed[i].ino = ino;
+    placed[i].path = snap_strdup(path);
+    n_placed++;
+    return false;
+}
+
+static void forget_placed(void)
+{
+    while (n_placed)
+        free(placed[--n_placed].path);
+}
+
 /* What the disk has of a file: its bytes now, or those of its last sync, or
  * none at all. */
 static void put_file(const char *path, ino_t ino, mode_t mode, bool data)
 {
-    char *synced = note_path('f', ino);
-    char *now = data || durable_keeps ? name_of(ino) : NULL;
-    int from = open(data && now ? now : synced, O_RDONLY | O_CLOEXEC);
+    char *synced, *now;
+    int from;
 
+    if (has_a_name(ino, path))
+        return;
+    synced = note_path('f', ino);
+    now = data || durable_keeps ? name_of(ino) : NULL;
+    from = open(data && now ? now : synced, O_RDONLY | O_CLOEXEC);
     if (from < 0)
         from = open("/dev/null", O_RDONLY | O_CLOEXEC);
     copy(from, path, mode & 07777);
@@ -252,16 +300,21 @@ static void put_folder(const char *path, ino_t ino, mode_t mode, bool names,
 
 static void put_entries(const char *path, FILE *f, bool names, bool data)
 {
-    char line[1024], name[512];
+    char line[8192], name[6144], *to;
     unsigned long long ino;
     unsigned mode;
 
     while (f && fgets(line, sizeof(line), f)) {
         char *sub;
 
-        if (sscanf(line, "%llu %o %511[^\n]", &ino, &mode, name) != 3)
+        if (sscanf(line, "%llu %o %6143[^\n]", &ino, &mode, name) != 3)
             abort();
+        to = S_ISLNK(mode) ? strchr(name, '\t') : NULL;
+        if (to)
+            *to++ = '\0';
         sub = snap_printf("%s/%s", path, name);
+        if (to && symlink(to, sub))
+            abort();
         if (S_ISDIR(mode))
             put_folder(sub, ino, mode, names, data);
         else if (S_ISREG(mode))
@@ -299,6 +352,7 @@ void durable_cut(bool names, bool data)
     if (stat(root, &st))
         abort();
     put_folder(fresh, st.st_ino, st.st_mode, names, data);
+    forget_placed();
     remove_all(root);
     if (rename(fresh, root))
         abort();

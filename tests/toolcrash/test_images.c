@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * A tool dies, fails or lies while a domain that is off is snapshotted,
- * reverted or cloned: an overlay is made, a snapshot is made inside an image,
- * brought back or removed, or copied out of it.
+ * reverted or cloned: an overlay is made, by its own name or by that of the
+ * image (--keep-path); a snapshot is made inside an image, brought back or
+ * removed, or copied out of it.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "disk/overlay_files.h"
+#include "disk/overlay_link.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/run.h"
@@ -149,6 +152,76 @@ static void check_undo(struct crash_world *w, bool done)
     assert_true(done);
     crash_reads(w->image, w->format, w->after);
     check_never_made(w, w->p.active_path);
+}
+
+/* ---- the same, and the path is kept ---- */
+
+/* The overlay is in another folder, which is not synced with the path's. */
+static void ask_kept(struct crash_world *w)
+{
+    char *dir = scene_path(w->f, "over"), *target;
+
+    crash_image(w);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    target = scene_path(w->f, "over/a.qcow2");
+    scene_ask(&w->p, "xvda", w->image, w->format, SNAP_DISK_EXTERNAL);
+    snap_set(&w->p.target, target);
+    w->p.keep_path = true;
+    free(target);
+    free(dir);
+}
+
+static void set_up_kept(struct crash_world *w)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+
+    ask_kept(w);
+    scene_ok(w->p.drv->probe(&w->f->c, &w->p, &e), &e);
+}
+
+/* It is the image itself again, and has no other name. */
+static void check_never_kept(const struct crash_world *w)
+{
+    struct stat st;
+    char *tmp = snap_printf("%s.xlsnap-%s", w->image, w->f->c.op_id);
+
+    assert_int_equal(lstat(w->image, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    assert_int_equal(st.st_nlink, 1);
+    check_gone(snap_overlay_base(&w->p));
+    check_never_made(w, snap_overlay_file(&w->p));
+    check_gone(tmp);
+    free(tmp);
+}
+
+static void check_kept(struct crash_world *w, bool done)
+{
+    crash_reads(w->image, w->format, w->before);
+    if (!done) {
+        check_never_kept(w);
+        return;
+    }
+    crash_reads(snap_overlay_base(&w->p), w->format, w->before);
+    assert_true(snap_same_file(w->image, snap_overlay_file(&w->p)));
+    real_image_write(w->image, "qcow2", 6, 0x36);
+    crash_reads(snap_overlay_base(&w->p), w->format, w->before);
+}
+
+static void set_up_kept_undo(struct crash_world *w)
+{
+    ask_kept(w);
+    scene_take(w->f, &w->p);
+    real_image_write(w->image, "qcow2", 3, 0x33);
+    real_image_write(w->image, "qcow2", 6, 0x36);
+    w->after[3] = 0x33;
+    w->after[6] = 0x36;
+}
+
+static void check_kept_undo(struct crash_world *w, bool done)
+{
+    assert_true(done);
+    crash_reads(w->image, w->format, w->after);
+    check_never_kept(w);
 }
 
 /* ---- create, internal ---- */
@@ -307,6 +380,29 @@ static void check_delete(struct crash_world *w, bool done)
     crash_reads(w->image, w->format, w->after);
 }
 
+/* ---- revert, and the path is kept ---- */
+
+static void set_up_kept_revert(struct crash_world *w)
+{
+    set_up_kept_undo(w);
+    w->f->c.op_id = "op2";
+    plan_revert(w);
+    assert_string_equal(w->p.leaf_path, w->image);
+}
+
+static void check_kept_revert(struct crash_world *w, bool done)
+{
+    char *waits = snap_printf("%s.xlsnap-op2-old", w->image);
+
+    crash_reads(w->image, "qcow2", done ? w->before : w->after);
+    if (done)
+        undo_revert(w);
+    crash_reads(w->image, "qcow2", w->after);
+    check_never_made(w, snap_overlay_leaf(&w->p));
+    check_gone(waits);
+    free(waits);
+}
+
 /* ---- clone: a copy, or a new overlay ---- */
 
 static void set_up_copy(struct crash_world *w)
@@ -361,6 +457,11 @@ static const struct crash_kind kinds[] = {
     KIND("undo_raw", "raw", 0, set_up_undo, take_back, undo_again, check_undo),
     KIND("undo_over_one", "qcow2", 1, set_up_undo, take_back, undo_again,
          check_undo),
+    KIND("kept_path", "qcow2", 1, set_up_kept, create, undo, check_kept),
+    KIND("kept_path_undo", "qcow2", 1, set_up_kept_undo, take_back, undo_again,
+         check_kept_undo),
+    KIND("kept_path_revert", "qcow2", 1, set_up_kept_revert, revert,
+         undo_revert, check_kept_revert),
     IN_PLACE("inside", 0, set_up_internal, create, undo, check_internal),
     IN_PLACE("inside_over_three", 3, set_up_internal, create, undo,
              check_internal),
