@@ -169,6 +169,29 @@ static void each_name_in_its_turn(void **state)
     free(path);
 }
 
+/* Died when the link was made, and not yet renamed over the path. */
+static void a_link_that_never_got_its_name(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct stat st;
+    char *path = scene_image(f, "a.qcow2", "qcow2"), *tmp;
+
+    scene_ask(&p, "xvda", path, "qcow2", SNAP_DISK_EXTERNAL);
+    p.keep_path = true;
+    DO(probe, &p);
+    DO(prepare, &p);
+    tmp = snap_printf("%s.xlsnap-op1", path);
+    assert_int_equal(symlink(snap_basename(snap_overlay_file(&p)), tmp), 0);
+    DO(undo, &p);
+    assert_int_equal(lstat(tmp, &st), -1);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    snap_part_dispose(&p);
+    free(tmp);
+    free(path);
+}
+
 static void a_link_of_the_users(void **state)
 {
     struct scene *f = *state;
@@ -324,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENE_TEST(synced_once_the_guest_runs),
         SCENE_TEST(each_name_in_its_turn),
+        SCENE_TEST(a_link_that_never_got_its_name),
         SCENE_TEST(a_link_of_the_users),
         SCENE_TEST(a_revert_keeps_the_path),
         SCENE_TEST(recover_makes_the_link),

@@ -106,6 +106,12 @@ int snap_overlay_link_secure(const struct snap_part *p, struct snap_err *err)
     return keeps_path(p) ? snap_overlay_sync_folder(p->path, err) : 0;
 }
 
+/* Somebody died before he had renamed it. */
+static int remove_temp(const char *tmp, struct snap_err *err)
+{
+    return snap_file_exists(tmp) ? snap_file_remove(tmp, err) : 0;
+}
+
 int snap_overlay_unlink_active(struct snap_disk_ctx *c,
                                const struct snap_part *p, struct snap_err *err)
 {
@@ -115,11 +121,13 @@ int snap_overlay_unlink_active(struct snap_disk_ctx *c,
     const char *base = snap_overlay_base(p);
     char *tmp = NULL;
 
-    if (!keeps_path(p) || lstat(p->path, &st) || !S_ISLNK(st.st_mode) ||
-        !snap_same_file(p->path, snap_overlay_file(p)))
+    if (!keeps_path(p))
         return 0;
     tmp = snap_overlay_temp(c, p->path);
-    unlink(tmp);
+    rc = remove_temp(tmp, err);
+    if (rc || lstat(p->path, &st) || !S_ISLNK(st.st_mode) ||
+        !snap_same_file(p->path, snap_overlay_file(p)))
+        goto out;
     e = old ? do_symlink(old, tmp) : do_link(base, tmp);
     if (e) {
         rc = snap_fail_errno(err, SNAP_IO, e, "%s", tmp);
