@@ -8,8 +8,9 @@
  * All pairs with CRASH_ALL=1, else some, spread over the calls, and others for
  * each kind.
  *
- * Where the power goes, the disk has of each file what it held at its last
- * sync, ours or the tool's, and of the rest what left[] says.  So that our own
+ * The power goes at a call of a tool's or at one of ours that syncs or gives a
+ * name.  Then the disk has of each file what it held at its last sync, ours or
+ * the tool's, and of the rest what left[] says.  So that our own
  * syncs are held by a test, the tools make none of theirs in some.
  */
 #include "toolcrash/toolcrash.h"
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "fakes/durable.h"
+#include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/run.h"
@@ -313,29 +315,54 @@ static const struct {
 };
 #define LEFT (sizeof(left) / sizeof(left[0]))
 
-static unsigned own_syncs;
+static unsigned own_calls; /* our own syncs, and names that we give */
 static bool in_place;
+
+static bool gives_a_name(const char *layer, const char *what)
+{
+    return !strcmp(layer, "file") &&
+           (!strcmp(what, "link") || !strcmp(what, "symlink") ||
+            snap_has_prefix(what, "rename"));
+}
 
 static void count_sync(int fd)
 {
     (void)fd;
-    own_syncs++;
+    own_calls++;
 }
 
-/* The power goes before one of our own syncs: each counts as a call, or as a
+static int count_name(const char *layer, const char *what)
+{
+    own_calls += gives_a_name(layer, what);
+    return 0;
+}
+
+/* The power goes before one of our own calls: each counts as a tool's, or as a
  * tool. */
-static void before_sync(int fd)
+static void before_own(const char *what)
 {
     unsigned *n = tools.doom->how == DOOM_POWER ? &tools.doom->calls
                                                 : &tools.doom->tools;
 
-    (void)fd;
     if (__atomic_add_fetch(n, 1, __ATOMIC_SEQ_CST) != tools.doom->at)
         return;
     if (in_place && tools.doom->how == DOOM_LAZY_POWER)
         return;
-    snprintf(tools.doom->what, sizeof(tools.doom->what), "our own sync");
+    snprintf(tools.doom->what, sizeof(tools.doom->what), "our own %s", what);
     kill(getpid(), SIGKILL);
+}
+
+static void before_sync(int fd)
+{
+    (void)fd;
+    before_own("sync");
+}
+
+static int before_name(const char *layer, const char *what)
+{
+    if (gives_a_name(layer, what))
+        before_own(what);
+    return 0;
 }
 
 /* In a process that dies when the power goes.  0: it came to its end. */
@@ -351,6 +378,7 @@ static int work_in_child(const struct crash_kind *k, struct crash_world *w)
     assert_true(pid >= 0);
     if (!pid) {
         durable_before_sync = before_sync;
+        snap_fault_hook = before_name;
         status = work(k, w, &err);
         tell(k, "power", status, err.msg);
         _exit(status != 0);
@@ -389,7 +417,7 @@ struct sweep {
     const struct crash_kind *k;
     struct crash_world *w;
     const char *kept;
-    unsigned calls, tools, syncs; /* of a run that nothing hits */
+    unsigned calls, tools, own; /* of a run that nothing hits */
     unsigned turn; /* another one for each kind */
     bool all;
     unsigned runs;
@@ -402,11 +430,13 @@ static void count(struct sweep *s)
 
     restore(s->w, s->kept);
     set_doom(0, DOOM_KILL, false);
-    own_syncs = 0;
+    own_calls = 0;
     durable_before_sync = count_sync;
+    snap_fault_hook = count_name;
     scene_ok(work(s->k, s->w, &err), &err);
     durable_before_sync = NULL;
-    s->syncs = own_syncs;
+    snap_fault_hook = NULL;
+    s->own = own_calls;
     s->calls = tools.doom->calls;
     s->tools = tools.doom->tools;
     s->k->check(s->w, true);
@@ -464,7 +494,7 @@ static void hit_tools(struct sweep *s)
 static void cut_power(struct sweep *s)
 {
     unsigned n, runs = 0;
-    unsigned calls = s->calls + s->syncs, some = s->tools + s->syncs;
+    unsigned calls = s->calls + s->own, some = s->tools + s->own;
     size_t l;
 
     for (l = 0; l < LEFT; l++) {
