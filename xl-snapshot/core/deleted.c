@@ -1129,8 +1129,11 @@ int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
         struct snap_err e = SNAP_ERR_INIT;
 
         r = snap_saver_look(&now.saver, &e);
-        if (!r && d->how == SNAP_DELETE_MERGE)
+        if (!r && d->how == SNAP_DELETE_MERGE) {
             r = merge(x, &now, p, d, &e);
+            if (r != SNAP_RECOVER && !now.saver.why.rc && again(x, r, &e))
+                r = merge(x, &now, p, d, &e);
+        }
         /* A guest that stands, and a switch that may have been made, are not
          * for a warning; nor is what may be done when somebody has ended. */
         if (r == SNAP_RECOVER || now.saver.why.rc) {

@@ -274,6 +274,10 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
         struct snap_err e = SNAP_ERR_INIT;
 
         r = part->drv->revert_finish(&ctx, part, &e);
+        if (r && last_try) { /* it is never tried again */
+            snap_err_clear(&e);
+            r = part->drv->revert_finish(&ctx, part, &e);
+        }
         if (r && last_try)
             snap_say(env->log, SNAP_LOG_WARN, "%s: %s", part->vdev, e.msg);
         else if (r && !rc)
