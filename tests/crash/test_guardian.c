@@ -398,9 +398,12 @@ static int known_first(const char *layer, const char *what)
         return 0;
     for (i = 0; i < 2; i++) {
         known = fake_domain_path(vm(s), vdevs[i]);
-        if (!snap_streq(known,
-                        fake_store_active(s->h.disks, vm(s)->domid, vdevs[i])))
+        if (!snap_streq(known, fake_store_active(s->h.disks, vm(s)->domid,
+                                                 vdevs[i]))) {
             s->h.world->bad = true;
+            snprintf(s->h.world->why_bad, sizeof(s->h.world->why_bad),
+                     "Xen has %s for %s", known ? known : "nothing", vdevs[i]);
+        }
         free(known);
     }
     return 0;
@@ -417,6 +420,7 @@ static void test_known_before_it_goes_on(void **state)
     (void)state;
     the_scene = &s;
     fake_guardian_hook = known_first;
+    snap_guard_tell_ms = 60000;
     for (i = 0; i < 2; i++)
         for (k = 1; k < 3; k++) {
             begin(&s, &kinds[k], 100000);
@@ -427,6 +431,7 @@ static void test_known_before_it_goes_on(void **state)
             scene_dispose(&s);
         }
     fake_guardian_hook = NULL;
+    snap_guard_tell_ms = 3000;
 }
 
 /* It fails three times, and is not given up; and that is said. */

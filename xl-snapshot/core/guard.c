@@ -21,12 +21,13 @@
 #include "lib/mem.h"
 
 #define LOOK_MS      1000
-#define TELL_MS      3000
 #define PAUSE_MS     50 /* before a second try; doubled up to */
 #define PAUSE_MAX_MS 30000
 #define RESCUE_MS    (24.0 * 60 * 60 * 1000)
 #define RECOVER_MS   (10.0 * 60 * 1000)
 #define SAY_EVERY    10 /* tries, after the first */
+
+unsigned snap_guard_tell_ms = 3000;
 
 struct guard {
     struct snap_env *env;
@@ -136,7 +137,7 @@ static void tell_and_exit(struct guard *g, bool hangs)
  * tells Xen, at once if we are alone. */
 static void tell_xen(struct guard *g, bool hangs)
 {
-    double deadline = snap_now_ms() + TELL_MS;
+    double deadline = snap_now_ms() + snap_guard_tell_ms;
     int status = 0;
     pid_t pid, gone = 0;
 

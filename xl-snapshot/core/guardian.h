@@ -61,6 +61,9 @@ void snap_guardian_leave(struct snap_guardian *g);
 /* The guardian itself (core/guard.c); argv is between the two.  env's hyp is
  * not open yet.  Returns an exit status. */
 int snap_guardian_main(struct snap_env *env, int argc, char **argv);
+/* For how long it tries to tell Xen the new images before it lets the guest go
+ * on; tests on a machine that has other work wait longer. */
+extern unsigned snap_guard_tell_ms;
 
 /* The words. */
 #define SNAP_GUARD_READY   'r'
