@@ -76,17 +76,16 @@ like_booted() {
         echo one >/root/written; sync' - "$now"
 }
 
-starts_anew() { # what a lab wrote is not in the next one
-    lab kill && lab up && lab exec -- test ! -e /root/written
+saved() {
+    LAB_SAVED=1 lab up && like_booted
 }
 
-booted() {
-    LAB_FRESH=1 lab up && like_booted
+saved_anew() {
+    lab kill && LAB_SAVED=1 lab up && lab exec -- test ! -e /root/written
 }
 
 check "a lab starts" lab up
-check "it is as if it had booted" like_booted
-check "the next one has nothing of it" starts_anew
+check "it has what it needs" like_booted
 check "files go in and come out" there_and_back
 check "output, errors and status come back" output_and_errors
 check "a command that takes too long is ended" \
@@ -95,7 +94,8 @@ check "and the lab still answers" lab exec -- true
 check "Xen is there" lab exec -- xl info
 check "cutting the power" lab kill
 check "a command is told that the machine is gone" status_of 1 lab exec -- true
-check "a lab boots if it is to" booted
+check "a lab goes on from a saved machine" saved
+check "the next of them has nothing of it" saved_anew
 check "and ends" lab kill
 # A flush keeps what was written; without one a power cut may take it.  Of
 # 200 blocks and three cuts some are lost, unless all draws say "all".

@@ -10,9 +10,9 @@
 
 LAB_SAVED_MEM=3072
 
-# Only this one machine is saved; LAB_FRESH=1 boots another one.
+# Only if it is asked for (LAB_SAVED=1), and only this one machine is saved.
 saved_fits() { # MEM
-    [ "$1" = $LAB_SAVED_MEM ] && [ -z "${LAB_FRESH:-}" ] &&
+    [ -n "${LAB_SAVED:-}" ] && [ "$1" = $LAB_SAVED_MEM ] &&
         [ "${LAB_CPUS:-1}" = 1 ] && [ "${LAB_ACCEL:-tcg}" = tcg ]
 }
 
@@ -22,7 +22,7 @@ ensure_saved() {
         "${BASH_SOURCE[0]}" - < <(echo "$LAB_IMAGE $LAB_PARTS"
             qemu-system-x86_64 --version)) || exit 1
     build_once saved "$hash" build_saved
-    LAB_SAVED=$built
+    LAB_STATE=$built
 }
 
 # The machine is gone afterwards, whatever happens.
@@ -65,8 +65,8 @@ saved_migrate() { # FILE
 
 saved_up() { # MEM END
     machine_start \
-        "file=$LAB_SAVED/root.qcow2,format=qcow2,cache=unsafe,snapshot=on" \
-        "$1" "$2" -incoming "exec:cat $LAB_SAVED/memory"
+        "file=$LAB_STATE/root.qcow2,format=qcow2,cache=unsafe,snapshot=on" \
+        "$1" "$2" -incoming "exec:cat $LAB_STATE/memory"
     # Read when it runs.
     echo "back $(date +%s)" >"$LAB_RUN/agent.in"
     machine_says 'the share is back' "$2"
