@@ -77,11 +77,11 @@ like_booted() {
 }
 
 saved() {
-    LAB_SAVED=1 lab up && like_booted
+    lab up && like_booted
 }
 
 saved_anew() {
-    lab kill && LAB_SAVED=1 lab up && lab exec -- test ! -e /root/written
+    lab kill && lab up && lab exec -- test ! -e /root/written
 }
 
 check "a lab starts" lab up
@@ -94,9 +94,12 @@ check "and the lab still answers" lab exec -- true
 check "Xen is there" lab exec -- xl info
 check "cutting the power" lab kill
 check "a command is told that the machine is gone" status_of 1 lab exec -- true
-check "a lab goes on from a saved machine" saved
-check "the next of them has nothing of it" saved_anew
-check "and ends" lab kill
+# Only where it is asked for (tests/soak): such a machine is not to be relied on.
+if [ -n "${LAB_SAVED:-}" ]; then
+    check "a lab goes on from a saved machine" saved
+    check "the next of them has nothing of it" saved_anew
+    check "and ends" lab kill
+fi
 # A flush keeps what was written; without one a power cut may take it.  Of
 # 200 blocks and three cuts some are lost, unless all draws say "all".
 keeps_and_loses() {
