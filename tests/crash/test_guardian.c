@@ -5,6 +5,7 @@
  * before the guest is looked at: it runs, and what Xen would boot it from is
  * what QEMU writes to.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,7 +15,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "core/guardian.h"
@@ -491,6 +494,51 @@ static void test_goes_on_untold(void **state)
     scene_dispose(&s);
 }
 
+/* Where no process can be started, of all moments then: in place of the C
+ * library's. */
+static bool no_process;
+
+pid_t fork(void)
+{
+    pid_t (*real)(void) = (pid_t(*)(void))dlsym(RTLD_NEXT, "fork");
+
+    if (!no_process)
+        return real();
+    errno = EAGAIN;
+    return -1;
+}
+
+int kill(pid_t pid, int sig)
+{
+    if (pid != -1)
+        return (int)syscall(SYS_kill, pid, sig);
+    syslog(LOG_ERR, "it kills everybody");
+    return 0;
+}
+
+static int starts_none(const char *layer, const char *what)
+{
+    if (!strcmp(layer, "hyp"))
+        no_process = strcmp(what, "rescue") != 0;
+    return 0;
+}
+
+static void test_no_process(void **state)
+{
+    static struct scene s;
+
+    (void)state;
+    fake_guardian_hook = starts_none;
+    begin(&s, &kinds[1], 100000);
+    fake_command_end(start(&s, "hyp: set_active", SIGKILL), NULL, 0);
+    fake_guardian_wait();
+    fake_guardian_hook = NULL;
+    assert_null(strstr(fake_guardian_said(), "it kills everybody"));
+    assert_non_null(strstr(fake_guardian_said(), "no process can be started"));
+    assert_null(check_guest(&s.h, &s.b));
+    scene_dispose(&s);
+}
+
 /* ---- what it is protected by ---- */
 
 /* A control group of its own, in a folder that looks like cgroup2's. */
@@ -899,6 +947,7 @@ int main(void)
         cmocka_unit_test(test_tries_again),
         cmocka_unit_test(test_known_before_it_goes_on),
         cmocka_unit_test(test_goes_on_untold),
+        cmocka_unit_test(test_no_process),
         cmocka_unit_test(test_sheltered),
         cmocka_unit_test(test_holds_the_lock),
         cmocka_unit_test(test_late_after_death),

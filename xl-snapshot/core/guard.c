@@ -149,9 +149,9 @@ static void tell_xen(struct guard *g, bool hangs)
     while (pid > 0 && !(gone = waitpid(pid, &status, WNOHANG)) &&
            snap_now_ms() < deadline)
         poll(NULL, 0, 2);
-    if (gone == pid && !status)
+    if (pid > 0 && gone == pid && !status)
         return;
-    if (!gone) {
+    if (pid > 0 && !gone) { /* never -1: that is everybody */
         kill(pid, SIGKILL);
         waitpid(pid, NULL, WNOHANG);
     }
@@ -159,7 +159,10 @@ static void tell_xen(struct guard *g, bool hangs)
            "%s: it goes on before Xen knows its images%s; until the command "
            "or snapshot-recover has told Xen, a reboot finds those from "
            "before the snapshot",
-           g->name, gone ? "" : " (the store, Xen or QEMU does not answer)");
+           g->name,
+           pid < 0 ? " (no process can be started)"
+           : gone  ? ""
+                   : " (the store, Xen or QEMU does not answer)");
 }
 
 /* We are alone.  There is nothing better to do than to try. */
