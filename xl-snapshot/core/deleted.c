@@ -796,6 +796,15 @@ static int move_over(struct snap_deletion *x, struct now *now,
     return snap_state_save(x->s, x->state, err);
 }
 
+/* What failed in a recovery is never tried again after it, so once more now. */
+static bool again(const struct snap_deletion *x, int r, struct snap_err *e)
+{
+    if (!r || !x->last_try)
+        return false;
+    snap_err_clear(e);
+    return true;
+}
+
 static int merge_any(struct snap_deletion *x, struct now *now,
                      struct snap_part *p, struct snap_delete *d, bool *moved_r,
                      struct snap_err *err)
@@ -806,6 +815,8 @@ static int merge_any(struct snap_deletion *x, struct now *now,
     if (!rc) {
         x->over = false; /* what is left is an overlay that nobody needs */
         rc = p->drv->merge_finish(&now->ctx, p, d, err);
+        if (again(x, rc, err))
+            rc = p->drv->merge_finish(&now->ctx, p, d, err);
     }
     return rc;
 }
@@ -1019,15 +1030,6 @@ static int remove_memory(const struct snap_deletion *x,
     return rc || keep ? rc : snap_file_remove(path, err);
 }
 
-/* What failed in a recovery is never tried again after it, so once more now. */
-static bool again(const struct snap_deletion *x, int r, struct snap_err *e)
-{
-    if (!r || !x->last_try)
-        return false;
-    snap_err_clear(e);
-    return true;
-}
-
 /* What failed is an error that makes recover try again, or its warning. */
 static void keep_first(const struct snap_deletion *x, int r,
                        const struct snap_err *e, const char *vdev, int *rc,
@@ -1129,11 +1131,8 @@ int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
         struct snap_err e = SNAP_ERR_INIT;
 
         r = snap_saver_look(&now.saver, &e);
-        if (!r && d->how == SNAP_DELETE_MERGE) {
+        if (!r && d->how == SNAP_DELETE_MERGE)
             r = merge(x, &now, p, d, &e);
-            if (r != SNAP_RECOVER && !now.saver.why.rc && again(x, r, &e))
-                r = merge(x, &now, p, d, &e);
-        }
         /* A guest that stands, and a switch that may have been made, are not
          * for a warning; nor is what may be done when somebody has ended. */
         if (r == SNAP_RECOVER || now.saver.why.rc) {
