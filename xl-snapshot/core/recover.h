@@ -64,8 +64,8 @@ int snap_recover_can_read(const struct snap_env *env,
                           const struct snap_store *s, const char *op,
                           const struct snap_json *plan, struct snap_err *err);
 /* Store locked: writes down, durably, what op is about to do, and on which
- * machine, after snap_recover_can_read(), and reads it back.  On failure there is no journal,
- * and nothing has been done. */
+ * machine, after snap_recover_can_read(), and reads it back.  On failure there
+ * is no journal, and nothing has been done. */
 int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
                       const char *op, struct snap_json *plan,
                       struct snap_journal *j, struct snap_err *err);

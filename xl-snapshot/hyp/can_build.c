@@ -7,8 +7,8 @@
  * is only said.
  *
  * Keys of libxl's JSON and their meaning: libxl_types.idl, libxl_dom.c,
- * libxl_dm.c, libxl_nic.c and libxl_bootloader.c of Xen 4.17.  A value that is the default
- * is not there; a libxl_defbool is "True" or "False".
+ * libxl_dm.c, libxl_nic.c and libxl_bootloader.c of Xen 4.17.  A value that is
+ * the default is not there; a libxl_defbool is "True" or "False".
  */
 #include <errno.h>
 #include <net/if.h>
