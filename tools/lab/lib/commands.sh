@@ -184,7 +184,8 @@ install_project() {
     # shellcheck disable=SC2016 # expanded in dom0
     machine_exec -t 120 -- sh -c '
         tar -C /lab/dest -cf - . |
-            tar -C / --no-same-owner --keep-directory-symlink -xf - &&
+            tar -C / --warning=no-timestamp --no-same-owner \
+                --keep-directory-symlink -xf - &&
         ldconfig && { [ -z "$1" ] || sh -c "$1"; }' install "$setup"
 }
 
