@@ -232,8 +232,8 @@ static void test_taken_externally(void **state)
                       "cluster in 1 bits, which is too few for another "
                       "snapshot inside it",
                       image[0]);
-    assert_true(p.n_notes > 0);
-    assert_string_equal(p.notes[0], why);
+    assert_true(p.ses.n_notes > 0);
+    assert_string_equal(p.ses.notes[0], why);
     free(why);
     snap_create_plan_dispose(&p);
     /* Who asks for it in so many words is refused. */
@@ -297,9 +297,9 @@ static void test_space_adds_up(void **state)
 
     assert_int_equal(
         snap_create_plan_make(&host.env, &create_req, true, &c, &err), 0);
-    assert_int_equal(c.space.n, 1);
-    assert_int_equal(c.space.fs[0].kept, 64 << 20);
-    assert_int_equal(c.space.fs[0].taken, 0);
+    assert_int_equal(c.ses.space.n, 1);
+    assert_int_equal(c.ses.space.fs[0].kept, 64 << 20);
+    assert_int_equal(c.ses.space.fs[0].taken, 0);
     snap_create_plan_dispose(&c);
 
     assert_int_equal(
@@ -307,14 +307,14 @@ static void test_space_adds_up(void **state)
     a = d.del[0].bytes;
     b = d.del[1].bytes;
     assert_true(a && b);
-    assert_int_equal(d.space.n, 1);
-    assert_int_equal(d.space.fs[0].taken, a + b);
+    assert_int_equal(d.ses.space.n, 1);
+    assert_int_equal(d.ses.space.fs[0].taken, a + b);
     snap_delete_plan_dispose(&d);
 
     assert_int_equal(
         snap_clone_plan_make(&host.env, &clone_req, true, &n, &err), 0);
-    assert_int_equal(n.space.n, 1);
-    assert_true(n.space.fs[0].taken >= 1 << 20);
+    assert_int_equal(n.ses.space.n, 1);
+    assert_true(n.ses.space.fs[0].taken >= 1 << 20);
     snap_clone_plan_dispose(&n);
     fake_host_detach(&host);
 }

@@ -127,7 +127,7 @@ static void another_snapshot_came_to_need_it(void **state)
     plan(&p);
     snap_set(&p.rec.name, "twin");
     p.rec.id[0] = p.rec.id[0] == '0' ? '1' : '0';
-    assert_int_equal(snap_store_put(&p.store, &p.rec, &err), 0);
+    assert_int_equal(snap_store_put(&p.ses.store, &p.rec, &err), 0);
     snap_set(&p.rec.name, "s1");
     keeps(&p, "/img/a.qcow2 is kept: another snapshot needs it");
 }
@@ -152,7 +152,7 @@ static void it_became_the_domains_disk(void **state)
 
     (void)state;
     plan(&p);
-    snap_state_set_leaf(&p.state, "xvda", "/img/a.qcow2", "qcow2", "a", false);
+    snap_state_set_leaf(&p.ses.state, "xvda", "/img/a.qcow2", "qcow2", "a", false);
     keeps(&p, "/img/a.qcow2 is kept: it is a domain's disk");
 }
 

@@ -91,9 +91,9 @@ static const char *of(const char *named)
     earlier.n_parts = 1;
     p.rec.parts = parts;
     p.rec.n_parts = 2;
-    p.all = &earlier;
-    p.n_all = 1;
-    p.running = true;
+    p.ses.all = &earlier;
+    p.ses.n_all = 1;
+    p.ses.there = true;
     p.old_config = config;
 
     held[0] = '\0';

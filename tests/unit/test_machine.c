@@ -60,9 +60,9 @@ static int setup(void **state)
     this_is(HERE);
     assert_int_equal(snap_create_plan_make(&host.env, &req, false, &p, &err),
                      0);
-    plan = snap_commit_plan_json(&p.rec, &p.dom, p.op_id, NULL, false);
+    plan = snap_commit_plan_json(&p.rec, &p.ses.dom, p.ses.op_id, NULL, false);
     assert_int_equal(
-        snap_recover_plan(&host.env, &p.store, "create", plan, &j, &err), 0);
+        snap_recover_plan(&host.env, &p.ses.store, "create", plan, &j, &err), 0);
     snap_journal_dispose(&j);
     snap_json_free(plan);
     snap_create_plan_dispose(&p);

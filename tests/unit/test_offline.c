@@ -105,8 +105,8 @@ static int take_as(const struct snap_create_req *req, bool dry)
     rc = snap_create_plan_make(&host.env, req, dry, &p, &err);
     if (rc)
         goto out;
-    for (i = 0; i < p.n_notes; i++)
-        snap_buf_addf(&b, "%s\n", p.notes[i]);
+    for (i = 0; i < p.ses.n_notes; i++)
+        snap_buf_addf(&b, "%s\n", p.ses.notes[i]);
     notes = b.data;
     if (!dry)
         rc = snap_create_run(&host.env, req, &p, &r, &err);

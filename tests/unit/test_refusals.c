@@ -61,8 +61,8 @@ static int plan_create(const char *who, bool dry_run)
     snap_err_clear(&err);
     rc = snap_create_plan_make(&host.env, &req, dry_run, &p, &err);
     if (!rc) {
-        assert_false(p.off);
-        assert_string_equal(p.dom.uuid, FAKE_UUID);
+        assert_true(p.ses.there);
+        assert_string_equal(p.ses.dom.uuid, FAKE_UUID);
         snap_create_plan_dispose(&p);
     }
     return rc;
@@ -78,8 +78,8 @@ static int plan_delete(const char *who, bool dry_run)
     snap_err_clear(&err);
     rc = snap_delete_plan_make(&host.env, &req, dry_run, &p, &err);
     if (!rc) {
-        assert_true(p.running);
-        assert_string_equal(p.domain, "vm1");
+        assert_true(p.ses.there);
+        assert_string_equal(p.ses.name, "vm1");
         snap_delete_plan_dispose(&p);
     }
     return rc;
@@ -282,8 +282,8 @@ static void a_name_that_changed(void **state)
     snprintf(vm("vm1")->name, sizeof(vm("vm1")->name), "renamed");
     assert_int_equal(snap_revert_plan_make(&host.env, &req, true, &p, &err),
                      0);
-    for (i = 0; i < p.n_notes; i++)
-        found += strstr(p.notes[i], "called renamed now") != NULL;
+    for (i = 0; i < p.ses.n_notes; i++)
+        found += strstr(p.ses.notes[i], "called renamed now") != NULL;
     assert_int_equal(found, 1);
     snap_revert_plan_dispose(&p);
 }
@@ -332,8 +332,8 @@ static char *dropped(const char *note)
     assert_int_equal(snap_revert_plan_make(&host.env, &req, true, &p, &err),
                      0);
     path = snap_strdup(p.rec.parts[0].drop_path);
-    for (i = 0; note && i < p.n_notes; i++)
-        found += strstr(p.notes[i], note) != NULL;
+    for (i = 0; note && i < p.ses.n_notes; i++)
+        found += strstr(p.ses.notes[i], note) != NULL;
     if (note && !found)
         fail_msg("nobody says \"%s\"", note);
     snap_revert_plan_dispose(&p);

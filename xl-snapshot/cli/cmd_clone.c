@@ -127,7 +127,7 @@ static void show_plan(struct snap_cli *cli, void *job)
                     "nothing is touched");
     snap_report_str(r, "name", "clone", req->new_name);
     add_what(r, req, p);
-    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
     snap_cli_show_plan(cli, r, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
@@ -148,7 +148,7 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_report_domid(r, !req->no_start, &res->dom);
     add_what(r, req, p);
     snap_report_ms(r, "total_ms", NULL, res->total_ms);
-    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
     total = snap_ms_human(res->total_ms);
     if (!req->no_start)
         as = snap_printf(" as domain %u", res->dom.domid);
@@ -169,8 +169,8 @@ static void note_left(struct snap_cli_notes *n, const void *job)
     const struct job *j = job;
     size_t i;
 
-    for (i = 0; j->res.built && i < j->plan.n_notes; i++)
-        snap_cli_note(n, j->plan.notes[i]);
+    for (i = 0; j->res.built && i < j->plan.ses.n_notes; i++)
+        snap_cli_note(n, j->plan.ses.notes[i]);
 }
 
 static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
@@ -192,7 +192,7 @@ int snap_cmd_clone(struct snap_cli *cli, int argc, char **argv)
 {
     static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
                                                note_left };
-    struct job j = { .plan = { .source = SNAP_STORE_INIT, .mem_fd = -1 } };
+    struct job j = { .plan = { .ses = SNAP_SESSION_INIT, .mem_fd = -1 } };
     int status;
 
     if (snap_cli_begin(cli, argc, argv, on_option, operands, &j.req, &status))

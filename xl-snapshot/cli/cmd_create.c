@@ -230,6 +230,7 @@ static void show_plan(struct snap_cli *cli, void *job)
 {
     struct job *j = job;
     const struct snap_create_plan *p = &j->plan;
+    const struct snap_domain *dom = &p->ses.dom;
     struct snap_report *r = snap_report_new();
     const struct snap_record *rec = &p->rec;
     struct snap_cli_notes notes = { 0 };
@@ -238,23 +239,23 @@ static void show_plan(struct snap_cli *cli, void *job)
     snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
                     "nothing is touched");
     snap_report_str(r, "name", "snapshot", rec->name);
-    text = p->off
-               ? snap_printf("%s (%s, does not run)", p->dom.name,
-                             snap_guest_type_name(p->dom.type))
-               : snap_printf("%s (id %u, %s, %s)", p->dom.name, p->dom.domid,
-                             snap_guest_type_name(p->dom.type),
-                             snap_domain_state(&p->dom));
-    snap_report_add(r, "domain", "domain", snap_json_str(p->dom.name), text);
+    text = p->ses.there
+               ? snap_printf("%s (id %u, %s, %s)", dom->name, dom->domid,
+                             snap_guest_type_name(dom->type),
+                             snap_domain_state(dom))
+               : snap_printf("%s (%s, does not run)", dom->name,
+                             snap_guest_type_name(dom->type));
+    snap_report_add(r, "domain", "domain", snap_json_str(dom->name), text);
     free(text);
-    snap_report_domid(r, !p->off, &p->dom);
+    snap_report_domid(r, p->ses.there, dom);
     snap_report_str(r, "state", NULL,
-                    p->off ? "off" : snap_domain_state(&p->dom));
+                    p->ses.there ? snap_domain_state(dom) : "off");
     snap_report_record(r, rec);
     if (rec->has_memory) {
-        text = snap_size_human(p->dom.mem_kb << 10);
+        text = snap_size_human(dom->mem_kb << 10);
         snap_report_str(r, "memory.path", "memory goes to", rec->mem_path);
         snap_report_add(r, "memory.size", "its size now",
-                        snap_json_int((int64_t)(p->dom.mem_kb << 10)), text);
+                        snap_json_int((int64_t)(dom->mem_kb << 10)), text);
         snap_report_bool(r, "memory.live", "live", rec->live);
         free(text);
     } else {
@@ -267,7 +268,7 @@ static void show_plan(struct snap_cli *cli, void *job)
     snap_report_strv(r, "left_out", "left out", rec->left_out,
                      rec->n_left_out);
     add_disks(r, rec);
-    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
     snap_cli_show_plan(cli, r, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
@@ -337,7 +338,7 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_report_bool(r, "paused", NULL, req->paused || p->paused_before);
     if (res->output)
         snap_report_str(r, "output", NULL, res->output);
-    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
     snap_cli_note(&notes, res->stale_path_hint);
     snap_cli_note(&notes, res->monitor_note);
 
@@ -395,7 +396,7 @@ int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
     static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
                                                note_left };
     struct job j = { .req = { .live = -1 },
-                     .plan = { .store = SNAP_STORE_INIT } };
+                     .plan = { .ses = SNAP_SESSION_INIT } };
     struct snap_err err = SNAP_ERR_INIT;
     int status;
 

@@ -99,8 +99,8 @@ static void add_disks(struct telling *t, const struct snap_delete_plan *p)
                                                part->frozen_path, what });
         free(what);
     }
-    for (i = 0; i < p->n_notes; i++)
-        note_once(&t->notes, p->notes[i]);
+    for (i = 0; i < p->ses.n_notes; i++)
+        note_once(&t->notes, p->ses.notes[i]);
 }
 
 static void on_done(void *opaque, const struct snap_delete_plan *p)
@@ -116,7 +116,7 @@ static void on_done(void *opaque, const struct snap_delete_plan *p)
         what = snap_record_what(&p->rec);
         time = snap_ms_human(now - t->since);
         line = snap_printf("%s: deleted from %s (%s), %s", p->rec.name,
-                           p->domain, what, time);
+                           p->ses.name, what, time);
         snap_clean(line);
         snap_sink_flush(t->cli->sink);
         fprintf(t->cli->out, "%s\n", line);
@@ -137,14 +137,16 @@ static void show_plan(struct snap_cli *cli, void *job)
 
     snap_report_add(t->r, "dry_run", "dry run", snap_json_bool(true),
                     "nothing is touched");
-    text = p->running ? snap_printf("%s (id %u, %s)", p->dom.name,
-                                    p->dom.domid, snap_domain_state(&p->dom))
-                      : snap_printf("%s (does not exist now)", p->domain);
-    snap_report_add(t->r, "domain", "domain", snap_json_str(p->domain), text);
+    text = p->ses.there
+               ? snap_printf("%s (id %u, %s)", p->ses.dom.name,
+                             p->ses.dom.domid, snap_domain_state(&p->ses.dom))
+               : snap_printf("%s (does not exist now)", p->ses.name);
+    snap_report_add(t->r, "domain", "domain", snap_json_str(p->ses.name),
+                    text);
     free(text);
-    snap_report_domid(t->r, p->running, &p->dom);
+    snap_report_domid(t->r, p->ses.there, &p->ses.dom);
     snap_report_str(t->r, "state", NULL,
-                    p->running ? snap_domain_state(&p->dom) : "off");
+                    p->ses.there ? snap_domain_state(&p->ses.dom) : "off");
     snap_report_strv(t->r, "deleted", p->n_names > 1 ? "in this order" : NULL,
                      p->names, p->n_names);
     if (p->n_names && p->rec.has_memory)
@@ -170,9 +172,9 @@ static void show_done(struct snap_cli *cli, void *job)
     char *line = NULL;
 
     snap_cli_notes_add(cli, &t->notes, NULL, 0);
-    snap_report_str(t->r, "domain", NULL, p->domain);
-    snap_report_domid(t->r, p->running, &p->dom);
-    snap_report_str(t->r, "uuid", NULL, p->uuid);
+    snap_report_str(t->r, "domain", NULL, p->ses.name);
+    snap_report_domid(t->r, p->ses.there, &p->ses.dom);
+    snap_report_str(t->r, "uuid", NULL, p->ses.uuid);
     snap_report_strv(t->r, "deleted", NULL, t->names, t->n);
     snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
     /* Each was told when it was done. */
@@ -188,8 +190,8 @@ static void note_left(struct snap_cli_notes *n, const void *job)
 
     for (i = 0; i < j->t.notes.n; i++)
         snap_cli_note(n, j->t.notes.v[i]);
-    for (i = 0; j->res.left && i < j->plan.n_notes; i++)
-        snap_cli_note(n, j->plan.notes[i]);
+    for (i = 0; j->res.left && i < j->plan.ses.n_notes; i++)
+        snap_cli_note(n, j->plan.ses.notes[i]);
 }
 
 static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
@@ -214,7 +216,7 @@ int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
 {
     static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
                                                note_left };
-    struct job j = { .plan = { .store = SNAP_STORE_INIT },
+    struct job j = { .plan = { .ses = SNAP_SESSION_INIT },
                      .t = { .cli = cli, .r = snap_report_new() } };
     int status;
 

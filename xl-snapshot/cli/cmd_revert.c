@@ -130,13 +130,14 @@ static void show_plan(struct snap_cli *cli, void *job)
         snap_report_str(r, "created", "taken", text);
         free(text);
     }
-    if (p->running) {
-        text = snap_printf("%s (id %u, %s), will be destroyed", p->dom.name,
-                           p->dom.domid, snap_domain_state(&p->dom));
-        snap_report_add(r, "domain", "domain", snap_json_str(p->dom.name),
+    if (p->ses.there) {
+        text = snap_printf("%s (id %u, %s), will be destroyed",
+                           p->ses.dom.name, p->ses.dom.domid,
+                           snap_domain_state(&p->ses.dom));
+        snap_report_add(r, "domain", "domain", snap_json_str(p->ses.dom.name),
                         text);
         free(text);
-        snap_report_str(r, "state", NULL, snap_domain_state(&p->dom));
+        snap_report_str(r, "state", NULL, snap_domain_state(&p->ses.dom));
     } else {
         text = snap_printf("%s (does not exist now)", req->domain);
         snap_report_add(r, "domain", "domain", snap_json_str(req->domain),
@@ -144,7 +145,7 @@ static void show_plan(struct snap_cli *cli, void *job)
         free(text);
         snap_report_str(r, "state", NULL, "off");
     }
-    snap_report_domid(r, p->running, &p->dom);
+    snap_report_domid(r, p->ses.there, &p->ses.dom);
     snap_report_record(r, &p->rec);
     add_memory(r, p);
     snap_report_str(r, "afterwards", "afterwards",
@@ -152,7 +153,7 @@ static void show_plan(struct snap_cli *cli, void *job)
     snap_report_strv(r, "left_out", "not in it", p->rec.left_out,
                      p->rec.n_left_out);
     add_disks(r, &p->rec);
-    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
     snap_cli_show_plan(cli, r, &notes);
     snap_cli_notes_dispose(&notes);
     snap_report_free(r);
@@ -181,7 +182,7 @@ static void show_done(struct snap_cli *cli, void *job)
     snap_report_bool(r, "running_before", NULL, res->running_before);
     snap_report_ms(r, "down_ms", NULL, res->down_ms);
     snap_report_ms(r, "total_ms", NULL, res->total_ms);
-    snap_cli_notes_add(cli, &notes, p->notes, p->n_notes);
+    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
     what = p->memory ? snap_record_what(&p->rec)
                      : snap_printf("%zu disk%s", p->rec.n_parts,
                                    p->rec.n_parts == 1 ? "" : "s");
@@ -201,8 +202,8 @@ static void note_left(struct snap_cli_notes *n, const void *job)
     const struct job *j = job;
     size_t i;
 
-    for (i = 0; j->res.reverted && i < j->plan.n_notes; i++)
-        snap_cli_note(n, j->plan.notes[i]);
+    for (i = 0; j->res.reverted && i < j->plan.ses.n_notes; i++)
+        snap_cli_note(n, j->plan.ses.notes[i]);
 }
 
 static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
@@ -224,7 +225,7 @@ int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
 {
     static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
                                                note_left };
-    struct job j = { .plan = { .store = SNAP_STORE_INIT, .mem_fd = -1 } };
+    struct job j = { .plan = { .ses = SNAP_SESSION_INIT, .mem_fd = -1 } };
     int status;
 
     if (snap_cli_begin(cli, argc, argv, on_option, operands, &j.req, &status))

@@ -92,7 +92,7 @@ static int prepare(struct run *r, struct snap_err *err)
     size_t i;
     struct snap_disk_ctx ctx;
 
-    snap_ctx_init(&ctx, r->env, UINT32_MAX, NULL, r->p->op_id);
+    snap_ctx_init(&ctx, r->env, UINT32_MAX, NULL, r->p->ses.op_id);
     ctx.tick = snap_ctx_tick;
     for (i = 0; i < r->p->rec.n_parts; i++) {
         struct snap_part *part = &r->p->rec.parts[i];
@@ -117,11 +117,11 @@ static int build(struct run *r, struct snap_err *err)
     const struct snap_hyp_ops *ops = r->env->ops;
 
     if (p->memory)
-        rc = ops->restore(r->env->hyp, p->mem_fd, p->config_json, p->op_id,
+        rc = ops->restore(r->env->hyp, p->mem_fd, p->config_json, p->ses.op_id,
                           &r->res->dom, err);
     else if (!r->req->no_start)
-        rc = ops->create(r->env->hyp, p->config_json, p->op_id, &r->res->dom,
-                         err);
+        rc = ops->create(r->env->hyp, p->config_json, p->ses.op_id,
+                         &r->res->dom, err);
     if (rc) {
         snap_err_prefix(err, "building %s from snapshot %s", r->req->new_name,
                         p->rec.name);
@@ -151,7 +151,7 @@ static int go_back(struct run *r, struct snap_err *err)
     bool there = false;
 
     if (snap_cloned_undo(r->env, &r->store, &r->p->rec, r->req->new_name,
-                         r->p->op_id, false, &there, &e) ||
+                         r->p->ses.op_id, false, &there, &e) ||
         (!there && snap_journal_end(&r->journal, &e))) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
@@ -201,7 +201,7 @@ int snap_clone_run(struct snap_env *env, const struct snap_clone_req *req,
     if (!rc)
         rc = prepare(&r, err);
     if (!rc) {
-        snap_store_unlock(&p->source);
+        snap_store_unlock(&p->ses.store);
         rc = build(&r, err);
     }
     if (rc) {

@@ -10,13 +10,12 @@
 #include "core/env.h"
 #include "core/record.h"
 #include "core/request.h"
-#include "core/store.h"
-#include "lib/space.h"
+#include "core/session.h"
 
 struct snap_clone_plan {
     /* The snapshot's domain; locked (not if dry_run) until the store knows of
      * the clone, so that nobody deletes the snapshot from under it. */
-    struct snap_store source;
+    struct snap_session ses;
     char uuid[37]; /* of the clone */
     struct snap_record rec; /* the snapshot; parts with leaf_* planned */
     bool memory; /* it wakes up from the snapshot's memory */
@@ -26,10 +25,6 @@ struct snap_clone_plan {
     size_t n_macs;
     char **left_out; /* disks it does not get */
     size_t n_left_out;
-    struct snap_space space; /* that its disks take */
-    char op_id[17];
-    char **notes;
-    size_t n_notes;
 };
 void snap_clone_plan_dispose(struct snap_clone_plan *p);
 

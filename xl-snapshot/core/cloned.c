@@ -20,7 +20,7 @@ struct snap_json *snap_cloned_plan_json(const struct snap_clone_plan *p,
     snap_json_set_str(j, "boot_id", boot);
     free(boot);
     snap_json_set(j, "record", snap_record_to_json(&p->rec));
-    snap_json_set_str(j, "op_id", p->op_id);
+    snap_json_set_str(j, "op_id", p->ses.op_id);
     snap_json_set_str(j, "uuid", p->uuid);
     snap_json_set_str(j, "new_name", req->new_name);
     snap_json_set_bool(j, "paused_after", req->paused);

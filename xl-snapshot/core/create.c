@@ -55,8 +55,8 @@ int snap_create_interrupted(const struct snap_create_run *r,
     if (r->env->interrupted && r->env->interrupted())
         return snap_fail(err, SNAP_INTR,
                          "interrupted; %s%s nothing was changed",
-                         r->p->off ? "" : r->p->dom.name,
-                         r->p->off ? "" : " runs as before and");
+                         r->p->ses.there ? r->p->ses.dom.name : "",
+                         r->p->ses.there ? " runs as before and" : "");
     return 0;
 }
 
@@ -64,26 +64,26 @@ int snap_create_interrupted(const struct snap_create_run *r,
  * after all, should we die: snapshot-recover is given that. */
 static int remember_name(struct snap_create_run *r, struct snap_err *err)
 {
-    struct snap_state *st = &r->p->state;
+    struct snap_state *st = &r->p->ses.state;
 
-    if (!r->p->off || st->domain_name)
+    if (r->p->ses.there || st->domain_name)
         return 0;
-    snap_set(&st->domain_name, r->p->dom.name);
-    return snap_state_save(&r->p->store, st, err);
+    snap_set(&st->domain_name, r->p->ses.dom.name);
+    return snap_state_save(&r->p->ses.store, st, err);
 }
 
 static int begin(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
     struct snap_json *plan = snap_commit_plan_json(
-        &r->p->rec, &r->p->dom, r->p->op_id,
+        &r->p->rec, &r->p->ses.dom, r->p->ses.op_id,
         r->req->no_metadata ? r->req->output : NULL, r->req->paused);
 
-    if (r->p->off)
+    if (!r->p->ses.there)
         snap_json_set_bool(plan, "offline", true);
     rc = remember_name(r, err);
     if (!rc)
-        rc = snap_recover_plan(r->env, &r->p->store, "create", plan,
+        rc = snap_recover_plan(r->env, &r->p->ses.store, "create", plan,
                                &r->journal, err);
     snap_json_free(plan);
     return rc;
@@ -110,7 +110,7 @@ static int prepare(struct snap_create_run *r, struct snap_err *err)
         }
     }
     if (rec->has_memory) {
-        rc = snap_memfile_create(&r->mem, rec->mem_path, r->p->op_id,
+        rc = snap_memfile_create(&r->mem, rec->mem_path, r->p->ses.op_id,
                                  r->p->space_needed, err);
         if (rc)
             return rc;
@@ -120,10 +120,11 @@ static int prepare(struct snap_create_run *r, struct snap_err *err)
 
 static int guard(struct snap_create_run *r, struct snap_err *err)
 {
-    const struct snap_guarded what = { .dom = &r->p->dom,
+    const struct snap_guarded what = { .dom = &r->p->ses.dom,
                                        .suspend = r->p->rec.has_memory };
 
-    return snap_guardian_start(r->env, &r->p->store, &what, &r->guardian, err);
+    return snap_guardian_start(r->env, &r->p->ses.store, &what, &r->guardian,
+                               err);
 }
 
 int snap_create_take(struct snap_create_run *r)
@@ -168,7 +169,7 @@ static int take_at_rest(struct snap_create_run *r, struct snap_err *err)
         rc = snap_fail(err, r->take_rc, "%s", r->take_err.msg);
         return take_failed(r, rc, err);
     }
-    rc = r->env->ops->find_uuid(r->env->hyp, r->p->dom.uuid, &dom, &why);
+    rc = r->env->ops->find_uuid(r->env->hyp, r->p->ses.dom.uuid, &dom, &why);
     snap_domain_dispose(&dom);
     if (rc == SNAP_NOTFOUND) {
         r->taken = true;
@@ -178,7 +179,7 @@ static int take_at_rest(struct snap_create_run *r, struct snap_err *err)
             : snap_fail(err, SNAP_BUSY,
                         "%s was started while its disks were taken; the "
                         "snapshot is given up",
-                        r->p->dom.name);
+                        r->p->ses.dom.name);
     return take_failed(r, rc, err);
 }
 
@@ -191,7 +192,7 @@ static char *xl_cfg(const struct snap_create_plan *p, const char *image)
     if (line)
         return snap_printf("line %u of %s", line, p->offline.file);
     return p->offline.file ? snap_strdup(p->offline.file)
-                           : snap_printf(SNAP_NOTE_XL_CFG, p->dom.name);
+                           : snap_printf(SNAP_NOTE_XL_CFG, p->ses.dom.name);
 }
 
 static char *stale_hint(const struct snap_create_plan *plan)
@@ -249,7 +250,7 @@ static int abandon(struct snap_create_run *r, struct snap_err *err)
         snap_err_append(err,
                         "tidying up also failed: %s; it is done by the "
                         "next snapshot command for %s",
-                        e.msg, r->p->dom.name);
+                        e.msg, r->p->ses.dom.name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
     }
@@ -259,8 +260,9 @@ static int abandon(struct snap_create_run *r, struct snap_err *err)
 /* Is there what says that there is a snapshot? */
 static bool committed(const struct snap_create_run *r)
 {
-    return r->req->no_metadata ? snap_file_exists(r->req->output)
-                               : snap_store_has(&r->p->store, r->p->rec.name);
+    return r->req->no_metadata
+               ? snap_file_exists(r->req->output)
+               : snap_store_has(&r->p->ses.store, r->p->rec.name);
 }
 
 static bool any_moves(const struct snap_record *rec)
@@ -307,7 +309,7 @@ static int settled(struct snap_create_run *r, struct snap_err *err)
     if (!r->req->no_metadata) {
         snap_record_dispose(rec);
         memset(rec, 0, sizeof(*rec));
-        rc = snap_store_get(&r->p->store, name, r->env->drivers, rec, err);
+        rc = snap_store_get(&r->p->ses.store, name, r->env->drivers, rec, err);
     }
     if (!rc && wanted_memory && !r->req->no_metadata && !rec->has_memory)
         rc = snap_fail(err, SNAP_RECOVER, "%s has no memory image", name);
@@ -328,12 +330,12 @@ static int settle(struct snap_create_run *r, struct snap_err *err)
     snap_memfile_dispose(&r->mem);
     snap_journal_dispose(&r->journal);
     /* QEMU serves no second connection. */
-    snap_qmp_close(p->qmp);
-    p->qmp = r->ctx.qmp = NULL;
-    rc = snap_settle(r->env, &p->store, p->dom.name, &what, &e);
+    snap_qmp_close(p->ses.qmp);
+    p->ses.qmp = r->ctx.qmp = NULL;
+    rc = snap_settle(r->env, &p->ses.store, p->ses.dom.name, &what, &e);
     if (rc) {
         snap_err_append(err, "%s; run xl snapshot-recover %s", e.msg,
-                        p->dom.name);
+                        p->ses.dom.name);
         err->rc = rc;
     } else if (!committed(r)) {
         snap_err_append(err, "%s", what ? what : "nothing is left of it");
@@ -358,11 +360,11 @@ static int complete(struct snap_create_run *r, struct snap_err *err)
      * more.  What cannot be finished here, recover finishes. */
     rc = snap_parts_secure(&r->ctx, p->rec.parts, p->rec.n_parts, err);
     if (!rc)
-        rc = snap_commit(r->env, &p->store, &p->rec, &r->mem,
+        rc = snap_commit(r->env, &p->ses.store, &p->rec, &r->mem,
                          r->req->no_metadata ? r->req->output : NULL, err);
-    if (rc && p->off && !committed(r))
+    if (rc && !p->ses.there && !committed(r))
         return abandon(r, err);
-    if (rc && p->off)
+    if (rc && !p->ses.there)
         snap_err_append(err, "the snapshot is there; the next snapshot "
                              "command for the domain tidies up");
     else if (rc)
@@ -370,13 +372,13 @@ static int complete(struct snap_create_run *r, struct snap_err *err)
                         "the disks of %s are snapshotted and it runs on "
                         "the new images; the next snapshot command for "
                         "it completes or repairs the record",
-                        p->dom.name);
+                        p->ses.dom.name);
     if (rc)
         goto out;
 
     snap_parts_finish(r->env, &r->ctx, p->rec.parts, p->rec.n_parts);
-    snap_state_after_create(&p->state, &p->rec);
-    rc = snap_state_save(&p->store, &p->state, err);
+    snap_state_after_create(&p->ses.state, &p->rec);
+    rc = snap_state_save(&p->ses.store, &p->ses.state, err);
     if (!rc)
         rc = snap_journal_end(&r->journal, err);
     if (rc)
@@ -395,7 +397,7 @@ static int take(struct snap_create_run *r, struct snap_err *err)
     int rc;
 
     rc = prepare(r, err);
-    if (!rc && r->p->off)
+    if (!rc && !r->p->ses.there)
         return take_at_rest(r, err);
     if (!rc)
         rc = guard(r, err);
@@ -415,7 +417,7 @@ static int create(struct snap_create_run *r, struct snap_err *err)
         snap_journal_dispose(&r->journal);
         return SNAP_RECOVER;
     }
-    if (rc == SNAP_RECOVER && !r->p->off)
+    if (rc == SNAP_RECOVER && r->p->ses.there)
         return settle(r, err);
     if (!rc && r->torn)
         rc = drop_torn(r, err);
@@ -431,8 +433,8 @@ static bool is_there(const struct snap_create_plan *p)
 {
     size_t i;
 
-    if (p->off)
-        return snap_store_has(&p->store, p->rec.name);
+    if (!p->ses.there)
+        return snap_store_has(&p->ses.store, p->rec.name);
     for (i = 0; i < p->rec.n_parts; i++)
         if (!p->rec.parts[i].taken)
             return false;
@@ -455,7 +457,7 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
     };
 
     memset(res, 0, sizeof(*res));
-    snap_ctx_init(&r.ctx, env, p->dom.domid, p->qmp, p->op_id);
+    snap_session_ctx(&p->ses, &r.ctx);
     rc = create(&r, err);
     if (rc == SNAP_RECOVER && is_there(p))
         res->stale_path_hint = stale_hint(p);
@@ -464,12 +466,12 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
     res->window_ms = p->rec.window_ms;
     res->disks_ms = r.take_done_ms - r.take_begun_ms;
     res->stale_path_hint = stale_hint(p);
-    if (!p->off && !p->dom.monitor_pid)
+    if (p->ses.there && !p->ses.dom.monitor_pid)
         res->monitor_note = snap_printf("%s has no xl daemon watching it "
                                         "(and had none before): a reboot or "
                                         "poweroff in the guest is not acted "
                                         "on",
-                                        p->dom.name);
+                                        p->ses.dom.name);
     if (req->no_metadata)
         res->output = snap_strdup(req->output);
     res->total_ms = snap_now_ms() - started;

@@ -10,25 +10,16 @@
 #include "core/offline.h"
 #include "core/record.h"
 #include "core/request.h"
-#include "core/store.h"
-#include "lib/space.h"
+#include "core/session.h"
 
 /* Everything decided, nothing done. */
 struct snap_create_plan {
-    struct snap_domain dom;
-    bool off; /* it does not run; dom.domid is UINT32_MAX */
-    struct snap_offline offline; /* then */
-    struct snap_store store; /* locked */
+    struct snap_session ses; /* its qmp is held open over the window */
+    struct snap_offline offline; /* if it does not run */
     struct snap_record rec; /* parts probed; outcome planned */
-    char **notes; /* "xvdc: CD-ROM, left out"; for people */
-    size_t n_notes;
     uint64_t space_needed; /* bytes for the memory image */
     uint64_t space_free;
-    struct snap_space space; /* that disks are to have, and the image */
     bool paused_before;
-    struct snap_qmp *qmp; /* held open over the window, or NULL */
-    char op_id[17];
-    struct snap_state state;
 };
 void snap_create_plan_dispose(struct snap_create_plan *p);
 

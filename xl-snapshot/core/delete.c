@@ -62,8 +62,8 @@ static int begin(struct run *r, struct snap_err *err)
     int rc;
     struct snap_json *plan = snap_deleted_plan_json(r->p);
 
-    rc = snap_recover_plan(r->env, &r->p->store, "delete", plan, &r->journal,
-                           err);
+    rc = snap_recover_plan(r->env, &r->p->ses.store, "delete", plan,
+                           &r->journal, err);
     snap_json_free(plan);
     return rc;
 }
@@ -83,11 +83,10 @@ static int pull(struct run *r, struct snap_err *err)
     size_t i, k;
     struct snap_delete_plan *p = r->p;
     struct pulling w = {
-        .saver = { .env = r->env, .dom = p->running ? &p->dom : NULL },
+        .saver = { .env = r->env, .dom = p->ses.there ? &p->ses.dom : NULL },
     };
 
-    snap_ctx_init(&w.ctx, r->env, p->running ? p->dom.domid : UINT32_MAX,
-                  p->qmp, p->op_id);
+    snap_session_ctx(&p->ses, &w.ctx);
     w.ctx.tick = on_tick;
     for (i = 0; i < p->rec.n_parts; i++) {
         struct snap_part *part = &p->rec.parts[i];
@@ -115,14 +114,14 @@ static int go_back(struct run *r, struct snap_err *err)
     struct snap_err e = SNAP_ERR_INIT;
 
     /* One connection at a time: QEMU serves no second one. */
-    snap_qmp_close(r->p->qmp);
-    r->p->qmp = NULL;
+    snap_qmp_close(r->p->ses.qmp);
+    r->p->ses.qmp = NULL;
     if (snap_deleted_undo(&r->x, &e) || snap_journal_end(&r->journal, &e)) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
                         "tidying up also failed: %s; the next snapshot "
                         "command for %s tries again",
-                        e.msg, r->p->domain);
+                        e.msg, r->p->ses.name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
     }
@@ -139,7 +138,8 @@ static bool settled(struct run *r)
     char *what = NULL;
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    rc = snap_settle(r->env, &r->p->store, r->p->domain, &what, &ignored);
+    rc = snap_settle(r->env, &r->p->ses.store, r->p->ses.name, &what,
+                     &ignored);
     if (!rc && what)
         snap_say(r->env->log, SNAP_LOG_NOTE, "%s", what);
     free(what);
@@ -150,12 +150,13 @@ static void drop_notes(struct snap_delete_plan *p, const char *vdev)
 {
     size_t i, n = 0, len = strlen(vdev);
 
-    for (i = 0; i < p->n_notes; i++)
-        if (!strncmp(p->notes[i], vdev, len) && p->notes[i][len] == ':')
-            free(p->notes[i]);
+    for (i = 0; i < p->ses.n_notes; i++)
+        if (!strncmp(p->ses.notes[i], vdev, len) &&
+            p->ses.notes[i][len] == ':')
+            free(p->ses.notes[i]);
         else
-            p->notes[n++] = p->notes[i];
-    p->n_notes = n;
+            p->ses.notes[n++] = p->ses.notes[i];
+    p->ses.n_notes = n;
 }
 
 /* A disk that was to change over and has not: started on what the note names,
@@ -167,7 +168,7 @@ static void keep_true_notes(struct snap_delete_plan *p)
     struct snap_state st = { 0 };
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    snap_state_load(&p->store, &st, &ignored);
+    snap_state_load(&p->ses.store, &st, &ignored);
     for (i = 0; i < p->rec.n_parts; i++) {
         leaf = snap_state_leaf(&st, p->rec.parts[i].vdev);
         if (p->del[i].how == SNAP_DELETE_MERGE &&
@@ -185,13 +186,13 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
 
     r.x = (struct snap_deletion){
         .env = env,
-        .s = &p->store,
+        .s = &p->ses.store,
         .rec = &p->rec,
         .del = p->del,
-        .state = &p->state,
-        .op_id = p->op_id,
+        .state = &p->ses.state,
+        .op_id = p->ses.op_id,
         .journal = &r.journal,
-        .ran = p->running,
+        .ran = p->ses.there,
     };
     rc = interrupted(&r, err);
     if (!rc)
@@ -201,10 +202,10 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
     rc = pull(&r, err);
     if (rc)
         return go_back(&r, err);
-    snap_qmp_close(p->qmp);
-    p->qmp = NULL;
-    rc = snap_store_drop(&p->store, p->rec.name, err);
-    if (rc && snap_store_has(&p->store, p->rec.name))
+    snap_qmp_close(p->ses.qmp);
+    p->ses.qmp = NULL;
+    rc = snap_store_drop(&p->ses.store, p->rec.name, err);
+    if (rc && snap_store_has(&p->ses.store, p->rec.name))
         return go_back(&r, err);
     if (!rc)
         rc = snap_deleted_finish(&r.x, err);
@@ -219,7 +220,7 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
         snap_err_append(err,
                         "snapshot %s is deleted; the next snapshot command "
                         "for %s tidies up what it left",
-                        p->rec.name, p->domain);
+                        p->rec.name, p->ses.name);
         err->rc = rc = SNAP_RECOVER;
         keep_true_notes(p);
         *left_r = true;

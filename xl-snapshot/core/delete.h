@@ -10,29 +10,16 @@
 #include "core/env.h"
 #include "core/record.h"
 #include "core/request.h"
-#include "core/store.h"
-#include "lib/space.h"
+#include "core/session.h"
 
 /* All that a command is about to do. */
 struct snap_delete_plan {
-    struct snap_store store; /* locked, unless it is a dry run */
-    char uuid[37];
-    char *domain; /* its name */
+    struct snap_session ses;
     char **names; /* snapshots, in the order in which they go */
     size_t n_names;
     /* the first of them: */
-    bool running;
-    struct snap_domain dom; /* if running */
-    struct snap_qmp *qmp; /* if running */
     struct snap_record rec;
     struct snap_delete *del; /* one a part of rec */
-    struct snap_record *all; /* every record of the domain */
-    size_t n_all;
-    struct snap_state state;
-    struct snap_space space; /* that its disks take */
-    char op_id[17];
-    char **notes;
-    size_t n_notes;
 };
 void snap_delete_plan_dispose(struct snap_delete_plan *p);
 

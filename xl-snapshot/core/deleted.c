@@ -54,11 +54,12 @@ struct snap_json *snap_deleted_plan_json(const struct snap_delete_plan *p)
     char *boot = snap_boot_id();
 
     snap_json_set(j, "record", snap_record_to_json(&p->rec));
-    snap_json_set_str(j, "op_id", p->op_id);
-    snap_json_set_str(j, "uuid", p->uuid);
+    snap_json_set_str(j, "op_id", p->ses.op_id);
+    snap_json_set_str(j, "uuid", p->ses.uuid);
     snap_json_set_str(j, "boot_id", boot);
     free(boot);
-    snap_json_set_int(j, "monitor_pid", p->running ? p->dom.monitor_pid : 0);
+    snap_json_set_int(j, "monitor_pid",
+                      p->ses.there ? p->ses.dom.monitor_pid : 0);
     for (i = 0; i < p->rec.n_parts; i++) {
         const struct snap_delete *d = &p->del[i];
         struct snap_json *l = snap_json_object(), *kids = snap_json_array();

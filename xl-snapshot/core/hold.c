@@ -36,12 +36,13 @@ static const char *had(const struct snap_revert_plan *p,
                        const struct snap_vbd *v, size_t n, const char *vdev)
 {
     const struct snap_vbd *d = snap_vbd_find(v, n, vdev);
-    const struct snap_leaf *leaf = snap_state_leaf(&p->state, vdev);
-    const char *path = leaf && !p->running ? leaf->path : NULL;
+    const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state, vdev);
+    const char *path = leaf && !p->ses.there ? leaf->path : NULL;
 
     if (d)
         path = d->readonly || d->cdrom || d->path[0] != '/' ? NULL : d->path;
-    return path && snap_records_freeze(p->all, p->n_all, path) ? NULL : path;
+    return path && snap_records_freeze(p->ses.all, p->ses.n_all, path) ? NULL
+                                                                       : path;
 }
 
 /* The new domain opens it. */

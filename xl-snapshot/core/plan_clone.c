@@ -35,11 +35,9 @@ void snap_clone_plan_dispose(struct snap_clone_plan *p)
     snap_free(&p->config_json);
     snap_notes_free(&p->macs, &p->n_macs);
     snap_notes_free(&p->left_out, &p->n_left_out);
-    snap_notes_free(&p->notes, &p->n_notes);
-    snap_store_close(&p->source);
+    snap_session_dispose(&p->ses);
     memset(p, 0, sizeof(*p));
     p->mem_fd = -1;
-    p->source.lock_fd = -1;
 }
 
 /* ---- who it will be ---- */
@@ -155,8 +153,8 @@ static int verify_parts(struct snap_env *env, const struct snap_clone_req *req,
     if (rc && rc != SNAP_NOTFOUND)
         return rc;
     snap_err_clear(err);
-    snap_ctx_init(&ctx, env, domid, NULL, p->op_id);
-    ctx.space = &p->space;
+    snap_ctx_init(&ctx, env, domid, NULL, p->ses.op_id);
+    ctx.space = &p->ses.space;
     for (i = 0; i < p->rec.n_parts; i++) {
         struct snap_part *part = &p->rec.parts[i];
 
@@ -205,7 +203,7 @@ static int check_others(struct snap_clone_plan *p, struct snap_err *err)
                            v->vdev);
         } else if (!v->readonly && !v->cdrom) {
             snap_note_add(&p->left_out, &p->n_left_out, "%s", v->vdev);
-            snap_note_add(&p->notes, &p->n_notes,
+            snap_note_add(&p->ses.notes, &p->ses.n_notes,
                           "%s: not in the snapshot, so the clone does not "
                           "have it",
                           v->vdev);
@@ -250,7 +248,8 @@ static int make_config(const struct snap_clone_req *req,
     }
     if (!rc)
         rc = snap_clonecfg_make(r->config_json, &c, &p->config_json, &p->macs,
-                                &p->n_macs, &p->notes, &p->n_notes, err);
+                                &p->n_macs, &p->ses.notes, &p->ses.n_notes,
+                                err);
     free(a);
     return rc;
 }
@@ -304,19 +303,19 @@ static void note_all(const struct snap_clone_req *req, bool dry_run,
     struct snap_record *r = &p->rec;
 
     if (p->memory)
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s wakes up as a twin of %s: host name, keys and IP "
                       "addresses are the same.  Its network devices have new "
                       "MAC addresses, but a guest may keep using the old ones "
                       "until it reboots (Linux's own driver does not)",
                       req->new_name, r->domain_name);
     else
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s has the host name, the keys and the fixed IP "
                       "addresses of %s on its disks",
                       req->new_name, r->domain_name);
     if (r->has_memory && !p->memory)
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "the memory of %s is not used: to the clone its disks "
                       "are as after a power cut",
                       r->name);
@@ -332,32 +331,26 @@ static void note_all(const struct snap_clone_req *req, bool dry_run,
     for (i = 0; i < r->n_parts; i++)
         snap_buf_addf(&b, ", %s: format=%s, target=%s", r->parts[i].vdev,
                       r->parts[i].leaf_format, r->parts[i].leaf_path);
-    snap_note_add(&p->notes, &p->n_notes, "%s", b.data);
+    snap_note_add(&p->ses.notes, &p->ses.n_notes, "%s", b.data);
     snap_buf_dispose(&b);
 }
 
 /* ---- all of it ---- */
 
-/* Its domain's folder, locked, with nothing half done in it. */
-static int open_source(struct snap_env *env, const struct snap_clone_req *req,
-                       bool dry_run, struct snap_clone_plan *p,
-                       struct snap_err *err)
+/* Its domain, locked, with nothing half done in it. */
+static int open_source(const struct snap_clone_req *req, bool dry_run,
+                       struct snap_clone_plan *p, struct snap_err *err)
 {
     int rc;
-    char uuid[37];
+    const struct snap_entry how = {
+        .command = "snapshot-clone",
+        .wait = !req->no_wait,
+        .dry_run = dry_run,
+        .snapshot = req->name,
+    };
 
-    rc = snap_resolve(env, req->domain, uuid, err);
-    if (rc)
-        return rc;
-    rc = snap_store_open(&p->source, env->store_root, uuid, false, err);
-    if (rc)
-        return rc;
-    if (!snap_file_exists(p->source.dir))
-        return snap_fail(err, SNAP_NOTFOUND,
-                         "there is no snapshot %s of %s in %s", req->name,
-                         req->domain, p->source.dir);
-    return snap_enter(env, &p->source, "snapshot-clone", req->domain,
-                      !req->no_wait, dry_run, err);
+    rc = snap_session_find(&p->ses, req->domain, err);
+    return rc ? rc : snap_session_open(&p->ses, &how, err);
 }
 
 int snap_clone_plan_make(struct snap_env *env,
@@ -368,8 +361,7 @@ int snap_clone_plan_make(struct snap_env *env,
 
     memset(p, 0, sizeof(*p));
     p->mem_fd = -1;
-    p->source.lock_fd = -1;
-    rc = snap_op_id_make(p->op_id, err);
+    rc = snap_session_init(&p->ses, env, err);
     if (rc)
         goto out;
     if (req->dir && !is_folder(req->dir)) {
@@ -379,13 +371,13 @@ int snap_clone_plan_make(struct snap_env *env,
                        req->dir);
         goto out;
     }
-    rc = open_source(env, req, dry_run, p, err);
+    rc = open_source(req, dry_run, p, err);
     if (rc)
         goto out;
     rc = check_name(env, req, dry_run, err);
     if (rc)
         goto out;
-    rc = snap_store_get(&p->source, req->name, env->drivers, &p->rec, err);
+    rc = snap_store_get(&p->ses.store, req->name, env->drivers, &p->rec, err);
     if (rc)
         goto out;
     p->memory = p->rec.has_memory && !req->disk_only && !req->no_start;
@@ -399,9 +391,10 @@ int snap_clone_plan_make(struct snap_env *env,
     rc = choose_uuid(env, p, err);
     if (rc)
         goto out;
-    rc = req->eject_missing ? snap_media_eject(&p->rec.config_json, p->memory,
-                                               &p->notes, &p->n_notes, err)
-                            : 0;
+    rc = req->eject_missing
+             ? snap_media_eject(&p->rec.config_json, p->memory, &p->ses.notes,
+                                &p->ses.n_notes, err)
+             : 0;
     if (!rc)
         rc = check_others(p, err);
     if (rc)
@@ -424,7 +417,7 @@ int snap_clone_plan_make(struct snap_env *env,
     note_all(req, dry_run, p);
 
 out:
-    snap_hint_namesake(env, req->domain, p->source.uuid, req->name, rc, err);
+    snap_hint_namesake(env, p->ses.name, p->ses.uuid, req->name, rc, err);
     if (rc)
         snap_clone_plan_dispose(p);
     return rc;

@@ -19,22 +19,16 @@
 
 void snap_create_plan_dispose(struct snap_create_plan *p)
 {
-    snap_qmp_close(p->qmp);
-    snap_domain_dispose(&p->dom);
     snap_offline_dispose(&p->offline);
     snap_record_dispose(&p->rec);
-    snap_state_dispose(&p->state);
-    snap_notes_free(&p->notes, &p->n_notes);
-    snap_store_close(&p->store);
-    memset(p, 0, sizeof(*p));
-    p->store.lock_fd = -1;
+    snap_session_dispose(&p->ses);
 }
 
 /* A domain that does not run has none, and nobody has to say so. */
 static bool wants_memory(const struct snap_create_req *req,
                          const struct snap_create_plan *p)
 {
-    return req->memory != SNAP_MEM_NO && !p->off;
+    return req->memory != SNAP_MEM_NO && p->ses.there;
 }
 
 /* What only makes sense for a domain that runs. */
@@ -184,7 +178,8 @@ static void leave_out(struct snap_create_plan *p, const char *vdev,
     r->left_out = snap_realloc(r->left_out, r->n_left_out + 1,
                                sizeof(*r->left_out));
     r->left_out[r->n_left_out++] = snap_strdup(vdev);
-    snap_note_add(&p->notes, &p->n_notes, "%s: %s, left out", vdev, why);
+    snap_note_add(&p->ses.notes, &p->ses.n_notes, "%s: %s, left out", vdev,
+                  why);
 }
 
 /* Things about a disk that no driver of ours can do anything about. */
@@ -240,7 +235,7 @@ static void ask_part(struct snap_part *part, const struct snap_create_req *req,
                      const struct snap_create_plan *p,
                      const struct snap_vbd *v)
 {
-    const struct snap_leaf *leaf = snap_state_leaf(&p->state, v->vdev);
+    const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state, v->vdev);
 
     memset(part, 0, sizeof(*part));
     part->vdev = snap_strdup(v->vdev);
@@ -255,7 +250,7 @@ static void ask_part(struct snap_part *part, const struct snap_create_req *req,
     part->reuse_target = req->reuse_external;
     part->keep_path = req->keep_path;
     part->frontend_state = v->frontend_state;
-    part->hvm = p->dom.type == SNAP_GUEST_HVM;
+    part->hvm = p->ses.dom.type == SNAP_GUEST_HVM;
 }
 
 /* Why it is not internal, but for the advice to do what was done. */
@@ -265,8 +260,8 @@ static void note_external(struct snap_create_plan *p, const char *vdev,
     const char *advice = strstr(why, "; use type=external");
     size_t len = advice ? (size_t)(advice - why) : strlen(why);
 
-    snap_note_add(&p->notes, &p->n_notes, "%s: taken externally, since %.*s",
-                  vdev, (int)len, why);
+    snap_note_add(&p->ses.notes, &p->ses.n_notes,
+                  "%s: taken externally, since %.*s", vdev, (int)len, why);
 }
 
 static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
@@ -296,7 +291,7 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
                        v->vdev, v->path, v->vdev);
         goto out;
     }
-    rc = env->ops->image_user(env->hyp, v->path, p->dom.domid, &who, err);
+    rc = env->ops->image_user(env->hyp, v->path, p->ses.dom.domid, &who, err);
     if (rc)
         goto out;
     if (who) {
@@ -375,7 +370,7 @@ static int check_kept_paths(struct snap_env *env,
     size_t i, k, m, n = 0;
     struct snap_record *all = NULL;
 
-    rc = snap_store_brief(&p->store, env->drivers, NULL, &all, &n, err);
+    rc = snap_store_brief(&p->ses.store, env->drivers, NULL, &all, &n, err);
     for (i = 0; !rc && i < n; i++)
         for (k = 0; !rc && k < all[i].n_parts; k++)
             for (m = 0; !rc && m < p->rec.n_parts; m++) {
@@ -403,11 +398,12 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
     struct snap_vbd *vbds = NULL;
     struct snap_disk_ctx ctx;
 
-    rc = p->off ? snap_domcfg_disks(p->offline.config_json, &vbds, &n, err)
-                : env->ops->disks(env->hyp, &p->dom, &vbds, &n, err);
+    rc = p->ses.there
+             ? env->ops->disks(env->hyp, &p->ses.dom, &vbds, &n, err)
+             : snap_domcfg_disks(p->offline.config_json, &vbds, &n, err);
     if (rc)
         goto out;
-    rc = check_choices(req, &p->dom, vbds, n, err);
+    rc = check_choices(req, &p->ses.dom, vbds, n, err);
     if (rc)
         goto out;
 
@@ -417,13 +413,13 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
         if (!vbds[i].cdrom && !vbds[i].readonly && !(c && c->skip))
             writable++;
     }
-    if (writable && !p->off) {
-        rc = env->ops->qmp_open(env->hyp, &p->dom, &p->qmp, err);
+    if (writable && p->ses.there) {
+        rc = env->ops->qmp_open(env->hyp, &p->ses.dom, &p->ses.qmp, err);
         if (rc)
             goto out;
     }
-    snap_ctx_init(&ctx, env, p->dom.domid, p->qmp, p->op_id);
-    ctx.space = &p->space;
+    snap_session_ctx(&p->ses, &ctx);
+    ctx.space = &p->ses.space;
 
     for (i = 0; i < n; i++) {
         const struct snap_vbd *v = &vbds[i];
@@ -433,7 +429,7 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
             leave_out(p, v->vdev, "not wanted");
             if (!v->readonly && !v->cdrom && wants_memory(req, p))
                 snap_note_add(
-                    &p->notes, &p->n_notes,
+                    &p->ses.notes, &p->ses.n_notes,
                     "%s: after a revert the guest still believes what it knew "
                     "of this disk when the snapshot was taken, and may damage "
                     "its file system; --disk-only avoids that",
@@ -450,7 +446,7 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
     }
     if (!p->rec.n_parts && !wants_memory(req, p)) {
         rc = snap_fail(err, SNAP_REFUSED, "%s has no disk to snapshot",
-                       p->dom.name);
+                       p->ses.dom.name);
         goto out;
     }
     rc = check_collisions(&p->rec, err);
@@ -469,9 +465,9 @@ static int plan_memory(const struct snap_create_req *req,
     struct snap_record *r = &p->rec;
 
     r->has_memory = wants_memory(req, p);
-    snap_set(&r->consistency, r->has_memory ? "memory"
-                              : p->off      ? "offline"
-                                            : "crash");
+    snap_set(&r->consistency, r->has_memory  ? "memory"
+                              : p->ses.there ? "crash"
+                                             : "offline");
     if (!r->has_memory)
         return 0;
 
@@ -481,7 +477,7 @@ static int plan_memory(const struct snap_create_req *req,
     else if (req->no_metadata)
         r->mem_path = snap_printf("%s.save", req->output);
     else
-        r->mem_path = snap_store_memory_path(&p->store, r->name);
+        r->mem_path = snap_store_memory_path(&p->ses.store, r->name);
     if (!snap_path_ok(r->mem_path))
         return snap_fail(err, SNAP_INVAL,
                          "memory image \"%s\": not an "
@@ -492,9 +488,9 @@ static int plan_memory(const struct snap_create_req *req,
                          "memory image %s exists already; "
                          "remove it or name another file",
                          r->mem_path);
-    p->space_needed = snap_memfile_need(p->dom.mem_kb, r->live,
+    p->space_needed = snap_memfile_need(p->ses.dom.mem_kb, r->live,
                                         strlen(r->config_json));
-    rc = snap_space_left(&p->space, r->mem_path, &p->space_free, err);
+    rc = snap_space_left(&p->ses.space, r->mem_path, &p->space_free, err);
     if (rc)
         return rc;
     if (p->space_free < p->space_needed)
@@ -527,62 +523,49 @@ static int plan_record(struct snap_env *env, const struct snap_create_req *req,
     if (rc)
         return rc;
     snap_set(&r->description, req->description);
-    snap_set(&r->parent, p->state.current);
-    snap_set(&r->domain_name, p->dom.name);
-    memcpy(r->domain_uuid, p->dom.uuid, sizeof(r->domain_uuid));
-    r->guest_type = p->dom.type;
-    r->mem_kb = p->dom.mem_kb;
+    snap_set(&r->parent, p->ses.state.current);
+    snap_set(&r->domain_name, p->ses.dom.name);
+    memcpy(r->domain_uuid, p->ses.dom.uuid, sizeof(r->domain_uuid));
+    r->guest_type = p->ses.dom.type;
+    r->mem_kb = p->ses.dom.mem_kb;
     rc = env->ops->version(env->hyp, &r->versions, err);
     if (rc)
         return rc;
-    if (p->off) {
+    if (!p->ses.there) {
         snap_set(&r->config_json, p->offline.config_json);
         return 0;
     }
-    return env->ops->config(env->hyp, &p->dom, &r->config_json, err);
+    return env->ops->config(env->hyp, &p->ses.dom, &r->config_json, err);
 }
 
-/* The domain if it runs, or else who it is: p->off and uuid_r. */
+/* It is there, or it is off, and its xl.cfg or the store says who it is. */
 static int find(struct snap_env *env, const struct snap_create_req *req,
-                struct snap_create_plan *p, char uuid_r[37],
-                struct snap_err *err)
+                struct snap_create_plan *p, struct snap_err *err)
 {
-    int rc;
+    int rc = snap_session_find_there(&p->ses, req->domain, err);
 
-    rc = snap_find_domain(env, req->domain, &p->dom, err);
-    if (rc != SNAP_NOTFOUND) {
-        memcpy(uuid_r, p->dom.uuid, 37);
+    if (rc != SNAP_NOTFOUND)
         return rc;
-    }
     snap_err_clear(err);
-    p->off = true;
-    return snap_offline_find(env, req, &p->offline, uuid_r, err);
+    return snap_offline_find(env, req, &p->offline, p->ses.uuid, err);
 }
 
-/* We may have waited, or repaired: look again. */
-static int look_again(struct snap_env *env, const struct snap_create_req *req,
+/* It was there.  Is it still, or is another one called so? */
+static int look_again(const struct snap_create_req *req,
                       struct snap_create_plan *p, struct snap_err *err)
 {
     int rc;
+    struct snap_domain dom = { 0 };
 
-    snap_domain_dispose(&p->dom);
-    memset(&p->dom, 0, sizeof(p->dom));
-    if (p->off) {
-        rc = snap_absent_find(env, p->store.uuid, req->domain, true, &p->dom,
-                              err);
-        p->off = rc == SNAP_NOTFOUND;
-        if (p->off) {
-            snap_err_clear(err);
-            rc = snap_absent_saved(env, p->store.uuid, req->domain, NULL, err);
-        }
+    rc = snap_session_look(&p->ses, err);
+    if (rc || p->ses.there)
         return rc;
-    }
-    rc = snap_find_domain(env, req->domain, &p->dom, err);
-    if (!rc && !snap_streq(p->dom.uuid, p->store.uuid))
+    rc = snap_find_domain(p->ses.env, req->domain, &dom, err);
+    if (!rc)
         rc = snap_fail(err, SNAP_BUSY,
-                       "%s was replaced by another "
-                       "domain while we waited",
+                       "%s was replaced by another domain while we waited",
                        req->domain);
+    snap_domain_dispose(&dom);
     return rc;
 }
 
@@ -593,12 +576,12 @@ static int load_off(struct snap_env *env, const struct snap_create_req *req,
     int rc;
     char *note = NULL;
 
-    rc = snap_offline_load(env, &p->store, &p->state, &p->offline, &p->dom,
-                           &note, err);
+    rc = snap_offline_load(env, &p->ses.store, &p->ses.state, &p->offline,
+                           &p->ses.dom, &note, err);
     if (!rc && note)
-        snap_note_add(&p->notes, &p->n_notes, "%s", note);
+        snap_note_add(&p->ses.notes, &p->ses.n_notes, "%s", note);
     free(note);
-    return rc ? rc : check_off(req, p->dom.name, err);
+    return rc ? rc : check_off(req, p->ses.dom.name, err);
 }
 
 /* The first snapshot of a domain that does not run: a plan that fails shall
@@ -626,57 +609,54 @@ int snap_create_plan_make(struct snap_env *env,
                           struct snap_create_plan *p, struct snap_err *err)
 {
     int rc;
-    char uuid[37] = "", *dir = NULL;
+    bool there;
+    char *dir = NULL;
+    const struct snap_entry how = {
+        .command = "snapshot-create",
+        .wait = !req->no_wait,
+        .dry_run = dry_run,
+        .make = true,
+    };
 
     memset(p, 0, sizeof(*p));
-    p->store.lock_fd = -1;
-
-    rc = snap_create_req_check(req, err);
+    rc = snap_session_init(&p->ses, env, err);
+    if (!rc)
+        rc = snap_create_req_check(req, err);
+    if (!rc)
+        rc = find(env, req, p, err);
     if (rc)
         goto out;
-    rc = snap_op_id_make(p->op_id, err);
-    if (rc)
-        goto out;
-    rc = find(env, req, p, uuid, err);
-    if (rc)
-        goto out;
-    dir = snap_printf("%s/%s", env->store_root, uuid);
-    if (p->off && !dry_run && !snap_file_exists(dir)) {
-        rc = try_first(env, req, uuid, err);
+    dir = snap_printf("%s/%s", env->store_root, p->ses.uuid);
+    there = p->ses.there;
+    if (!there && !dry_run && !snap_file_exists(dir)) {
+        rc = try_first(env, req, p->ses.uuid, err);
         if (rc)
             goto out;
     }
-    rc = snap_store_open(&p->store, env->store_root, uuid, !dry_run, err);
+    rc = snap_session_open(&p->ses, &how, err);
+    if (!rc && (!dry_run || !there))
+        rc = there ? look_again(req, p, err) : snap_session_look(&p->ses, err);
     if (rc)
         goto out;
-    rc = snap_enter(env, &p->store, "snapshot-create", req->domain,
-                    !req->no_wait, dry_run, err);
+    p->paused_before = p->ses.dom.paused;
+    rc = p->ses.there ? check_domain(req, &p->ses.dom, err) : 0;
     if (rc)
         goto out;
-    if (!dry_run || p->off) {
-        rc = look_again(env, req, p, err);
-        if (rc)
-            goto out;
-    }
-    p->paused_before = p->dom.paused;
-    rc = p->off ? 0 : check_domain(req, &p->dom, err);
+    rc = snap_state_load(&p->ses.store, &p->ses.state, err);
     if (rc)
         goto out;
-    rc = snap_state_load(&p->store, &p->state, err);
-    if (rc)
-        goto out;
-    rc = p->off ? load_off(env, req, p, err) : 0;
+    rc = p->ses.there ? 0 : load_off(env, req, p, err);
     if (rc)
         goto out;
     rc = plan_record(env, req, p, err);
     if (rc)
         goto out;
     p->rec.paused = p->paused_before;
-    if (!req->no_metadata && snap_store_has(&p->store, p->rec.name)) {
+    if (!req->no_metadata && snap_store_has(&p->ses.store, p->rec.name)) {
         rc = snap_fail(err, SNAP_EXISTS,
                        "%s has a snapshot named %s "
                        "already; choose another name",
-                       p->dom.name, p->rec.name);
+                       p->ses.dom.name, p->rec.name);
         goto out;
     }
     if (req->output && snap_file_exists(req->output)) {

@@ -27,28 +27,16 @@
 /* What is known of the snapshot in hand, but not what the command is about. */
 static void forget_one(struct snap_delete_plan *p)
 {
-    snap_qmp_close(p->qmp);
-    p->qmp = NULL;
-    snap_domain_dispose(&p->dom);
-    memset(&p->dom, 0, sizeof(p->dom));
-    p->running = false;
     snap_deleted_free(&p->del, p->rec.n_parts);
     snap_record_dispose(&p->rec);
     memset(&p->rec, 0, sizeof(p->rec));
-    snap_records_free(&p->all, &p->n_all);
-    snap_state_dispose(&p->state);
-    snap_notes_free(&p->notes, &p->n_notes);
-    memset(&p->space, 0, sizeof(p->space));
 }
 
 void snap_delete_plan_dispose(struct snap_delete_plan *p)
 {
     forget_one(p);
     snap_notes_free(&p->names, &p->n_names);
-    snap_free(&p->domain);
-    snap_store_close(&p->store);
-    memset(p, 0, sizeof(*p));
-    p->store.lock_fd = -1;
+    snap_session_dispose(&p->ses);
 }
 
 /* ---- which ---- */
@@ -70,8 +58,8 @@ static void add_descendants(struct snap_delete_plan *p, const char *name,
 {
     size_t i;
 
-    for (i = p->n_all; depth <= p->n_all && i-- > 0;) {
-        const struct snap_record *r = &p->all[i];
+    for (i = p->ses.n_all; depth <= p->ses.n_all && i-- > 0;) {
+        const struct snap_record *r = &p->ses.all[i];
 
         if (!snap_streq(r->parent, name) || listed(p, r->name))
             continue;
@@ -87,30 +75,26 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
                           struct snap_err *err)
 {
     int rc;
-    struct snap_saver saver = { .env = env, .dom = &p->dom };
+    struct snap_saver saver = { .env = env, .dom = &p->ses.dom };
 
-    rc = snap_absent_find(env, p->uuid, p->domain, true, &p->dom, err);
-    if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-        return snap_absent_saved(env, p->uuid, p->domain, NULL, err);
-    }
-    if (rc)
+    rc = snap_session_look(&p->ses, err);
+    if (rc || !p->ses.there)
         return rc;
-    p->running = true;
-    if (p->dom.dying)
-        return snap_refuse_dying(&p->dom, p->domain, err);
-    if (p->dom.suspended)
+    if (p->ses.dom.dying)
+        return snap_refuse_dying(&p->ses.dom, p->ses.name, err);
+    if (p->ses.dom.suspended)
         return snap_fail(err, SNAP_BUSY,
                          "%s is suspended: it is being saved or migrated; "
                          "try again afterwards",
-                         p->dom.name);
-    if (p->dom.stubdom)
+                         p->ses.dom.name);
+    if (p->ses.dom.stubdom)
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "%s has its device model in a stub domain; shut it "
                          "down and delete the snapshot then",
-                         p->dom.name);
+                         p->ses.dom.name);
     rc = snap_saver_look(&saver, err);
-    return rc ? rc : env->ops->qmp_open(env->hyp, &p->dom, &p->qmp, err);
+    return rc ? rc
+              : env->ops->qmp_open(env->hyp, &p->ses.dom, &p->ses.qmp, err);
 }
 
 /* Where an image is; each of thousands is compared with each disk's. */
@@ -135,18 +119,18 @@ static bool same_place(const struct place *a, const struct place *b)
            (a->there && b->there && snap_same_stat(&a->st, &b->st));
 }
 
-/* Of each part of p->all in turn; caller frees. */
+/* Of each part of p->ses.all in turn; caller frees. */
 static struct place *look_up_all(const struct snap_delete_plan *p)
 {
     size_t i, k, n = 0;
     struct place *at;
 
-    for (i = 0; i < p->n_all; i++)
-        n += p->all[i].n_parts;
+    for (i = 0; i < p->ses.n_all; i++)
+        n += p->ses.all[i].n_parts;
     at = snap_zalloc((n + 1) * sizeof(*at));
-    for (i = 0, n = 0; i < p->n_all; i++)
-        for (k = 0; k < p->all[i].n_parts; k++)
-            at[n++] = look_up(p->all[i].parts[k].frozen_path);
+    for (i = 0, n = 0; i < p->ses.n_all; i++)
+        for (k = 0; k < p->ses.all[i].n_parts; k++)
+            at[n++] = look_up(p->ses.all[i].parts[k].frozen_path);
     return at;
 }
 
@@ -160,14 +144,14 @@ static void ask_others(const struct snap_delete_plan *p,
     const struct place leaf = look_up(d->leaf),
                        own = look_up(part->frozen_path);
 
-    for (i = 0; i < p->n_all; i++) {
+    for (i = 0; i < p->ses.n_all; i++) {
         const struct place *at = others;
 
-        others += p->all[i].n_parts;
-        if (snap_streq(p->all[i].name, p->rec.name))
+        others += p->ses.all[i].n_parts;
+        if (snap_streq(p->ses.all[i].name, p->rec.name))
             continue;
-        for (k = 0; k < p->all[i].n_parts; k++) {
-            const struct snap_part *o = &p->all[i].parts[k];
+        for (k = 0; k < p->ses.all[i].n_parts; k++) {
+            const struct snap_part *o = &p->ses.all[i].parts[k];
 
             if (d->leaf && same_place(&at[k], &leaf))
                 d->may_merge = false;
@@ -251,8 +235,8 @@ static int each_neighbour(struct snap_env *env, struct snap_delete_plan *p,
 
     for (i = 0; i < p->rec.n_parts; i++)
         if (p->rec.parts[i].type == SNAP_DISK_EXTERNAL)
-            return snap_store_each(env->store_root, p->uuid, check_neighbour,
-                                   &all, err);
+            return snap_store_each(env->store_root, p->ses.uuid,
+                                   check_neighbour, &all, err);
     return 0;
 }
 
@@ -266,9 +250,9 @@ static int check_child(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
     size_t i, k;
     struct snap_err why = SNAP_ERR_INIT;
 
-    for (i = 0; i < p->n_all; i++)
-        for (k = 0; k < p->all[i].n_parts; k++) {
-            struct snap_part *o = &p->all[i].parts[k];
+    for (i = 0; i < p->ses.n_all; i++)
+        for (k = 0; k < p->ses.all[i].n_parts; k++) {
+            struct snap_part *o = &p->ses.all[i].parts[k];
 
             if (!same_place(others++, child) || o->type != SNAP_DISK_EXTERNAL)
                 continue;
@@ -278,7 +262,7 @@ static int check_child(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
                                  "snapshot %s stands on this one, and cannot "
                                  "be used: %s.  Repair or delete that one "
                                  "first",
-                                 p->all[i].name, why.msg);
+                                 p->ses.all[i].name, why.msg);
         }
     return 0;
 }
@@ -306,25 +290,25 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-/* Of p->all, which came before the snapshot in hand; caller frees. */
+/* Of p->ses.all, which came before the snapshot in hand; caller frees. */
 static bool *find_ancestors(const struct snap_delete_plan *p)
 {
     size_t i;
-    bool *before = snap_zalloc(p->n_all + 1);
+    bool *before = snap_zalloc(p->ses.n_all + 1);
     const struct snap_record **sorted = snap_realloc(
-        NULL, p->n_all + 1, sizeof(const struct snap_record *));
+        NULL, p->ses.n_all + 1, sizeof(const struct snap_record *));
     struct snap_record key = { .name = p->rec.parent };
     const struct snap_record **found, *k = &key;
 
-    for (i = 0; i < p->n_all; i++)
-        sorted[i] = &p->all[i];
-    qsort(sorted, p->n_all, sizeof(*sorted), by_name);
+    for (i = 0; i < p->ses.n_all; i++)
+        sorted[i] = &p->ses.all[i];
+    qsort(sorted, p->ses.n_all, sizeof(*sorted), by_name);
     /* Ends with any records: none is marked twice. */
     while (key.name) {
-        found = bsearch(&k, sorted, p->n_all, sizeof(*sorted), by_name);
-        if (!found || before[*found - p->all])
+        found = bsearch(&k, sorted, p->ses.n_all, sizeof(*sorted), by_name);
+        if (!found || before[*found - p->ses.all])
             break;
-        before[*found - p->all] = true;
+        before[*found - p->ses.all] = true;
         key.name = (*found)->parent;
     }
     free(sorted);
@@ -379,9 +363,9 @@ static int check_seen(struct snap_disk_ctx *ctx,
     rc = is_there(ctx, part, &there, err);
     if (rc || !there)
         return rc;
-    for (i = 0; i < p->n_all; i++)
-        for (k = 0; k < p->all[i].n_parts; k++) {
-            const struct snap_record *o = &p->all[i];
+    for (i = 0; i < p->ses.n_all; i++)
+        for (k = 0; k < p->ses.all[i].n_parts; k++) {
+            const struct snap_record *o = &p->ses.all[i];
             const struct snap_part *other = &o->parts[k];
 
             if (!snap_streq(other->vdev, part->vdev) ||
@@ -419,28 +403,28 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
         if (d->leaf && !d->others_inside && !d->others_freeze &&
             !snap_same_file(d->leaf, part->frozen_path) &&
             !is_there(ctx, part, &there, &ignored) && there)
-            snap_note_add(&p->notes, &p->n_notes,
+            snap_note_add(&p->ses.notes, &p->ses.n_notes,
                           "%s: %s stays; no snapshot of %s is inside it any "
                           "more, and the domain's disk is %s, so no xl.cfg "
                           "may name it",
-                          part->vdev, part->frozen_path, p->domain, d->leaf);
+                          part->vdev, part->frozen_path, p->ses.name, d->leaf);
         return;
     }
     if (d->how == SNAP_DELETE_MERGE)
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s: the domain's disk is %s again; " SNAP_NOTE_XL_CFG
                       ", must have format=%s, target=%s",
-                      part->vdev, d->active_path, p->domain, d->active_format,
-                      d->active_path);
+                      part->vdev, d->active_path, p->ses.name,
+                      d->active_format, d->active_path);
     else if (d->others_inside && d->leaf &&
              !snap_same_file(d->leaf, part->frozen_path))
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s: %s stays, since other snapshots are inside; the "
                       "domain's disk is %s, and no xl.cfg may name the former",
                       part->vdev, part->frozen_path, d->leaf);
     else if (!part->frozen_made && !d->keep_image &&
              d->how != SNAP_DELETE_STAY && d->leaf)
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s: %s goes; no xl.cfg may name it any more, the "
                       "domain's disk is %s",
                       part->vdev, part->frozen_path, d->leaf);
@@ -455,14 +439,16 @@ static int plan_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
     int rc;
     size_t i;
     const struct snap_vbd *v = snap_vbd_find(vbds, n_vbds, part->vdev);
-    const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
+    const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state, part->vdev);
 
     snap_set(&part->tag, p->rec.name);
-    snap_deleted_know(d, p->all, p->n_all);
-    snap_deleted_know_state(d, &p->state);
+    snap_deleted_know(d, p->ses.all, p->ses.n_all);
+    snap_deleted_know_state(d, &p->ses.state);
     for (i = 0; i < n_vbds; i++)
         snap_deleted_know_path(d, vbds[i].path, vbds[i].format, false);
-    snap_set(&d->leaf, v ? v->path : !p->running && leaf ? leaf->path : NULL);
+    snap_set(&d->leaf, v                       ? v->path
+                       : !p->ses.there && leaf ? leaf->path
+                                               : NULL);
     d->may_merge = d->leaf && leaf && leaf->made &&
                    snap_streq(leaf->path, d->leaf);
     ask_others(p, others, part, d);
@@ -518,17 +504,16 @@ static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
     bool *before = find_ancestors(p);
     struct place *others = look_up_all(p);
 
-    snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, p->qmp,
-                  p->op_id);
-    ctx.space = &p->space;
+    snap_session_ctx(&p->ses, &ctx);
+    ctx.space = &p->ses.space;
     ctx.seen = snap_seen_new();
-    if (p->running) {
-        rc = env->ops->disks(env->hyp, &p->dom, &vbds, &n, err);
+    if (p->ses.there) {
+        rc = env->ops->disks(env->hyp, &p->ses.dom, &vbds, &n, err);
         if (rc)
             goto out;
     }
     p->del = snap_zalloc((p->rec.n_parts + 1) * sizeof(*p->del));
-    rc = snap_clones_load(env, p->uuid, &clones, &n_clones, err);
+    rc = snap_clones_load(env, p->ses.uuid, &clones, &n_clones, err);
     if (!rc)
         rc = check_clones(&ctx, p, clones, n_clones, err);
     if (!rc)
@@ -553,7 +538,7 @@ static int can_read(const struct snap_env *env,
                     const struct snap_delete_plan *p, struct snap_err *err)
 {
     struct snap_json *plan = snap_deleted_plan_json(p);
-    int rc = snap_recover_can_read(env, &p->store, "delete", plan, err);
+    int rc = snap_recover_can_read(env, &p->ses.store, "delete", plan, err);
 
     snap_json_free(plan);
     return rc;
@@ -565,13 +550,11 @@ static int plan_one(struct snap_env *env, struct snap_delete_plan *p, size_t i,
 {
     int rc;
 
-    rc = snap_op_id_make(p->op_id, err);
+    rc = look_at_domain(env, p, err);
     if (!rc)
-        rc = look_at_domain(env, p, err);
+        rc = snap_state_load(&p->ses.store, &p->ses.state, err);
     if (!rc)
-        rc = snap_state_load(&p->store, &p->state, err);
-    if (!rc)
-        rc = snap_store_get(&p->store, p->names[i], env->drivers, &p->rec,
+        rc = snap_store_get(&p->ses.store, p->names[i], env->drivers, &p->rec,
                             err);
     if (!rc)
         rc = plan_parts(env, p, err);
@@ -588,8 +571,10 @@ int snap_delete_plan_next(struct snap_env *env, struct snap_delete_plan *p,
     int rc;
 
     forget_one(p);
-    rc = snap_store_all_whole(&p->store, env->drivers, &p->all, &p->n_all,
-                              err);
+    rc = snap_session_again(&p->ses, err);
+    if (!rc)
+        rc = snap_store_all_whole(&p->ses.store, env->drivers, &p->ses.all,
+                                  &p->ses.n_all, err);
     if (rc)
         snap_err_prefix(err, "deleting %s", p->names[i]);
     return rc ? rc : plan_one(env, p, i, err);
@@ -597,36 +582,17 @@ int snap_delete_plan_next(struct snap_env *env, struct snap_delete_plan *p,
 
 /* ---- all ---- */
 
-static int resolve(struct snap_env *env, const struct snap_delete_req *req,
-                   struct snap_delete_plan *p, struct snap_err *err)
-{
-    int rc;
-    struct snap_domain dom = { 0 };
-
-    rc = snap_find_domain(env, req->domain, &dom, err);
-    if (!rc) {
-        memcpy(p->uuid, dom.uuid, sizeof(p->uuid));
-        snap_set(&p->domain, dom.name);
-    } else if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-        rc = snap_store_resolve(env, req->domain, p->uuid, err);
-        snap_set(&p->domain, req->domain);
-    }
-    snap_domain_dispose(&dom);
-    return rc;
-}
-
 static int choose(struct snap_env *env, const struct snap_delete_req *req,
                   struct snap_delete_plan *p, struct snap_err *err)
 {
     int rc;
     struct snap_record named = { 0 };
 
-    rc = snap_store_all_whole(&p->store, env->drivers, &p->all, &p->n_all,
-                              err);
+    rc = snap_store_all_whole(&p->ses.store, env->drivers, &p->ses.all,
+                              &p->ses.n_all, err);
     if (rc)
         return rc;
-    rc = snap_store_get(&p->store, req->name, env->drivers, &named, err);
+    rc = snap_store_get(&p->ses.store, req->name, env->drivers, &named, err);
     if (rc)
         return rc;
     snap_record_dispose(&named);
@@ -646,31 +612,24 @@ int snap_delete_plan_make(struct snap_env *env,
                           struct snap_delete_plan *p, struct snap_err *err)
 {
     int rc;
+    const struct snap_entry how = {
+        .command = "snapshot-delete",
+        .wait = !req->no_wait,
+        .dry_run = dry_run,
+        .snapshot = req->name,
+    };
 
     memset(p, 0, sizeof(*p));
-    p->store.lock_fd = -1;
-    rc = resolve(env, req, p, err);
-    if (rc)
-        goto out;
-    rc = snap_store_open(&p->store, env->store_root, p->uuid, false, err);
-    if (rc)
-        goto out;
-    if (!snap_file_exists(p->store.dir)) {
-        rc = snap_fail(err, SNAP_NOTFOUND,
-                       "there is no snapshot %s of %s in %s", req->name,
-                       p->domain, p->store.dir);
-        goto out;
-    }
-    rc = snap_enter(env, &p->store, "snapshot-delete", p->domain,
-                    !req->no_wait, dry_run, err);
-    if (rc)
-        goto out;
-    rc = choose(env, req, p, err);
+    rc = snap_session_init(&p->ses, env, err);
+    if (!rc)
+        rc = snap_session_find(&p->ses, req->domain, err);
+    if (!rc)
+        rc = snap_session_open(&p->ses, &how, err);
+    if (!rc)
+        rc = choose(env, req, p, err);
     if (!rc && p->n_names)
         rc = plan_one(env, p, 0, err);
-
-out:
-    snap_hint_namesake(env, p->domain, p->uuid, req->name, rc, err);
+    snap_hint_namesake(env, p->ses.name, p->ses.uuid, req->name, rc, err);
     if (rc)
         snap_delete_plan_dispose(p);
     return rc;

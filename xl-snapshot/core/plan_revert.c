@@ -31,17 +31,12 @@ void snap_revert_plan_dispose(struct snap_revert_plan *p)
 {
     if (p->mem_fd >= 0)
         close(p->mem_fd);
-    snap_domain_dispose(&p->dom);
     snap_record_dispose(&p->rec);
-    snap_records_free(&p->all, &p->n_all);
-    snap_state_dispose(&p->state);
     snap_free(&p->config_json);
     snap_free(&p->old_config);
-    snap_notes_free(&p->notes, &p->n_notes);
-    snap_store_close(&p->store);
+    snap_session_dispose(&p->ses);
     memset(p, 0, sizeof(*p));
     p->mem_fd = -1;
-    p->store.lock_fd = -1;
 }
 
 /* The record out of the user's file. */
@@ -131,20 +126,20 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
     memcpy(r->domain_uuid, uuid, sizeof(uuid));
     if (!r->domain_name)
         snap_set(&r->domain_name, name);
-    if (p->running && !snap_streq(p->dom.uuid, uuid)) {
+    if (p->ses.there && !snap_streq(p->ses.dom.uuid, uuid)) {
         rc = snap_fail(err, SNAP_REFUSED,
                        "snapshot %s is of domain %s "
                        "(UUID %s), but the running %s has UUID %s; destroy "
                        "or rename it first",
-                       r->name, name, uuid, p->dom.name, p->dom.uuid);
+                       r->name, name, uuid, p->ses.dom.name, p->ses.dom.uuid);
         goto out;
     }
-    if (p->running && !snap_streq(p->dom.name, name))
-        snap_note_add(&p->notes, &p->n_notes,
+    if (p->ses.there && !snap_streq(p->ses.dom.name, name))
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "the domain is called %s now, and will be %s again, as "
                       "when the snapshot was taken; xl rename %s %s gives it "
                       "back its name of now",
-                      p->dom.name, name, name, p->dom.name);
+                      p->ses.dom.name, name, name, p->ses.dom.name);
     /* The name that the new domain will have must be free, but for us. */
     rc = env->ops->find(env->hyp, name, &other, err);
     if (rc == SNAP_NOTFOUND) {
@@ -177,8 +172,8 @@ static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
     rc = snap_domcfg_disks(r->config_json, &cfg, &n_cfg, err);
     if (rc)
         goto out;
-    if (p->running) {
-        rc = env->ops->disks(env->hyp, &p->dom, &now, &n_now, err);
+    if (p->ses.there) {
+        rc = env->ops->disks(env->hyp, &p->ses.dom, &now, &n_now, err);
         if (rc)
             goto out;
     }
@@ -195,13 +190,13 @@ static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
         if (k < r->n_parts)
             continue;
         v = snap_vbd_find(now, n_now, cfg[i].vdev);
-        leaf = snap_state_leaf(&p->state, cfg[i].vdev);
+        leaf = snap_state_leaf(&p->ses.state, cfg[i].vdev);
         if (!cfg[i].readonly && !cfg[i].cdrom && (v || leaf)) {
             a[m].vdev = cfg[i].vdev;
             a[m].path = path = v ? v->path : leaf->path;
             a[m].format = v ? v->format : leaf->format;
             m++;
-            snap_note_add(&p->notes, &p->n_notes,
+            snap_note_add(&p->ses.notes, &p->ses.n_notes,
                           "%s: not in the snapshot, keeps what it has now%s",
                           cfg[i].vdev,
                           p->memory
@@ -232,7 +227,7 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
 {
     int rc = 0;
     bool need;
-    const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
+    const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state, part->vdev);
     char *file = NULL;
 
     snap_free(&part->drop_path);
@@ -244,10 +239,10 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
         file = snap_strdup(leaf->path);
     if (snap_streq(file, part->frozen_path) ||
         snap_streq(file, part->leaf_path) ||
-        snap_records_need(p->all, p->n_all, file))
+        snap_records_need(p->ses.all, p->ses.n_all, file))
         goto out;
     if (damaged) {
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s: the image of before, %s, "
                       "is kept, since a record that cannot be read may need "
                       "it",
@@ -258,7 +253,7 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
     if (rc)
         goto out;
     if (need) {
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s: the image of before, %s, is kept, since a snapshot "
                       "of another domain needs it or cannot be read",
                       part->vdev, file);
@@ -299,10 +294,10 @@ static int check_users(struct snap_env *env, struct snap_revert_plan *p,
     struct snap_qmp *qmp = NULL;
     struct snap_disk_ctx ctx;
 
-    if (p->running && env->ops->qmp_open(env->hyp, &p->dom, &qmp, NULL))
+    if (p->ses.there && env->ops->qmp_open(env->hyp, &p->ses.dom, &qmp, NULL))
         qmp = NULL;
-    snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, qmp,
-                  p->op_id);
+    snap_ctx_init(&ctx, env, p->ses.there ? p->ses.dom.domid : UINT32_MAX, qmp,
+                  p->ses.op_id);
     for (i = 0; !rc && i < p->rec.n_parts; i++) {
         const struct snap_part *part = &p->rec.parts[i];
 
@@ -325,19 +320,19 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
     size_t i, damaged = 0;
     struct snap_disk_ctx ctx;
 
-    rc = snap_store_damaged(&p->store, env->drivers, &damaged, err);
+    rc = snap_store_damaged(&p->ses.store, env->drivers, &damaged, err);
     if (rc)
         return rc;
-    snap_ctx_init(&ctx, env, p->running ? p->dom.domid : UINT32_MAX, NULL,
-                  p->op_id);
+    snap_session_ctx(&p->ses, &ctx);
     for (i = 0; i < p->rec.n_parts; i++) {
         struct snap_part *part = &p->rec.parts[i];
-        const struct snap_leaf *leaf = snap_state_leaf(&p->state, part->vdev);
+        const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state,
+                                                       part->vdev);
 
         if (!part->stem && leaf && part->type == SNAP_DISK_EXTERNAL)
             part->stem = snap_strdup(leaf->stem);
         part->shared = part->type == SNAP_DISK_INTERNAL &&
-                       snap_records_freeze(p->all, p->n_all,
+                       snap_records_freeze(p->ses.all, p->ses.n_all,
                                            part->frozen_path);
         rc = choose_driver(env, part, err);
         if (!rc)
@@ -351,14 +346,14 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
             return rc;
         if (!snap_streq(part->leaf_path, part->path))
             snap_note_add(
-                &p->notes, &p->n_notes,
+                &p->ses.notes, &p->ses.n_notes,
                 "%s: the guest will write to a new image; in " SNAP_NOTE_XL_CFG
                 ", change this disk to format=%s, target=%s",
                 part->vdev, p->rec.domain_name, part->leaf_format,
                 part->leaf_path);
         if (part->type == SNAP_DISK_INTERNAL &&
             !snap_streq(part->leaf_path, part->frozen_path))
-            snap_note_add(&p->notes, &p->n_notes,
+            snap_note_add(&p->ses.notes, &p->ses.n_notes,
                           "%s: other snapshots need %s as it is; what %s "
                           "holds is copied to %s",
                           part->vdev, part->frozen_path, p->rec.name,
@@ -378,14 +373,15 @@ static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
     rc = env->ops->free_mem(env->hyp, &free_kb, err);
     if (rc)
         return rc;
-    have = free_kb + (p->running ? p->dom.mem_kb : 0);
-    if (need > have + (p->running ? MEM_SLACK_KB + p->dom.mem_kb / 100 : 0))
+    have = free_kb + (p->ses.there ? p->ses.dom.mem_kb : 0);
+    if (need >
+        have + (p->ses.there ? MEM_SLACK_KB + p->ses.dom.mem_kb / 100 : 0))
         return snap_fail(err, SNAP_NOSPACE,
                          "%s needs %llu MB of memory and "
                          "the host has %llu MB free%s",
                          r->domain_name, (unsigned long long)need >> 10,
                          (unsigned long long)have >> 10,
-                         p->running ? " once it is destroyed" : "");
+                         p->ses.there ? " once it is destroyed" : "");
     if (!p->memory || !r->mem_hash[0])
         return 0;
     return snap_memfile_verify(env, p->mem_fd, r->mem_path, r->mem_size,
@@ -405,13 +401,13 @@ static int check_way_back(struct snap_env *env, bool eject,
         return rc;
     lacks = snap_media_lacks(p->old_config);
     if (!lacks && env->ops->can_build(env->hyp, p->old_config, false, NULL,
-                                      p->dom.mem_kb, &why) == SNAP_REFUSED)
+                                      p->ses.dom.mem_kb, &why) == SNAP_REFUSED)
         lacks = snap_strdup(why.msg);
     if (lacks)
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "if the revert fails after %s is destroyed, it cannot "
                       "be started again with what it has now: %s",
-                      p->dom.name, lacks);
+                      p->ses.dom.name, lacks);
     free(lacks);
     return 0;
 }
@@ -433,36 +429,26 @@ static int check_build(struct snap_env *env, const struct snap_revert_req *req,
         rc = snap_revert_config(p, &config, err);
     if (!rc)
         rc = snap_revert_can_build(env, p, config, wait, err);
-    if (!rc && p->running)
+    if (!rc && p->ses.there)
         rc = check_way_back(env, req->eject_missing, p, err);
     free(config);
     return rc;
 }
 
-/* The domain by name, number or UUID if it runs, else by what the store
- * knows. */
-static int resolve(struct snap_env *env, const struct snap_revert_req *req,
-                   struct snap_revert_plan *p, char uuid_r[37],
-                   struct snap_err *err)
+/* One that does not exist may be known by the file alone. */
+static int find(const struct snap_revert_req *req, struct snap_revert_plan *p,
+                struct snap_err *err)
 {
     int rc;
 
-    rc = snap_find_domain(env, req->domain, &p->dom, err);
-    if (!rc) {
-        p->running = true;
-        memcpy(uuid_r, p->dom.uuid, 37);
-        return 0;
-    }
+    if (!req->config_file || !p->rec.domain_uuid[0])
+        return snap_session_find(&p->ses, req->domain, err);
+    rc = snap_session_find_there(&p->ses, req->domain, err);
     if (rc != SNAP_NOTFOUND)
         return rc;
     snap_err_clear(err);
-    snap_domain_dispose(&p->dom);
-    memset(&p->dom, 0, sizeof(p->dom));
-    if (req->config_file && p->rec.domain_uuid[0]) {
-        memcpy(uuid_r, p->rec.domain_uuid, 37);
-        return 0;
-    }
-    return snap_store_resolve(env, req->domain, uuid_r, err);
+    memcpy(p->ses.uuid, p->rec.domain_uuid, sizeof(p->ses.uuid));
+    return 0;
 }
 
 /* What the user does without: memory, or a CD. */
@@ -477,13 +463,14 @@ static int without(const struct snap_revert_req *req,
                          "boot from",
                          r->name ? r->name : req->config_file);
     if (r->has_memory && !p->memory)
-        snap_note_add(&p->notes, &p->n_notes,
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "the memory of %s is not used: its disks are as after a "
                       "power cut",
                       r->name ? r->name : req->config_file);
-    return req->eject_missing ? snap_media_eject(&r->config_json, p->memory,
-                                                 &p->notes, &p->n_notes, err)
-                              : 0;
+    return req->eject_missing
+               ? snap_media_eject(&r->config_json, p->memory, &p->ses.notes,
+                                  &p->ses.n_notes, err)
+               : 0;
 }
 
 static int load_record(struct snap_env *env, const struct snap_revert_req *req,
@@ -494,7 +481,7 @@ static int load_record(struct snap_env *env, const struct snap_revert_req *req,
     struct snap_record *r = &p->rec;
 
     if (!req->config_file) {
-        rc = snap_store_get(&p->store, req->name, env->drivers, r, err);
+        rc = snap_store_get(&p->ses.store, req->name, env->drivers, r, err);
         if (rc)
             goto out;
     }
@@ -509,8 +496,8 @@ static int load_record(struct snap_env *env, const struct snap_revert_req *req,
             header = NULL;
         }
     }
-    if (!r->config_json && p->running) {
-        rc = env->ops->config(env->hyp, &p->dom, &r->config_json, err);
+    if (!r->config_json && p->ses.there) {
+        rc = env->ops->config(env->hyp, &p->ses.dom, &r->config_json, err);
         if (rc)
             goto out;
     }
@@ -560,13 +547,15 @@ int snap_revert_plan_make(struct snap_env *env,
 {
     int rc;
     bool off;
-    char uuid[37] = "";
+    struct snap_entry how = {
+        .command = "snapshot-revert",
+        .wait = !req->no_wait,
+        .dry_run = dry_run,
+    };
 
     memset(p, 0, sizeof(*p));
     p->mem_fd = -1;
-    p->store.lock_fd = -1;
-
-    rc = snap_op_id_make(p->op_id, err);
+    rc = snap_session_init(&p->ses, env, err);
     if (rc)
         goto out;
     if (req->config_file) {
@@ -574,40 +563,23 @@ int snap_revert_plan_make(struct snap_env *env,
         if (rc)
             goto out;
     }
-    rc = resolve(env, req, p, uuid, err);
+    rc = find(req, p, err);
     if (rc)
         goto out;
-    rc = snap_store_open(&p->store, env->store_root, uuid,
-                         !dry_run && (req->config_file || p->running), err);
+    off = !p->ses.there;
+    how.make = req->config_file || p->ses.there;
+    rc = snap_session_open(&p->ses, &how, err);
+    if (!rc)
+        rc = snap_session_look(&p->ses, err);
+    if (!rc && p->ses.there)
+        rc = check_domain(req, &p->ses.dom, off, err);
     if (rc)
         goto out;
-    rc = snap_enter(env, &p->store, "snapshot-revert", req->domain,
-                    !req->no_wait, dry_run, err);
+    rc = snap_state_load(&p->ses.store, &p->ses.state, err);
     if (rc)
         goto out;
-
-    /* We may have waited, or repaired: look again. */
-    snap_domain_dispose(&p->dom);
-    memset(&p->dom, 0, sizeof(p->dom));
-    off = !p->running;
-    p->running = false;
-    rc = snap_absent_find(env, uuid, req->domain, true, &p->dom, err);
-    if (!rc) {
-        p->running = true;
-    } else if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-    } else {
-        goto out;
-    }
-    rc = p->running ? check_domain(req, &p->dom, off, err)
-                    : snap_absent_saved(env, uuid, req->domain, NULL, err);
-    if (rc)
-        goto out;
-    rc = snap_state_load(&p->store, &p->state, err);
-    if (rc)
-        goto out;
-    rc = snap_store_all(&p->store, env->drivers, env->log, &p->all, &p->n_all,
-                        err);
+    rc = snap_store_all(&p->ses.store, env->drivers, env->log, &p->ses.all,
+                        &p->ses.n_all, err);
     if (rc)
         goto out;
     rc = load_record(env, req, p, err);
@@ -627,14 +599,13 @@ int snap_revert_plan_make(struct snap_env *env,
     rc = check_memory(env, p, err);
     if (rc)
         goto out;
-    if (p->running)
-        rc = env->ops->config(env->hyp, &p->dom, &p->old_config, err);
+    if (p->ses.there)
+        rc = env->ops->config(env->hyp, &p->ses.dom, &p->old_config, err);
     if (!rc)
         rc = check_build(env, req, !dry_run && !req->no_wait, p, err);
 
 out:
-    snap_hint_namesake(env, p->running ? p->dom.name : req->domain, uuid,
-                       req->name, rc, err);
+    snap_hint_namesake(env, p->ses.name, p->ses.uuid, req->name, rc, err);
     if (rc)
         snap_revert_plan_dispose(p);
     return rc;

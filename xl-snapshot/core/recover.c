@@ -1078,38 +1078,3 @@ int snap_recover_how(struct snap_env *env, struct snap_store *s,
     how->why = 0;
     return recover(env, s, dry_run, how, what_r, err);
 }
-
-/* Under the name that it was given, and that it had last. */
-static int wait_for_reboot(struct snap_env *env, const struct snap_store *s,
-                           const char *name, struct snap_err *err)
-{
-    int rc;
-    struct snap_state st = { 0 };
-    struct snap_err ignored = SNAP_ERR_INIT;
-
-    rc = snap_absent_wait(env, s->uuid, name, true, err);
-    if (!rc && !snap_state_load(s, &st, &ignored) &&
-        !snap_streq(st.domain_name, name))
-        rc = snap_absent_wait(env, s->uuid, st.domain_name, true, err);
-    snap_state_dispose(&st);
-    return rc;
-}
-
-int snap_enter(struct snap_env *env, struct snap_store *s, const char *command,
-               const char *name, bool wait, bool dry_run, struct snap_err *err)
-{
-    int rc = 0;
-    char *what = NULL;
-
-    if (!dry_run)
-        rc = snap_store_lock(s, wait, command, env->log, err);
-    if (!rc)
-        rc = wait_for_reboot(env, s, name, err);
-    if (!rc)
-        rc = snap_recover(env, s, dry_run, &what, err);
-    if (!rc && what)
-        snap_say(env->log, SNAP_LOG_NOTE, "%s%s",
-                 dry_run ? "" : "an earlier command was interrupted: ", what);
-    free(what);
-    return rc;
-}

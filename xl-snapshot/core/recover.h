@@ -45,14 +45,6 @@ int snap_recover_how(struct snap_env *env, struct snap_store *s,
 int snap_recover_known(struct snap_env *env, struct snap_store *s,
                        uint32_t domid, bool hangs, struct snap_err *err);
 
-/* Where every command that changes something begins: the store is locked, wait
- * or not, a domain that reboots is waited for (name: as the user gave it, or
- * NULL), and what an earlier command left is recovered, which is said.
- * dry_run: no lock, and only told what would be recovered. */
-int snap_enter(struct snap_env *env, struct snap_store *s, const char *command,
-               const char *name, bool wait, bool dry_run,
-               struct snap_err *err);
-
 /* Which other machine (its ID) wrote this plan down?  It lives as long as the
  * plan.  NULL: none that is known. */
 const char *snap_recover_elsewhere(const struct snap_json *plan);

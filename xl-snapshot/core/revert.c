@@ -64,8 +64,8 @@ static int begin(struct run *r, struct snap_err *err)
     struct snap_json *plan = snap_reverted_plan_json(r->p, r->req->paused,
                                                      r->req->config_file);
 
-    rc = snap_recover_plan(r->env, &r->p->store, "revert", plan, &r->journal,
-                           err);
+    rc = snap_recover_plan(r->env, &r->p->ses.store, "revert", plan,
+                           &r->journal, err);
     snap_json_free(plan);
     return rc;
 }
@@ -124,7 +124,7 @@ int snap_revert_can_build(struct snap_env *env,
         snap_err_clear(&why);
         rc = env->ops->can_build(env->hyp, config, p->memory,
                                  p->memory ? r->versions : NULL,
-                                 p->running ? p->dom.mem_kb : 0, &why);
+                                 p->ses.there ? p->ses.dom.mem_kb : 0, &why);
         if (rc != SNAP_BUSY || !wait || snap_now_ms() >= deadline)
             break;
         if (env->interrupted && env->interrupted())
@@ -166,7 +166,8 @@ static int look_again(struct run *r, const char *config, struct snap_err *err)
     rc = r->env->ops->find_uuid(r->env->hyp, p->rec.domain_uuid, &now, &why);
     if (rc && rc != SNAP_NOTFOUND)
         rc = snap_fail(err, rc, "%s", why.msg);
-    else if (rc ? p->running : !p->running || now.domid != p->dom.domid)
+    else if (rc ? p->ses.there
+                : !p->ses.there || now.domid != p->ses.dom.domid)
         rc = snap_fail(err, SNAP_BUSY,
                        "%s was started, stopped or rebooted while the revert "
                        "was prepared; nothing was changed: run it again",
@@ -196,7 +197,7 @@ static int check_absent(struct run *r, struct snap_err *err)
         rc = r->env->ops->find(r->env->hyp, p->rec.domain_name, &d, &why);
     if (rc)
         rc = rc == SNAP_NOTFOUND ? 0 : snap_fail(err, rc, "%s", why.msg);
-    else if (!d.dying && !(p->running && d.domid == p->dom.domid) &&
+    else if (!d.dying && !(p->ses.there && d.domid == p->ses.dom.domid) &&
              (snap_streq(d.uuid, p->rec.domain_uuid) ||
               snap_streq(d.name, p->rec.domain_name))) /* not its number */
         rc = snap_fail(
@@ -243,10 +244,10 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
     if (rc)
         return rc;
     r->destroyed = true;
-    if (p->running) {
-        rc = ops->destroy(r->env->hyp, &p->dom, err);
+    if (p->ses.there) {
+        rc = ops->destroy(r->env->hyp, &p->ses.dom, err);
         if (rc) {
-            snap_err_prefix(err, "destroying %s", p->dom.name);
+            snap_err_prefix(err, "destroying %s", p->ses.dom.name);
             return rc;
         }
     }
@@ -254,10 +255,10 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
     if (rc)
         return rc;
     if (p->memory)
-        rc = ops->restore(r->env->hyp, p->mem_fd, config, p->op_id,
+        rc = ops->restore(r->env->hyp, p->mem_fd, config, p->ses.op_id,
                           &r->res->dom, err);
     else
-        rc = ops->create(r->env->hyp, config, p->op_id, &r->res->dom, err);
+        rc = ops->create(r->env->hyp, config, p->ses.op_id, &r->res->dom, err);
     if (rc) {
         snap_err_prefix(err, "building %s from snapshot %s",
                         p->rec.domain_name, p->rec.name);
@@ -276,15 +277,16 @@ static int undo(struct run *r, const char *name, enum snap_reverted_end *end_r,
     const struct snap_revert_plan *p = r->p;
     const struct snap_reverted_old old = {
         .name = name,
-        .config = r->destroyed && p->running ? p->old_config : NULL,
-        .domid = p->running ? p->dom.domid : UINT32_MAX,
-        .paused = p->running && p->dom.paused,
-        .had_qemu = p->running && p->dom.qemu_pid,
+        .config = r->destroyed && p->ses.there ? p->old_config : NULL,
+        .domid = p->ses.there ? p->ses.dom.domid : UINT32_MAX,
+        .paused = p->ses.there && p->ses.dom.paused,
+        .had_qemu = p->ses.there && p->ses.dom.qemu_pid,
         .destroyed = r->destroyed,
         .hold = &r->hold,
     };
 
-    return snap_reverted_undo(r->env, &r->p->rec, &old, p->op_id, end_r, err);
+    return snap_reverted_undo(r->env, &r->p->rec, &old, p->ses.op_id, end_r,
+                              err);
 }
 
 /* Back to what was there before.  Always returns an error code. */
@@ -324,7 +326,7 @@ static int go_back(struct run *r, struct snap_err *err)
         snap_err_append(err,
                         "%s was started again from the disks it had; "
                         "what was in its memory is lost",
-                        r->p->dom.name);
+                        r->p->ses.dom.name);
     else if (end == SNAP_REVERTED_LEFT)
         snap_err_append(
             err,
@@ -350,11 +352,10 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
     };
 
     memset(res, 0, sizeof(*res));
-    res->running_before = p->running;
-    snap_ctx_init(&r.ctx, env, p->running ? p->dom.domid : UINT32_MAX, NULL,
-                  p->op_id);
+    res->running_before = p->ses.there;
+    snap_session_ctx(&p->ses, &r.ctx);
     r.ctx.tick = snap_ctx_tick;
-    snap_ctx_init(&r.off, env, UINT32_MAX, NULL, p->op_id);
+    snap_ctx_init(&r.off, env, UINT32_MAX, NULL, p->ses.op_id);
 
     rc = begin(&r, err);
     if (rc)
@@ -381,9 +382,9 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
     }
     res->down_ms = snap_now_ms() - down;
     if (!rc)
-        rc = snap_reverted_finish(env, &p->store, &p->rec, &p->state,
-                                  req->config_file != NULL, false, p->op_id,
-                                  err);
+        rc = snap_reverted_finish(env, &p->ses.store, &p->rec, &p->ses.state,
+                                  req->config_file != NULL, false,
+                                  p->ses.op_id, err);
     if (!rc)
         rc = snap_journal_end(&r.journal, err);
     if (rc) {

@@ -9,24 +9,16 @@
 #include "core/env.h"
 #include "core/record.h"
 #include "core/request.h"
-#include "core/store.h"
+#include "core/session.h"
 
 struct snap_revert_plan {
-    bool running; /* the domain exists and will be destroyed */
-    struct snap_domain dom; /* if running */
-    struct snap_store store; /* locked; dir NULL without metadata */
+    struct snap_session ses; /* the domain, if it exists, will be destroyed */
     struct snap_record rec;
-    struct snap_record *all; /* every record of the domain */
-    size_t n_all;
-    struct snap_state state;
     char *config_json; /* what the new domain is built from, with
                                      * the leaves not yet in it */
     char *old_config; /* of the running domain, to go back */
     bool memory; /* it wakes up from the snapshot's memory */
     int mem_fd; /* -1 without memory */
-    char **notes;
-    size_t n_notes;
-    char op_id[17];
 };
 void snap_revert_plan_dispose(struct snap_revert_plan *p);
 

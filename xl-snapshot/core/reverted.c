@@ -43,12 +43,12 @@ struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
     char *boot = snap_boot_id();
 
     snap_json_set(j, "record", snap_record_to_json(&p->rec));
-    snap_json_set_str(j, "op_id", p->op_id);
+    snap_json_set_str(j, "op_id", p->ses.op_id);
     snap_json_set_str(j, "uuid", p->rec.domain_uuid);
-    snap_json_set_bool(j, "running", p->running);
-    snap_json_set_bool(j, "was_paused", p->running && p->dom.paused);
-    snap_json_set_bool(j, "had_qemu", p->running && p->dom.qemu_pid);
-    snap_json_set_int(j, "domid", p->running ? p->dom.domid : 0);
+    snap_json_set_bool(j, "running", p->ses.there);
+    snap_json_set_bool(j, "was_paused", p->ses.there && p->ses.dom.paused);
+    snap_json_set_bool(j, "had_qemu", p->ses.there && p->ses.dom.qemu_pid);
+    snap_json_set_int(j, "domid", p->ses.there ? p->ses.dom.domid : 0);
     snap_json_set_str(j, "boot_id", boot);
     free(boot);
     snap_json_set_str(j, "old_config", p->old_config);

@@ -46,7 +46,7 @@ static void take(void *opaque)
     snap_guardian_beat(&r->guardian);
     r->take_rc = snap_create_interrupted(r, &r->take_err);
     if (!r->take_rc)
-        r->take_rc = env->ops->stands(env->hyp, &r->p->dom, suspends(r),
+        r->take_rc = env->ops->stands(env->hyp, &r->p->ses.dom, suspends(r),
                                       &r->take_err);
     if (!r->take_rc)
         snap_create_take(r);
@@ -74,15 +74,15 @@ static int save(struct snap_create_run *r, struct snap_err *err)
         .progress = r->env->progress,
         .what = "saving memory",
         .fd = r->mem.fd,
-        .total = p->dom.mem_kb * 1024,
+        .total = p->ses.dom.mem_kb * 1024,
         .tail = r->mem.tail,
         .grew = grew,
         .opaque = &r->guardian,
     };
 
     snap_watch_start(&r->watch, &what);
-    rc = r->env->ops->save(r->env->hyp, &p->dom, p->rec.config_json, r->mem.fd,
-                           p->rec.live, &at_stop, &res, err);
+    rc = r->env->ops->save(r->env->hyp, &p->ses.dom, p->rec.config_json,
+                           r->mem.fd, p->rec.live, &at_stop, &res, err);
     r->stopped_ms = res.stopped_ms;
     r->saved_ms = snap_now_ms();
     if (!rc)
@@ -97,10 +97,10 @@ static int stop(struct snap_create_run *r, struct snap_err *err)
 
     r->stopped_ms = snap_now_ms();
     if (!p->paused_before)
-        rc = r->env->ops->pause(r->env->hyp, &p->dom, err);
+        rc = r->env->ops->pause(r->env->hyp, &p->ses.dom, err);
     r->saved_ms = snap_now_ms();
     if (!rc && !p->paused_before)
-        snap_paused_note(r->env, &r->journal, &p->dom, "paused");
+        snap_paused_note(r->env, &r->journal, &p->ses.dom, "paused");
     if (!rc)
         take(r);
     return rc;
@@ -159,7 +159,7 @@ static int unname(struct snap_create_run *r, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
 
-    if (!snap_commit_set_old(r->env, &r->p->dom, &r->p->rec, &e))
+    if (!snap_commit_set_old(r->env, &r->p->ses.dom, &r->p->rec, &e))
         return 0;
     err->rc = SNAP_RECOVER;
     snap_err_append(err, "and Xen still names new images: %s", e.msg);
@@ -172,9 +172,9 @@ static int unname(struct snap_create_run *r, struct snap_err *err)
 static int rescue(struct snap_create_run *r, bool paused, struct snap_err *err)
 {
     const struct snap_held held = {
-        .uuid = r->p->dom.uuid,
-        .domid = r->p->dom.domid,
-        .monitor_pid = r->p->dom.monitor_pid,
+        .uuid = r->p->ses.dom.uuid,
+        .domid = r->p->ses.dom.domid,
+        .monitor_pid = r->p->ses.dom.monitor_pid,
         .suspend = suspends(r),
         .pause = !suspends(r),
         .was_paused = r->p->paused_before || paused,
@@ -193,7 +193,7 @@ static int start(struct snap_create_run *r, bool paused, struct snap_err *err)
 {
     int rc;
     struct snap_env *env = r->env;
-    const struct snap_domain *dom = &r->p->dom;
+    const struct snap_domain *dom = &r->p->ses.dom;
     struct snap_err e = SNAP_ERR_INIT;
 
     if (!suspends(r))
@@ -230,10 +230,10 @@ static void let_go_on(struct snap_create_run *r, bool known, bool paused,
         r->stands = true;
         snap_guardian_leave(&r->guardian);
         snap_fail(err, SNAP_RECOVER, "%s could not be resumed: %s",
-                  r->p->dom.name, e2.msg);
+                  r->p->ses.dom.name, e2.msg);
         snap_err_append(err,
                         "it stands still, and needs xl snapshot-recover %s",
-                        r->p->dom.name);
+                        r->p->ses.dom.name);
         err->rc = SNAP_RECOVER;
         return;
     }
@@ -264,7 +264,7 @@ static int check_disks(struct snap_create_run *r, struct snap_err *err)
     struct snap_vbd *v = NULL;
     const struct snap_record *rec = &r->p->rec;
 
-    rc = r->env->ops->disks(r->env->hyp, &r->p->dom, &v, &n, err);
+    rc = r->env->ops->disks(r->env->hyp, &r->p->ses.dom, &v, &n, err);
     for (i = 0; !rc && i < n; i++) {
         for (k = 0; k < rec->n_parts; k++)
             if (snap_streq(rec->parts[k].vdev, v[i].vdev))
@@ -278,7 +278,7 @@ static int check_disks(struct snap_create_run *r, struct snap_err *err)
                        "%s: a disk was plugged in or out, or changed, while "
                        "its snapshot was prepared; nothing was changed: run "
                        "it again",
-                       r->p->dom.name);
+                       r->p->ses.dom.name);
     snap_vbds_free(&v, &n);
     return rc;
 }
@@ -292,7 +292,7 @@ static int mark_window(struct snap_create_run *r, struct snap_err *err)
     struct snap_create_plan *p = r->p;
     struct snap_json *data = snap_json_object();
 
-    rc = r->env->ops->find_uuid(r->env->hyp, p->dom.uuid, &now, err);
+    rc = r->env->ops->find_uuid(r->env->hyp, p->ses.dom.uuid, &now, err);
     if (!rc && now.paused && !suspends(r))
         p->paused_before = true;
     if (!rc && p->paused_before)
@@ -315,7 +315,7 @@ static int open_window(struct snap_create_run *r, struct snap_err *err)
     struct snap_create_plan *p = r->p;
 
     snap_parts_active(p->rec.parts, p->rec.n_parts, &a, &n);
-    rc = r->env->ops->window_open(r->env->hyp, &p->dom, a, n, err);
+    rc = r->env->ops->window_open(r->env->hyp, &p->ses.dom, a, n, err);
     free(a);
     if (!rc)
         rc = check_disks(r, err);
@@ -335,9 +335,9 @@ static void say_times(const struct snap_create_run *r)
              "%s stood still for %.0f ms; since it stopped: "
              "memory written after %.0f, disks taken from %.0f to %.0f, "
              "new images known after %.0f",
-             r->p->dom.name, r->p->rec.window_ms, r->saved_ms - r->stopped_ms,
-             r->take_begun_ms - r->stopped_ms, r->take_done_ms - r->stopped_ms,
-             r->known_ms - r->stopped_ms);
+             r->p->ses.dom.name, r->p->rec.window_ms,
+             r->saved_ms - r->stopped_ms, r->take_begun_ms - r->stopped_ms,
+             r->take_done_ms - r->stopped_ms, r->known_ms - r->stopped_ms);
 }
 
 /* The guest stands. */
@@ -346,8 +346,8 @@ static int make_known(struct snap_create_run *r, struct snap_err *err)
     int rc;
     struct snap_record *rec = &r->p->rec;
 
-    rc = snap_parts_set_active(r->env, &r->p->dom, rec->parts, rec->n_parts,
-                               err);
+    rc = snap_parts_set_active(r->env, &r->p->ses.dom, rec->parts,
+                               rec->n_parts, err);
     r->known_ms = snap_now_ms();
     snap_guardian_beat(&r->guardian);
     if (!rc) {
