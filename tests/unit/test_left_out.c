@@ -80,9 +80,9 @@ static void take(const char *name, enum snap_memory_want memory, bool warned)
     assert_int_equal(snap_create_plan_make(&host.env, &req, true, &p, &err),
                      0);
     assert_true(noted(p.ses.notes, p.ses.n_notes, "not wanted, left out"));
-    assert_int_equal(
-        noted(p.ses.notes, p.ses.n_notes, "after a revert the guest still believes"),
-        warned);
+    assert_int_equal(noted(p.ses.notes, p.ses.n_notes,
+                           "after a revert the guest still believes"),
+                     warned);
     snap_create_plan_dispose(&p);
     assert_int_equal(fake_host_create(&host, &req, &err), 0);
 }
