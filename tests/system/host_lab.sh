@@ -94,6 +94,7 @@ check "and the lab still answers" lab exec -- true
 check "Xen is there" lab exec -- xl info
 check "cutting the power" lab kill
 check "a command is told that the machine is gone" status_of 1 lab exec -- true
+check "process 1 is nobody that it does not know" status_of 2 lab up --init upstart
 # Only where it is asked for (tests/soak): such a machine is not to be relied on.
 if [ -n "${LAB_SAVED:-}" ]; then
     check "a lab goes on from a saved machine" saved

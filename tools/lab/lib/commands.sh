@@ -8,7 +8,7 @@ cmd_help() {
 Usage: lab COMMAND [OPTION...]
 
   image                      build the dom0 image, or reuse it; print its folder
-  up [--disk FILE [--lossy]] [--mem MB] [--timeout S]
+  up [--disk FILE [--lossy]] [--mem MB] [--timeout S] [--init lab|systemd]
                              start a lab; returns when dom0 answers
   install [--run CMD]        build tree -> dom0 ("make install DESTDIR=..."),
                              then run CMD there (default: the project's setup)
@@ -18,11 +18,11 @@ Usage: lab COMMAND [OPTION...]
   get SRC DST                copy out of dom0
   down                       power off, in order
   kill                       cut the power
-  run [--disk FILE] [--mem MB] [--timeout S] [--logs DIR] [--no-install]
-      [--keep] SCRIPT [ARG...]
+  run [--disk FILE] [--mem MB] [--timeout S] [--init lab|systemd]
+      [--logs DIR] [--no-install] [--keep] SCRIPT [ARG...]
                              up, install, run SCRIPT in dom0, logs, down; with
                              --keep the lab stays, for the next such run
-  shell [--disk FILE] [--mem MB]
+  shell [--disk FILE] [--mem MB] [--init lab|systemd]
                              a lab to type into
   status                     the labs that run
 
@@ -33,6 +33,8 @@ labs of different names run side by side.
                 "kill"; without it, all changes are gone with the lab
   --lossy       "kill" takes what dom0 has not flushed from FILE, as the power
                 would; FILE is raw then, a copy of the image
+  --init WHO    process 1 of dom0: the lab's own agent, or systemd, which
+                starts Debian's Xen services and has the agent as a unit
 
 Exit status: that of the command run; 2 wrong usage, 124 timeout, 125 the
 machine is gone.
@@ -67,6 +69,9 @@ parse_options() {
         need_value "$1" $#
         case $o in
         name) LAB_NAME=$2 ;;
+        init) [[ $2 =~ ^(lab|systemd)$ ]] ||
+                  misuse "--init: 'lab' or 'systemd', not '$2'"
+              LAB_INIT=$2 ;;
         mem|timeout) need_number "$1" "$2" ;;&
         *) printf -v "opt_$o" %s "$2" ;;
         esac
@@ -81,7 +86,7 @@ no_more() { # COMMAND
 
 cmd_up() {
     local opt_disk='' opt_mem=3072 opt_timeout=180 opt_lossy=''
-    parse_options "disk mem timeout lossy!" "$@"
+    parse_options "disk mem timeout init lossy!" "$@"
     no_more up
     [ -z "$opt_lossy" ] || [ -n "$opt_disk" ] ||
         misuse "up: --lossy needs --disk"
@@ -244,7 +249,7 @@ run_begin() {
 cmd_run() {
     local opt_disk='' opt_mem=3072 opt_timeout=900 opt_logs='' opt_no_install=
     local opt_keep=
-    parse_options "disk mem timeout logs no-install! keep!" "$@"
+    parse_options "disk mem timeout init logs no-install! keep!" "$@"
     [ ${#rest[@]} -gt 0 ] || misuse "run: no script"
     local script=${rest[0]} status left base folder
     [ -f "$script" ] || die "$script: no such script"
@@ -293,7 +298,7 @@ cmd_run() {
 
 cmd_shell() {
     local opt_disk='' opt_mem=3072 shell_pid
-    parse_options "disk mem" "$@"
+    parse_options "disk mem init" "$@"
     no_more shell
     [ -t 0 ] || die "shell needs a terminal"
     lab_find

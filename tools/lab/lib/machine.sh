@@ -13,12 +13,14 @@
 LAB_CPU=Opteron_G3,+svm,+npt,-rdtscp,-misalignsse,+invtsc,x-force-features=on
 
 # Sets $LAB_RUN up for a machine: the share that dom0 sees, and what "lab exec"
-# needs.
+# needs.  $LAB_INIT is who becomes process 1 of dom0.
 machine_folder() {
-    local share=$LAB_RUN/share
+    local share=$LAB_RUN/share init=$LAB_TOP/dom0/init
+    [ "$LAB_INIT" = lab ] || init+=-$LAB_INIT
     rm -rf "$LAB_RUN"
     mkdir -p "$share"/{boot,bin,exec,io} || exit 1
-    cp "$LAB_TOP/dom0/init" "$LAB_PARTS/lab-agent" \
+    cp "$init" "$share/boot/init" &&
+        cp "$LAB_TOP"/dom0/{common.sh,agent-unit} "$LAB_PARTS/lab-agent" \
         "$LAB_PARTS/guest-ask" \
         "$LAB_PARTS/guest-initrd" "$LAB_IMAGE/vmlinuz" \
         "$LAB_PARTS/vmlinux" "$share/boot/" &&

@@ -13,13 +13,13 @@ LAB_SAVED_MEM=3072
 # Only if it is asked for (LAB_SAVED=1), and only this one machine is saved.
 saved_fits() { # MEM
     [ -n "${LAB_SAVED:-}" ] && [ "$1" = $LAB_SAVED_MEM ] &&
-        [ "${LAB_CPUS:-1}" = 1 ] && [ "${LAB_ACCEL:-tcg}" = tcg ]
+        [ "$LAB_INIT" = lab ] && [ "${LAB_CPUS:-1}" = 1 ] && [ "${LAB_ACCEL:-tcg}" = tcg ]
 }
 
 ensure_saved() {
     local hash
-    hash=$(hash_of "$LAB_TOP/dom0/init" "$LAB_TOP/lib/machine.sh" \
-        "${BASH_SOURCE[0]}" - < <(echo "$LAB_IMAGE $LAB_PARTS"
+    hash=$(hash_of "$LAB_TOP"/dom0/{init,common.sh} \
+        "$LAB_TOP/lib/machine.sh" "${BASH_SOURCE[0]}" - < <(echo "$LAB_IMAGE $LAB_PARTS"
             qemu-system-x86_64 --version)) || exit 1
     build_once saved "$hash" build_saved
     LAB_STATE=$built
