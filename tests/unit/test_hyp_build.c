@@ -603,7 +603,47 @@ static void test_scope_without_systemd(void **state)
     free(mounts);
 }
 
-/* systemd that refuses, or says yes and does nothing: the plain group. */
+/* systemd gives one: nothing else is done, and we go back where we were. */
+static void test_scope_granted(void **state)
+{
+    struct hyp_scope s;
+    char *mounts = plain_group(), *proc = snap_printf("%s/proc", dir);
+    char *mine = snap_printf("proc/%ld", (long)getpid()), *script, *path,
+         *text;
+    char *file = snap_printf("%s/cgroup", mine);
+    size_t len;
+
+    (void)state;
+    folder("proc");
+    folder(mine);
+    folder("v2/unit");
+    free(put("v2/unit/cgroup.procs", "", 0644));
+    free(put(file, "0::/unit\n", 0644));
+    script = snap_printf("#!/bin/sh\necho \"0::/system.slice/$7\" >%s/%s\n",
+                         dir, file);
+    free(put("busctl", script, 0755));
+    snap_run_path_first = dir;
+    snap_cgroup_mounts = mounts;
+    snap_cgroup_proc = proc;
+    snap_scope_systemd = dir;
+    hyp_scope_enter(&hyp, &s);
+    moved_plainly(false);
+    hyp_scope_leave(&s);
+    snap_cgroup_proc = "/proc";
+    path = snap_printf("%s/v2/unit/cgroup.procs", dir);
+    assert_int_equal(snap_file_read(path, 64, &text, &len, &err), 0);
+    assert_int_equal(strtol(text, NULL, 10), getpid());
+    assert_int_equal(said.len, 0);
+    free(text);
+    free(path);
+    free(script);
+    free(file);
+    free(mine);
+    free(proc);
+    free(mounts);
+}
+
+/* systemd that refuses: the plain group. */
 static void test_scope_refused(void **state)
 {
     struct hyp_scope s;
@@ -866,6 +906,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scope_without_systemd, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_scope_granted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scope_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scope_impossible, setup,
                                         teardown),

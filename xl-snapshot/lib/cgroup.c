@@ -22,6 +22,7 @@
 #define TEXT_MAX 16384 /* bytes of /proc/PID/cgroup; a path may have 4096 */
 
 const char *snap_cgroup_mounts = "/proc/self/mounts";
+const char *snap_cgroup_proc = "/proc";
 
 struct hierarchy {
     bool v2;
@@ -106,13 +107,13 @@ int snap_cgroup_leave(pid_t pid, struct snap_err *err)
 
 char *snap_cgroup_of(pid_t pid)
 {
-    char path[64], *text;
+    char *path = snap_printf("%s/%ld/cgroup", snap_cgroup_proc, (long)pid);
+    char *text;
     ssize_t n = 0;
     size_t len = 0;
-    int fd;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    snprintf(path, sizeof(path), "/proc/%ld/cgroup", (long)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    free(path);
     if (fd < 0)
         return NULL;
     text = snap_zalloc(TEXT_MAX + 1);

@@ -33,7 +33,7 @@ char *snap_cgroup_of(pid_t pid);
  * is gone by now is left alone: the process stays where it is. */
 void snap_cgroup_return(pid_t pid, const char *before);
 
-/* Set by tests: instead of "/proc/self/mounts". */
-extern const char *snap_cgroup_mounts;
+/* Set by tests: instead of "/proc/self/mounts", and of "/proc". */
+extern const char *snap_cgroup_mounts, *snap_cgroup_proc;
 
 #endif /* SNAP_LIB_CGROUP_H */

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/cgroup.h"
@@ -13,8 +14,9 @@
 /* sd_booted(3). */
 const char *snap_scope_systemd = "/run/systemd/system";
 
-/* systemd moves us a little after it has answered. */
-static bool moved(const char *before, int limit_ms)
+/* systemd moves us a little after it has answered.  A move to anywhere else is
+ * not what was asked for. */
+static bool moved(const char *unit, int limit_ms)
 {
     double deadline = snap_now_ms() + limit_ms;
     bool yes = false;
@@ -22,7 +24,7 @@ static bool moved(const char *before, int limit_ms)
 
     do {
         now = snap_cgroup_of(getpid());
-        yes = now && !snap_streq(now, before);
+        yes = now && strstr(now, unit);
         free(now);
         if (!yes)
             usleep(5000);
@@ -33,7 +35,7 @@ static bool moved(const char *before, int limit_ms)
 int snap_scope_enter(const struct snap_log *log, const char *description,
                      int limit_ms, struct snap_err *err)
 {
-    char pid[16], unit[64], *before;
+    char pid[16], unit[64];
     const char *const argv[] = {
         "busctl",
         "call",
@@ -63,7 +65,6 @@ int snap_scope_enter(const struct snap_log *log, const char *description,
 
     if (access(snap_scope_systemd, F_OK))
         return snap_fail(err, SNAP_NOTFOUND, "there is no systemd");
-    before = snap_cgroup_of(getpid());
     snprintf(pid, sizeof(pid), "%ld", (long)getpid());
     snprintf(unit, sizeof(unit), "xl-snapshot-%ld-%llx.scope", (long)getpid(),
              (unsigned long long)snap_now_ms());
@@ -71,11 +72,10 @@ int snap_scope_enter(const struct snap_log *log, const char *description,
     r.timeout_ms = limit_ms;
     r.log = log;
     rc = snap_run(&r, err);
-    if (!rc && !moved(before, limit_ms))
+    if (!rc && !moved(unit, limit_ms))
         rc = snap_fail(err, SNAP_TIMEOUT,
                        "systemd did not move us into %s within %d ms", unit,
                        limit_ms);
     snap_run_dispose(&r);
-    free(before);
     return rc;
 }
