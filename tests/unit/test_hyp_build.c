@@ -689,6 +689,28 @@ static void test_scope_impossible(void **state)
     free(mounts);
 }
 
+/* --- whose domain this is ------------------------------------------------ */
+
+/* A unit may have a /proc without xenfs: then Xen is asked, if there is one. */
+static void test_control(void **state)
+{
+    char *dom0 = put("dom0", "control_d\n", 0644);
+    char *guest = put("guest", "", 0644);
+
+    (void)state;
+    hyp_privcmd = dom0;
+    hyp_capabilities = dom0;
+    assert_int_equal(hyp_control(), HYP_CONTROL_YES);
+    hyp_capabilities = guest;
+    assert_int_equal(hyp_control(), HYP_CONTROL_NO);
+    hyp_capabilities = "/nowhere/capabilities";
+    assert_int_equal(hyp_control(), HYP_CONTROL_ASK);
+    hyp_privcmd = "/nowhere/privcmd";
+    assert_int_equal(hyp_control(), HYP_CONTROL_NO);
+    free(guest);
+    free(dom0);
+}
+
 /* --- QEMUs -------------------------------------------------------------- */
 
 /* A process with these arguments that does nothing; main() sees to that. */
@@ -910,6 +932,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_scope_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scope_impossible, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_control, setup, teardown),
         cmocka_unit_test_setup_teardown(test_qemus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_saved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_saved_where, setup, teardown),

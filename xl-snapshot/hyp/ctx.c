@@ -133,24 +133,56 @@ libxl_ctx *hyp_ctx_new(struct hyp_logger *logger)
     return ctx;
 }
 
-/* Xen's own mark of a control domain: drivers/xen/xenfs of Linux. */
-static bool control_domain(void)
+const char *hyp_capabilities = "/proc/xen/capabilities";
+const char *hyp_privcmd = "/dev/xen/privcmd";
+
+/* Xen's own mark of a control domain: drivers/xen/xenfs of Linux.  It is mounted
+ * in /proc, and a unit with ProtectControlGroups=, ProtectKernelTunables= or
+ * ProtectProc= has a new /proc without it (systemd 252, src/core/namespace.c):
+ * xl works there all the same. */
+enum hyp_control hyp_control(void)
 {
     char text[64] = "";
     ssize_t n;
-    int fd = open("/proc/xen/capabilities", O_RDONLY | O_CLOEXEC);
+    int fd = open(hyp_capabilities, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return false;
+        return access(hyp_privcmd, F_OK) ? HYP_CONTROL_NO : HYP_CONTROL_ASK;
     n = read(fd, text, sizeof(text) - 1);
     close(fd);
-    return n > 0 && strstr(text, "control_d");
+    return n > 0 && strstr(text, "control_d") ? HYP_CONTROL_YES
+                                              : HYP_CONTROL_NO;
+}
+
+static int not_control(struct snap_err *err)
+{
+    return snap_fail(err, SNAP_UNSUPPORTED,
+                     "this is not Xen's control domain (no \"control_d\" in "
+                     "/proc/xen/capabilities)");
+}
+
+/* Xen answers a XEN_SYSCTL of its control domain only. */
+static int ask_control(struct snap_hyp *h, struct snap_err *err)
+{
+    libxl_physinfo phys;
+    int xl;
+
+    libxl_physinfo_init(&phys);
+    xl = libxl_get_physinfo(h->ctx, &phys);
+    libxl_physinfo_dispose(&phys);
+    if (!xl)
+        return 0;
+    return hyp_fail(h, err, xl,
+                    "Xen does not take this for its control domain, and there "
+                    "is no /proc/xen/capabilities (mount -t xenfs xenfs "
+                    "/proc/xen)");
 }
 
 int hyp_open(const struct snap_log *log, struct snap_hyp **h_r,
              struct snap_err *err)
 {
     const libxl_version_info *info;
+    enum hyp_control control = hyp_control();
     struct snap_hyp *h = NULL;
     int rc;
 
@@ -159,10 +191,8 @@ int hyp_open(const struct snap_log *log, struct snap_hyp **h_r,
         rc = snap_fail(err, SNAP_REFUSED, "Xen can only be talked to as root");
         goto out;
     }
-    if (!control_domain()) {
-        rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "this is not Xen's control domain (no \"control_d\" in "
-                       "/proc/xen/capabilities)");
+    if (control == HYP_CONTROL_NO) {
+        rc = not_control(err);
         goto out;
     }
 
@@ -178,6 +208,9 @@ int hyp_open(const struct snap_log *log, struct snap_hyp **h_r,
         rc = hyp_fail(h, err, 0, "cannot talk to the hypervisor");
         goto out;
     }
+    rc = control == HYP_CONTROL_ASK ? ask_control(h, err) : 0;
+    if (rc)
+        goto out;
     h->xsh = xs_open(0);
     if (!h->xsh) {
         rc = snap_fail_errno(err, SNAP_FAIL, errno,
