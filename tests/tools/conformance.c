@@ -281,6 +281,11 @@ static const char *tag_of(const struct fixture *f)
     return f->v->tag ? f->v->tag : "s1";
 }
 
+static const char *clone_format(const struct fixture *f)
+{
+    return f->v->clone_format ? f->v->clone_format : "qcow2";
+}
+
 /* ---- what is asked ---- */
 
 static void probe_changes_nothing(void **state)
@@ -523,31 +528,44 @@ static void recovery_with_the_domain_gone(void **state)
     snap_part_dispose(p);
 }
 
+/* The file that this part will make, or NULL: what it makes is inside one. */
+static const char *file_to_come(const struct snap_part *p)
+{
+    if (p->keep_path)
+        return snap_json_get_str(p->data, "file");
+    if (p->type == SNAP_DISK_EXTERNAL)
+        return p->active_path;
+    return snap_streq(p->frozen_path, p->path) ? NULL : p->frozen_path;
+}
+
 static void foreign_is_left_alone(void **state)
 {
     struct fixture *f = *state;
     struct snap_part part, *p = &part;
     struct snap_disk_ctx c;
     char *before, *after;
+    int rc;
 
     context(f, &c);
     ask(f, &f->disk[0], tag_of(f), p);
     DO(probe);
-    if (p->type != SNAP_DISK_EXTERNAL) {
+    if (!file_to_come(p)) {
         snap_part_dispose(p);
         return;
     }
-    /* Somebody makes a file of that name before prepare() can. */
-    if (p->keep_path)
-        ops_of(f)->foreign(f->w, snap_json_get_str(p->data, "file"));
-    else
-        ops_of(f)->foreign(f->w, p->active_path);
+    /* Somebody makes a file of that name before we can. */
+    ops_of(f)->foreign(f->w, file_to_come(p));
     before = ops_of(f)->digest(f->w);
-    assert_int_equal(p->drv->prepare(&c, p, NULL), SNAP_EXISTS);
+    rc = p->drv->prepare(&c, p, NULL);
+    if (!rc && p->type == SNAP_DISK_INTERNAL)
+        rc = take(f, &p, 1, NULL);
+    assert_int_equal(rc, SNAP_EXISTS);
     assert_int_equal(inspect(f, p), SNAP_PART_FOREIGN);
     DO(undo);
     reload(p);
     DO(undo);
+    if (p->type == SNAP_DISK_INTERNAL)
+        DO(remove);
     after = ops_of(f)->digest(f->w);
     assert_string_equal(before, after);
     free(before);
@@ -785,7 +803,7 @@ static void clone(struct fixture *f, struct snap_part *p)
     snap_set(&p->stem, "web-xvda");
     DO(verify);
     assert_non_null(p->leaf_path);
-    assert_string_equal(p->leaf_format, "qcow2");
+    assert_string_equal(p->leaf_format, clone_format(f));
     assert_string_not_equal(p->leaf_path, p->path);
     assert_string_not_equal(p->leaf_path, p->frozen_path);
     assert_true(snap_has_prefix(p->leaf_path, p->leaf_dir));
@@ -812,7 +830,7 @@ static void cloned_beside(void **state)
         before = ops_of(f)->digest(f->w);
     clone(f, p);
     leaf = snap_strdup(p->leaf_path);
-    assert_true(ops_of(f)->image_has(f->w, leaf, "qcow2", &at));
+    assert_true(ops_of(f)->image_has(f->w, leaf, clone_format(f), &at));
     assert_true(guest_has(f, d, &d->now));
     /* What it made is undone, by whoever finds it in a journal. */
     reload(p);
@@ -857,7 +875,7 @@ static void not_undone(struct fixture *f, struct snap_part *p,
     assert_int_equal(p->drv->revert_undo(&c, p, &e), SNAP_RECOVER);
     c.only_look = false;
     DO(revert_undo);
-    assert_true(ops_of(f)->image_has(f->w, leaf, "qcow2", has));
+    assert_true(ops_of(f)->image_has(f->w, leaf, clone_format(f), has));
 }
 
 /* Two clones and the guest write, each for itself; and the snapshot stays. */
@@ -885,13 +903,13 @@ static void clones_stand_apart(void **state)
     }
     if (!f->running)
         start(f);
-    ops_of(f)->add(f->w, "xvdy", leaf[1], "qcow2");
+    ops_of(f)->add(f->w, "xvdy", leaf[1], clone_format(f));
     ops_of(f)->write(f->w, "xvdy", &one);
     guest_writes(f, d);
     mine = d->now;
     assert_true(ops_of(f)->has(f->w, "xvdy", &one));
     assert_true(guest_has(f, d, &mine));
-    assert_true(ops_of(f)->image_has(f->w, leaf[0], "qcow2", &at));
+    assert_true(ops_of(f)->image_has(f->w, leaf[0], clone_format(f), &at));
     for (i = 0; i < 2; i++)
         assert_int_equal(stand(f, p, leaf[i]),
                          external ? SNAP_STAND_ON : SNAP_STAND_ALONE);
@@ -899,8 +917,8 @@ static void clones_stand_apart(void **state)
                      external ? SNAP_STAND_ON : SNAP_STAND_ALONE);
     assert_int_equal(stand(f, p, p->frozen_path), SNAP_STAND_ALONE);
     stop(f);
-    assert_true(ops_of(f)->image_has(f->w, leaf[0], "qcow2", &at));
-    assert_true(ops_of(f)->image_has(f->w, leaf[1], "qcow2", &one));
+    assert_true(ops_of(f)->image_has(f->w, leaf[0], clone_format(f), &at));
+    assert_true(ops_of(f)->image_has(f->w, leaf[1], clone_format(f), &one));
     not_undone(f, p, leaf[1], &one);
     for (i = 0; i < 2; i++) {
         ops_of(f)->remove(f->w, leaf[i]);

@@ -64,6 +64,7 @@ struct variant {
     bool keep_path;
     const char *file; /* "a.qcow2", or something awkward */
     const char *tag; /* NULL: "s1" */
+    const char *clone_format; /* libxl's word; NULL: "qcow2" */
     bool no_damage; /* damage is not to be seen (raw) */
     bool gives_size; /* brings back the size as well, so may be resized */
 };
