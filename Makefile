@@ -2,6 +2,7 @@
 # make            build the program, and the module for the installed Xen
 # make demo       see it work: a real guest on a real Xen, in QEMU
 # make check      every tier of tests; ends with "N passed, N failed"
+# make compdb     compile_commands.json, for editors and tools
 # make help       the rest
 
 include Config.mk
@@ -14,7 +15,8 @@ LIB_SRC  := $(wildcard $(SRC)/lib/*.c $(SRC)/core/*.c $(SRC)/disk/*.c) \
 CLI_SRC  := $(wildcard $(SRC)/cli/*.c)
 HYP_SRC  := $(filter-out $(SRC)/hyp/load.c,$(wildcard $(SRC)/hyp/*.c))
 
-CPPFLAGS += -D_GNU_SOURCE -I$(SRC) -DSNAP_VERSION='"$(VERSION)"' \
+# A packager's own come from the environment or from make's command line.
+override CPPFLAGS += -D_GNU_SOURCE -I$(SRC) -DSNAP_VERSION='"$(VERSION)"' \
             -DSNAP_PKGLIBDIR='"$(PKGLIBDIR)"'
 ALL_CFLAGS = -std=gnu11 $(OPT) $(WARNINGS) $(HARDEN) $(SANFLAGS) $(CFLAGS)
 LIBS     := -lyajl -lxxhash -lpthread -ldl
@@ -65,9 +67,33 @@ include tests/Makefile.inc
 include docs/Makefile.inc
 include tools/Makefile.inc
 
+# What compiles each source, from the same variables as the rules above.
+COMMA    := ,
+json_text = $(subst ",\",$(subst \,\\,$(1)))
+# flags, source
+compdb_entry = {"directory": "$(CURDIR)"$(COMMA) "file": "$(2)"$(COMMA) \
+    "command": "$(call json_text,$(CC) $(ALL_CFLAGS) $(1)) -c $(2)"}
+# flags, sources
+compdb_add = $(foreach f,$(2),$(file \
+    >>$(COMPDB),$(call compdb_entry,$(1),$(f))$(COMMA)))
+TEST_SRC := $(HELP_SRC) $(wildcard tests/tools/*.c tests/toolcrash/*.c \
+            tests/toy/*.c tests/crash/*.c tests/cli/*.c) $(UNIT_SRC)
+COMPDB   ?= compile_commands.json
+LAST_SRC := tools/front/xl.c
+
+.PHONY: compdb
+compdb:
+	$(file >$(COMPDB),[)
+	$(call compdb_add,$(CPPFLAGS),$(LIB_SRC) $(CLI_SRC))
+	$(call compdb_add,$(CPPFLAGS) -fPIC,$(if $(XEN_VERSION),$(HYP_SRC)))
+	$(call compdb_add,$(T_CPP),$(TEST_SRC))
+	$(file >>$(COMPDB),$(call compdb_entry,$(CPPFLAGS),$(LAST_SRC)))
+	$(file >>$(COMPDB),])
+	@:
+
 .PHONY: clean help
 clean:
-	rm -rf build build-san
+	rm -rf build build-san compile_commands.json
 
 help:
 	@sed -n 's/^# \(make [a-z-]*  *.*\)/\1/p' Makefile */Makefile.inc

@@ -273,6 +273,40 @@ run plain_setup disable
 tree >"$T/after"
 is "disable restores it" "$(diff "$T/before" "$T/after")" ""
 
+# With systemd the recovery at boot goes with it, and keeps nobody from the front.
+rm -rf "$R"
+make_ours
+cp "$T/real" "$XL"
+printf '#!/bin/sh\necho "$*" >>"%s/called"\n' "$T" >"$T/bin/systemctl"
+chmod 755 "$T/bin/systemctl"
+unit=/usr/lib/systemd/system/xl-snapshot-recover.service
+called() {
+    cat "$T/called" 2>/dev/null
+    rm -f "$T/called"
+}
+mkdir -p "$R${unit%/*}"
+touch "$R$unit"
+run plain_setup enable
+is "without systemd nobody calls it" "$status $(called)" "0 "
+mkdir -p "$R/run/systemd/system"
+run plain_setup enable
+is "enable: the recovery at boot, too" "$status $(called)" \
+    "0 --quiet enable xl-snapshot-recover.service"
+run plain_setup disable
+is "disable: it as well" "$status $(called)" \
+    "0 --quiet disable xl-snapshot-recover.service"
+printf '#!/bin/sh\nexit 1\n' >"$T/bin/systemctl"
+run plain_setup enable
+is "enable: systemctl fails" "$status" 0
+has "enable: and that is said" "$out" "systemctl enable xl-snapshot-recover"
+run "$XL" list
+is "enable: the front is there" "$out" "real: <list>"
+rm "$R$unit"
+run plain_setup disable
+is "disable: there is no unit" "$status" 0
+has "disable: nothing is said of it" "$out." "is the real xl again."
+rm "$T/bin/systemctl"
+
 # Each step of enable and disable may be the last.
 interrupted() {         # command, the other
     local n f

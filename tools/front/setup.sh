@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 #
 # xl-snapshot-setup: put the front of xl-snapshot where xl is, so that
-# `xl snapshot-create` works, and take it away again.
+# `xl snapshot-create` works, and let systemd run the recovery at boot; and take
+# both away again.
 #
 # The real xl stays in its folder under another name (Debian's is a relative
 # symbolic link that must not change its depth), diverted by dpkg where a
@@ -15,6 +16,7 @@ set -eu
 
 PKGLIBDIR='@PKGLIBDIR@'
 SBINDIR='@SBINDIR@'
+UNIT='@UNITDIR@/xl-snapshot-recover.service'
 ROOT=${XL_SNAPSHOT_ROOT:-}
 
 FRONT=$PKGLIBDIR/front/xl
@@ -34,9 +36,10 @@ usage() {
     cat <<END
 Usage: xl-snapshot-setup enable [--if-present] | disable | status
 
-  enable    let 'xl' know the snapshot commands; harmless to repeat, and to
-            be repeated after a Xen built from source was installed anew.
-            With --if-present it is no failure if there is no xl yet.
+  enable    let 'xl' know the snapshot commands, and systemd run the recovery
+            at boot; harmless to repeat, and to be repeated after a Xen built
+            from source was installed anew.  With --if-present it is no
+            failure if there is no xl yet.
   disable   put everything back as it was
   status    say which it is; exit status 0 if enabled
 END
@@ -138,12 +141,26 @@ diverted_by() {
     divert --listpackage "$1"
 }
 
+# enable or disable the unit, where there is systemd.  It comes after the front:
+# whoever has that has what he asked for.
+at_boot() {
+    [ -d "$ROOT/run/systemd/system" ] && exists "$UNIT" || return 0
+    systemctl --quiet "$1" "${UNIT##*/}" ||
+        say "warning: the recovery at boot is as it was;" \
+            "'systemctl $1 ${UNIT##*/}' once that works"
+}
+
 do_enable() {
     if_present=no
     case ${1:-} in
     --if-present) if_present=yes ;;
     ?*) usage >&2; exit 2 ;;
     esac
+    put_front
+    at_boot enable
+}
+
+put_front() {
     [ -x "$ROOT$FRONT" ] || die "$FRONT is missing; install xl-snapshot first"
 
     if ! load_state; then
@@ -192,6 +209,11 @@ do_enable() {
 
 do_disable() {
     [ $# = 0 ] || { usage >&2; exit 2; }
+    take_front
+    at_boot disable
+}
+
+take_front() {
     if ! load_state; then
         say "it is not enabled"
         return 0
@@ -228,7 +250,8 @@ do_status() {
     if load_state; then
         say "not whole: 'xl-snapshot-setup enable' or 'disable' mends it"
     else
-        say "not enabled"
+        say "not enabled: 'xl-snapshot-setup enable' lets xl know the" \
+            "snapshot commands"
     fi
     return 1
 }
