@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -406,6 +407,57 @@ static void test_frozen(void **unused)
             "which a snapshot froze");
 }
 
+/* What another domain's snapshots froze cannot be told: nothing protects a
+ * device, or an image where there is no chattr. */
+static void test_unseen(void **unused)
+{
+    char *folder = snap_printf("%s/%s", host.root, OTHER_UUID);
+    char *records = snap_printf("%s/records", folder);
+    char *file = snap_printf("%s/s9.json", records);
+
+    (void)unused;
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(chmod(folder, 0777), 0);
+    refused(take("bad", cfg, SNAP_DISK_AUTO), SNAP_REFUSED, folder);
+    assert_int_equal(chmod(folder, 0700), 0);
+    assert_int_equal(mkdir(records, 0700), 0);
+    assert_int_equal(snap_file_write(file, "{", 1, 0600, false, &err), 0);
+    refused(take("bad", cfg, SNAP_DISK_AUTO), SNAP_REFUSED, file);
+    assert_int_equal(unlink(file), 0);
+    /* And of itself. */
+    good(take("s1", cfg, SNAP_DISK_AUTO));
+    free(file);
+    file = snap_printf("%s/%s/records/s9.json", host.root, FAKE_UUID);
+    assert_int_equal(snap_file_write(file, "{", 1, 0600, false, &err), 0);
+    refused(take("bad", NULL, SNAP_DISK_AUTO), SNAP_REFUSED, file);
+    assert_int_equal(unlink(file), 0);
+    good(take("s2", NULL, SNAP_DISK_AUTO));
+    free(file);
+    free(records);
+    free(folder);
+}
+
+/* A name that is not found may be that of a folder that cannot be read. */
+static void test_name_unseen(void **unused)
+{
+    char uuid[37] = "";
+    char *folder = snap_printf("%s/%s", host.root, OTHER_UUID);
+
+    (void)unused;
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(chmod(folder, 0777), 0);
+    snap_err_clear(&err);
+    assert_int_equal(snap_store_resolve(&host.env, "vm9", uuid, &err),
+                     SNAP_NOTFOUND);
+    assert_non_null(strstr(err.msg, folder));
+    assert_int_equal(chmod(folder, 0700), 0);
+    snap_err_clear(&err);
+    assert_int_equal(snap_store_resolve(&host.env, "vm9", uuid, &err),
+                     SNAP_NOTFOUND);
+    assert_null(strstr(err.msg, folder));
+    free(folder);
+}
+
 static void test_in_use(void **unused)
 {
     static const char *const disks[] = { "xvda:raw:/img/b.img", NULL };
@@ -472,6 +524,8 @@ int main(void)
         T(test_no_uuid),
         T(test_uuid_of_store),
         T(test_frozen),
+        T(test_unseen),
+        T(test_name_unseen),
         T(test_in_use),
         T(test_started),
         T(test_nothing_known),

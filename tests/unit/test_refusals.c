@@ -356,6 +356,50 @@ static void a_revert_keeps_what_may_be_needed(void **state)
     free(bad);
 }
 
+/* Where the guest would write to after a revert to a snapshot inside xvda. */
+static char *new_leaf(struct fake_host *h, const char *note)
+{
+    struct snap_revert_req req = { 0 };
+    struct snap_revert_plan p;
+    size_t i, found = 0;
+    char *path;
+
+    snap_err_clear(&err);
+    taken_revert_req(&req);
+    assert_int_equal(snap_revert_plan_make(&h->env, &req, true, &p, &err), 0);
+    path = snap_strdup(p.rec.parts[0].leaf_path);
+    for (i = 0; note && i < p.n_notes; i++)
+        found += strstr(p.notes[i], note) != NULL;
+    if (note && !found)
+        fail_msg("nobody says \"%s\"", note);
+    snap_revert_plan_dispose(&p);
+    return path;
+}
+
+/* It may have frozen the very image, and nothing protects a device. */
+static void a_revert_changes_what_may_be_needed(void **state)
+{
+    struct taken t = { 0 };
+    const struct taken_how how = { .type = SNAP_DISK_AUTO };
+    char *bad, *path;
+
+    (void)state;
+    taken_init(&t, &how);
+    assert_int_equal(fake_host_attach(&t.h, &err), 0);
+    path = new_leaf(&t.h, NULL);
+    assert_string_equal(path, "/img/a.qcow2");
+    free(path);
+    bad = snap_printf("%s/%s/records/bad.json", t.h.root, FAKE_UUID);
+    assert_int_equal(snap_file_write(bad, "{", 1, 0600, false, &err), 0);
+    path = new_leaf(&t.h, "a record that cannot be read may need /img/a.qcow2 "
+                          "as it is");
+    assert_string_not_equal(path, "/img/a.qcow2");
+    free(path);
+    free(bad);
+    fake_host_detach(&t.h);
+    taken_dispose(&t);
+}
+
 /* While the domain still runs, and can go on: a loop device has the snapshot's
  * image, or what would be removed. */
 static void a_revert_of_what_another_has(void **state)
@@ -474,6 +518,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(migrated, setup, teardown),
         cmocka_unit_test_setup_teardown(a_namesake_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_that_changed, setup, teardown),
+        cmocka_unit_test(a_revert_changes_what_may_be_needed),
         cmocka_unit_test_setup_teardown(a_revert_of_what_another_has, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_revert_keeps_what_may_be_needed,

@@ -249,24 +249,53 @@ struct named {
     size_t n;
 };
 
+static bool writes_any(const struct named *c)
+{
+    size_t k;
+
+    for (k = 0; k < c->n; k++)
+        if (!c->v[k].readonly && !c->v[k].cdrom)
+            return true;
+    return false;
+}
+
+/* Whatever cannot be read may have frozen one of them.  An image is protected
+ * all the same, but no device is, nor is anything where there is no chattr. */
+static int read_frozen(const struct named *c, const char *uuid,
+                       struct snap_record **rs_r, size_t *n_r,
+                       struct snap_err *err)
+{
+    int rc;
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = snap_store_open(&s, c->env->store_root, uuid, false, &why);
+    if (!rc)
+        rc = snap_store_all_whole(&s, c->env->drivers, rs_r, n_r, &why);
+    snap_store_close(&s);
+    return rc ? snap_fail(err, SNAP_REFUSED,
+                          "which images the snapshots of domain %s froze "
+                          "cannot be told, and one may be a disk of this "
+                          "domain: %s",
+                          uuid, why.msg)
+              : 0;
+}
+
 static int compare(void *opaque, const char *uuid, struct snap_err *err)
 {
-    int rc = 0;
+    int rc;
     size_t k, n = 0;
     const struct named *c = opaque;
-    struct snap_store s = SNAP_STORE_INIT;
     struct snap_record *rs = NULL;
-    struct snap_err ignored = SNAP_ERR_INIT;
 
-    /* What cannot be read protects its images all the same. */
-    if (!snap_store_open(&s, c->env->store_root, uuid, false, &ignored) &&
-        !snap_store_brief(&s, c->env->drivers, NULL, &rs, &n, &ignored))
-        for (k = 0; !rc && k < c->n; k++)
-            if (!c->v[k].readonly && !c->v[k].cdrom &&
-                snap_records_freeze(rs, n, c->v[k].path))
-                rc = refuse_frozen(c->o, c->st, &c->v[k], err);
+    if (!writes_any(c))
+        return 0;
+    rc = read_frozen(c, uuid, &rs, &n, err);
+    for (k = 0; !rc && k < c->n; k++)
+        if (!c->v[k].readonly && !c->v[k].cdrom &&
+            snap_records_freeze(rs, n, c->v[k].path))
+            rc = refuse_frozen(c->o, c->st, &c->v[k], err);
     snap_records_free(&rs, &n);
-    snap_store_close(&s);
     return rc;
 }
 

@@ -27,8 +27,9 @@ int snap_offline_find(struct snap_env *env, const struct snap_create_req *req,
                       struct snap_err *err);
 /* The store is locked and its state read.  dom_r (zeroed) describes the
  * domain, with domid UINT32_MAX.  Refuses a configuration that names an image
- * which a snapshot of any domain froze.  *note_r (or NULL): what the user
- * should know about where it came from. */
+ * which a snapshot of any domain froze; SNAP_REFUSED, too, if what those froze
+ * cannot be told, for a folder of the store or a record in it cannot be read.
+ * *note_r (or NULL): what the user should know about where it came from. */
 int snap_offline_load(struct snap_env *env, const struct snap_store *s,
                       const struct snap_state *st, struct snap_offline *o,
                       struct snap_domain *dom_r, char **note_r,

@@ -313,10 +313,30 @@ static int check_users(struct snap_env *env, struct snap_revert_plan *p,
     return rc;
 }
 
+/* Where the guest writes to from then on, and why. */
+static void note_leaf(struct snap_revert_plan *p, const struct snap_part *part,
+                      const char *who_needs)
+{
+    if (!snap_streq(part->leaf_path, part->path))
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
+                      "%s: the guest will write to a new image; "
+                      "in " SNAP_NOTE_XL_CFG
+                      ", change this disk to format=%s, target=%s",
+                      part->vdev, p->rec.domain_name, part->leaf_format,
+                      part->leaf_path);
+    if (part->type == SNAP_DISK_INTERNAL &&
+        !snap_streq(part->leaf_path, part->frozen_path))
+        snap_note_add(&p->ses.notes, &p->ses.n_notes,
+                      "%s: %s %s as it is; what %s holds is copied to %s",
+                      part->vdev, who_needs, part->frozen_path, p->rec.name,
+                      part->leaf_path);
+}
+
 static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
                         struct snap_err *err)
 {
     int rc;
+    bool frozen;
     size_t i, damaged = 0;
     struct snap_disk_ctx ctx;
 
@@ -331,9 +351,11 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
 
         if (!part->stem && leaf && part->type == SNAP_DISK_EXTERNAL)
             part->stem = snap_strdup(leaf->stem);
+        frozen = snap_records_freeze(p->ses.all, p->ses.n_all,
+                                     part->frozen_path);
+        /* One that cannot be read may have frozen it. */
         part->shared = part->type == SNAP_DISK_INTERNAL &&
-                       snap_records_freeze(p->ses.all, p->ses.n_all,
-                                           part->frozen_path);
+                       (frozen || damaged > 0);
         rc = choose_driver(env, part, err);
         if (!rc)
             rc = part->drv->verify(&ctx, part, err);
@@ -344,20 +366,9 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
         rc = plan_drop(env, p, part, damaged > 0, err);
         if (rc)
             return rc;
-        if (!snap_streq(part->leaf_path, part->path))
-            snap_note_add(
-                &p->ses.notes, &p->ses.n_notes,
-                "%s: the guest will write to a new image; in " SNAP_NOTE_XL_CFG
-                ", change this disk to format=%s, target=%s",
-                part->vdev, p->rec.domain_name, part->leaf_format,
-                part->leaf_path);
-        if (part->type == SNAP_DISK_INTERNAL &&
-            !snap_streq(part->leaf_path, part->frozen_path))
-            snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                          "%s: other snapshots need %s as it is; what %s "
-                          "holds is copied to %s",
-                          part->vdev, part->frozen_path, p->rec.name,
-                          part->leaf_path);
+        note_leaf(p, part,
+                  damaged && !frozen ? "a record that cannot be read may need"
+                                     : "other snapshots need");
     }
     return 0;
 }

@@ -21,6 +21,7 @@ struct meant {
     bool not_empty; /* one of that name must have a snapshot */
     char **uuids;
     size_t n;
+    char *unseen; /* out: why one could not be asked; the first, or NULL */
 };
 
 static bool has_any(const struct snap_store *s)
@@ -34,19 +35,21 @@ static bool has_any(const struct snap_store *s)
 
 /* The state may be damaged, or moved away. */
 static bool was_named(const struct snap_env *env, const struct snap_store *s,
-                      const char *who)
+                      const char *who, struct snap_err *why)
 {
-    struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_state st = { 0 };
     struct snap_record *rs = NULL;
     size_t n = 0;
     bool same;
 
-    if (!snap_state_load(s, &st, &ignored) && st.domain_name)
+    if (!snap_state_load(s, &st, why) && st.domain_name)
         same = !strcmp(st.domain_name, who);
     else
-        same = !snap_store_brief(s, env->drivers, NULL, &rs, &n, &ignored) &&
-               n && snap_streq(rs[n - 1].domain_name, who);
+        same = !snap_store_brief(s, env->drivers, NULL, &rs, &n, why) && n &&
+               snap_streq(rs[n - 1].domain_name, who);
+    /* By its records, it has a name. */
+    if (n)
+        snap_err_clear(why);
     snap_records_free(&rs, &n);
     snap_state_dispose(&st);
     return same;
@@ -55,17 +58,18 @@ static bool was_named(const struct snap_env *env, const struct snap_store *s,
 static int add_meant(void *opaque, const char *uuid, struct snap_err *err)
 {
     struct meant *m = opaque;
-    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_err why = SNAP_ERR_INIT;
     struct snap_store s = SNAP_STORE_INIT;
     bool meant = m->by_uuid && !strcasecmp(uuid, m->who);
 
     (void)err; /* a name that cannot be read is not meant */
-    if (!meant &&
-        !snap_store_open(&s, m->env->store_root, uuid, false, &ignored))
-        meant = was_named(m->env, &s, m->who) &&
+    if (!meant && !snap_store_open(&s, m->env->store_root, uuid, false, &why))
+        meant = was_named(m->env, &s, m->who, &why) &&
                 (!m->not_empty || has_any(&s));
     if (meant)
         snap_note_add(&m->uuids, &m->n, "%s", uuid);
+    else if (why.rc && !m->unseen)
+        m->unseen = snap_strdup(why.msg);
     snap_store_close(&s);
     return 0;
 }
@@ -97,8 +101,12 @@ int snap_store_resolve(const struct snap_env *env, const char *who,
                        who, root);
     else
         snprintf(uuid_r, 37, "%s", m.uuids[0]);
+    if (!m.n && m.unseen)
+        snap_err_append(err, "one could not be asked for its name: %s",
+                        m.unseen);
 
 out:
+    free(m.unseen);
     snap_notes_free(&m.uuids, &m.n);
     return rc;
 }
@@ -110,6 +118,7 @@ void snap_namesakes(const struct snap_env *env, const char *name,
     struct snap_err ignored = SNAP_ERR_INIT;
 
     snap_store_each(env->store_root, except, add_meant, &m, &ignored);
+    free(m.unseen);
     *uuids_r = m.uuids;
     *n_r = m.n;
 }
