@@ -57,21 +57,6 @@ static bool gone(struct snap_env *env, const char *path)
     return true;
 }
 
-/* An image that is not there is not gone if its file system is not mounted
- * where it was; what lies in the mount point proves nothing. */
-static bool unmounted(const struct snap_leaf *l)
-{
-    char *now;
-    bool other;
-
-    if (!l->mount || snap_file_exists(l->path))
-        return false;
-    now = snap_mount_of(l->path);
-    other = now && strcmp(now, l->mount) != 0;
-    free(now);
-    return other;
-}
-
 static void read_state(struct snap_env *env, struct snap_clone *c,
                        const struct snap_store *s, struct snap_state *st,
                        size_t n_records)
@@ -88,7 +73,7 @@ static void read_state(struct snap_env *env, struct snap_clone *c,
         const struct snap_leaf *l = &st->leaves[i];
 
         add_image(c, l->path, l->format);
-        if (!c->unseen && unmounted(l))
+        if (!c->unseen && snap_mount_missing(l->path, l->mount))
             c->unseen = snap_printf("%s is not there, and what was mounted on "
                                     "%s when it was is not mounted",
                                     l->path, l->mount);

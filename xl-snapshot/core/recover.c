@@ -20,6 +20,7 @@
 #include "core/journal.h"
 #include "core/machine.h"
 #include "core/memfile.h"
+#include "core/mounts.h"
 #include "core/parts.h"
 #include "core/paused.h"
 #include "core/reverted.h"
@@ -225,6 +226,7 @@ int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
     if (machine[0])
         snap_json_set_str(plan, "machine_id", machine);
     free(machine);
+    snap_mounts_note(plan);
     rc = snap_recover_can_read(env, s, op, plan, err);
     if (rc)
         return rc;
@@ -373,6 +375,15 @@ static void make_known(struct rec *r)
     if (!is_rescued(r) && r->stood && has_step(r, "taken"))
         snap_parts_set_active(r->env, &r->dom, r->record.parts,
                               r->record.n_parts, &ignored);
+}
+
+/* What is on a file system that is not mounted now is not gone.  The guest has
+ * been let go on; with --keep its user has decided. */
+static int check_mounts(const struct rec *r, struct snap_err *err)
+{
+    return r->how && r->how->keep
+               ? 0
+               : snap_mounts_check(r->plan, &r->record, &r->state, err);
 }
 
 /* A create stops the guest after "window", and notes when it runs again.  What
@@ -645,7 +656,9 @@ static int recover_create(struct rec *r, struct snap_err *err)
         if (rc)
             return rc;
     }
-    rc = look_for_domain(r, err);
+    rc = check_mounts(r, err);
+    if (!rc)
+        rc = look_for_domain(r, err);
     if (rc)
         return rc;
     if (r->there && !r->dom.shutdown) {
@@ -753,10 +766,14 @@ static int recover_revert(struct rec *r, struct snap_err *err)
     if (restored) {
         snap_reverted_left(restored->data, &r->record);
         rc = let_run(r, err);
+        if (!rc)
+            rc = check_mounts(r, err);
         return rc ? rc : revert_forward(r, err);
     }
-    rc = snap_domcfg_identity(r->record.config_json, &name, NULL, NULL, NULL,
-                              err);
+    rc = check_mounts(r, err);
+    if (!rc)
+        rc = snap_domcfg_identity(r->record.config_json, &name, NULL, NULL,
+                                  NULL, err);
     if (!rc)
         rc = revert_back(r, name, err);
     free(name);
@@ -777,6 +794,9 @@ static int recover_clone(struct rec *r, bool *undone_r, struct snap_err *err)
         r->what = snap_printf("clone %s was finished", name ? name : r->uuid);
         return let_run(r, err);
     }
+    rc = check_mounts(r, err);
+    if (rc)
+        return rc;
     rc = snap_cloned_undo(r->env, r->s, &r->record, name, r->op_id,
                           other_boot(r), &there, err);
     *undone_r = !there;
@@ -851,6 +871,8 @@ static int recover_delete(struct rec *r, const char *path,
     };
 
     rc = resume_paused(r, err);
+    if (!rc)
+        rc = check_mounts(r, err);
     if (!rc)
         rc = snap_deleted_plan_parts(r->plan, &r->record, &del, err);
     if (!rc)

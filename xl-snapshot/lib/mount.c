@@ -4,7 +4,6 @@
 #include "lib/mount.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,4 +58,17 @@ char *snap_mount_of(const char *path)
 unknown:
     free(at);
     return NULL;
+}
+
+bool snap_mount_missing(const char *path, const char *mount)
+{
+    char *now;
+    bool other;
+
+    if (!mount || snap_file_exists(path))
+        return false;
+    now = snap_mount_of(path);
+    other = now && strcmp(now, mount) != 0;
+    free(now);
+    return other;
 }
