@@ -94,12 +94,19 @@ static void contains(const char *text, const char *words)
 
 /* --- files, programs, devices ------------------------------------------- */
 
+/* Who else is there. */
+static bool serves(struct snap_hyp *h, const char *who)
+{
+    (void)h;
+    return !strcmp(who, "net") || !strcmp(who, "3");
+}
+
 /* A domain with this in it ('@' is the folder).  How many reasons there are,
  * one of which has these words. */
 static size_t lacks(const char *type, const char *b_info, const char *more,
                     bool from_memory, const char *then, const char *words)
 {
-    struct hyp_lacks l = { .log = &log_to_buf };
+    struct hyp_lacks l = { .log = &log_to_buf, .serves = serves };
     struct snap_buf b = { 0 };
     const char *parts[] = { b_info, more }, *p;
     size_t i, n;
@@ -302,6 +309,39 @@ static void test_net(void **state)
     free(scripts);
 }
 
+/* Its bridge and images are in a domain of their own. */
+static void test_driver_domains(void **state)
+{
+    static const struct {
+        const char *kind, *device;
+        size_t n;
+    } rows[] = {
+        { "nics", "\"backend_domname\":\"net\"", 0 },
+        { "nics", "\"backend_domname\":\"gone\"", 1 },
+        { "nics", "\"backend_domid\":3", 0 },
+        { "nics", "\"backend_domid\":4", 1 },
+        /* The name counts: the number is that of another boot of it. */
+        { "disks", "\"backend_domname\":\"net\",\"backend_domid\":4", 0 },
+        { "disks", "\"backend_domname\":\"gone\",\"backend_domid\":3", 1 },
+        { "disks", "\"backend_domname\":\"Domain-0\"", 0 },
+        { "vtpms", "\"backend_domname\":\"gone\"", 1 },
+        { "p9s", "\"backend_domid\":4", 1 },
+    };
+    char *more;
+    size_t i;
+
+    (void)state;
+    free(put("xl", "#!/bin/sh\n", 0755));
+    snap_run_path_first = dir;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        more = snap_printf(",\"%s\":[{%s}]", rows[i].kind, rows[i].device);
+        if (lacks("pv", "", more, true, NULL,
+                  rows[i].n ? "serves one of its devices" : NULL) != rows[i].n)
+            fail_msg("%s", more);
+        free(more);
+    }
+}
+
 static void test_shared_folders(void **state)
 {
     static const char one[] = ",\"p9s\":[{\"path\":\"@/share\"}]";
@@ -312,7 +352,7 @@ static void test_shared_folders(void **state)
     assert_int_equal(lacks("pv", "", one, true, NULL, "/share: No such"), 1);
     assert_int_equal(lacks("pv", "",
                            ",\"p9s\":[{\"path\":\"@/share\","
-                           "\"backend_domid\":2}]",
+                           "\"backend_domid\":3}]",
                            true, NULL, NULL),
                      0);
     folder("share");
@@ -918,6 +958,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_no_xl, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pci, setup, teardown),
         cmocka_unit_test_setup_teardown(test_net, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_driver_domains, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared_folders, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bios, setup, teardown),
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown),

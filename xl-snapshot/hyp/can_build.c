@@ -305,6 +305,47 @@ static void nic(struct hyp_lacks *l, const struct snap_json *one)
             bridge);
 }
 
+/* Who serves it, by libxl's rule: the name if there is one, else the number
+ * (libxl__resolve_domid()).  Caller frees. */
+static char *server_of(const struct snap_json *device)
+{
+    const char *name = snap_json_get_str(device, "backend_domname");
+
+    return name && name[0]
+               ? snap_strdup(name)
+               : snap_printf("%lld", (long long)snap_json_get_int(
+                                         device, "backend_domid", 0));
+}
+
+/* A backend that is in a driver domain: without that domain libxl fails, or
+ * waits for it, when the old one is destroyed.  Lists of all kinds of devices,
+ * whatever they are called ("disks", "nics", "vtpms", …). */
+static void servers(struct snap_hyp *h, struct hyp_lacks *l,
+                    const struct snap_json *config)
+{
+    const struct snap_json *all, *one;
+    size_t i, k;
+    char *who;
+
+    for (i = 0; l->serves && i < snap_json_len(config); i++) {
+        all = snap_json_at(config, i);
+        for (k = 0;
+             snap_json_type(all) == SNAP_JSON_ARRAY && k < snap_json_len(all);
+             k++) {
+            one = snap_json_at(all, k);
+            if (is_dom0s(one))
+                continue;
+            who = server_of(one);
+            if (!l->serves(h, who))
+                add(l,
+                    "domain %s, which serves one of its devices (%s), does "
+                    "not run (start it)",
+                    who, snap_json_key_at(config, i));
+            free(who);
+        }
+    }
+}
+
 static void devices(struct hyp_lacks *l, const struct snap_json *config)
 {
     const struct snap_json *nics = snap_json_get(config, "nics"),
@@ -384,7 +425,7 @@ static void versions(struct hyp_lacks *l, const struct snap_json *b,
 
 /* --- together ----------------------------------------------------------- */
 
-int hyp_build_lacks(const struct snap_hyp *h, const char *config_json,
+int hyp_build_lacks(struct snap_hyp *h, const char *config_json,
                     bool from_memory, const char *then, const char *now,
                     struct hyp_lacks *l, struct snap_err *err)
 {
@@ -402,6 +443,7 @@ int hyp_build_lacks(const struct snap_hyp *h, const char *config_json,
     b = snap_json_get(config, "b_info");
     device_model(l, b);
     pci(l, config);
+    servers(h, l, config);
     devices(l, config);
     if (!from_memory) {
         boot_files(h, l, b, type);
@@ -481,11 +523,22 @@ static bool lock_held(struct snap_hyp *h, struct hyp_lacks *l)
     return true;
 }
 
+static bool runs(struct snap_hyp *h, const char *who)
+{
+    struct snap_domain dom = { 0 };
+    struct snap_err ignored = SNAP_ERR_INIT;
+    int rc = hyp_find(h, who, &dom, &ignored);
+    bool there = rc ? rc != SNAP_NOTFOUND : !dom.dying && !dom.shutdown;
+
+    snap_domain_dispose(&dom);
+    return there;
+}
+
 int hyp_can_build(struct snap_hyp *h, const char *config_json,
                   bool from_memory, const char *versions_then,
                   uint64_t freed_kb, struct snap_err *err)
 {
-    struct hyp_lacks l = { .log = NULL };
+    struct hyp_lacks l = { .log = NULL, .serves = runs };
     char *now = NULL, *name = NULL;
     bool busy, lacks;
     int rc;

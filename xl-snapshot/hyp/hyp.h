@@ -441,10 +441,13 @@ struct hyp_lacks {
     struct snap_buf why;
     size_t n;
     const struct snap_log *log;
+    /* Is this domain, by name or number, there and not at its end?  In doubt it
+     * is.  NULL: nobody is asked for. */
+    bool (*serves)(struct snap_hyp *h, const char *who);
 };
 /* The part of it that needs no Xen: files, programs, devices, and for a
  * memory image the versions (of hyp_version(), then and now). */
-int hyp_build_lacks(const struct snap_hyp *h, const char *config_json,
+int hyp_build_lacks(struct snap_hyp *h, const char *config_json,
                     bool from_memory, const char *then, const char *now,
                     struct hyp_lacks *l, struct snap_err *err);
 /* Set by tests. */
