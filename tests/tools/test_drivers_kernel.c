@@ -226,6 +226,15 @@ out:
     free(path);
 }
 
+static char said[1024]; /* last */
+
+static void keep_said(void *opaque, enum snap_level level, const char *msg)
+{
+    (void)opaque;
+    (void)level;
+    snprintf(said, sizeof(said), "%s", msg);
+}
+
 /* The overlay that takes over, or is merged: QEMU's own, and another's. */
 static void what_stands_on_it(void **state)
 {
@@ -234,6 +243,7 @@ static void what_stands_on_it(void **state)
     struct snap_delete d = { .may_merge = true };
     struct snap_err e = SNAP_ERR_INIT;
     char *path = scene_taken(f, &p, 1);
+    const struct snap_log keep = { .fn = keep_said }, *log = f->c.log;
     int fd;
 
     d.leaf = snap_strdup(p.active_path);
@@ -242,10 +252,14 @@ static void what_stands_on_it(void **state)
     if (d.how != SNAP_DELETE_MERGE)
         fail_msg("not a merge: %d", d.how);
     /* A merge would take it from its reader. */
+    f->c.log = &keep;
     fd = open(p.active_path, O_RDONLY);
     scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
     assert_int_equal(d.how, SNAP_DELETE_PULL);
     close(fd);
+    f->c.log = log;
+    if (!strstr(said, p.active_path) || !strstr(said, "is not merged into"))
+        fail_msg("nobody says why it is no merge: \"%s\"", said);
     if (attach(p.active_path, "-v", "a running domain's image")) {
         assert_int_equal(p.drv->delete_plan(&f->c, &p, &d, &e), SNAP_BUSY);
         assert_non_null(strstr(e.msg, dev));

@@ -319,8 +319,7 @@ static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
     return 0;
 }
 
-/* Can the leaf be merged into the frozen image?  It goes away then, so nobody
- * else may even read it. */
+/* Can the leaf be merged into the frozen image, if nobody else reads it? */
 static bool can_merge(struct snap_disk_ctx *c, const struct snap_part *p,
                       const struct snap_delete *d, const struct look *l)
 {
@@ -334,8 +333,7 @@ static bool can_merge(struct snap_disk_ctx *c, const struct snap_part *p,
         !S_ISREG(link.st_mode) || stat(p->frozen_path, &base) ||
         snap_overlay_base_clean(p->frozen_path, p->frozen_format, &clean,
                                 NULL) ||
-        !clean || snap_image_check_others(c, d->leaf, true, NULL) ||
-        snap_qcow2_read(d->leaf, &leaf, NULL))
+        !clean || snap_qcow2_read(d->leaf, &leaf, NULL))
         return false;
     yes = !leaf.snapshots && !leaf.data_file && !leaf.dirty &&
           leaf.size == p->size;
@@ -383,6 +381,22 @@ static int check_space(const struct snap_disk_ctx *c,
     return 0;
 }
 
+/* It goes away when it is merged, so nobody else may even read it. */
+static bool nobody_reads(struct snap_disk_ctx *c, const struct snap_part *p,
+                         const struct snap_delete *d)
+{
+    struct snap_err why = SNAP_ERR_INIT;
+    int rc = snap_image_check_others(c, d->leaf, true, &why);
+
+    if (rc)
+        snap_say(c->log, SNAP_LOG_NOTE,
+                 "%s: %s; so it is not merged into %s, but takes over what it "
+                 "reads there, which may take longer; to have it merged, end "
+                 "that first",
+                 p->vdev, why.msg, p->frozen_path);
+    return !rc;
+}
+
 static bool is_device(const char *path)
 {
     struct stat st;
@@ -400,7 +414,7 @@ static int decide(struct snap_disk_ctx *c, const struct snap_part *p,
     rc = check_children(c, p, d, l, err);
     if (rc)
         return rc;
-    if (can_merge(c, p, d, l)) {
+    if (can_merge(c, p, d, l) && nobody_reads(c, p, d)) {
         d->how = SNAP_DELETE_MERGE;
         d->keep_image = true;
         d->bytes = allocated(d->leaf);
