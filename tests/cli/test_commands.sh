@@ -294,7 +294,7 @@ fail_at "disk pull EIO" delete vm1 s4
 fail_at "disk remove EIO" delete vm1 s4
 xs recover vm1
 fail_at "disk merge_switch KILL" delete vm1 s5
-xs recover vm1
+xs recover vm1 --json
 golden failures.txt "$T/failures.txt"
 
 # --- what is so although not all was done: which line of xl.cfg to change ------

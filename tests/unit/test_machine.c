@@ -31,6 +31,7 @@
 static struct fake_host host;
 static struct snap_err err;
 static char *id_file, *journal;
+static struct snap_json *plan_now;
 
 static void this_is(const char *id)
 {
@@ -57,6 +58,7 @@ static int setup(void **state)
     id_file = snap_printf("%s/machine-id", host.root);
     journal = snap_printf("%s/%s/journal", host.root, FAKE_UUID);
     snap_machine_id_file = id_file;
+    snap_machine_name_is = "xen1.example.org";
     this_is(HERE);
     assert_int_equal(snap_create_plan_make(&host.env, &req, false, &p, &err),
                      0);
@@ -141,6 +143,54 @@ static void taken_over(void **state)
     comes_through(true);
 }
 
+/* As if this host had been booted since. */
+static void of_another_boot(void)
+{
+    char *text = NULL, *boot = snap_boot_id(), *at;
+    struct snap_journal_entry *e = NULL;
+    struct snap_journal j = SNAP_JOURNAL_INIT;
+    size_t n = 0;
+
+    assert_int_equal(snap_journal_read(journal, &e, &n, &err), 0);
+    text = snap_json_text(e[0].data, false);
+    snap_journal_entries_free(e, n);
+    at = strstr(text, boot);
+    assert_non_null(at);
+    memset(at, '0', 8);
+    unlink(journal);
+    assert_int_equal(snap_json_parse(text, strlen(text), &plan_now, &err), 0);
+    assert_int_equal(snap_journal_begin(&j, journal, "create", plan_now, &err),
+                     0);
+    snap_journal_dispose(&j);
+    snap_json_free(plan_now);
+    free(boot);
+    free(text);
+}
+
+/* Two copies of one installation have one ID. */
+static void of_a_copy(void **state)
+{
+    char *what = NULL;
+
+    (void)state;
+    snap_machine_name_is = "xen2.example.org";
+    comes_through(false); /* renamed, in one boot */
+    teardown(NULL);
+    assert_int_equal(setup(NULL), 0);
+    of_another_boot();
+    snap_machine_name_is = "xen2.example.org";
+    assert_int_equal(recover(false, false, &what), SNAP_RECOVER);
+    if (!strstr(err.msg, "xen1"))
+        fail_msg("\"%s\" lacks xen1", err.msg);
+    snap_machine_name_is = "localhost.localdomain"; /* not named yet */
+    comes_through(false);
+    teardown(NULL);
+    assert_int_equal(setup(NULL), 0);
+    of_another_boot();
+    snap_machine_name_is = "XEN1";
+    comes_through(false);
+}
+
 /* Then the boot alone tells, as it always did. */
 static void nobody_can_tell(void **state)
 {
@@ -177,8 +227,9 @@ static void what_is_an_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(its_own),         TEST(of_another),  TEST(taken_over),
-        TEST(nobody_can_tell), TEST(it_has_none), TEST(what_is_an_id),
+        TEST(its_own),       TEST(of_another),      TEST(taken_over),
+        TEST(of_a_copy),     TEST(nobody_can_tell), TEST(it_has_none),
+        TEST(what_is_an_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,7 +74,8 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
     struct snap_state state = { 0 };
     struct snap_recovery how = { .keep = req->keep,
                                  .discard = req->discard,
-                                 .take_over = req->take_over };
+                                 .take_over = req->take_over,
+                                 .tell = true };
 
     rc = snap_store_open(&s, cli->env.store_root, uuid, false, err);
     if (!rc && !cli->dry_run)
@@ -93,6 +94,7 @@ static int recover_one(struct snap_cli *cli, const struct request *req,
         snap_report_row(r, cells);
         *did = true;
     }
+    snap_recover_say_stale(&cli->env, &how);
     if (bad)
         rc = snap_fail(err, bad, "%s", why.msg);
     snap_state_dispose(&state);
@@ -146,6 +148,7 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
     struct snap_err err = SNAP_ERR_INIT;
     struct request req = { 0 };
     struct snap_report *r = snap_report_new();
+    struct snap_cli_notes notes = { 0 };
 
     if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
         goto out;
@@ -165,6 +168,8 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
     snap_sink_flush(cli->sink);
     if (rc)
         goto fail;
+    snap_cli_notes_add(cli, &notes, NULL, 0);
+    snap_report_strv(r, "notes", NULL, notes.v, notes.n);
     if (cli->json)
         snap_report_json(r, cli->out);
     else if (did)
@@ -177,6 +182,7 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
 fail:
     status = snap_cli_fail(cli, &err);
 out:
+    snap_cli_notes_dispose(&notes);
     snap_report_free(r);
     return status;
 }

@@ -39,6 +39,7 @@
 #include "core/parts.h"
 #include "core/recover.h"
 #include "core/settle.h"
+#include "core/stale.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -181,52 +182,6 @@ static int take_at_rest(struct snap_create_run *r, struct snap_err *err)
                         "snapshot is given up",
                         r->p->ses.dom.name);
     return take_failed(r, rc, err);
-}
-
-/* "line 12 of /etc/xen/vm1.cfg".  Which disks of a domain were plugged in
- * later is not in what libxl keeps of it, so else both places are named. */
-static char *xl_cfg(const struct snap_create_plan *p, const char *image)
-{
-    unsigned line = snap_offline_line(&p->offline, image);
-
-    if (line)
-        return snap_printf("line %u of %s", line, p->offline.file);
-    return p->offline.file ? snap_strdup(p->offline.file)
-                           : snap_printf(SNAP_NOTE_XL_CFG, p->ses.dom.name);
-}
-
-static char *stale_hint(const struct snap_create_plan *plan)
-{
-    size_t i;
-    struct snap_buf b = { 0 };
-    const struct snap_record *rec = &plan->rec;
-
-    for (i = 0; i < rec->n_parts; i++) {
-        const struct snap_part *p = &rec->parts[i];
-        char *where;
-
-        if (!snap_part_moves(p))
-            continue;
-        where = xl_cfg(plan, p->path);
-        if (snap_streq(p->path, p->active_path))
-            snap_buf_addf(&b,
-                          "%s%s: in %s, change the format of %s "
-                          "to %s",
-                          b.len ? "\n" : "", p->vdev, where, p->path,
-                          p->active_format);
-        else
-            snap_buf_addf(&b,
-                          "%s%s: %s is frozen now; in %s, "
-                          "change this disk to format=%s, target=%s%s",
-                          b.len ? "\n" : "", p->vdev, p->path, where,
-                          p->active_format, p->active_path,
-                          /* Others would have to be called qcow2. */
-                          snap_streq(p->format, "qcow2")
-                              ? " (--keep-path avoids this)"
-                              : "");
-        free(where);
-    }
-    return b.data;
 }
 
 /* Undo what was made; guest running. */
@@ -460,12 +415,12 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
     snap_session_ctx(&p->ses, &r.ctx);
     rc = create(&r, err);
     if (rc == SNAP_RECOVER && is_there(p))
-        res->stale_path_hint = stale_hint(p);
+        res->stale_path_hint = snap_stale_created(&p->rec, &p->offline);
     if (rc)
         goto out;
     res->window_ms = p->rec.window_ms;
     res->disks_ms = r.take_done_ms - r.take_begun_ms;
-    res->stale_path_hint = stale_hint(p);
+    res->stale_path_hint = snap_stale_created(&p->rec, &p->offline);
     if (p->ses.there && !p->ses.dom.monitor_pid)
         res->monitor_note = snap_printf("%s has no xl daemon watching it "
                                         "(and had none before): a reboot or "

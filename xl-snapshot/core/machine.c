@@ -7,12 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "lib/file.h"
 #include "lib/mem.h"
 
+#define UNNAMED "localhost"
+
 const char *snap_machine_id_file = "/etc/machine-id";
+const char *snap_machine_name_is;
 
 /* A system that can keep none has a new one mounted there at each boot. */
 static bool is_mounted(const char *path)
@@ -40,4 +44,20 @@ char *snap_machine_id(void)
     if (strlen(buf) != 32 || strspn(buf, "0123456789abcdef") != 32)
         buf[0] = '\0';
     return snap_strdup(buf);
+}
+
+char *snap_machine_name(void)
+{
+    struct utsname u = { .nodename = "" };
+    const char *name = snap_machine_name_is;
+    size_t len;
+
+    if (!name)
+        name = uname(&u) ? "" : u.nodename;
+    len = strcspn(name, ".");
+    /* The kernel's own word, and what systemd takes where nothing is set. */
+    if (!strcmp(name, "(none)") ||
+        (len == strlen(UNNAMED) && !strncmp(name, UNNAMED, len)))
+        len = 0;
+    return snap_strndup(name, len);
 }

@@ -20,6 +20,7 @@
 #include "core/recover.h"
 #include "core/resolve.h"
 #include "core/saver.h"
+#include "core/stale.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/seen.h"
@@ -392,6 +393,12 @@ static int check_seen(struct snap_disk_ctx *ctx,
               : 0;
 }
 
+static void note_stale(struct snap_delete_plan *p, char *text)
+{
+    snap_note_add(&p->ses.notes, &p->ses.n_notes, "%s", text);
+    free(text);
+}
+
 static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
                       const struct snap_part *part,
                       const struct snap_delete *d)
@@ -411,11 +418,8 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
         return;
     }
     if (d->how == SNAP_DELETE_MERGE)
-        snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "%s: the domain's disk is %s again; " SNAP_NOTE_XL_CFG
-                      ", must have format=%s, target=%s",
-                      part->vdev, d->active_path, p->ses.name,
-                      d->active_format, d->active_path);
+        note_stale(p, snap_stale_merged(part->vdev, p->ses.name,
+                                        d->active_path, d->active_format));
     else if (d->others_inside && d->leaf &&
              !snap_same_file(d->leaf, part->frozen_path))
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
@@ -424,10 +428,7 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
                       part->vdev, part->frozen_path, d->leaf);
     else if (!part->frozen_made && !d->keep_image &&
              d->how != SNAP_DELETE_STAY && d->leaf)
-        snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "%s: %s goes; no xl.cfg may name it any more, the "
-                      "domain's disk is %s",
-                      part->vdev, part->frozen_path, d->leaf);
+        note_stale(p, snap_stale_gone(part->vdev, part->frozen_path, d->leaf));
 }
 
 static int plan_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,

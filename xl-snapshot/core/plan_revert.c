@@ -20,6 +20,7 @@
 #include "core/recover.h"
 #include "core/resolve.h"
 #include "core/revert.h"
+#include "core/stale.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -317,13 +318,11 @@ static int check_users(struct snap_env *env, struct snap_revert_plan *p,
 static void note_leaf(struct snap_revert_plan *p, const struct snap_part *part,
                       const char *who_needs)
 {
-    if (!snap_streq(part->leaf_path, part->path))
-        snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "%s: the guest will write to a new image; "
-                      "in " SNAP_NOTE_XL_CFG
-                      ", change this disk to format=%s, target=%s",
-                      part->vdev, p->rec.domain_name, part->leaf_format,
-                      part->leaf_path);
+    char *stale = snap_stale_reverted(part, p->rec.domain_name);
+
+    if (stale)
+        snap_note_add(&p->ses.notes, &p->ses.n_notes, "%s", stale);
+    free(stale);
     if (part->type == SNAP_DISK_INTERNAL &&
         !snap_streq(part->leaf_path, part->frozen_path))
         snap_note_add(&p->ses.notes, &p->ses.n_notes,

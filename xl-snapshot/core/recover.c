@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #include "core/paused.h"
 #include "core/reverted.h"
 #include "core/saver.h"
+#include "core/stale.h"
 #include "core/sweep.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -47,6 +49,7 @@ struct rec {
     const char *path; /* of the journal */
     bool stood; /* the guest, until we let it go on */
     char *what;
+    struct snap_buf stale; /* what to change in its xl.cfg, once done */
 };
 
 static bool has_step(const struct rec *r, const char *step)
@@ -220,12 +223,15 @@ int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
                       struct snap_journal *j, struct snap_err *err)
 {
     int rc;
-    char *path, *machine = snap_machine_id();
+    char *path, *machine = snap_machine_id(), *node = snap_machine_name();
     struct snap_err ignored = SNAP_ERR_INIT;
 
     if (machine[0])
         snap_json_set_str(plan, "machine_id", machine);
     free(machine);
+    if (node[0])
+        snap_json_set_str(plan, "node", node);
+    free(node);
     snap_mounts_note(plan);
     rc = snap_recover_can_read(env, s, op, plan, err);
     if (rc)
@@ -242,14 +248,39 @@ int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
     return rc;
 }
 
+/* Was the host booted since the plan? */
+static bool booted_since(const struct snap_json *plan)
+{
+    const char *then = snap_json_get_str(plan, "boot_id");
+    char *now = snap_boot_id();
+    bool other = then && strcmp(now, then) != 0;
+
+    free(now);
+    return other;
+}
+
+/* Of two copies of one installation the name tells.  In one boot it is one
+ * machine, whatever that is called by now. */
+static const char *other_node(const struct snap_json *plan)
+{
+    const char *there = snap_json_get_str(plan, "node");
+    char *here = snap_machine_name();
+    bool other = there && here[0] && strcasecmp(here, there) != 0 &&
+                 booted_since(plan);
+
+    free(here);
+    return other ? there : NULL;
+}
+
 const char *snap_recover_elsewhere(const struct snap_json *plan)
 {
     const char *there = snap_json_get_str(plan, "machine_id");
     char *here = snap_machine_id();
-    bool other = there && here[0] && strcmp(here, there) != 0;
+    bool known = there && here[0];
+    bool other = known && strcmp(here, there) != 0;
 
     free(here);
-    return other ? there : NULL;
+    return other ? there : known ? other_node(plan) : NULL;
 }
 
 /* The store is one that several machines see.  What runs there cannot be seen
@@ -261,10 +292,11 @@ static int check_machine(const struct rec *r, struct snap_err *err)
     if (!there || (r->how && r->how->take_over))
         return 0;
     return snap_fail(err, SNAP_RECOVER,
-                     "it ran, or still runs, on another machine, whose "
-                     "/etc/machine-id is %s; nothing was done.  Run xl "
-                     "snapshot-recover there.  If that machine is gone or has "
-                     "got another ID, and %s runs nowhere else, run xl "
+                     "it ran, or still runs, on another machine (its "
+                     "/etc/machine-id or, if that is the same here, its name "
+                     "is %s); nothing was done.  Run xl snapshot-recover "
+                     "there.  If that machine is gone, or has got another ID "
+                     "or name, and %s runs nowhere else, run xl "
                      "snapshot-recover --take-over %s here",
                      there, name, name);
 }
@@ -273,12 +305,7 @@ static int check_machine(const struct rec *r, struct snap_err *err)
  * the plan speaks of. */
 static bool other_boot(const struct rec *r)
 {
-    const char *then = snap_json_get_str(r->plan, "boot_id");
-    char *now = snap_boot_id();
-    bool other = then && strcmp(now, then) != 0;
-
-    free(now);
-    return other;
+    return booted_since(r->plan);
 }
 
 /* Down in the journal, so that no later recovery does it again.  What a note
@@ -384,6 +411,29 @@ static int check_mounts(const struct rec *r, struct snap_err *err)
     return r->how && r->how->keep
                ? 0
                : snap_mounts_check(r->plan, &r->record, &r->state, err);
+}
+
+/* Which lines of its xl.cfg its user has to change; frees lines. */
+static void note_stale(struct rec *r, char *lines)
+{
+    if (lines)
+        snap_buf_addf(&r->stale, "%s%s", r->stale.len ? "\n" : "", lines);
+    free(lines);
+}
+
+/* What the domain's disk is now, by the state. */
+static const struct snap_leaf *leaf_of(const struct rec *r,
+                                       const struct snap_part *p)
+{
+    return snap_state_leaf(&r->state, p->vdev);
+}
+
+static bool is_leaf(const struct rec *r, const struct snap_part *p,
+                    const char *path)
+{
+    const struct snap_leaf *l = leaf_of(r, p);
+
+    return l && snap_streq(l->path, path);
 }
 
 /* A create stops the guest after "window", and notes when it runs again.  What
@@ -572,6 +622,8 @@ static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
     snap_parts_finish(r->env, ctx, r->record.parts, r->record.n_parts);
     snap_state_after_create(&r->state, &r->record);
     rc = snap_state_save(r->s, &r->state, err);
+    if (!rc)
+        note_stale(r, snap_stale_created(&r->record, NULL));
 
 out:
     snap_memfile_dispose(&mem);
@@ -753,7 +805,21 @@ static int revert_back(struct rec *r, const char *name, struct snap_err *err)
     return 0;
 }
 
-static int recover_revert(struct rec *r, struct snap_err *err)
+/* Its disks are those of the snapshot by now, or those of before. */
+static void note_reverted(struct rec *r)
+{
+    size_t i;
+
+    for (i = 0; i < r->record.n_parts; i++) {
+        const struct snap_part *p = &r->record.parts[i];
+
+        note_stale(r, is_leaf(r, p, p->leaf_path)
+                          ? snap_stale_reverted(p, r->record.domain_name)
+                          : snap_stale_now(leaf_of(r, p), name_of(r)));
+    }
+}
+
+static int go_on_with_revert(struct rec *r, struct snap_err *err)
 {
     int rc;
     char *name = NULL;
@@ -777,6 +843,15 @@ static int recover_revert(struct rec *r, struct snap_err *err)
     if (!rc)
         rc = revert_back(r, name, err);
     free(name);
+    return rc;
+}
+
+static int recover_revert(struct rec *r, struct snap_err *err)
+{
+    int rc = go_on_with_revert(r, err);
+
+    if (!rc)
+        note_reverted(r);
     return rc;
 }
 
@@ -851,6 +926,27 @@ static int resume_paused(struct rec *r, struct snap_err *err)
     return 0;
 }
 
+/* The snapshot is gone: what was merged, and what no xl.cfg may name any
+ * more. */
+static void note_deleted(struct rec *r, const struct snap_delete *del)
+{
+    size_t i;
+
+    for (i = 0; i < r->record.n_parts; i++) {
+        const struct snap_part *p = &r->record.parts[i];
+        const struct snap_delete *d = &del[i];
+
+        if (d->how == SNAP_DELETE_MERGE && is_leaf(r, p, d->active_path))
+            note_stale(r, snap_stale_merged(p->vdev, name_of(r),
+                                            d->active_path, d->active_format));
+        else if (d->how == SNAP_DELETE_MERGE)
+            note_stale(r, snap_stale_now(leaf_of(r, p), name_of(r)));
+        else if (p->type == SNAP_DISK_EXTERNAL && !p->frozen_made &&
+                 !d->keep_image && d->how != SNAP_DELETE_STAY && d->leaf)
+            note_stale(r, snap_stale_gone(p->vdev, p->frozen_path, d->leaf));
+    }
+}
+
 static int recover_delete(struct rec *r, const char *path,
                           struct snap_err *err)
 {
@@ -895,6 +991,8 @@ static int recover_delete(struct rec *r, const char *path,
         r->what = snap_printf("deletion of %s was finished", r->record.name);
         rc = snap_deleted_finish(&x, err);
     }
+    if (!rc && !snap_store_has(r->s, r->record.name))
+        note_deleted(r, del);
 
 out:
     snap_journal_dispose(&journal);
@@ -904,6 +1002,7 @@ out:
 
 static void dispose(struct rec *r)
 {
+    snap_buf_dispose(&r->stale);
     snap_qmp_close(r->qmp);
     snap_domain_dispose(&r->dom);
     snap_record_dispose(&r->record);
@@ -997,6 +1096,8 @@ out:
         free(r.what);
     } else {
         *what_r = r.what;
+        if (how && how->tell)
+            how->stale = snap_strdup(r.stale.data);
     }
     dispose(&r);
     snap_journal_entries_free(e, n);
@@ -1098,5 +1199,20 @@ int snap_recover_how(struct snap_env *env, struct snap_store *s,
                      struct snap_err *err)
 {
     how->why = 0;
+    how->stale = NULL;
     return recover(env, s, dry_run, how, what_r, err);
+}
+
+void snap_recover_say_stale(const struct snap_env *env,
+                            struct snap_recovery *how)
+{
+    char *at, *next;
+
+    for (at = how->stale; at; at = next) {
+        next = strchr(at, '\n');
+        if (next)
+            *next++ = '\0';
+        snap_say(env->log, SNAP_LOG_NOTE, "%s", at);
+    }
+    snap_free(&how->stale);
 }

@@ -28,12 +28,19 @@ struct snap_recovery {
      * Without either, that is SNAP_RECOVER. */
     bool keep, discard;
     bool take_over; /* also what another machine left */
+    bool tell; /* the caller wants "stale" */
     int why; /* out: the rc behind a SNAP_RECOVER; SNAP_RECOVER itself: it
               * has to be decided by hand, and does not pass */
+    /* out, after success: what its user has to change in the domain's xl.cfg
+     * now (core/stale.h), a line each, or NULL */
+    char *stale;
 };
 int snap_recover_how(struct snap_env *env, struct snap_store *s,
                      struct snap_recovery *how, bool dry_run, char **what_r,
                      struct snap_err *err);
+/* That, as notes, and lets go of it. */
+void snap_recover_say_stale(const struct snap_env *env,
+                            struct snap_recovery *how);
 /*
  * For the guardian, before it lets the guest of a create go on: what QEMU
  * writes to by now becomes known to Xen, so that no reboot finds the image
@@ -45,7 +52,7 @@ int snap_recover_how(struct snap_env *env, struct snap_store *s,
 int snap_recover_known(struct snap_env *env, struct snap_store *s,
                        uint32_t domid, bool hangs, struct snap_err *err);
 
-/* Which other machine (its ID) wrote this plan down?  It lives as long as the
+/* Which other machine (its ID, or its name) wrote this plan down?  It lives as long as the
  * plan.  NULL: none that is known. */
 const char *snap_recover_elsewhere(const struct snap_json *plan);
 

@@ -101,11 +101,13 @@ static int recover(struct snap_session *s, bool dry_run, struct snap_err *err)
 {
     int rc;
     char *what = NULL;
+    struct snap_recovery how = { .tell = true };
 
-    rc = snap_recover(s->env, &s->store, dry_run, &what, err);
+    rc = snap_recover_how(s->env, &s->store, &how, dry_run, &what, err);
     if (!rc && what)
         snap_say(s->env->log, SNAP_LOG_NOTE, "%s%s",
                  dry_run ? "" : "an earlier command was interrupted: ", what);
+    snap_recover_say_stale(s->env, &how);
     free(what);
     return rc;
 }
