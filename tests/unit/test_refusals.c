@@ -368,8 +368,8 @@ static char *new_leaf(struct fake_host *h, const char *note)
     taken_revert_req(&req);
     assert_int_equal(snap_revert_plan_make(&h->env, &req, true, &p, &err), 0);
     path = snap_strdup(p.rec.parts[0].leaf_path);
-    for (i = 0; note && i < p.n_notes; i++)
-        found += strstr(p.notes[i], note) != NULL;
+    for (i = 0; note && i < p.ses.n_notes; i++)
+        found += strstr(p.ses.notes[i], note) != NULL;
     if (note && !found)
         fail_msg("nobody says \"%s\"", note);
     snap_revert_plan_dispose(&p);
