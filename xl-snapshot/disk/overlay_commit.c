@@ -71,19 +71,6 @@ static void sign_of_life(const struct work *w)
         snap_say(w->c->log, SNAP_LOG_DEBUG, "time stamp of %s", w->m->over);
 }
 
-/* Before anything is written to the base: after a power cut an overlay without
- * it would look as if the base had gone on alone. */
-static int keep_sign(const struct work *w, struct snap_err *err)
-{
-    int rc, fd = open(w->m->over, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0)
-        return snap_fail_errno(err, SNAP_IO, errno, "%s", w->m->over);
-    rc = snap_file_sync(fd, w->m->over, err);
-    close(fd);
-    return rc;
-}
-
 static int on_tick(void *opaque)
 {
     struct work *w = opaque;
@@ -211,7 +198,9 @@ static int commit(struct work *w, struct snap_err *err)
     if (fd < 0)
         return snap_fail_errno(err, SNAP_IO, errno, "%s", w->m->base);
     sign_of_life(w);
-    rc = keep_sign(w, err);
+    /* Before anything is written to the base: after a power cut an overlay
+     * without it would look as if the base had gone on alone. */
+    rc = snap_path_sync(w->m->over, err);
     if (!rc)
         rc = repair(w, err);
     if (!rc)

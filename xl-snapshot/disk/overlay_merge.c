@@ -24,6 +24,7 @@
 #include "disk/overlay_files.h"
 #include "disk/qcow2_header.h"
 #include "disk/qemu_job.h"
+#include "disk/qemu_take.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
@@ -111,6 +112,12 @@ static int copy(struct snap_disk_ctx *c, const struct snap_delete *d,
     ticking.tick = on_tick;
     ticking.opaque = &a;
     sign_of_life(&a);
+    /* As in commit() of overlay_commit.c: before QEMU writes to the base. */
+    rc = snap_path_sync(d->gone, err);
+    if (rc) {
+        snap_json_free(args);
+        return rc;
+    }
     snap_json_set_str(args, "device", now->l[0].node->name);
     snap_json_set_str(args, "base-node", now->l[1].node->name);
     rc = snap_qemu_job_start(c, "block-commit", id, args, err);
@@ -151,6 +158,9 @@ static int merge_live(struct snap_disk_ctx *c, const struct snap_part *p,
         goto out;
     id = snap_overlay_job_id(c, p);
     rc = copy(c, d, &now, id, err);
+    /* Little is left for mark_left() then, when the guest stands. */
+    if (!rc)
+        snap_qemu_preflush(c, d->gone);
 
 out:
     free(id);
@@ -159,11 +169,13 @@ out:
 }
 
 /* The time stamp of a leaf that QEMU has left: 2001-02-01.  Whoever writes to
- * it changes that. */
+ * it changes that; so it has to be on the disk before the journal says what it
+ * is, or a power cut looks like somebody's write. */
 #define LEFT_STAMP 980985600
 
 static void mark_left(struct snap_disk_ctx *c, const char *leaf)
 {
+    struct snap_err e = SNAP_ERR_INIT;
     const struct timespec t[2] = {
         { .tv_sec = LEFT_STAMP },
         { .tv_sec = LEFT_STAMP },
@@ -172,6 +184,8 @@ static void mark_left(struct snap_disk_ctx *c, const char *leaf)
     if (utimensat(AT_FDCWD, leaf, t, 0) && errno != ENOENT)
         snap_say(c->log, SNAP_LOG_DEBUG, "time stamp of %s: %s", leaf,
                  strerror(errno));
+    else if (snap_file_exists(leaf) && snap_path_sync(leaf, &e))
+        snap_say(c->log, SNAP_LOG_DEBUG, "%s", e.msg);
 }
 
 /*

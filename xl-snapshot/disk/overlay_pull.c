@@ -297,18 +297,6 @@ static int pull_off(struct snap_disk_ctx *c, const struct snap_part *p,
     return rc;
 }
 
-/* Who died after the header was changed may not have synced it. */
-static int sync_header(const char *path, struct snap_err *err)
-{
-    int rc, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0)
-        return snap_fail_errno(err, SNAP_IO, errno, "%s", path);
-    rc = snap_file_sync(fd, path, err);
-    close(fd);
-    return rc;
-}
-
 /* ---- both ---- */
 
 int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
@@ -321,8 +309,9 @@ int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
     struct snap_err e = SNAP_ERR_INIT;
 
     rc = is_over(child->path, p, &over, err);
+    /* Who died after the header was changed may not have synced it. */
     if (!rc && !over)
-        rc = sync_header(child->path, err);
+        rc = snap_path_sync(child->path, err);
     if (rc || !over)
         return rc;
     rc = snap_image_unprotect(child->path, err);

@@ -223,6 +223,17 @@ int snap_file_sync(int fd, const char *path, struct snap_err *err)
     return 0;
 }
 
+int snap_path_sync(const char *path, struct snap_err *err)
+{
+    int rc, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0)
+        return snap_fail_errno(err, SNAP_IO, errno, "%s", path);
+    rc = snap_file_sync(fd, path, err);
+    close(fd);
+    return rc;
+}
+
 /* close(2) whose failure counts: NFS and quotas report here. */
 static int close_checked(int fd, const char *path, struct snap_err *err)
 {

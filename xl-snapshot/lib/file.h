@@ -49,6 +49,9 @@ int snap_dir_sync(const char *path, struct snap_err *err);
 int snap_file_create(const char *path, mode_t mode, int *fd_r,
                      struct snap_err *err);
 int snap_file_sync(int fd, const char *path_for_message, struct snap_err *err);
+/* What lies there now, and its time stamp, is on the disk on return.  An error
+ * from before the call may have been told to somebody else. */
+int snap_path_sync(const char *path, struct snap_err *err);
 bool snap_file_exists(const char *path); /* lstat, any type */
 /* The first line of a small file of the kernel's, without its end, cut where
  * buf is full. */
