@@ -179,10 +179,11 @@ ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at)
     return pwritev64(fd, v, n, at);
 }
 
-/* The disk has what the file holds now. */
+/* The disk has what the file holds now.  Under its name at once, for another
+ * thread may end us meanwhile. */
 static void note(int fd)
 {
-    char self[32], to[256], buf[1 << 16];
+    char self[32], to[256], tmp[280], buf[1 << 16];
     struct stat st;
     off64_t at = 0;
     ssize_t n;
@@ -193,8 +194,9 @@ static void note(int fd)
     snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
     snprintf(to, sizeof(to), "%s/f%llu", doom->disk,
              (unsigned long long)st.st_ino);
+    snprintf(tmp, sizeof(tmp), "%s.%d", to, (int)gettid());
     from = open(self, O_RDONLY | O_CLOEXEC);
-    out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    out = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (from < 0 || out < 0)
         abort();
     while ((n = pread(from, buf, sizeof(buf), at)) > 0) {
@@ -202,7 +204,8 @@ static void note(int fd)
             abort();
         at += n;
     }
-    if (futimens(out, (struct timespec[2]){ st.st_mtim, st.st_mtim }))
+    if (futimens(out, (struct timespec[2]){ st.st_mtim, st.st_mtim }) ||
+        rename(tmp, to))
         abort();
     close(out);
     close(from);

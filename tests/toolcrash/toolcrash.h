@@ -34,7 +34,9 @@ struct crash_kind {
     bool (*recover)(struct crash_world *w);
     /* Every image reads what it should; done: as after work(). */
     void (*check)(struct crash_world *w, bool done);
-    bool calls_only; /* no lies, and no power cuts */
+    /* QEMU's own calls are hit: what it says is believed, so there are no
+     * lies, and no power cut without its syncs. */
+    bool live;
     /* Until we sync, only the tool's own syncs keep an image whole that it
      * writes to in place. */
     bool in_place;
@@ -46,12 +48,18 @@ void crash_image(struct crash_world *w);
  * that are lost, but not in use, are no harm). */
 void crash_reads(const char *path, const char *format,
                  const unsigned char *want);
+/* The same, but these blocks may hold anything. */
+void crash_reads_most(const char *path, const char *format,
+                      const unsigned char *want, const bool *doubt);
 
 /* An image whose snapshot is to be given up, by a pull or a merge. */
 void crash_to_delete(struct crash_world *w, bool merge);
 
-/* Start a QEMU for the domain whose own calls are hit, too. */
-void crash_start_qemu(struct crash_world *w);
+/* Start a QEMU for the domain, with this disk, whose own calls are hit, too;
+ * but none before the end of first(), which may be NULL. */
+void crash_start_qemu(struct crash_world *w, const char *path,
+                      const char *format,
+                      void (*first)(struct crash_world *w));
 
 /* A group of cmocka with one test for each kind. */
 int crash_main(const char *name, const struct crash_kind *kinds, size_t n);

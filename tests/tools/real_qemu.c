@@ -285,17 +285,20 @@ static int write_blocks(const char *target, const char *format,
     return io(target, format, true, cmds, i + 1);
 }
 
+/* doubt: which blocks may hold anything, or NULL. */
 static bool blocks_are(const char *target, const char *format,
-                       const unsigned char *want, unsigned n)
+                       const unsigned char *want, const bool *doubt,
+                       unsigned n)
 {
-    char **cmds = snap_realloc(NULL, n, sizeof(*cmds));
-    unsigned i;
+    char **cmds = snap_realloc(NULL, n + 1, sizeof(*cmds));
+    unsigned i, k = 0;
     int status;
 
     for (i = 0; i < n; i++)
-        cmds[i] = snap_printf("read -q -P %u %u %u", want[i], i * REAL_BLOCK,
-                              REAL_BLOCK);
-    status = io(target, format, false, cmds, n);
+        if (!doubt || !doubt[i])
+            cmds[k++] = snap_printf("read -q -P %u %u %u", want[i],
+                                    i * REAL_BLOCK, REAL_BLOCK);
+    status = io(target, format, false, cmds, k);
     free(cmds);
     return !status;
 }
@@ -315,6 +318,16 @@ static void guest_write(struct real_qemu *q, const char *vdev,
     free(url);
 }
 
+bool real_qemu_try_write(struct real_qemu *q, const char *vdev, unsigned block,
+                         unsigned char byte)
+{
+    char *url = nbd_url(q, vdev);
+    bool yes = !write_blocks(url, "raw", &block, 1, byte);
+
+    free(url);
+    return yes;
+}
+
 void real_qemu_write(struct real_qemu *q, const char *vdev, unsigned block,
                      unsigned char byte)
 {
@@ -331,7 +344,7 @@ bool real_qemu_has(struct real_qemu *q, const char *vdev,
                    const unsigned char *want, unsigned n)
 {
     char *url = nbd_url(q, vdev);
-    bool yes = blocks_are(url, "raw", want, n);
+    bool yes = blocks_are(url, "raw", want, NULL, n);
 
     free(url);
     return yes;
@@ -340,7 +353,14 @@ bool real_qemu_has(struct real_qemu *q, const char *vdev,
 bool real_image_has(const char *path, const char *format,
                     const unsigned char *want, unsigned n)
 {
-    return blocks_are(path, format, want, n);
+    return blocks_are(path, format, want, NULL, n);
+}
+
+bool real_image_has_most(const char *path, const char *format,
+                         const unsigned char *want, const bool *doubt,
+                         unsigned n)
+{
+    return blocks_are(path, format, want, doubt, n);
 }
 
 void real_image_write(const char *path, const char *format, unsigned block,

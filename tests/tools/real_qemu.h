@@ -41,6 +41,9 @@ int real_qemu_command(struct real_qemu *q, const char *command,
 #define REAL_BLOCK 65536
 void real_qemu_write(struct real_qemu *q, const char *vdev, unsigned block,
                      unsigned char byte);
+/* The same, but false if QEMU did not say that it is on the disk. */
+bool real_qemu_try_write(struct real_qemu *q, const char *vdev, unsigned block,
+                         unsigned char byte);
 void real_qemu_write_two(struct real_qemu *q, const char *vdev,
                          const unsigned block[2], unsigned char byte);
 bool real_qemu_has(struct real_qemu *q, const char *vdev,
@@ -48,6 +51,10 @@ bool real_qemu_has(struct real_qemu *q, const char *vdev,
 /* The same of an image that nobody serves. */
 bool real_image_has(const char *path, const char *format,
                     const unsigned char *want, unsigned n);
+/* But for the blocks of which it is in doubt. */
+bool real_image_has_most(const char *path, const char *format,
+                         const unsigned char *want, const bool *doubt,
+                         unsigned n);
 void real_image_write(const char *path, const char *format, unsigned block,
                       unsigned char byte);
 /* Run a tool, as in real_run("qemu-img", "check", path, NULL); its status. */
