@@ -21,8 +21,6 @@
 #include "core/domcfg.h"
 #include "hyp/hyp.h"
 
-#define BALLOON_SECONDS 30 /* without dom0 giving up any more */
-
 /* --- xl.conf ----------------------------------------------------------- */
 
 bool hyp_autoballoon(struct snap_hyp *h)
@@ -80,7 +78,7 @@ static int learn_memory(struct snap_hyp *h, libxl_domain_config *cfg,
 static int make_room(struct snap_hyp *h, libxl_domain_config *cfg,
                      struct snap_err *err)
 {
-    double deadline = snap_now_ms() + BALLOON_SECONDS * 1000.0;
+    double deadline = snap_now_ms() + hyp_limits.balloon_ms;
     const char *name = cfg->c_info.name;
     uint64_t need = 0, have = 0, most = 0;
     int rc, xl;
@@ -93,7 +91,7 @@ static int make_room(struct snap_hyp *h, libxl_domain_config *cfg,
             return 0;
         if (have > most) {
             most = have;
-            deadline = snap_now_ms() + BALLOON_SECONDS * 1000.0;
+            deadline = snap_now_ms() + hyp_limits.balloon_ms;
         }
         if (snap_now_ms() >= deadline)
             return snap_fail(err, SNAP_NOSPACE,

@@ -11,8 +11,6 @@
 
 #include "hyp/hyp.h"
 
-#define GONE_MS 60000
-
 /* libxl_domain_destroy() waits for devices, but a domain whose pages others
  * still map stays as a zombie. */
 static int wait_domain(struct snap_hyp *h, const struct snap_domain *dom,
@@ -35,7 +33,7 @@ static int wait_domain(struct snap_hyp *h, const struct snap_domain *dom,
     return snap_fail(err, SNAP_TIMEOUT,
                      "%s: destroyed, and still there after %d s: another "
                      "domain or a driver holds its memory (see xl list)",
-                     dom->name, GONE_MS / 1000);
+                     dom->name, hyp_limits.gone_ms / 1000);
 }
 
 static int wait_qemu(const struct hyp_qemus *q, const char *name,
@@ -48,13 +46,13 @@ static int wait_qemu(const struct hyp_qemus *q, const char *name,
     return snap_fail(err, SNAP_TIMEOUT,
                      "%s: destroyed, but its QEMU (process %d) is still "
                      "there after %d s and may write to the images",
-                     name, (int)left, GONE_MS / 1000);
+                     name, (int)left, hyp_limits.gone_ms / 1000);
 }
 
 static int destroy(struct snap_hyp *h, const struct snap_domain *dom,
                    struct snap_err *err)
 {
-    double deadline = snap_now_ms() + GONE_MS;
+    double deadline = snap_now_ms() + hyp_limits.gone_ms;
     struct hyp_qemus q = { 0 };
     enum hyp_state state;
     int rc, xl;
@@ -159,7 +157,7 @@ void hyp_clear_away(struct snap_hyp *h, const char *uuid, const char *name,
     if (!rc || rc == SNAP_NOTFOUND) {
         snap_err_clear(&why);
         hyp_qemus_find(h, &q, name, UINT32_MAX);
-        rc = wait_qemu(&q, name, snap_now_ms() + GONE_MS, &why);
+        rc = wait_qemu(&q, name, snap_now_ms() + hyp_limits.gone_ms, &why);
     }
     if (rc)
         snap_err_append(err, "%s", why.msg);

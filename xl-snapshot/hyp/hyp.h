@@ -26,8 +26,6 @@
 
 /* config/Paths.mk.in of Xen: --localstatedir=/var, as all distributions. */
 #define HYP_RUN_DIR  "/run/xen"
-#define HYP_LIB_DIR  "/var/lib/xen"
-#define HYP_LOG_DIR  "/var/log/xen"
 #define HYP_LOCK_XL  "/var/lock/xl" /* tools/xl/xl.h: XL_LOCK_FILE */
 #define HYP_DUMP_DIR "/var/lib/xen/dump"
 
@@ -56,6 +54,25 @@ struct snap_hyp {
     struct hyp_window *window; /* open, or NULL */
     int held_monitor; /* pidfd of the daemon that save() stopped; -1: none */
 };
+
+/* --- limits.c ---------------------------------------------------------- */
+
+/* How long something is waited for, in ms. */
+struct hyp_limits {
+    int lock_ms; /* for a lock of libxl's that another holds */
+    int gone_ms; /* for the end of a destroyed domain and its QEMU */
+    int save_stall_ms; /* the guest stands, and no memory is written: QEMU may
+                        * have to flush much before it answers */
+    int restore_stall_ms; /* xl restore moves no byte and does not exit */
+    int restore_look_ms; /* between two looks at it, and at its lock */
+    int restore_end_ms; /* for its own end, when its pipe has ended */
+    int again_ms; /* between two tries of a reboot: memory is short */
+    int again_limit_ms; /* of all those tries */
+    int balloon_ms; /* for dom0, which gives up no more memory */
+};
+/* The one in force, and where Xen's tools keep their files; set by tests. */
+extern struct hyp_limits hyp_limits;
+extern const char *hyp_lib_dir, *hyp_log_dir;
 
 /* --- ctx.c ------------------------------------------------------------- */
 
@@ -97,14 +114,13 @@ char *hyp_xs_disk_list(struct xs_handle *xsh, uint32_t domid);
 
 /* --- lockfile.c -------------------------------------------------------- */
 
-/* Lock "userdata-l.D.UUID.WHAT" in HYP_LIB_DIR the way libxl does. */
+/* Lock "userdata-l.D.UUID.WHAT" in hyp_lib_dir the way libxl does. */
 #define HYP_LOCK_DEVICES "libxl-device-changes-lock"
 #define HYP_LOCK_DATA    "domain-userdata-lock"
 #define HYP_LOCK_QMP     "qmp-socket-lock"
 int hyp_lock_userdata(const struct snap_domain *dom, const char *what,
                       int timeout_ms, int *fd_r, struct snap_err *err);
-#define HYP_LOCK_MS 10000
-/* Wait, that long, until nobody has the two that libxl's functions wait for
+/* Wait, for lock_ms, until nobody has the two that libxl's functions wait for
  * without a limit; SNAP_BUSY. */
 int hyp_lock_wait_free(const struct snap_domain *dom, struct snap_err *err);
 /* Nobody has it at this moment. */

@@ -35,7 +35,7 @@ int hyp_lock_userdata(const struct snap_domain *dom, const char *what,
     int rc, fd = -1;
 
     *fd_r = -1;
-    path = snap_printf(HYP_LIB_DIR "/userdata-l.%u.%s.%s", dom->domid,
+    path = snap_printf("%s/userdata-l.%u.%s.%s", hyp_lib_dir, dom->domid,
                        dom->uuid, what);
     for (;;) {
         if (fd < 0)
@@ -79,7 +79,7 @@ out:
 
 bool hyp_lock_is_free(const struct snap_domain *dom, const char *what)
 {
-    char *path = snap_printf(HYP_LIB_DIR "/userdata-l.%u.%s.%s", dom->domid,
+    char *path = snap_printf("%s/userdata-l.%u.%s.%s", hyp_lib_dir, dom->domid,
                              dom->uuid, what);
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     bool yes;
@@ -99,7 +99,7 @@ int hyp_lock_wait_free(const struct snap_domain *dom, struct snap_err *err)
     size_t i;
 
     for (i = 0; i < sizeof(what) / sizeof(what[0]) && !rc; i++) {
-        rc = hyp_lock_userdata(dom, what[i], HYP_LOCK_MS, &fd, err);
+        rc = hyp_lock_userdata(dom, what[i], hyp_limits.lock_ms, &fd, err);
         hyp_unlock(&fd);
     }
     return rc;

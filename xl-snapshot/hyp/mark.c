@@ -22,10 +22,8 @@
 #include "lib/file.h"
 #include "lib/json.h"
 
-#define KEY           "xl-snapshot"
-#define MARK_MAX      16
-#define DATA_LOCK     "domain-userdata-lock"
-#define LOCK_PATIENCE 10000 /* ms */
+#define KEY      "xl-snapshot"
+#define MARK_MAX 16
 
 static bool mark_ok(const char *mark)
 {
@@ -147,10 +145,11 @@ void hyp_mark_forget(struct snap_hyp *h, const struct snap_domain *dom)
 {
     int rc, lock = -1;
     struct snap_err why = SNAP_ERR_INIT;
-    char *path = snap_printf(HYP_LIB_DIR "/userdata-d.%u.%s.libxl-json",
+    char *path = snap_printf("%s/userdata-d.%u.%s.libxl-json", hyp_lib_dir,
                              dom->domid, dom->uuid);
 
-    rc = hyp_lock_userdata(dom, DATA_LOCK, LOCK_PATIENCE, &lock, &why);
+    rc = hyp_lock_userdata(dom, HYP_LOCK_DATA, hyp_limits.lock_ms, &lock,
+                           &why);
     if (!rc)
         rc = hyp_mark_strip_stored(path, &why);
     hyp_unlock(&lock);

@@ -29,8 +29,6 @@
 #include "hyp/hyp.h"
 
 #define READY_FD 3
-#define AGAIN_MS (15 * 60 * 1000) /* for memory that is short */
-#define AGAIN_S  5
 
 struct monitor {
     struct snap_hyp *h;
@@ -208,7 +206,7 @@ static int preserve(struct monitor *m)
  */
 static int boot_patiently(struct monitor *m, struct snap_err *err)
 {
-    double deadline = snap_now_ms() + AGAIN_MS;
+    double deadline = snap_now_ms() + hyp_limits.again_limit_ms;
     int rc;
 
     for (;;) {
@@ -218,7 +216,7 @@ static int boot_patiently(struct monitor *m, struct snap_err *err)
         if (rc != SNAP_NOSPACE || snap_now_ms() >= deadline)
             return rc;
         say("%s; trying again", err->msg);
-        sleep(AGAIN_S);
+        usleep(hyp_limits.again_ms * 1000);
     }
 }
 

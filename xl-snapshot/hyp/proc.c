@@ -25,8 +25,7 @@
 #include "hyp/hyp.h"
 #include "lib/file.h"
 
-#define LOG_PREFIX HYP_LOG_DIR "/xl-"
-#define LOG_TAIL   65536 /* bytes read of a daemon's log */
+#define LOG_TAIL 65536 /* bytes read of a daemon's log */
 
 /* --- /proc ------------------------------------------------------------- */
 
@@ -99,12 +98,19 @@ bool hyp_is_qemu(pid_t pid, uint32_t domid)
 
 char *hyp_monitor_log(const char *name)
 {
-    char *path = snap_printf(LOG_PREFIX "%s.log", name), *p;
+    char *path = snap_printf("%s/xl-%s.log", hyp_log_dir, name), *p;
 
-    for (p = path + strlen(LOG_PREFIX); *p; p++)
+    for (p = path + strlen(hyp_log_dir) + 1; *p; p++)
         if (*p == '/')
             *p = '_';
     return path;
+}
+
+static bool is_log(const char *path)
+{
+    size_t n = strlen(hyp_log_dir);
+
+    return !strncmp(path, hyp_log_dir, n) && snap_has_prefix(path + n, "/xl-");
 }
 
 static bool our_program(const char *exe)
@@ -131,7 +137,7 @@ static bool monitor_output(pid_t pid, char *log, size_t size)
         return false;
     return (proc_link(pid, "fd/1", log, size) ||
             proc_link(pid, "fd/2", log, size)) &&
-           snap_has_prefix(log, LOG_PREFIX);
+           is_log(log);
 }
 
 bool hyp_is_monitor(pid_t pid)

@@ -30,8 +30,6 @@
 #include "lib/file.h"
 
 #define PIPE_SIZE    (1 << 20)
-#define STALL_MS     (10 * 60 * 1000) /* without a byte moved or xl's exit */
-#define LOCK_LOOK_MS 1000
 #define LOCK_TELL_MS 60000
 #define SAID_MAX \
     32768 /* bytes looked at of the begin and the end of what
@@ -223,7 +221,7 @@ static bool waits_for_lock(struct snap_hyp *h, struct xl *x)
 
     if (now < x->look_at)
         return x->waiting;
-    x->look_at = now + LOCK_LOOK_MS;
+    x->look_at = now + hyp_limits.restore_look_ms;
     holder = hyp_xl_lock_holder();
     x->waiting = holder && holder != x->pid;
     if (x->waiting && now >= x->tell_at) {
@@ -249,7 +247,7 @@ static int drive(struct snap_hyp *h, struct xl *x, int fd,
         p[0].events = POLLIN;
         p[1].events = POLLOUT;
         p[0].revents = p[1].revents = 0;
-        n = poll(p, 2, 1000);
+        n = poll(p, 2, hyp_limits.restore_look_ms);
         if (n < 0 && errno != EINTR)
             return snap_fail_errno(err, SNAP_FAIL, errno, "waiting for xl");
         if (n > 0 && p[1].revents) {
@@ -270,10 +268,10 @@ static int drive(struct snap_hyp *h, struct xl *x, int fd,
         }
         if (waits_for_lock(h, x))
             last = snap_now_ms();
-        if (snap_now_ms() - last > STALL_MS)
+        if (snap_now_ms() - last > hyp_limits.restore_stall_ms)
             return snap_fail(err, SNAP_TIMEOUT,
                              "xl restore made no progress for %d minutes",
-                             STALL_MS / 60000);
+                             hyp_limits.restore_stall_ms / 60000);
     }
 }
 
@@ -285,7 +283,8 @@ static void finish(struct xl *x)
         close(x->in);
     if (x->pid > 0) {
         /* Its pipe has ended: it cleans up what it made.  Then for good. */
-        if (x->pidfd < 0 || hyp_pidfd_wait(x->pidfd, 10000))
+        if (x->pidfd < 0 ||
+            hyp_pidfd_wait(x->pidfd, hyp_limits.restore_end_ms))
             kill(x->pid, SIGKILL);
         while (waitpid(x->pid, &status, 0) < 0 && errno == EINTR)
             ;

@@ -39,7 +39,6 @@
 #include "lib/file.h"
 
 #define STOP_MS   1000 /* for a process that was told to stop */
-#define LOCKS_MS  10000
 #define OTHERS_MS 10000
 #define TICK_US   20000
 
@@ -78,7 +77,7 @@ static int monitor_hold_without_locks(struct snap_hyp *h,
                                       const struct snap_domain *dom,
                                       struct snap_err *err)
 {
-    double deadline = snap_now_ms() + LOCKS_MS;
+    double deadline = snap_now_ms() + hyp_limits.lock_ms;
 
     for (;;) {
         monitor_hold(h, dom);
@@ -89,7 +88,7 @@ static int monitor_hold_without_locks(struct snap_hyp *h,
             return snap_fail(err, SNAP_BUSY,
                              "%s: another xl command has been holding one of "
                              "its locks for %d ms",
-                             dom->name, LOCKS_MS);
+                             dom->name, hyp_limits.lock_ms);
         usleep(TICK_US);
     }
 }

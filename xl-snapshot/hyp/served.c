@@ -58,7 +58,7 @@ static int ask_xenstore(struct snap_hyp *h, uint32_t domid, bool *qdisk_r,
 /* What libxl stored.  A configuration that cannot be read says nothing. */
 static bool ask_stored(const struct snap_domain *dom)
 {
-    char *path = snap_printf(HYP_LIB_DIR "/userdata-d.%u.%s.libxl-json",
+    char *path = snap_printf("%s/userdata-d.%u.%s.libxl-json", hyp_lib_dir,
                              dom->domid, dom->uuid);
     struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_vbd *v = NULL;

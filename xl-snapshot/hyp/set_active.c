@@ -38,7 +38,7 @@
  * "n" is renamed to "d". */
 static char *stored_path(const struct snap_domain *dom, char kind)
 {
-    return snap_printf(HYP_LIB_DIR "/userdata-%c.%u.%s.libxl-json", kind,
+    return snap_printf("%s/userdata-%c.%u.%s.libxl-json", hyp_lib_dir, kind,
                        dom->domid, dom->uuid);
 }
 

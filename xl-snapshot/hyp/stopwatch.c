@@ -31,9 +31,8 @@
 
 #include "hyp/hyp.h"
 
-#define TICK_MS  250
-#define SCAN_MS  1000 /* a look for other saves, beside a live one */
-#define STALL_MS 60000 /* QEMU may have to flush much before it answers */
+#define TICK_MS 250
+#define SCAN_MS 1000 /* a look for other saves, beside a live one */
 
 enum { POLL_STOP, POLL_XS, POLL_ASK, N_POLL };
 
@@ -129,7 +128,7 @@ static void look_at_file(struct hyp_stopwatch *w, double now)
     if (st.st_size != w->size) {
         w->size = st.st_size;
         w->grew_ms = now;
-    } else if (now - w->grew_ms > STALL_MS) {
+    } else if (now - w->grew_ms > hyp_limits.save_stall_ms) {
         must_end(w, HYP_ENDED_STALL);
     }
 }

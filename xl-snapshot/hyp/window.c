@@ -89,15 +89,15 @@ bool hyp_window_locks_free(const struct snap_hyp *h,
 static int take_locks(struct hyp_window *w, const struct snap_domain *dom,
                       struct snap_err *err)
 {
-    double deadline = snap_now_ms() + HYP_LOCK_MS;
+    double deadline = snap_now_ms() + hyp_limits.lock_ms;
     int rc;
 
     for (;;) {
-        rc = hyp_lock_userdata(dom, HYP_LOCK_DEVICES, HYP_LOCK_MS, &w->devices,
-                               err);
+        rc = hyp_lock_userdata(dom, HYP_LOCK_DEVICES, hyp_limits.lock_ms,
+                               &w->devices, err);
         if (!rc)
-            rc = hyp_lock_userdata(dom, HYP_LOCK_DATA, HYP_LOCK_MS, &w->data,
-                                   err);
+            rc = hyp_lock_userdata(dom, HYP_LOCK_DATA, hyp_limits.lock_ms,
+                                   &w->data, err);
         if (rc || dom->type != SNAP_GUEST_HVM ||
             hyp_lock_is_free(dom, HYP_LOCK_QMP))
             return rc;
@@ -108,7 +108,7 @@ static int take_locks(struct hyp_window *w, const struct snap_domain *dom,
             return snap_fail(err, SNAP_BUSY,
                              "%s: another xl command has been holding its "
                              "lock %s for %d ms",
-                             dom->name, HYP_LOCK_QMP, HYP_LOCK_MS);
+                             dom->name, HYP_LOCK_QMP, hyp_limits.lock_ms);
         usleep(TICK_US);
     }
 }
