@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 
+#include "fakes/xen/fake_xenstore.h"
 #include "hyp/hyp.h"
 
 #include <xenctrl.h>
@@ -51,249 +52,6 @@ static const char *of_libxl(const char *what)
     return path;
 }
 
-/* --- xenstore ---------------------------------------------------------- */
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-    char path[64], value[32];
-} nodes[32];
-static bool store_broken; /* it answers nothing */
-
-struct xs_handle {
-    struct xs_handle *next;
-    int pipe[2];
-    struct {
-        char path[64], token[64];
-    } watch[8];
-    struct {
-        char path[64], token[64];
-    } event[64];
-    int n_watches, n_events;
-};
-static struct xs_handle *handles;
-
-static int node_index(const char *path)
-{
-    int i;
-
-    for (i = 0; i < 32; i++)
-        if (!strcmp(nodes[i].path, path))
-            return i;
-    return -1;
-}
-
-static void queue(struct xs_handle *h, const char *path, const char *token)
-{
-    assert_true(h->n_events < 64);
-    snprintf(h->event[h->n_events].path, 64, "%s", path);
-    snprintf(h->event[h->n_events++].token, 64, "%s", token);
-    assert_int_equal(write(h->pipe[1], "e", 1), 1);
-}
-
-static void fire(const char *path)
-{
-    struct xs_handle *h;
-    int i;
-
-    for (h = handles; h; h = h->next)
-        for (i = 0; i < h->n_watches; i++)
-            if (!strcmp(h->watch[i].path, path))
-                queue(h, path, h->watch[i].token);
-}
-
-static void set(const char *path, const char *value)
-{
-    int i = node_index(path);
-
-    if (i < 0)
-        i = node_index("");
-    assert_true(i >= 0);
-    snprintf(nodes[i].path, 64, "%s", value ? path : "");
-    snprintf(nodes[i].value, 32, "%s", value ? value : "");
-    fire(path);
-}
-
-static const char *get(const char *path)
-{
-    int i = node_index(path);
-
-    return i < 0 ? NULL : nodes[i].value;
-}
-
-struct xs_handle *xs_open(unsigned long flags)
-{
-    struct xs_handle *h = calloc(1, sizeof(*h));
-
-    (void)flags;
-    if (!h || pipe2(h->pipe, O_CLOEXEC | O_NONBLOCK))
-        abort();
-    pthread_mutex_lock(&lock);
-    h->next = handles;
-    handles = h;
-    pthread_mutex_unlock(&lock);
-    return h;
-}
-
-void xs_close(struct xs_handle *h)
-{
-    struct xs_handle **at;
-
-    pthread_mutex_lock(&lock);
-    for (at = &handles; *at != h; at = &(*at)->next)
-        ;
-    *at = h->next;
-    pthread_mutex_unlock(&lock);
-    close(h->pipe[0]);
-    close(h->pipe[1]);
-    free(h);
-}
-
-int xs_fileno(struct xs_handle *h)
-{
-    return h->pipe[0];
-}
-
-bool xs_watch(struct xs_handle *h, const char *path, const char *token)
-{
-    pthread_mutex_lock(&lock);
-    snprintf(h->watch[h->n_watches].path, 64, "%s", path);
-    snprintf(h->watch[h->n_watches++].token, 64, "%s", token);
-    queue(h, path, token);
-    pthread_mutex_unlock(&lock);
-    return true;
-}
-
-bool xs_unwatch(struct xs_handle *h, const char *path, const char *token)
-{
-    int i;
-
-    pthread_mutex_lock(&lock);
-    for (i = 0; i < h->n_watches; i++)
-        if (!strcmp(h->watch[i].path, path) &&
-            !strcmp(h->watch[i].token, token))
-            h->watch[i] = h->watch[--h->n_watches];
-    pthread_mutex_unlock(&lock);
-    return true;
-}
-
-char **xs_check_watch(struct xs_handle *h)
-{
-    char **event = NULL, *text, c;
-
-    pthread_mutex_lock(&lock);
-    if (h->n_events) {
-        event = calloc(1, 2 * sizeof(*event) + 128);
-        text = (char *)(event + 2);
-        event[XS_WATCH_PATH] = strcpy(text, h->event[0].path);
-        event[XS_WATCH_TOKEN] = strcpy(text + 64, h->event[0].token);
-        memmove(h->event, h->event + 1, --h->n_events * sizeof(h->event[0]));
-        assert_int_equal(read(h->pipe[0], &c, 1), 1);
-    }
-    pthread_mutex_unlock(&lock);
-    if (!event)
-        errno = EAGAIN;
-    return event;
-}
-
-xs_transaction_t xs_transaction_start(struct xs_handle *h)
-{
-    (void)h;
-    return 7;
-}
-
-bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abort)
-{
-    (void)h;
-    (void)t;
-    (void)abort;
-    return true;
-}
-
-void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path,
-              unsigned int *len)
-{
-    const char *value;
-    char *copy;
-
-    (void)h;
-    (void)t;
-    pthread_mutex_lock(&lock);
-    value = store_broken ? NULL : get(path);
-    copy = value ? strdup(value) : NULL;
-    pthread_mutex_unlock(&lock);
-    errno = store_broken ? EIO : ENOENT;
-    if (copy && len)
-        *len = strlen(copy);
-    return copy;
-}
-
-bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
-              const void *data, unsigned int len)
-{
-    char value[32];
-
-    (void)h;
-    (void)t;
-    snprintf(value, sizeof(value), "%.*s", (int)len, (const char *)data);
-    pthread_mutex_lock(&lock);
-    set(path, value);
-    pthread_mutex_unlock(&lock);
-    return true;
-}
-
-bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
-{
-    (void)h;
-    (void)t;
-    pthread_mutex_lock(&lock);
-    if (get(path))
-        set(path, NULL);
-    pthread_mutex_unlock(&lock);
-    return true;
-}
-
-char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
-                    unsigned int *n)
-{
-    char **names = NULL;
-    const char *value;
-
-    (void)h;
-    (void)t;
-    *n = 0;
-    pthread_mutex_lock(&lock);
-    value = store_broken ? NULL : get(path); /* of a folder: its one name */
-    if (value) {
-        names = malloc(sizeof(*names) + strlen(value) + 1);
-        names[0] = strcpy((char *)(names + 1), value);
-        *n = 1;
-    }
-    pthread_mutex_unlock(&lock);
-    errno = store_broken ? EIO : ENOENT;
-    return names;
-}
-
-char *xs_get_domain_path(struct xs_handle *h, unsigned int domid)
-{
-    char path[40];
-
-    (void)h;
-    snprintf(path, sizeof(path), "/local/domain/%u", domid);
-    return strdup(path);
-}
-
-bool xs_resume_domain(struct xs_handle *h, unsigned int domid)
-{
-    (void)h;
-    (void)domid;
-    return true;
-}
-
-void xs_daemon_destroy_postfork(struct xs_handle *h)
-{
-    (void)h;
-}
-
 /* --- Xen, and the guest ------------------------------------------------ */
 
 static struct {
@@ -310,12 +68,12 @@ static volatile bool guest_ends;
 
 static void guest_moves(double now)
 {
-    bool request = snap_streq(get(REQUEST), "suspend");
+    bool request = snap_streq(fake_xs_get(REQUEST), "suspend");
 
     if (request && guest.asked_at == 0)
         guest.asked_at = now;
     if (request && !guest.paused && now - guest.asked_at >= guest.ack_ms) {
-        set(REQUEST, "");
+        fake_xs_set(REQUEST, "");
         guest.acked_at = now;
         guest.asked_at = 0;
     }
@@ -324,7 +82,7 @@ static void guest_moves(double now)
         guest.acked_at = 0;
         guest.suspended = true;
         guest.stopped_at = now;
-        fire("@releaseDomain");
+        fake_xs_fire("@releaseDomain");
     }
     if (guest.suspended && guest.others_resume_ms > 0 &&
         now - guest.stopped_at >= guest.others_resume_ms)
@@ -335,9 +93,9 @@ static void *guest_main(void *arg)
 {
     (void)arg;
     while (!guest_ends) {
-        pthread_mutex_lock(&lock);
+        fake_xs_lock();
         guest_moves(snap_now_ms());
-        pthread_mutex_unlock(&lock);
+        fake_xs_unlock();
         usleep(2000);
     }
     return NULL;
@@ -385,11 +143,11 @@ int xc_domain_getinfolist(xc_interface *xch, uint32_t first, unsigned int max,
     unsigned int i, n = 0;
 
     (void)xch;
-    pthread_mutex_lock(&lock);
+    fake_xs_lock();
     for (i = 0; i < (guest.twins ? 3u : 2u) && n < max; i++)
         if (domids[i] >= first && !(guest.died && domids[i]))
             describe(&info[n++], domids[i]);
-    pthread_mutex_unlock(&lock);
+    fake_xs_unlock();
     errno = EFAULT;
     return guest.list_fails ? -1 : (int)n;
 }
@@ -415,11 +173,11 @@ int xc_hvm_param_get(xc_interface *xch, uint32_t domid, uint32_t param,
 int xc_domain_resume(xc_interface *xch, uint32_t domid, int fast)
 {
     (void)xch, (void)domid, (void)fast;
-    pthread_mutex_lock(&lock);
+    fake_xs_lock();
     assert_true(guest.suspended);
     guest.suspended = false;
     guest.resumed++;
-    pthread_mutex_unlock(&lock);
+    fake_xs_unlock();
     return 0;
 }
 
@@ -548,16 +306,15 @@ static int setup(void **state)
     sigset_t all, old;
 
     memset(&guest, 0, sizeof(guest));
-    memset(nodes, 0, sizeof(nodes));
-    store_broken = false;
+    fake_xs_reset();
     guest.ack_ms = 50;
     guest.stop_ms = 50;
-    pthread_mutex_lock(&lock);
-    set(NAME, "vm1");
-    set(REQUEST, "");
-    set("/local/domain/0/name", "Domain-0");
-    set(of_libxl("type"), "pvh");
-    pthread_mutex_unlock(&lock);
+    fake_xs_lock();
+    fake_xs_set(NAME, "vm1");
+    fake_xs_set(REQUEST, "");
+    fake_xs_set("/local/domain/0/name", "Domain-0");
+    fake_xs_set(of_libxl("type"), "pvh");
+    fake_xs_unlock();
     unsetenv("HELPER_DIES_MS");
     setenv("HELPER_BEFORE_MS", "0", 1);
     setenv("HELPER_SAVES_MS", "0", 1);
@@ -645,10 +402,10 @@ static void runs_on(int watch_ms)
         assert_false(guest.suspended);
         usleep(10000);
     } while (snap_now_ms() < end);
-    pthread_mutex_lock(&lock);
-    assert_string_equal(get(REQUEST), "");
-    assert_null(get(ASKED));
-    pthread_mutex_unlock(&lock);
+    fake_xs_lock();
+    assert_string_equal(fake_xs_get(REQUEST), "");
+    assert_null(fake_xs_get(ASKED));
+    fake_xs_unlock();
 }
 
 /* --- a save that ends before its time ---------------------------------- */
@@ -797,9 +554,7 @@ static void test_shut_down_meanwhile(void **state)
     double begun = snap_now_ms();
 
     guest.ack_ms = 60000;
-    pthread_mutex_lock(&lock);
-    set(NAME, NULL); /* xl destroy begins so */
-    pthread_mutex_unlock(&lock);
+    fake_xs_put(NAME, NULL); /* xl destroy begins so */
     assert_int_equal(save(s, false), SNAP_BUSY);
     assert_in_range((int)(snap_now_ms() - begun), 0, 30000);
 }
@@ -815,9 +570,7 @@ static struct snap_held held_of(bool suspend, bool pause)
 
 static void mark(const char *value)
 {
-    pthread_mutex_lock(&lock);
-    set(ASKED, value);
-    pthread_mutex_unlock(&lock);
+    fake_xs_put(ASKED, value);
 }
 
 static void test_rescue_ours(void **state)
@@ -884,11 +637,9 @@ static void test_rescue_keeps_request(void **state)
     struct snap_held held = held_of(true, true);
 
     guest.ack_ms = 60000;
-    pthread_mutex_lock(&lock);
-    set(REQUEST, "suspend");
-    pthread_mutex_unlock(&lock);
+    fake_xs_put(REQUEST, "suspend");
     assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
-    assert_string_equal(get(REQUEST), "suspend");
+    assert_string_equal(fake_xs_get(REQUEST), "suspend");
 }
 
 /* The guest of a command that was killed between the request and the stop. */
@@ -899,18 +650,14 @@ static void test_rescue_request(void **state)
 
     guest.ack_ms = 3000;
     mark("1");
-    pthread_mutex_lock(&lock);
-    set(REQUEST, "suspend");
-    pthread_mutex_unlock(&lock);
+    fake_xs_put(REQUEST, "suspend");
     assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
     runs_on(1500);
 
     guest.ack_ms = 10;
     guest.stop_ms = 4000; /* longer than it was once watched */
     mark("1");
-    pthread_mutex_lock(&lock);
-    set(REQUEST, "suspend");
-    pthread_mutex_unlock(&lock);
+    fake_xs_put(REQUEST, "suspend");
     usleep(100000);
     assert_int_equal(hyp_rescue(&s->h, &held, &s->err), 0);
     assert_int_equal(guest.resumed, 1);
@@ -965,7 +712,7 @@ static void test_others_at_work(void **state)
     guest.suspended = false;
     assert_int_equal(save(s, false), SNAP_BUSY);
     assert_int_equal(s->at_stops, 0);
-    assert_null(get(ASKED));
+    assert_null(fake_xs_get(ASKED));
 
     /* Its user dies: it does as well, and the suspend is ours. */
     kill(user, SIGKILL);
@@ -997,7 +744,7 @@ static void test_no_list(void **state)
     assert_int_equal(hyp_rescue(&s->h, &held, &s->err), SNAP_FAIL);
     snap_err_clear(&s->err);
     guest.list_fails = false;
-    store_broken = true;
+    fake_xs_break(true);
     assert_int_equal(hyp_find(&s->h, "vm1", &dom, &s->err), SNAP_FAIL);
 }
 
@@ -1044,10 +791,9 @@ static int qemu_of(struct scene *s)
 
 static void have_disk(const char *backend)
 {
-    pthread_mutex_lock(&lock);
-    set(of_libxl("device/vbd"), backend ? "51712" : NULL);
-    set(of_libxl("device/vbd/51712/backend"), backend);
-    pthread_mutex_unlock(&lock);
+    fake_xs_put(of_libxl("device/vbd/51712"), NULL);
+    if (backend)
+        fake_xs_put(of_libxl("device/vbd/51712/backend"), backend);
 }
 
 static void test_no_qemu(void **state)
@@ -1075,13 +821,11 @@ static void test_no_qemu(void **state)
     assert_int_equal(qemu_of(s), SNAP_UNSUPPORTED);
     s->dom.stubdom = false;
     s->dom.type = SNAP_GUEST_PVH;
-    pthread_mutex_lock(&lock);
-    set(of_libxl("type"), NULL);
-    pthread_mutex_unlock(&lock);
+    fake_xs_put(of_libxl("type"), NULL);
     assert_int_equal(qemu_of(s), SNAP_NOTFOUND);
 
     /* Nobody tells. */
-    store_broken = true;
+    fake_xs_break(true);
     assert_int_equal(qemu_of(s), SNAP_FAIL);
 }
 
