@@ -176,7 +176,7 @@ static int state_is(struct hyp_window *w, bool suspended, bool *there_r,
     char uuid[37];
     int xl = hyp_state_of_domid(w->ctx, w->domid, &state, uuid);
 
-    *there_r = !xl && !strcmp(uuid, w->uuid);
+    *there_r = !xl && !strcmp(uuid, w->uuid) && state != HYP_DYING;
     *stands_r = *there_r && state == (suspended ? HYP_SUSPENDED : HYP_PAUSED);
     return xl && xl != ERROR_DOMAIN_NOTFOUND ? SNAP_FAIL : 0;
 }
