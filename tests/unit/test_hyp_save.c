@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 
 #include "fakes/xen/fake_xenstore.h"
 #include "hyp/hyp.h"
+#include "lib/run.h"
 
 #include <xenctrl.h>
 #include <xenguest.h>
@@ -240,7 +242,8 @@ static int call(const void *msg, uint16_t len)
 }
 
 /* HELPER_DIES_MS: killed that long after it began.  HELPER_SAVES_MS: how long
- * it writes after the guest has stopped, HELPER_BEFORE_MS: before. */
+ * it writes after the guest has stopped, HELPER_BEFORE_MS: before.
+ * HELPER_QUIET: it is at it for as long, and writes nothing. */
 static int helper_main(int fd)
 {
     static const uint16_t suspend = 3;
@@ -263,7 +266,8 @@ static int helper_main(int fd)
     }
     for (i = 0; i < 2 && !failed; i++) {
         for (; left > 0 && !failed; left -= 10) {
-            failed = told_to_end || write(fd, "page", 4) != 4;
+            failed = told_to_end ||
+                     (!getenv("HELPER_QUIET") && write(fd, "page", 4) != 4);
             usleep(10000);
         }
         if (!i && !failed)
@@ -281,10 +285,14 @@ struct scene {
     struct snap_hyp h;
     struct snap_domain dom;
     int fd, at_stops;
-    bool stood; /* at at_stop */
+    /* At at_stop: */
+    bool stood, marked, locks_free, monitor_stopped;
     struct snap_err err;
     pid_t signaller;
 };
+
+static struct hyp_limits limits; /* as they were */
+static char dir[] = "/tmp/xl-snapshot-test.XXXXXX"; /* locks and logs */
 
 static volatile sig_atomic_t asked;
 
@@ -315,7 +323,9 @@ static int setup(void **state)
     fake_xs_set("/local/domain/0/name", "Domain-0");
     fake_xs_set(of_libxl("type"), "pvh");
     fake_xs_unlock();
+    hyp_limits = limits;
     unsetenv("HELPER_DIES_MS");
+    unsetenv("HELPER_QUIET");
     setenv("HELPER_BEFORE_MS", "0", 1);
     setenv("HELPER_SAVES_MS", "0", 1);
     asked = 0;
@@ -353,6 +363,12 @@ static int teardown(void **state)
 
     if (s->signaller)
         waitpid(s->signaller, NULL, 0);
+    if (s->dom.monitor_pid) {
+        kill(s->dom.monitor_pid, SIGKILL);
+        waitpid(s->dom.monitor_pid, NULL, 0);
+    }
+    if (s->h.held_monitor >= 0)
+        close(s->h.held_monitor);
     guest_ends = true;
     pthread_join(guest_thread, NULL);
     hyp_stopwatch_free(&s->h.watch);
@@ -370,6 +386,11 @@ static void at_stop(void *opaque)
 
     s->at_stops++;
     s->stood = guest.suspended;
+    s->marked = hyp_asked(&s->h, domid_here);
+    s->locks_free = hyp_lock_is_free(&s->dom, HYP_LOCK_DEVICES) &&
+                    hyp_lock_is_free(&s->dom, HYP_LOCK_DATA);
+    s->monitor_stopped = s->dom.monitor_pid &&
+                         hyp_wait_stopped(s->dom.monitor_pid, 0);
 }
 
 static int save(struct scene *s, bool live)
@@ -381,6 +402,22 @@ static int save(struct scene *s, bool live)
     return hyp_save(&s->h, &s->dom, "{}", s->fd, live, &stop, &res, &s->err);
 }
 
+#define WHEN_ACKED (-1)
+
+/* The guest has been asked, and has taken it. */
+static void wait_acked(void)
+{
+    bool asked_it = false, acked = false;
+
+    while (!acked) {
+        usleep(1000);
+        fake_xs_lock();
+        acked = asked_it && snap_streq(fake_xs_get(REQUEST), "");
+        asked_it = asked_it || snap_streq(fake_xs_get(REQUEST), "suspend");
+        fake_xs_unlock();
+    }
+}
+
 /* As a terminal does it: to our whole group, the helper included. */
 static void signal_group(struct scene *s, int sig, int after_ms)
 {
@@ -388,7 +425,11 @@ static void signal_group(struct scene *s, int sig, int after_ms)
     if (s->signaller)
         return;
     signal(sig, SIG_IGN);
-    usleep(after_ms * 1000);
+    alarm(60);
+    if (after_ms == WHEN_ACKED)
+        wait_acked();
+    else
+        usleep(after_ms * 1000);
     kill(0, sig);
     _exit(0);
 }
@@ -442,9 +483,10 @@ static void test_signal_after_ack(void **state)
 {
     struct scene *s = *state;
 
+    guest.ack_ms = 300;
     guest.stop_ms = 2500;
     setenv("HELPER_SAVES_MS", "20000", 1);
-    signal_group(s, SIGINT, 300);
+    signal_group(s, SIGINT, WHEN_ACKED);
     assert_int_equal(save(s, false), SNAP_INTR);
     assert_int_equal(guest.resumed, 1);
     runs_on(200);
@@ -523,6 +565,7 @@ static void test_saved(void **state)
         assert_int_equal(save(s, live), 0);
         assert_int_equal(s->at_stops, 1);
         assert_true(s->stood);
+        assert_true(s->marked);
         assert_true(guest.suspended);
         assert_int_equal(hyp_resume(&s->h, &s->dom, false, &err), 0);
         assert_int_equal(guest.resumed, 1);
@@ -557,6 +600,168 @@ static void test_shut_down_meanwhile(void **state)
     fake_xs_put(NAME, NULL); /* xl destroy begins so */
     assert_int_equal(save(s, false), SNAP_BUSY);
     assert_in_range((int)(snap_now_ms() - begun), 0, 30000);
+}
+
+/* --- one that gets nowhere --------------------------------------------- */
+
+static void test_stalls(void **state)
+{
+    struct scene *s = *state;
+    double begun = snap_now_ms();
+
+    hyp_limits.save_stall_ms = 600;
+    setenv("HELPER_SAVES_MS", "20000", 1);
+    setenv("HELPER_QUIET", "", 1);
+    assert_int_equal(save(s, false), SNAP_TIMEOUT);
+    assert_in_range((int)(snap_now_ms() - begun), hyp_limits.save_stall_ms,
+                    15000);
+    assert_int_equal(s->at_stops, 0);
+    assert_int_equal(guest.resumed, 1);
+    runs_on(200);
+}
+
+/* One that writes gets on, and a guest that runs does not wait. */
+static void test_no_stall(void **state)
+{
+    struct scene *s = *state;
+
+    hyp_limits.save_stall_ms = 600;
+    setenv("HELPER_SAVES_MS", "1500", 1);
+    assert_int_equal(save(s, false), 0);
+    teardown(state);
+    setup(state);
+    s = *state;
+    hyp_limits.save_stall_ms = 600;
+    setenv("HELPER_BEFORE_MS", "1500", 1);
+    setenv("HELPER_QUIET", "", 1);
+    assert_int_equal(save(s, true), 0);
+}
+
+/* --- xl's daemon ------------------------------------------------------- */
+
+#define MONITOR_LIVES_S 60
+
+/* This program again.  It says that it watches the guest, has this lock, for
+ * as many ms as it runs, and then none. */
+static int monitor_main(const char *lock_path, int ms)
+{
+    int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+
+    alarm(MONITOR_LIVES_S);
+    if (fd < 0 || flock(fd, LOCK_EX))
+        return 1;
+    dprintf(1, "Waiting for domain vm1 (domid %s) to die [pid %d]\n",
+            getenv("MONITOR_DOMID"), getpid());
+    for (; ms > 0; ms--)
+        usleep(1000);
+    close(fd);
+    for (;;)
+        usleep(1000);
+}
+
+/* Started, and with the lock in hand. */
+static void have_monitor(struct scene *s, const char *what, int ms,
+                         const char *log_name)
+{
+    char *log = snap_printf("%s/%s", dir, log_name);
+    char *lock_path = snap_printf("%s/userdata-l.%u." UUID ".%s", dir,
+                                  domid_here, what);
+    char number[16], for_ms[16];
+    int fd = open(log, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
+                  0600);
+
+    snprintf(number, sizeof(number), "%u", domid_here);
+    snprintf(for_ms, sizeof(for_ms), "%d", ms);
+    setenv("MONITOR_DOMID", number, 1);
+    s->dom.monitor_pid = fork();
+    if (!s->dom.monitor_pid) {
+        dup2(fd, 1);
+        execl("/proc/self/exe", "xl", "--watch", lock_path, for_ms, NULL);
+        _exit(1);
+    }
+    while (lseek(fd, 0, SEEK_END) <= 0)
+        usleep(1000);
+    close(fd);
+    free(log);
+    free(lock_path);
+}
+
+static void monitor_runs(struct scene *s)
+{
+    usleep(20000);
+    assert_false(hyp_wait_stopped(s->dom.monitor_pid, 0));
+    assert_int_equal(s->h.held_monitor, -1);
+}
+
+/* It must not see the suspend, and has a lock that the save waits for when it
+ * is stopped: it goes on until it has none. */
+static void test_monitor_with_lock(void **state)
+{
+    static const char *const locks[] = { HYP_LOCK_DEVICES, HYP_LOCK_DATA };
+    struct scene *s;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        s = *state;
+        hyp_limits.lock_ms = 10000;
+        have_monitor(s, locks[i], 100, "xl-vm1.log");
+        assert_int_equal(save(s, false), 0);
+        assert_true(s->locks_free);
+        assert_true(s->monitor_stopped);
+        assert_true(hyp_wait_stopped(s->dom.monitor_pid, 0));
+        assert_int_equal(hyp_resume(&s->h, &s->dom, false, &s->err), 0);
+        monitor_runs(s);
+        teardown(state);
+        setup(state);
+    }
+}
+
+/* Nothing is asked of the guest then. */
+static void test_lock_for_ever(void **state)
+{
+    struct scene *s = *state;
+    double begun = snap_now_ms();
+
+    hyp_limits.lock_ms = 400;
+    guest.ack_ms = 20000;
+    have_monitor(s, HYP_LOCK_DATA, 1000 * MONITOR_LIVES_S, "xl-vm1.log");
+    assert_int_equal(save(s, false), SNAP_BUSY);
+    assert_in_range((int)(snap_now_ms() - begun), hyp_limits.lock_ms, 15000);
+    assert_non_null(strstr(s->err.msg, "one of its locks"));
+    assert_true(guest.asked_at == 0);
+    assert_int_equal(s->at_stops, 0);
+    runs_on(100);
+    monitor_runs(s);
+}
+
+static void test_monitor_after_a_failure(void **state)
+{
+    struct scene *s = *state;
+
+    have_monitor(s, HYP_LOCK_DATA, 0, "xl-vm1.log");
+    setenv("HELPER_SAVES_MS", "5000", 1);
+    setenv("HELPER_DIES_MS", "300", 1);
+    assert_int_equal(save(s, false), SNAP_FAIL);
+    assert_int_equal(guest.resumed, 1);
+    runs_on(100);
+    monitor_runs(s);
+}
+
+/* Only what is one, and only where it would fear the suspend. */
+static void test_monitor_left_alone(void **state)
+{
+    struct scene *s = *state;
+
+    have_monitor(s, HYP_LOCK_DATA, 0, "something-else");
+    assert_int_equal(save(s, false), 0);
+    assert_false(s->monitor_stopped);
+    teardown(state);
+    setup(state);
+    s = *state;
+    s->h.xen_minor = 20;
+    have_monitor(s, HYP_LOCK_DATA, 0, "xl-vm1.log");
+    assert_int_equal(save(s, false), 0);
+    assert_false(s->monitor_stopped);
 }
 
 /* --- rescue ------------------------------------------------------------ */
@@ -843,6 +1048,12 @@ int main(int argc, char **argv)
         TEST(test_saved),
         TEST(test_resumed_by_others),
         TEST(test_shut_down_meanwhile),
+        TEST(test_stalls),
+        TEST(test_no_stall),
+        TEST(test_monitor_with_lock),
+        TEST(test_lock_for_ever),
+        TEST(test_monitor_after_a_failure),
+        TEST(test_monitor_left_alone),
         TEST(test_rescue_ours),
         TEST(test_rescue_not_ours),
         TEST(test_rescue_keeps_request),
@@ -853,13 +1064,26 @@ int main(int argc, char **argv)
         TEST(test_processor_time),
         TEST(test_no_qemu),
     };
+    const char *const rm[] = { "rm", "-rf", "--", dir, NULL };
+    struct snap_run clear = SNAP_RUN_INIT;
+
+    clear.argv = rm;
 
     if (argc > 2 && !strcmp(argv[1], "--save-domain"))
         return snap_has_prefix(argv[2], "9") && argc == 6
                    ? (int)read(0, &argc, 1)
                    : helper_main(atoi(argv[2]));
+    if (argc > 3 && !strcmp(argv[1], "--watch"))
+        return monitor_main(argv[2], atoi(argv[3]));
+    limits = hyp_limits;
+    if (!mkdtemp(dir))
+        return 1;
+    hyp_lib_dir = hyp_log_dir = dir;
     domid_here = 1000 + getpid() % 30000;
     setenv("LIBXL_SAVE_HELPER", "/proc/self/exe", 1);
     setpgid(0, 0);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    argc = cmocka_run_group_tests(tests, NULL, NULL);
+    snap_run(&clear, NULL);
+    snap_run_dispose(&clear);
+    return argc;
 }

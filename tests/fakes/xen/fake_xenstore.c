@@ -16,7 +16,7 @@
 #define VALUE_SIZE 256
 #define N_NODES    128
 #define N_WATCHES  8
-#define N_EVENTS   64
+#define N_EVENTS   1024 /* a context that libxl has spoilt reads none */
 
 struct store {
     pthread_mutex_t lock;
