@@ -509,6 +509,7 @@ static void test_started_meanwhile(void **state)
     uint32_t domid;
 
     (void)state;
+    hyp_limits.again_limit_ms = SOON_MS;
     assert_int_equal(start(ON("reboot", "restart")), 0);
     fake_xen->free_kb = 0;
     fake_xen->late_ms = snap_now_ms() + 3600 * 1000.0;
@@ -528,6 +529,7 @@ static void test_name_taken(void **state)
     uint32_t domid;
 
     (void)state;
+    hyp_limits.again_limit_ms = SOON_MS;
     assert_int_equal(start(ON("reboot", "restart")), 0);
     fake_xen->free_kb = 0;
     fake_xen->late_ms = snap_now_ms() + 3600 * 1000.0;
@@ -551,6 +553,7 @@ static void test_does_not_go(void **state)
                                  "-name", "g",      NULL };
     pid_t pid;
 
+    hyp_limits.gone_ms = 500;
     assert_int_equal(start(ON("reboot", "restart")), 0);
     fake_xen->destroy_fails = true;
     stop(LIBXL_SHUTDOWN_REASON_REBOOT);
@@ -559,6 +562,7 @@ static void test_does_not_go(void **state)
     end(state);
     begin(state);
 
+    hyp_limits.gone_ms = 500;
     assert_int_equal(start(ON("reboot", "restart")), 0);
     fake_xen->destroy_leaves = true;
     stop(LIBXL_SHUTDOWN_REASON_REBOOT);
@@ -568,6 +572,7 @@ static void test_does_not_go(void **state)
     begin(state);
 
     snprintf(number, sizeof(number), "%u", life.s->dom.domid);
+    hyp_limits.gone_ms = 500;
     assert_int_equal(start(ON("reboot", "restart")), 0);
     pid = xen_scene_play(life.s, qemu, NULL);
     stop(LIBXL_SHUTDOWN_REASON_REBOOT);

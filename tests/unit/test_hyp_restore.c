@@ -70,7 +70,7 @@ static int keep_stream(void)
         if (write(fd, chunk, n) != n)
             _exit(9);
         if (does("slow"))
-            usleep(50000);
+            usleep(100000);
     } while (n == CHUNK);
     free(path);
     lseek(fd, 0, SEEK_SET);
@@ -279,7 +279,7 @@ static void test_slow(void **state)
     struct xen_scene *s = *state;
     int ms;
 
-    hyp_limits.restore_stall_ms = 800; /* the pipe's end takes 250 */
+    hyp_limits.restore_stall_ms = 2000; /* the pipe's end takes 500 */
     is_made(s, restore(s, "slow", &ms));
     assert_true(ms > hyp_limits.restore_stall_ms);
     fake_guest_end(s->dom.domid);
@@ -289,8 +289,10 @@ static void test_slow(void **state)
 
 static void ended_at_the_limit(struct xen_scene *s, const char *what)
 {
-    int ms, rc = restore(s, what, &ms);
+    int ms, rc;
 
+    hyp_limits.restore_stall_ms = 1000;
+    rc = restore(s, what, &ms);
     is_cleared(s, rc, SNAP_TIMEOUT, "made no progress");
     assert_true(ms > hyp_limits.restore_stall_ms);
     assert_true(ms < LIVES_S * 1000 / 2);
@@ -344,6 +346,7 @@ static void test_waits_for_lock(void **state)
     /* Nobody's child of this process: restore() looks. */
     int p[2];
 
+    hyp_limits.restore_stall_ms = 800;
     assert_int_equal(pipe2(p, O_CLOEXEC), 0);
     user = fork();
     assert_true(user >= 0);

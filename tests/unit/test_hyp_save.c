@@ -68,6 +68,21 @@ static struct {
 static pthread_t guest_thread;
 static volatile bool guest_ends;
 
+/* How far it came, for other processes; "/test/WHAT" in the store. */
+static void wait_until(const char *what)
+{
+    bool yes = false;
+
+    while (!yes) {
+        usleep(1000);
+        fake_xs_lock();
+        yes = fake_xs_get(what);
+        fake_xs_unlock();
+    }
+}
+#define ACKED   "/test/acked"
+#define STOPPED "/test/stopped"
+
 static void guest_moves(double now)
 {
     bool request = snap_streq(fake_xs_get(REQUEST), "suspend");
@@ -77,6 +92,7 @@ static void guest_moves(double now)
     if (request && !guest.paused && now - guest.asked_at >= guest.ack_ms) {
         fake_xs_set(REQUEST, "");
         guest.acked_at = now;
+        fake_xs_set(ACKED, "");
         guest.asked_at = 0;
     }
     if (guest.acked_at > 0 && !guest.paused &&
@@ -84,6 +100,7 @@ static void guest_moves(double now)
         guest.acked_at = 0;
         guest.suspended = true;
         guest.stopped_at = now;
+        fake_xs_set(STOPPED, "");
         fake_xs_fire("@releaseDomain");
     }
     if (guest.suspended && guest.others_resume_ms > 0 &&
@@ -241,7 +258,8 @@ static int call(const void *msg, uint16_t len)
     return answer;
 }
 
-/* HELPER_DIES_MS: killed that long after it began.  HELPER_SAVES_MS: how long
+/* HELPER_DIES_MS: killed that long after it began, or with HELPER_DIES_WHEN
+ * after the guest came that far.  HELPER_SAVES_MS: how long
  * it writes after the guest has stopped, HELPER_BEFORE_MS: before.
  * HELPER_QUIET: it is at it for as long, and writes nothing. */
 static int helper_main(int fd)
@@ -260,6 +278,8 @@ static int helper_main(int fd)
     sigaddset(&sa.sa_mask, SIGTERM);
     sigprocmask(SIG_UNBLOCK, &sa.sa_mask, NULL);
     if (dies && !fork()) {
+        if (getenv("HELPER_DIES_WHEN"))
+            wait_until(getenv("HELPER_DIES_WHEN"));
         usleep(atoi(dies) * 1000);
         kill(getppid(), SIGKILL);
         _exit(0);
@@ -325,6 +345,7 @@ static int setup(void **state)
     fake_xs_unlock();
     hyp_limits = limits;
     unsetenv("HELPER_DIES_MS");
+    unsetenv("HELPER_DIES_WHEN");
     unsetenv("HELPER_QUIET");
     setenv("HELPER_BEFORE_MS", "0", 1);
     setenv("HELPER_SAVES_MS", "0", 1);
@@ -402,34 +423,18 @@ static int save(struct scene *s, bool live)
     return hyp_save(&s->h, &s->dom, "{}", s->fd, live, &stop, &res, &s->err);
 }
 
-#define WHEN_ACKED (-1)
-
-/* The guest has been asked, and has taken it. */
-static void wait_acked(void)
-{
-    bool asked_it = false, acked = false;
-
-    while (!acked) {
-        usleep(1000);
-        fake_xs_lock();
-        acked = asked_it && snap_streq(fake_xs_get(REQUEST), "");
-        asked_it = asked_it || snap_streq(fake_xs_get(REQUEST), "suspend");
-        fake_xs_unlock();
-    }
-}
-
 /* As a terminal does it: to our whole group, the helper included. */
-static void signal_group(struct scene *s, int sig, int after_ms)
+static void signal_group(struct scene *s, int sig, const char *when,
+                         int after_ms)
 {
     s->signaller = fork();
     if (s->signaller)
         return;
     signal(sig, SIG_IGN);
     alarm(60);
-    if (after_ms == WHEN_ACKED)
-        wait_acked();
-    else
-        usleep(after_ms * 1000);
+    if (when)
+        wait_until(when);
+    usleep(after_ms * 1000);
     kill(0, sig);
     _exit(0);
 }
@@ -462,7 +467,7 @@ static void test_signal_before_ack(void **state)
     for (i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
         s = *state;
         guest.ack_ms = 20000;
-        signal_group(s, sigs[i], 200);
+        signal_group(s, sigs[i], NULL, 200);
         begun = snap_now_ms();
         rc = save(s, false);
         /* The helper hears SIGTERM as well, and may be gone before we ask. */
@@ -483,10 +488,9 @@ static void test_signal_after_ack(void **state)
 {
     struct scene *s = *state;
 
-    guest.ack_ms = 300;
     guest.stop_ms = 2500;
     setenv("HELPER_SAVES_MS", "20000", 1);
-    signal_group(s, SIGINT, WHEN_ACKED);
+    signal_group(s, SIGINT, ACKED, 100);
     assert_int_equal(save(s, false), SNAP_INTR);
     assert_int_equal(guest.resumed, 1);
     runs_on(200);
@@ -511,7 +515,8 @@ static void test_helper_dies_after_ack(void **state)
 
     guest.stop_ms = 2500;
     setenv("HELPER_SAVES_MS", "20000", 1);
-    setenv("HELPER_DIES_MS", "300", 1);
+    setenv("HELPER_DIES_WHEN", ACKED, 1);
+    setenv("HELPER_DIES_MS", "100", 1);
     assert_int_equal(save(s, false), SNAP_FAIL);
     assert_int_equal(guest.resumed, 1);
     runs_on(200);
@@ -521,8 +526,9 @@ static void test_helper_dies_while_it_stands(void **state)
 {
     struct scene *s = *state;
 
-    setenv("HELPER_DIES_MS", "600", 1);
-    setenv("HELPER_SAVES_MS", "5000", 1);
+    setenv("HELPER_DIES_WHEN", STOPPED, 1);
+    setenv("HELPER_DIES_MS", "300", 1);
+    setenv("HELPER_SAVES_MS", "20000", 1);
     assert_int_equal(save(s, false), SNAP_FAIL);
     assert_int_equal(guest.resumed, 1);
     runs_on(200);
@@ -539,7 +545,7 @@ static void test_signal_while_writing(void **state)
     for (i = 0; i < 2; i++) {
         s = *state;
         setenv(i ? "HELPER_BEFORE_MS" : "HELPER_SAVES_MS", "20000", 1);
-        signal_group(s, SIGINT, 500);
+        signal_group(s, SIGINT, i ? NULL : STOPPED, 500);
         begun = snap_now_ms();
         assert_int_equal(save(s, i), SNAP_INTR);
         assert_in_range((int)(snap_now_ms() - begun), 0, 15000);
@@ -625,14 +631,14 @@ static void test_no_stall(void **state)
 {
     struct scene *s = *state;
 
-    hyp_limits.save_stall_ms = 600;
-    setenv("HELPER_SAVES_MS", "1500", 1);
+    hyp_limits.save_stall_ms = 1000;
+    setenv("HELPER_SAVES_MS", "2000", 1);
     assert_int_equal(save(s, false), 0);
     teardown(state);
     setup(state);
     s = *state;
-    hyp_limits.save_stall_ms = 600;
-    setenv("HELPER_BEFORE_MS", "1500", 1);
+    hyp_limits.save_stall_ms = 1000;
+    setenv("HELPER_BEFORE_MS", "2000", 1);
     setenv("HELPER_QUIET", "", 1);
     assert_int_equal(save(s, true), 0);
 }
@@ -739,8 +745,9 @@ static void test_monitor_after_a_failure(void **state)
     struct scene *s = *state;
 
     have_monitor(s, HYP_LOCK_DATA, 0, "xl-vm1.log");
-    setenv("HELPER_SAVES_MS", "5000", 1);
-    setenv("HELPER_DIES_MS", "300", 1);
+    setenv("HELPER_SAVES_MS", "20000", 1);
+    setenv("HELPER_DIES_WHEN", STOPPED, 1);
+    setenv("HELPER_DIES_MS", "100", 1);
     assert_int_equal(save(s, false), SNAP_FAIL);
     assert_int_equal(guest.resumed, 1);
     runs_on(100);
