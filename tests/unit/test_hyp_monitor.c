@@ -345,6 +345,7 @@ static void test_renamed(void **state)
     assert_int_equal(start(ON("crash", "restart_rename")), 0);
     stop(LIBXL_SHUTDOWN_REASON_CRASH);
     gave_up("Preserving domain");
+    assert_int_equal(times_logged("Rebooting now"), 0);
     assert_int_equal(fake_xen->creates, 0);
     assert_int_equal(fake_xen->destroys, 0);
 }
