@@ -411,13 +411,16 @@ static void test_mark(void **state)
 static void test_suspended(void **state)
 {
     struct fake_guest *d = fake_guest(life.s->dom.domid);
+    double deadline;
     int i;
 
     (void)state;
     assert_int_equal(start(ON("reboot", "restart")), 0);
     for (i = 1; i <= 2; i++) {
         stop(LIBXL_SHUTDOWN_REASON_SUSPEND);
-        while (times_logged("Continue waiting for domain") < i)
+        deadline = snap_now_ms() + SOON_MS;
+        while (times_logged("Continue waiting for domain") < i &&
+               snap_now_ms() < deadline)
             usleep(NAP_US);
         usleep(20 * NAP_US); /* it is told once */
         assert_int_equal(times_logged("Domain has suspended."), i);
@@ -586,6 +589,8 @@ static void test_does_not_go(void **state)
 
 static void test_eject(void **state)
 {
+    double deadline = snap_now_ms() + SOON_MS;
+
     (void)state;
     assert_int_equal(start(",\"disks\":[{\"vdev\":\"xvda\"},{\"vdev\":\"hdc\","
                            "\"removable\":1,\"is_cdrom\":1}]"),
@@ -595,7 +600,7 @@ static void test_eject(void **state)
     usleep(20 * NAP_US);
     assert_int_equal(fake_xen->inserts, 0);
     strcpy(fake_xen->eject_vdev, "hdc");
-    while (!fake_xen->inserts)
+    while (!fake_xen->inserts && snap_now_ms() < deadline)
         usleep(NAP_US);
     assert_string_equal(fake_xen->inserted, "hdc");
     runs_on();
