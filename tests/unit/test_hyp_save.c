@@ -709,8 +709,9 @@ static void test_monitor_with_lock(void **state)
 
     for (i = 0; i < 2; i++) {
         s = *state;
-        hyp_limits.lock_ms = 10000;
-        have_monitor(s, locks[i], 100, "xl-vm1.log");
+        /* Too long for one that gets a step at each look, and no time. */
+        hyp_limits.lock_ms = 5000;
+        have_monitor(s, locks[i], 400, "xl-vm1.log");
         assert_int_equal(save(s, false), 0);
         assert_true(s->locks_free);
         assert_true(s->monitor_stopped);
