@@ -220,7 +220,8 @@ static pid_t start(struct scene *s, const char *call, int sig)
 {
     at = call;
     with = sig;
-    return fake_command(&s->h, fake_host_create, &s->req, hook);
+    return s->k->delete ? fake_command(&s->h, fake_host_delete, &s->del, hook)
+                        : fake_command(&s->h, fake_host_create, &s->req, hook);
 }
 
 static bool soon_runs(struct scene *s, unsigned ms)
@@ -389,7 +390,8 @@ static void test_resume_fails(void **state)
 
 static struct scene *the_scene;
 
-/* When its guardian lets it go on, what Xen has of it is what it writes to. */
+/* When its guardian lets it go on, what Xen has of it is what it writes to, and
+ * goes on to: QEMU comes to what it was told then, and no sooner. */
 static int known_first(const char *layer, const char *what)
 {
     static const char *const vdevs[] = { "xvda", "xvdb" };
@@ -399,6 +401,7 @@ static int known_first(const char *layer, const char *what)
 
     if (strcmp(layer, "hyp") || strcmp(what, "rescue"))
         return 0;
+    fake_store_comes_to_it(s->h.disks);
     for (i = 0; i < 2; i++) {
         known = fake_domain_path(vm(s), vdevs[i]);
         if (!snap_streq(known, fake_store_active(s->h.disks, vm(s)->domid,
@@ -435,6 +438,72 @@ static void test_known_before_it_goes_on(void **state)
         }
     fake_guardian_hook = NULL;
     snap_guard_tell_ms = 3000;
+}
+
+/* A deletion in the exchange of its images: before QEMU was told, while it has
+ * not come to it, and after. */
+static void test_known_in_an_exchange(void **state)
+{
+    static const char *const calls[] = {
+        "hyp: pause",
+        "hyp: set_active",
+        "hyp: set_active done",
+        "disk: merge_switch xvdb",
+        "disk: merge_switch sent xvda",
+        "disk: merge_switch sent xvdb",
+        "disk: merge_switch done xvda",
+    };
+    static struct scene s;
+    size_t i;
+
+    (void)state;
+    the_scene = &s;
+    fake_guardian_hook = known_first;
+    snap_guard_tell_ms = 60000;
+    for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        begin(&s, &kinds[3], 100000);
+        assert_int_equal(
+            fake_command_end(start(&s, calls[i], SIGKILL), NULL, 0), -1000);
+        assert_int_equal(fake_guardian_wait(), 1);
+        if (check_guest(&s.h, &s.b))
+            fail_msg("%s: %s", calls[i], check_guest(&s.h, &s.b));
+        assert_string_equal(
+            fake_store_active(s.h.disks, vm(&s)->domid, "xvda"),
+            "/img/a.qcow2");
+        scene_dispose(&s);
+    }
+    fake_guardian_hook = NULL;
+    snap_guard_tell_ms = 3000;
+}
+
+/* The deletion hangs there, with QEMU's ear: nobody can be asked, nobody is
+ * told anything, and that is said.  When it wakes up it finishes. */
+static void test_hangs_in_an_exchange(void **state)
+{
+    static const char *const calls[] = { "hyp: set_active done",
+                                         "disk: merge_switch sent xvda" };
+    struct scene s;
+    size_t i;
+    pid_t pid;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        begin(&s, &kinds[3], 300);
+        pid = start(&s, calls[i], SIGSTOP);
+        wait_stopped(pid);
+        assert_false(fake_domain_runs(vm(&s)));
+        assert_true(soon_runs(&s, 10000));
+        kill(pid, SIGCONT);
+        assert_int_equal(fake_command_end(pid, NULL, 0), 0);
+        fake_guardian_wait();
+        assert_non_null(
+            strstr(fake_guardian_said(),
+                   "vm1: its images are not known to Xen: xvda: whether QEMU "
+                   "writes to /img/a.s1.qcow2 or /img/a.qcow2 is not known"));
+        assert_null(check_guest(&s.h, &s.b));
+        reboot(&s);
+        scene_dispose(&s);
+    }
 }
 
 /* It fails three times, and is not given up; and that is said. */
@@ -946,6 +1015,8 @@ int main(void)
         cmocka_unit_test(test_resume_fails),
         cmocka_unit_test(test_tries_again),
         cmocka_unit_test(test_known_before_it_goes_on),
+        cmocka_unit_test(test_known_in_an_exchange),
+        cmocka_unit_test(test_hangs_in_an_exchange),
         cmocka_unit_test(test_goes_on_untold),
         cmocka_unit_test(test_no_process),
         cmocka_unit_test(test_sheltered),

@@ -276,11 +276,8 @@ static int whole_guardian(struct fake_host *h, void *arg, struct snap_err *err)
 }
 
 /*
- * What is not served, kind by kind; and what cannot be.  A guest that stands
- * does not reboot.  One that its guardian has let go on in the middle of the
- * change over of a deletion finds the right image known to Xen some
- * milliseconds later (core/guard.c recovers at once, with the lock that it
- * holds), while a reboot takes seconds: there it happens after that.
+ * What is not served, kind by kind.  A guardian that recovers as well leaves
+ * nothing to act upon: only that the guest reboots then.
  */
 static bool not_yet(const void *kind, enum third_act act, bool dead)
 {
@@ -291,9 +288,7 @@ static bool not_yet(const void *kind, enum third_act act, bool dead)
         return true; /* test_third_clone.c */
     if (k->op == REVERT)
         return dead && whole; /* it has no guardian */
-    if (!dead || whole == reboots)
-        return false;
-    return whole || k->op == DELETE;
+    return dead && whole && !reboots;
 }
 
 static unsigned stride_of(const void *kind, enum third_act act)

@@ -92,6 +92,10 @@ bool fake_overlay_merge_went_on(const struct snap_part *p,
 int fake_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err);
+int fake_overlay_merge_switched(struct snap_disk_ctx *c,
+                                const struct snap_part *p,
+                                const struct snap_delete *d, bool *yes_r,
+                                struct snap_err *err);
 int fake_overlay_merge_finish(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err);

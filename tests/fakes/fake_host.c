@@ -65,6 +65,13 @@ static bool on_answer(void *opaque)
     return fake_store_answers(h->disks);
 }
 
+static void on_going_on(void *opaque)
+{
+    struct fake_host *h = opaque;
+
+    fake_store_comes_to_it(h->disks);
+}
+
 void fake_host_init(struct fake_host *h)
 {
     static const char *const disks[] = { "xvda:qcow2:/img/a.qcow2",
@@ -82,6 +89,7 @@ void fake_host_init(struct fake_host *h)
     h->world->started = on_started;
     h->world->stopped = on_stopped;
     h->world->answers = on_answer;
+    h->world->goes_on = on_going_on;
     h->world->monitor = on_monitor;
     h->world->opaque = h;
     snprintf(h->root, sizeof(h->root), "%s/snap-host-XXXXXX",

@@ -576,6 +576,13 @@ static int f_pause(struct snap_hyp *h, const struct snap_domain *dom,
     return 0;
 }
 
+static void let_run(struct snap_hyp *h, struct fake_domain *f)
+{
+    fake_domain_unpause(f);
+    if (h->w->goes_on)
+        h->w->goes_on(h->w->opaque);
+}
+
 static int f_unpause(struct snap_hyp *h, const struct snap_domain *dom,
                      struct snap_err *err)
 {
@@ -585,7 +592,7 @@ static int f_unpause(struct snap_hyp *h, const struct snap_domain *dom,
     rc = reach(h, dom, "unpause", &f, err);
     if (rc)
         return rc;
-    fake_domain_unpause(f);
+    let_run(h, f);
     return fault("unpause done", err);
 }
 
@@ -631,7 +638,7 @@ static int f_rescue(struct snap_hyp *h, const struct snap_held *held,
     }
     f->monitor_held = false;
     if (held->pause && f->paused && !held->was_paused) {
-        fake_domain_unpause(f);
+        let_run(h, f);
         h->w->rescued = getpid();
     }
     return 0;

@@ -63,6 +63,8 @@ struct fake_world {
     pid_t (*monitor)(void *opaque, const char *name);
     /* Does a QEMU answer that is connected to? */
     bool (*answers)(void *opaque);
+    /* A guest goes on: its QEMU comes to what it was told, and no sooner. */
+    void (*goes_on)(void *opaque);
     void *opaque;
 };
 

@@ -356,6 +356,16 @@ static int never(struct snap_disk_ctx *c, struct snap_part *p,
     return snap_fail(err, SNAP_UNSUPPORTED, "%s: not merged", p->vdev);
 }
 
+static int never_switched(struct snap_disk_ctx *c, const struct snap_part *p,
+                          const struct snap_delete *d, bool *yes_r,
+                          struct snap_err *err)
+{
+    (void)c;
+    (void)d;
+    *yes_r = false;
+    return snap_fail(err, SNAP_UNSUPPORTED, "%s: not merged", p->vdev);
+}
+
 static bool never_astray(const struct snap_part *p,
                          const struct snap_delete *d, bool live)
 {
@@ -418,6 +428,7 @@ const struct snap_disk_driver fake_internal = {
     .merge_astray = never_astray,
     .merge_went_on = never_went_on,
     .merge_switch = never,
+    .merge_switched = never_switched,
     .merge_finish = never,
     .remove = i_remove,
 };
@@ -451,6 +462,7 @@ const struct snap_disk_driver fake_volume = {
     .merge_astray = never_astray,
     .merge_went_on = never_went_on,
     .merge_switch = never,
+    .merge_switched = never_switched,
     .merge_finish = never,
     .remove = i_remove,
 };

@@ -310,6 +310,7 @@ const struct snap_disk_driver fake_external = {
     .merge_astray = fake_overlay_merge_astray,
     .merge_went_on = fake_overlay_merge_went_on,
     .merge_switch = fake_overlay_merge_switch,
+    .merge_switched = fake_overlay_merge_switched,
     .merge_finish = fake_overlay_merge_finish,
     .remove = fake_overlay_remove,
 };

@@ -133,19 +133,40 @@ int fake_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
     return rc ? rc : fake_fault("pull done", p->vdev, err);
 }
 
+/* The other image is the active one from here on. */
+static void change_over(struct fake_open *o, int leaf, int base)
+{
+    if (S->image[leaf].own)
+        fake_write_to(S, base, S->image[leaf].content);
+    o->image = base;
+    o->pends = false;
+}
+
+void fake_store_comes_to_it(struct fake_store *s)
+{
+    int i;
+
+    for (i = 0; i < FAKE_OPEN; i++)
+        if (s->open[i].used && s->open[i].pends)
+            change_over(&s->open[i], s->open[i].image,
+                        s->image[s->open[i].image].backing);
+}
+
 int fake_overlay_delete_stop(struct snap_disk_ctx *c, struct snap_part *p,
                              const struct snap_delete *d, struct snap_err *err)
 {
     int rc, i;
     size_t k;
 
-    (void)c;
     rc = fake_fault("delete_stop", p->vdev, err);
     for (k = 0; !rc && k < d->n_child; k++) {
         i = fake_entry(S, d->child[k].path);
         if (i >= 0 && d->child[k].protect)
             S->image[i].immutable = true;
     }
+    /* A job that was told to complete does not end otherwise any more. */
+    if (!rc && fake_live(c, p) && fake_live(c, p)->pends)
+        fake_store_comes_to_it(S);
     i = fake_lookup(S, p->frozen_path);
     if (!rc && d->how == SNAP_DELETE_MERGE && i >= 0 && !fake_is_open(S, i))
         S->image[i].frozen = S->image[i].immutable = true;
@@ -221,6 +242,27 @@ int fake_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
     return fake_fault("merge done", p->vdev, err);
 }
 
+int fake_overlay_merge_switched(struct snap_disk_ctx *c,
+                                const struct snap_part *p,
+                                const struct snap_delete *d, bool *yes_r,
+                                struct snap_err *err)
+{
+    int rc, base = fake_lookup(S, p->frozen_path);
+    struct fake_open *o;
+
+    *yes_r = false;
+    rc = fake_fault("merge_switched", p->vdev, err);
+    if (rc)
+        return rc;
+    o = fake_live(c, p);
+    if (!o)
+        return snap_fail(err, SNAP_NOTFOUND, "%s: its QEMU is gone", p->vdev);
+    if (o->image != base && o->image != fake_entry(S, d->gone))
+        return snap_fail(err, SNAP_REFUSED, "%s is another image", p->vdev);
+    *yes_r = o->image == base;
+    return 0;
+}
+
 int fake_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err)
@@ -244,9 +286,12 @@ int fake_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
     if (o->image != leaf)
         return snap_fail(err, SNAP_REFUSED, "the domain does not write to %s",
                          d->gone);
-    if (S->image[leaf].own)
-        fake_write_to(S, base, S->image[leaf].content);
-    o->image = base;
+    /* It is told to, and flushes first: it may come to that after we died.
+     * Whoever asks until then hears of the leaf. */
+    o->pends = true;
+    if (fake_fault("merge_switch sent", p->vdev, NULL))
+        return snap_fail(err, SNAP_RECOVER, "QEMU does not answer");
+    change_over(o, leaf, base);
     return fake_fault("merge_switch done", p->vdev, err);
 }
 

@@ -251,6 +251,7 @@ void fake_store_open(struct fake_store *s, uint32_t domid, const char *vdev,
         abort();
     s->open[k].domid = domid;
     s->open[k].image = i;
+    s->open[k].pends = false;
     snprintf(s->open[k].vdev, sizeof(s->open[k].vdev), "%s", vdev);
     s->image[i].taken = true;
     s->open[k].used = true;

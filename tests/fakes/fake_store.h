@@ -55,6 +55,7 @@ struct fake_open { /* a disk of a running QEMU */
     uint32_t domid;
     int image;
     char vdev[16];
+    bool pends; /* QEMU has been told to change over to the image below */
 };
 
 /* A process keeps all others from opening an image.  It ends with it. */
@@ -120,6 +121,8 @@ void fake_store_close(struct fake_store *s, uint32_t domid);
 bool fake_store_held(const struct fake_store *s, const char *path);
 /* Somebody connects to a QEMU: does it answer? */
 bool fake_store_answers(struct fake_store *s);
+/* Every change over that QEMU was told of and has not come to happens now. */
+void fake_store_comes_to_it(struct fake_store *s);
 /* Path of the image that this disk writes to, NULL if it is not open. */
 const char *fake_store_active(const struct fake_store *s, uint32_t domid,
                               const char *vdev);

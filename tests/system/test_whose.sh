@@ -188,6 +188,47 @@ pause_beside() { # KIND NUMBER THOUSANDTHS
     after "$n"
 }
 
+# stopped_in_exchange COMMAND... : with the guest paused for it; sets PID.  No
+# process is started in the loop: those cost too much here to be in time.
+stopped_in_exchange() {
+    local text='' file end=$((SECONDS + 60))
+    file=$(store_of $g)/journal
+    echo "\$ $*"
+    "$@" >"$WORK/said" 2>&1 &
+    PID=$!
+    until [[ $text == *'"pause-'* ]] || [ $SECONDS -ge $end ]; do
+        { read -r -d '' text <"$file"; } 2>/dev/null || true
+    done
+    kill -STOP "$PID"
+    read -r -d '' text <"$file" || true
+    [[ $text == *'"pause-'* ]] && [[ $text != *'"resumed-'* ]]
+}
+
+# The guest has been told to reboot when its guardian lets it go on.
+reboot_in_exchange() {
+    local n boot
+    for n in 60 61 62 63 64; do
+        before merge $n
+        to_delete merge $n
+        boot=$(boot_of $g)
+        stopped_in_exchange "${CMD[@]}" && break
+        echo "too late: $(journal)"
+        kill -CONT "$PID"
+        wait "$PID"
+    done
+    echo "stopped: $(journal), $(state_of $g)"
+    reboots &
+    nap 0.5
+    kill -9 "$PID"
+    wait "$PID" || true
+    boots_anew $g "$boot"
+    # Its guardian, or the next command, finishes; nobody has to say which of
+    # two images is right.
+    run xl snapshot-recover $g
+    STATUS=0
+    after $n
+}
+
 echo "# seed $seed: tests/system/run tests/system/test_whose.sh $moments $seed"
 RANDOM=$seed
 t "guest starts" -s 700 new_guest
@@ -200,6 +241,12 @@ for type in internal external; do
     t "a new guest" -s 700 new_guest
     passed || { verdict; exit; }
 done
+t "a deletion killed in its exchange, and the guest reboots" -s 600 \
+    reboot_in_exchange
+passed || {
+    xl snapshot-recover $g >/dev/null 2>&1
+    t "a new guest" -s 700 new_guest
+}
 JOBS=(reboot_beside:n-external destroy_beside:l-mixed reboot_beside:revert
     pause_beside:n-mixed reboot_beside:merge reboot_beside:l-external
     reboot_beside:pull reboot_beside:d-mixed)

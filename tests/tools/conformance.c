@@ -1056,6 +1056,21 @@ static void refreeze(struct fixture *f, struct snap_part *const *others)
     }
 }
 
+/* As QEMU says, and nothing is changed by the question. */
+static void has_switched(struct fixture *f, struct snap_disk_ctx *c,
+                         const struct snap_part *p,
+                         const struct snap_delete *del, bool want)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    bool yes = !want;
+    int i;
+
+    for (i = 0; f->running && i < 2; i++) {
+        ok(p->drv->merge_switched(c, p, del, &yes, &e), &e, "merge_switched");
+        assert_int_equal(yes, want);
+    }
+}
+
 /* As delete does, all the way. */
 static void delete_snapshot(struct fixture *f, struct disk *d,
                             struct snap_part *p,
@@ -1087,7 +1102,9 @@ static void delete_snapshot(struct fixture *f, struct disk *d,
     if (del.how == SNAP_DELETE_MERGE) {
         assert_true(del.may_merge);
         ok(p->drv->merge(&c, p, &del, &e), &e, "merge");
+        has_switched(f, &c, p, &del, false);
         ok(p->drv->merge_switch(&c, p, &del, &e), &e, "merge_switch");
+        has_switched(f, &c, p, &del, true);
         ok(p->drv->merge_switch(&c, p, &del, &e), &e, "merge_switch");
         snap_set(&d->path, del.active_path);
         snap_set(&d->format, del.active_format);

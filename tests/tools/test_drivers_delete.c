@@ -4,6 +4,7 @@
  * else's, names that are another's, and a QEMU that is killed right after.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "disk/overlay_delete.h"
 #include "disk/overlay_files.h"
 #include "disk/qcow2_header.h"
+#include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/space.h"
@@ -573,6 +576,96 @@ static void a_merge_is_gone_on_with(void **state)
     free(path);
 }
 
+/* ---- what the guest writes to at this moment ---- */
+
+static bool switched(struct scene *f, const struct snap_part *p,
+                     const struct snap_delete *d)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    bool yes = false;
+
+    scene_ok(p->drv->merge_switched(&f->c, p, d, &yes, &e), &e);
+    return yes;
+}
+
+/* Another process is there first, with what it told QEMU. */
+static struct scene *other;
+static char other_job[100];
+
+static int complete_first(const char *layer, const char *what)
+{
+    static bool busy;
+
+    if (busy || strcmp(layer, "qmp") || strcmp(what, "job-complete"))
+        return 0;
+    busy = true;
+    assert_int_equal(real_qemu_command(other->q, "job-complete", other_job),
+                     0);
+    poll(NULL, 0, 300);
+    busy = false;
+    return 0;
+}
+
+/* QEMU is asked, and comes to what a process that died had told it in between:
+ * that is no failure, and is not taken for one. */
+static void changed_over_at_this_moment(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path, *id;
+    unsigned char want[3] = { 1, 2, 5 };
+
+    path = scene_taken(f, &p, 3);
+    f->c.op_id = "op2";
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    assert_int_equal(d.how, SNAP_DELETE_MERGE);
+    assert_false(switched(f, &p, &d));
+    scene_ok(p.drv->merge(&f->c, &p, &d, &e), &e);
+    assert_false(switched(f, &p, &d));
+    id = snap_overlay_job_id(&f->c, &p);
+    snprintf(other_job, sizeof(other_job), "{\"id\": \"%s\"}", id);
+    other = f;
+    snap_fault_hook = complete_first;
+    scene_ok(p.drv->merge_switch(&f->c, &p, &d, &e), &e);
+    snap_fault_hook = NULL;
+    assert_true(switched(f, &p, &d));
+    real_qemu_write(f->q, "xvda", 2, 5);
+    scene_ok(p.drv->merge_finish(&f->c, &p, &d, &e), &e);
+    assert_true(switched(f, &p, &d)); /* with the leaf gone */
+    scene_stop(f);
+    assert_true(real_image_has(path, "qcow2", want, 3));
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+    free(id);
+}
+
+/* Its QEMU has gone over to another image, by somebody else's hand. */
+static void to_neither_of_both(void **state)
+{
+    struct scene *f = *state;
+    struct snap_part p;
+    struct snap_delete d;
+    struct snap_err e = SNAP_ERR_INIT;
+    char *path;
+    bool yes = true;
+    int rc;
+
+    path = scene_taken(f, &p, 2);
+    ask_delete(&d, p.active_path, true);
+    scene_ok(p.drv->delete_plan(&f->c, &p, &d, &e), &e);
+    snap_set(&d.gone, "/nowhere");
+    rc = p.drv->merge_switched(&f->c, &p, &d, &yes, &e);
+    assert_int_equal(rc, SNAP_REFUSED);
+    assert_false(yes);
+    snap_delete_dispose(&d);
+    snap_part_dispose(&p);
+    free(path);
+}
+
 /* Its QEMU is gone, and the connection with it: what an old xl.cfg may name
  * does not stay open to be written to. */
 static void a_dead_qemu_leaves_the_base_protected(void **state)
@@ -623,6 +716,8 @@ int main(void)
         SCENE_TEST(inside_what_is_below),
         SCENE_TEST(a_dead_qemu_leaves_the_base_protected),
         SCENE_TEST(a_merge_is_gone_on_with),
+        SCENE_TEST(changed_over_at_this_moment),
+        SCENE_TEST(to_neither_of_both),
     };
 
     return SCENE_MAIN("giving up snapshots on real images", tests);

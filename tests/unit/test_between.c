@@ -1049,6 +1049,76 @@ static void an_exchange_that_failed_comes_through_later(void **state)
     is_merged(last);
 }
 
+/* As recover(), and what Xen has of xvda when the guest is let go on is what
+ * QEMU writes to then. */
+static bool known_wrongly;
+
+static int known_when_it_goes_on(const char *layer, const char *what)
+{
+    char *known;
+
+    if (strcmp(layer, "hyp") || strcmp(what, "rescue"))
+        return 0;
+    fake_store_comes_to_it(host.disks);
+    known = fake_domain_path(vm(), "xvda");
+    known_wrongly |= !snap_streq(
+        known, fake_store_active(host.disks, vm()->domid, "xvda"));
+    free(known);
+    return 0;
+}
+
+/* The guardian died with its command, so a recovery lets it go on. */
+static void a_recovery_tells_xen_before_it_goes_on(void **state)
+{
+    static const char *const calls[] = { "disk: merge_switch xvda",
+                                         "disk: merge_switch sent xvda" };
+    size_t i;
+
+    (void)state;
+    known_wrongly = false;
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+        dies_at(calls[i], fake_host_delete, &del_s1);
+        assert_true(vm()->paused);
+        snap_fault_hook = known_when_it_goes_on;
+        assert_int_equal(fake_host_recover(&host, NULL, &err), 0);
+        snap_fault_hook = NULL;
+        assert_false(vm()->paused);
+        assert_false(known_wrongly);
+    }
+}
+
+/* It died between telling Xen and telling QEMU; its user lets the guest go on
+ * and gives the deletion up: what he keeps is what it writes to. */
+static void given_up_in_the_middle_of_an_exchange(void **state)
+{
+    static const char *const calls[] = { "disk: merge_switch xvda",
+                                         "disk: merge_switch sent xvda" };
+    uint64_t last;
+    char *known;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+        dies_at(calls[i], fake_host_delete, &del_s1);
+        vm()->paused = false;
+        host.disks->now++;
+        last = fake_store_write(host.disks, vm()->domid, "xvda");
+        assert_int_equal(fake_host_recover_keep(&host, NULL, &err), 0);
+        fake_store_comes_to_it(host.disks);
+        known = fake_domain_path(vm(), "xvda");
+        assert_string_equal(
+            known, fake_store_active(host.disks, vm()->domid, "xvda"));
+        free(known);
+        fake_host_stop(&host);
+        fake_host_start(&host); /* from what the state names */
+        assert_true(fake_store_read(host.disks, vm()->domid, "xvda") == last);
+        teardown(state);
+        setup(state);
+    }
+}
+
 static unsigned looks; /* since the guest went down */
 static bool off_meanwhile;
 
@@ -1248,6 +1318,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             an_exchange_that_failed_comes_through_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_recovery_tells_xen_before_it_goes_on,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(given_up_in_the_middle_of_an_exchange,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(went_on_as_before_a_revert, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(goes_on_as_before_a_revert, setup,

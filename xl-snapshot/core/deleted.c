@@ -251,6 +251,12 @@ static int now_open(const struct snap_deletion *x, struct now *now,
     return rc;
 }
 
+/* NULL: it is not there. */
+static const struct snap_domain *dom_of(const struct now *now)
+{
+    return now->there ? &now->dom : NULL;
+}
+
 static void now_close(struct now *now)
 {
     snap_qmp_close(now->qmp);
@@ -572,9 +578,11 @@ enum has {
     HAS_BASE,
 };
 
-static int has_disk(const struct snap_deletion *x, const struct now *now,
-                    const char *vdev, const struct snap_delete *d,
-                    enum has *has_r, struct snap_err *err)
+/* By Xen.  dom NULL: it is not there. */
+static int has_disk(const struct snap_deletion *x,
+                    const struct snap_domain *dom, const char *vdev,
+                    const struct snap_delete *d, enum has *has_r,
+                    struct snap_err *err)
 {
     int rc;
     size_t n = 0;
@@ -582,15 +590,81 @@ static int has_disk(const struct snap_deletion *x, const struct now *now,
     const struct snap_vbd *v;
 
     *has_r = HAS_NOT;
-    if (!now->there)
+    if (!dom)
         return 0;
-    rc = x->env->ops->disks(x->env->hyp, &now->dom, &all, &n, err);
+    rc = x->env->ops->disks(x->env->hyp, dom, &all, &n, err);
     v = rc ? NULL : snap_vbd_find(all, n, vdev);
     if (v && snap_same_file(v->path, d->leaf))
         *has_r = HAS_LEAF;
     else if (v && snap_same_file(v->path, d->active_path))
         *has_r = HAS_BASE;
     snap_vbds_free(&all, &n);
+    return rc;
+}
+
+static int tell_which(const struct snap_deletion *x,
+                      const struct snap_domain *dom, const char *vdev,
+                      const struct snap_delete *d, bool base,
+                      struct snap_err *err)
+{
+    return base ? tell(x, dom, vdev, d->active_path, d->active_format, err)
+                : tell(x, dom, vdev, d->leaf, "qcow2", err);
+}
+
+/*
+ * Xen is told first, all of it, then QEMU.  So where Xen names the leaf QEMU
+ * has been told nothing.  Where it names the image below QEMU may have been,
+ * and come to it at any moment: then it is waited for.  Xen may also have been
+ * told in part.
+ */
+static int make_known(const struct snap_deletion *x, struct snap_disk_ctx *c,
+                      const struct snap_domain *dom, struct snap_part *p,
+                      const struct snap_delete *d, struct snap_err *err)
+{
+    int rc;
+    enum has has;
+    bool base;
+
+    rc = has_disk(x, dom, p->vdev, d, &has, err);
+    if (rc || has == HAS_NOT)
+        return rc;
+    if (has == HAS_BASE) {
+        rc = p->drv->merge_switch(c, p, d, err);
+        if (rc == SNAP_RECOVER)
+            return rc;
+        snap_err_clear(err);
+    }
+    rc = p->drv->merge_switched(c, p, d, &base, err);
+    return rc ? rc : tell_which(x, dom, p->vdev, d, base, err);
+}
+
+int snap_deleted_known(const struct snap_deletion *x,
+                       const struct snap_domain *dom, const char *vdev,
+                       bool hangs, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    bool qemu;
+    struct snap_qmp *qmp = NULL;
+    struct snap_disk_ctx c;
+
+    for (i = 0; i < x->rec->n_parts; i++)
+        if (snap_streq(x->rec->parts[i].vdev, vdev))
+            break;
+    if (i == x->rec->n_parts || x->del[i].how != SNAP_DELETE_MERGE ||
+        step(x, "switched", vdev))
+        return 0;
+    if (hangs)
+        return snap_fail(err, SNAP_RECOVER,
+                         "%s: whether QEMU writes to %s or %s is not known as "
+                         "long as the command hangs",
+                         vdev, x->del[i].leaf, x->del[i].active_path);
+    rc = snap_domain_qmp(x->env, dom, &qmp, &qemu, err);
+    if (!rc && qemu) {
+        snap_ctx_init(&c, x->env, dom->domid, qmp, x->op_id);
+        rc = make_known(x, &c, dom, &x->rec->parts[i], &x->del[i], err);
+    }
+    snap_qmp_close(qmp);
     return rc;
 }
 
@@ -854,7 +928,7 @@ static int merge(struct snap_deletion *x, struct now *now, struct snap_part *p,
     snap_ctx_init(&off.ctx, x->env, UINT32_MAX, NULL, x->op_id);
     off.ctx.tick = on_tick;
     x->over = may_be_over(x, now, p, d) || step(x, "switched", p->vdev);
-    rc = has_disk(x, now, p->vdev, d, &has, err);
+    rc = has_disk(x, dom_of(now), p->vdev, d, &has, err);
     if (!rc && !x->over && has_leaf(now, p, d) &&
         is_astray(x, has == HAS_NOT ? &off : now, p, d, has)) {
         rc = astray(x, p, d, has, err);
@@ -1059,6 +1133,25 @@ static int forget(const struct snap_deletion *x, struct snap_record *all,
     return snap_state_save(x->s, x->state, err);
 }
 
+/* We may have died between telling Xen and telling QEMU; what the guest writes
+ * to is what it has.  If QEMU has neither, Xen's word is all there is. */
+static int ask_qemu(const struct snap_deletion *x, struct now *now,
+                    const struct snap_part *p, const struct snap_delete *d,
+                    bool *base, struct snap_err *err)
+{
+    bool yes;
+    int rc = p->drv->merge_switched(&now->ctx, p, d, &yes, err);
+
+    if (rc == SNAP_NOTFOUND || rc == SNAP_REFUSED) {
+        snap_err_clear(err);
+        return 0;
+    }
+    if (rc)
+        return rc;
+    *base = yes;
+    return tell_which(x, &now->dom, p->vdev, d, yes, err);
+}
+
 /* The disk is what the domain has, or had last. */
 static int keep_merge(struct snap_deletion *x, struct now *now,
                       struct snap_part *p, struct snap_delete *d,
@@ -1068,7 +1161,7 @@ static int keep_merge(struct snap_deletion *x, struct now *now,
     enum has has = HAS_NOT;
     bool base;
 
-    rc = has_disk(x, now, p->vdev, d, &has, err);
+    rc = has_disk(x, dom_of(now), p->vdev, d, &has, err);
     if (rc)
         return rc;
     base = has == HAS_BASE ||
@@ -1077,6 +1170,8 @@ static int keep_merge(struct snap_deletion *x, struct now *now,
     /* Nothing works on, and what is below the overlay is protected. */
     if (has == HAS_BASE || !base)
         rc = p->drv->delete_stop(&now->ctx, p, d, err);
+    if (!rc && has != HAS_NOT && now->qemu)
+        rc = ask_qemu(x, now, p, d, &base, err);
     if (rc)
         return rc;
     if (base)

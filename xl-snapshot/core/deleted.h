@@ -43,6 +43,17 @@ int snap_deleted_refreeze(const struct snap_deletion *x, bool inside,
 int snap_deleted_undo(const struct snap_deletion *x, struct snap_err *err);
 /* The record is gone: everything else.  Idempotent. */
 int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err);
+/*
+ * Before a guest goes on that stands in the exchange of this disk, whose process
+ * died, or hangs with QEMU's ear: it may reboot at once, so Xen gets to know the
+ * image that QEMU writes to.  What QEMU was told it is made to finish.
+ * SNAP_RECOVER: that is not known; of a process that hangs never.  Success if
+ * there is nothing to tell.  Leaves the store alone.  Slow if QEMU hangs
+ * (some 10 s): a caller in a hurry sets a limit.
+ */
+int snap_deleted_known(const struct snap_deletion *x,
+                       const struct snap_domain *dom, const char *vdev,
+                       bool hangs, struct snap_err *err);
 /* Or: nothing more, whatever is half done.  No job goes on, the state names
  * what the domain has, and every image stays. */
 int snap_deleted_keep(struct snap_deletion *x, struct snap_err *err);

@@ -127,8 +127,8 @@ static void tell_and_exit(struct guard *g, bool hangs)
     if (!rc)
         rc = snap_recover_known(g->env, &s, g->held.domid, hangs, &err);
     if (rc)
-        syslog(LOG_WARNING, "%s: its new images are not known to Xen: %s",
-               g->name, err.msg);
+        syslog(LOG_WARNING, "%s: its images are not known to Xen: %s", g->name,
+               err.msg);
     _exit(rc ? 1 : 0);
 }
 
@@ -157,8 +157,8 @@ static void tell_xen(struct guard *g, bool hangs)
     }
     syslog(LOG_WARNING,
            "%s: it goes on before Xen knows its images%s; until the command "
-           "or snapshot-recover has told Xen, a reboot finds those from "
-           "before the snapshot",
+           "or snapshot-recover has told Xen, a reboot may find such as it "
+           "does not write to any more",
            g->name,
            pid < 0 ? " (no process can be started)"
            : gone  ? ""

@@ -887,26 +887,75 @@ static int recover_clone(struct rec *r, bool *undone_r, struct snap_err *err)
     return rc;
 }
 
-/* A guest that we paused for the exchange of images goes on. */
-static int resume_paused(struct rec *r, struct snap_err *err)
+/* The pause that nobody has ended, as far as the journal says, or NULL; and
+ * its note, if there is one. */
+static const struct snap_journal_entry *open_pause(
+    const struct rec *r, const struct snap_journal_entry **note_r)
 {
-    int rc;
     size_t i;
-    char *step;
     const struct snap_journal_entry *at = NULL;
-    struct by_pause by = { .op = "delete" };
-    struct snap_held held = { .pause = true };
 
+    *note_r = NULL;
     for (i = 0; i < r->n; i++) {
         const struct snap_journal_entry *e = &r->e[i];
 
         if (snap_has_prefix(e->step, "paused-"))
-            by.e = e;
+            *note_r = e;
         else if (snap_has_prefix(e->step, "pause-"))
             at = e;
         else if (snap_has_prefix(e->step, "resumed-"))
-            at = by.e = NULL;
+            at = *note_r = NULL;
     }
+    return at;
+}
+
+static struct snap_deletion deletion(struct rec *r, struct snap_delete *del,
+                                     struct snap_journal *journal)
+{
+    return (struct snap_deletion){
+        .env = r->env,
+        .s = r->s,
+        .rec = &r->record,
+        .del = del,
+        .state = &r->state,
+        .op_id = r->op_id,
+        .journal = journal,
+        .e = r->e,
+        .n_e = r->n,
+        .boot_id = snap_json_get_str(r->plan, "boot_id"),
+        .last_try = true,
+    };
+}
+
+/* The guest, which is r->dom, stands in the exchange of a disk, since this
+ * "pause-VDEV". */
+static int exchange_known(struct rec *r, const char *pause, bool hangs,
+                          struct snap_err *err)
+{
+    int rc;
+    struct snap_delete *del = NULL;
+    struct snap_deletion x;
+
+    rc = snap_deleted_plan_parts(r->plan, &r->record, &del, err);
+    if (!rc) {
+        x = deletion(r, del, NULL);
+        rc = snap_deleted_known(&x, &r->dom, pause + strlen("pause-"), hangs,
+                                err);
+    }
+    snap_deleted_free(&del, r->record.n_parts);
+    return rc;
+}
+
+/* A guest that we paused for the exchange of images goes on. */
+static int resume_paused(struct rec *r, struct snap_err *err)
+{
+    int rc;
+    char *step;
+    struct by_pause by = { .op = "delete" };
+    const struct snap_journal_entry *at = open_pause(r, &by.e);
+    struct snap_held held = { .pause = true };
+    struct snap_err ignored = SNAP_ERR_INIT;
+
     if (!at)
         return 0;
     /* As it was then: it may have been rebooted since the plan. */
@@ -915,6 +964,8 @@ static int resume_paused(struct rec *r, struct snap_err *err)
     step = snap_printf("paused-%s", at->step + strlen("pause-"));
     by.step = step;
     rc = look_if_stood(r, &held, &by, err);
+    if (!rc && !is_rescued(r) && r->stood)
+        exchange_known(r, at->step, false, &ignored);
     if (!rc)
         rc = rescue(r, &held, err);
     free(step);
@@ -953,18 +1004,7 @@ static int recover_delete(struct rec *r, const char *path,
     int rc;
     struct snap_delete *del = NULL;
     struct snap_journal journal = SNAP_JOURNAL_INIT;
-    struct snap_deletion x = {
-        .env = r->env,
-        .s = r->s,
-        .rec = &r->record,
-        .state = &r->state,
-        .op_id = r->op_id,
-        .journal = &journal,
-        .e = r->e,
-        .n_e = r->n,
-        .boot_id = snap_json_get_str(r->plan, "boot_id"),
-        .last_try = true,
-    };
+    struct snap_deletion x;
 
     rc = resume_paused(r, err);
     if (!rc)
@@ -975,7 +1015,7 @@ static int recover_delete(struct rec *r, const char *path,
         rc = snap_journal_resume(&journal, path, "delete", err);
     if (rc)
         goto out;
-    x.del = del;
+    x = deletion(r, del, &journal);
     if (snap_store_has(r->s, r->record.name)) {
         r->what = snap_printf("unfinished deletion of %s was undone; the "
                               "snapshot is kept",
@@ -1143,15 +1183,27 @@ static int tell(struct rec *r, bool hangs, struct snap_err *err)
     return rc;
 }
 
+static int create_known(struct rec *r, bool hangs, struct snap_err *err)
+{
+    bool taken;
+    int rc = is_taken(r, hangs, &taken, err);
+
+    return rc || !taken ? rc : tell(r, hangs, err);
+}
+
 /* With the journal read. */
 static int known(struct rec *r, uint32_t domid, bool hangs,
                  struct snap_err *err)
 {
     int rc;
-    bool taken;
+    const struct snap_journal_entry *pause = NULL, *note;
+    const char *op = r->n ? r->e[0].op : "";
+    bool create = snap_streq(op, "create") && has_step(r, "window") &&
+                  !has_step(r, "resumed");
 
-    if (!r->n || !snap_streq(r->e[0].op, "create") || !has_step(r, "window") ||
-        has_step(r, "resumed"))
+    if (snap_streq(op, "delete"))
+        pause = open_pause(r, &note);
+    if (!create && !pause)
         return 0;
     rc = load_plan(r, err);
     if (!rc)
@@ -1162,8 +1214,9 @@ static int known(struct rec *r, uint32_t domid, bool hangs,
     }
     if (rc || r->dom.domid != domid || other_boot(r))
         return rc;
-    rc = is_taken(r, hangs, &taken, err);
-    return rc || !taken ? rc : tell(r, hangs, err);
+    if (create)
+        return create_known(r, hangs, err);
+    return r->dom.paused ? exchange_known(r, pause->step, hangs, err) : 0;
 }
 
 int snap_recover_known(struct snap_env *env, struct snap_store *s,

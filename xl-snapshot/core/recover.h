@@ -42,9 +42,10 @@ int snap_recover_how(struct snap_env *env, struct snap_store *s,
 void snap_recover_say_stale(const struct snap_env *env,
                             struct snap_recovery *how);
 /*
- * For the guardian, before it lets the guest of a create go on: what QEMU
- * writes to by now becomes known to Xen, so that no reboot finds the image
- * that was frozen.  Store open, and the lock held by the command or by us.
+ * For the guardian, before it lets the guest of a create or a delete go on:
+ * what QEMU writes to by now becomes known to Xen, so that no reboot finds the
+ * image that it has left.  Store open, and the lock held by the command or by
+ * us.
  * hangs: the command lives, with libxl's locks and QEMU's ear; then only what
  * its journal says is believed.  Success as well if there is nothing to tell.
  * Does not change the store, but may wait: the caller sets the limit.

@@ -115,13 +115,29 @@ int snap_slot_nothing(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
+static int not_merged(const struct snap_part *p, struct snap_err *err)
+{
+    return snap_fail(err, SNAP_UNSUPPORTED,
+                     "%s: a snapshot of this kind is not merged", p->vdev);
+}
+
 int snap_slot_never(struct snap_disk_ctx *c, struct snap_part *p,
                     const struct snap_delete *d, struct snap_err *err)
 {
     (void)c;
     (void)d;
-    return snap_fail(err, SNAP_UNSUPPORTED,
-                     "%s: a snapshot of this kind is not merged", p->vdev);
+    return not_merged(p, err);
+}
+
+int snap_slot_never_switched(struct snap_disk_ctx *c,
+                             const struct snap_part *p,
+                             const struct snap_delete *d, bool *yes_r,
+                             struct snap_err *err)
+{
+    (void)c;
+    (void)d;
+    *yes_r = false;
+    return not_merged(p, err);
 }
 
 bool snap_slot_never_went_on(const struct snap_part *p,

@@ -12,7 +12,8 @@
  *  revert:  verify  revert_prepare | in_place, revert_switch | revert_finish
  *                                    or in_place, revert_undo
  *  delete:  delete_plan  pull, or delete_stop;  then, the record gone,
- *           merge_astray  merge | merge_switch | merge_finish,  remove
+ *           merge_astray  merge | merge_switch | merge_switched
+ *           merge_finish,  remove
  *  |  guest at rest (paused, suspended)  |  domain and its QEMU gone
  */
 #ifndef SNAP_DISK_DRIVER_H
@@ -384,6 +385,15 @@ struct snap_disk_driver {
      * SNAP_RECOVER says that this is not known. */
     int (*merge_switch)(struct snap_disk_ctx *c, struct snap_part *p,
                         const struct snap_delete *d, struct snap_err *err);
+    /* MERGE only; domain running, in any state, its QEMU in c->qmp.  What does
+     * the guest write to at this very moment: the frozen image (*yes_r), or
+     * the leaf?  QEMU is asked.  It may come later to what merge_switch() told
+     * it in a process that died: call that first where it matters.
+     * SNAP_REFUSED: to neither, as far as can be told.  Reads only; at most
+     * 10 s. */
+    int (*merge_switched)(struct snap_disk_ctx *c, const struct snap_part *p,
+                          const struct snap_delete *d, bool *yes_r,
+                          struct snap_err *err);
     /* Guest running or domain off: remove the old leaf.  First it loses its
      * name, under which an xl.cfg may have it, though somebody reads it still.
      * One that was written to since d->left stays: SNAP_RECOVER.

@@ -305,6 +305,31 @@ static int unknown(const struct snap_part *p, struct snap_err *err)
     return SNAP_RECOVER;
 }
 
+int snap_overlay_merge_switched(struct snap_disk_ctx *c,
+                                const struct snap_part *p,
+                                const struct snap_delete *d, bool *yes_r,
+                                struct snap_err *err)
+{
+    struct now now;
+    int rc = look(c, p, d, &now, err);
+
+    *yes_r = !rc && now.switched;
+    now_dispose(&now);
+    return rc;
+}
+
+/* It may have been told so before, by a process that died, and have come to it
+ * this very moment. */
+static bool has_switched(struct snap_disk_ctx *c, const struct snap_part *p,
+                         const struct snap_delete *d)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+    bool yes;
+
+    return snap_qmp_alive(c->qmp) &&
+           !snap_overlay_merge_switched(c, p, d, &yes, &ignored) && yes;
+}
+
 int snap_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err)
@@ -328,6 +353,10 @@ int snap_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
     rc = snap_qemu_job_complete(&quiet, id, err);
     if (!rc)
         rc = snap_qemu_job_wait(&quiet, id, false, SWITCH_MS, err);
+    if (rc && has_switched(c, p, d)) {
+        snap_err_clear(err);
+        rc = 0;
+    }
     if (rc && (rc != SNAP_FAIL || !snap_qmp_alive(c->qmp)))
         rc = unknown(p, err);
     if (rc)

@@ -16,6 +16,10 @@ int snap_slot_nothing_deleted(struct snap_disk_ctx *c, struct snap_part *p,
 /* For a driver whose delete_plan() answers DROP or STAY. */
 int snap_slot_never(struct snap_disk_ctx *c, struct snap_part *p,
                     const struct snap_delete *d, struct snap_err *err);
+int snap_slot_never_switched(struct snap_disk_ctx *c,
+                             const struct snap_part *p,
+                             const struct snap_delete *d, bool *yes_r,
+                             struct snap_err *err);
 bool snap_slot_never_went_on(const struct snap_part *p,
                              const struct snap_delete *d);
 bool snap_slot_never_astray(const struct snap_part *p,
