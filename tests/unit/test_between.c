@@ -1119,6 +1119,43 @@ static void given_up_in_the_middle_of_an_exchange(void **state)
     }
 }
 
+/* QEMU had changed over when we died; the recovery is about to exchange once
+ * more, and the domain ends at this call. */
+static const char *ends_at;
+
+static int ends_there(const char *layer, const char *what)
+{
+    if (!strcmp(layer, "hyp") && !strcmp(what, ends_at) && vm())
+        fake_host_stop(&host);
+    return 0;
+}
+
+static void ended_in_a_second_exchange(void **state)
+{
+    static const char *const calls[] = { "pause", "stands", "set_active" };
+    uint64_t last;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+        fake_store_write(host.disks, vm()->domid, "xvda");
+        dies_at("disk: merge_switch done xvda", fake_host_delete, &del_s1);
+        vm()->paused = false;
+        last = fake_store_write(host.disks, vm()->domid, "xvda");
+        ends_at = calls[i];
+        snap_fault_hook = ends_there;
+        assert_int_equal(fake_host_recover(&host, NULL, &err), SNAP_RECOVER);
+        snap_fault_hook = NULL;
+        snap_err_clear(&err);
+        assert_null(vm());
+        assert_int_equal(recover(), 0);
+        is_merged(last);
+        teardown(state);
+        setup(state);
+    }
+}
+
 static unsigned looks; /* since the guest went down */
 static bool off_meanwhile;
 
@@ -1320,6 +1357,8 @@ int main(void)
             an_exchange_that_failed_comes_through_later, setup, teardown),
         cmocka_unit_test_setup_teardown(a_recovery_tells_xen_before_it_goes_on,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(ended_in_a_second_exchange, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(given_up_in_the_middle_of_an_exchange,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(went_on_as_before_a_revert, setup,

@@ -458,17 +458,33 @@ static void note_back(const struct snap_deletion *x, const char *vdev)
     mark(x, "back", vdev, NULL, &ignored);
 }
 
+/* An exchange came to nothing, before QEMU was told or because it would not.
+ * One before this, of a process that died, may have come through: then only
+ * QEMU can say that it writes to the leaf. */
+static bool on_leaf(const struct snap_deletion *x, struct now *now,
+                    const struct snap_part *p, const struct snap_delete *d)
+{
+    bool base;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    return !x->over ||
+           (!p->drv->merge_switched(&now->ctx, p, d, &base, &ignored) &&
+            !base);
+}
+
 /* The guest stands, if nobody let it go on. */
 static int change_over(struct snap_deletion *x, struct now *now,
                        struct snap_part *p, struct snap_delete *d,
                        struct snap_guardian *guardian, struct snap_err *err)
 {
     int rc;
+    bool before = x->over;
     struct snap_err e = SNAP_ERR_INIT;
 
     rc = x->env->ops->stands(x->env->hyp, &now->dom, false, err);
     if (rc) {
-        note_back(x, p->vdev);
+        if (on_leaf(x, now, p, d))
+            note_back(x, p->vdev);
         return rc;
     }
     x->over = true;
@@ -476,7 +492,7 @@ static int change_over(struct snap_deletion *x, struct now *now,
     snap_guardian_beat(guardian);
     if (!rc)
         rc = p->drv->merge_switch(&now->ctx, p, d, err);
-    if (rc && rc != SNAP_RECOVER) {
+    if (rc && rc != SNAP_RECOVER && (!before || on_leaf(x, now, p, d))) {
         if (tell(x, &now->dom, p->vdev, d->leaf, "qcow2", &e))
             snap_err_append(err, "and Xen may name another image: %s", e.msg);
         else
@@ -554,10 +570,10 @@ static int exchange(struct snap_deletion *x, struct now *now,
     if (rc)
         goto out;
     rc = x->env->ops->pause(x->env->hyp, &now->dom, err);
-    if (rc)
-        note_back(x, p->vdev);
-    else
+    if (!rc)
         note_pause(x, &now->dom, p->vdev);
+    else if (on_leaf(x, now, p, d))
+        note_back(x, p->vdev);
     if (!rc)
         rc = change_over(x, now, p, d, &guardian, err);
     r2 = let_go_on(x, &now->dom, p->vdev, &guardian, &e);
