@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/log_sink.h"
+#include "cli/progress.h"
 #include "cli/run.h"
 #include "fakes/fake_cfg.h"
 #include "fakes/fake_disk.h"

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/job.h"
+#include "cli/show_record.h"
 #include "core/clone.h"
 #include "lib/mem.h"
 

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/job.h"
+#include "cli/log_sink.h"
+#include "cli/output.h"
+#include "cli/show_record.h"
 #include "core/create.h"
 #include "lib/file.h"
 #include "lib/mem.h"

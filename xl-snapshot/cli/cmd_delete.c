@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/job.h"
+#include "cli/log_sink.h"
+#include "cli/show_record.h"
 #include "core/delete.h"
 #include "core/parts.h"
 #include "lib/mem.h"

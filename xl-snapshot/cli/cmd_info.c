@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/job.h"
+#include "cli/log_sink.h"
+#include "cli/show_record.h"
 #include "core/check.h"
 #include "core/clones.h"
 #include "core/resolve.h"

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/job.h"
+#include "cli/log_sink.h"
+#include "cli/show_list.h"
 #include "core/listing.h"
 #include "lib/mem.h"
 

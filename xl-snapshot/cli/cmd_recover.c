@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/job.h"
+#include "cli/log_sink.h"
+#include "cli/output.h"
+#include "cli/signals.h"
 #include "core/recover.h"
 #include "core/resolve.h"
 #include "core/store.h"

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/job.h"
+#include "cli/show_record.h"
 #include "core/revert.h"
 #include "lib/mem.h"
 

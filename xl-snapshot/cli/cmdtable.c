@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#include "cli/cli.h"
-#include "cli/commands.h"
 #include "lib/mem.h"
 
 /* clang-format off */

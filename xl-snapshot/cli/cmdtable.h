@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/commands.h"
 #include "lib/rc.h"
 
 struct snap_cli;
@@ -82,6 +83,11 @@ struct snap_cmd {
     const char *desc;
     const struct snap_opt *opts; /* ends with OPT_END */
 };
+
+/* snap_cmd_create() of cmd_create.c and so on; each returns an exit status. */
+#define SNAP_CMD_IMPL(word, ...) \
+    int snap_cmd_##word(struct snap_cli *cli, int argc, char **argv);
+SNAP_COMMANDS(SNAP_CMD_IMPL)
 
 extern const struct snap_cmd snap_cmds[]; /* ends with a NULL name */
 

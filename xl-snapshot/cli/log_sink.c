@@ -8,6 +8,8 @@
  * a reader before snap_sink_flush(): a message that does not go out now is
  * kept, a drawing is dropped.
  */
+#include "cli/log_sink.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/notes.h"
 #include "lib/mem.h"
 
 /* Less than any pipe takes at once when poll() says that it takes some. */

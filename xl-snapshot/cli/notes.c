@@ -4,10 +4,13 @@
  * log message, in a plan and in a result.  A text of several lines is as many
  * sentences.
  */
+#include "cli/notes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/log_sink.h"
 #include "lib/mem.h"
 
 static void add(struct snap_cli_notes *n, const char *text, size_t len)
@@ -44,22 +47,6 @@ void snap_cli_notes_add(struct snap_cli *cli, struct snap_cli_notes *n,
         snap_cli_note(n, snap_sink_note_at(cli->sink, i));
 }
 
-void snap_cli_show_plan(struct snap_cli *cli, struct snap_report *r,
-                        const struct snap_cli_notes *notes)
-{
-    size_t i;
-
-    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-        return;
-    }
-    snap_report_text(r, cli->out);
-    for (i = 0; i < notes->n; i++)
-        if (!snap_sink_said(cli->sink, notes->v[i]))
-            fprintf(cli->out, "note: %s\n", notes->v[i]);
-}
-
 void snap_cli_show_notes(struct snap_cli *cli,
                          const struct snap_cli_notes *notes)
 {
@@ -68,23 +55,6 @@ void snap_cli_show_notes(struct snap_cli *cli,
     for (i = 0; i < notes->n; i++)
         if (!snap_sink_said(cli->sink, notes->v[i]))
             snap_sink_line(cli->sink, "note: ", notes->v[i]);
-}
-
-void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
-                        char *line, const struct snap_cli_notes *notes)
-{
-    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-    } else {
-        if (line) {
-            snap_clean(line);
-            fprintf(cli->out, "%s\n", line);
-        }
-        fflush(cli->out);
-        snap_cli_show_notes(cli, notes);
-    }
-    free(line);
 }
 
 void snap_cli_notes_dispose(struct snap_cli_notes *n)

@@ -4,11 +4,12 @@
  * the words the user typed, and refuses a valued option given twice: the
  * second would silently win.
  */
+#include "cli/options.h"
+
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "lib/mem.h"
 
 /* Values of getopt_long for options without a letter. */

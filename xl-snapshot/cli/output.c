@@ -5,10 +5,11 @@
  * be in one and forgotten in the other, unless it says so (no label: JSON
  * only).  The JSON keys are promises (docs/man/xl-snapshot.1.pod).
  */
+#include "cli/output.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "lib/mem.h"
 
 struct field {
@@ -358,51 +359,4 @@ char *snap_ms_human(double ms)
         return snap_printf("%.1f s", ms / 1000);
     s = (long)(ms / 1000 + 0.5);
     return snap_printf("%ld min %ld s", s / 60, s % 60);
-}
-
-char *snap_record_what(const struct snap_record *rec)
-{
-    const char *s = rec->n_parts == 1 ? "" : "s";
-
-    if (rec->has_memory && !rec->n_parts)
-        return snap_strdup("memory");
-    return snap_printf("%s%zu disk%s", rec->has_memory ? "memory and " : "",
-                       rec->n_parts, s);
-}
-
-void snap_report_domid(struct snap_report *r, bool there,
-                       const struct snap_domain *d)
-{
-    snap_report_add(r, "domid", NULL,
-                    there ? snap_json_int(d->domid) : snap_json_null(), NULL);
-}
-
-void snap_report_record(struct snap_report *r, const struct snap_record *rec)
-{
-    struct snap_json *captured = snap_json_array();
-    char *what = snap_record_what(rec);
-
-    snap_report_str(r, "uuid", "uuid", rec->domain_uuid);
-    if (rec->description)
-        snap_report_str(r, "description", "description", rec->description);
-    if (rec->has_memory)
-        snap_json_push(captured, snap_json_str("memory"));
-    if (rec->n_parts)
-        snap_json_push(captured, snap_json_str("disks"));
-    snap_report_add(r, "captured", "captured", captured, what);
-    snap_report_str(r, "consistency", "consistency", rec->consistency);
-    free(what);
-}
-
-const char *snap_domain_state(const struct snap_domain *d)
-{
-    if (d->dying)
-        return "dying";
-    if (d->suspended)
-        return "suspended";
-    if (d->shutdown)
-        return "shut down";
-    if (d->paused)
-        return "paused";
-    return "running";
 }

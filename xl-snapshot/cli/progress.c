@@ -4,11 +4,13 @@
  * still.  Only on a terminal (or with xl -t); drawn at most ten times a
  * second, and removed when the step is done.  Called from any thread.
  */
+#include "cli/progress.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/log_sink.h"
 #include "lib/mem.h"
 
 #define REDRAW_MS 100

@@ -14,6 +14,12 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/complete.h"
+#include "cli/help.h"
+#include "cli/job.h"
+#include "cli/log_sink.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
 #include "core/guardian.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -31,165 +37,6 @@ static const struct option global_opts[] = {
     { "store", required_argument, NULL, LONG_STORE },
     { NULL, 0, NULL, 0 },
 };
-
-int snap_exit_of(int rc)
-{
-    switch (rc) {
-    case SNAP_OK:
-        return SNAP_EXIT_DONE;
-    case SNAP_INVAL:
-        return SNAP_EXIT_USAGE;
-    case SNAP_RECOVER:
-        return SNAP_EXIT_RECOVER;
-    default:
-        return SNAP_EXIT_FAILED;
-    }
-}
-
-static int load_env(struct snap_env *env, struct snap_err *err)
-{
-    if (env->ops)
-        return 0;
-    if (!snap_cli_tables)
-        return snap_fail(err, SNAP_UNSUPPORTED,
-                         "this program was built without a hypervisor");
-    return snap_cli_tables->load(env, err);
-}
-
-int snap_cli_load(struct snap_cli *cli, struct snap_err *err)
-{
-    return load_env(&cli->env, err);
-}
-
-int snap_cli_open(struct snap_cli *cli, struct snap_err *err)
-{
-    int rc;
-
-    rc = snap_cli_load(cli, err);
-    if (rc)
-        return rc;
-    snap_say(cli->env.log, SNAP_LOG_DEBUG, "version %s, %s, store %s",
-             SNAP_VERSION, cli->env.ops->name, cli->env.store_root);
-    return cli->env.ops->open(cli->env.log, &cli->env.hyp, err);
-}
-
-void snap_cli_try_open(struct snap_cli *cli)
-{
-    struct snap_err err = SNAP_ERR_INIT;
-
-    if (snap_cli_open(cli, &err))
-        snap_say(cli->env.log, SNAP_LOG_NOTE,
-                 "going by the store alone, since Xen cannot be asked: %s",
-                 err.msg);
-}
-
-int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err)
-{
-    struct snap_report *r;
-
-    snap_sink_line(cli->sink, "", err->msg);
-    if (cli->json) {
-        r = snap_report_new();
-        snap_report_str(r, "error.code", NULL, snap_rc_name(err->rc));
-        snap_report_str(r, "error.message", NULL, err->msg);
-        snap_report_json(r, cli->out);
-        snap_report_free(r);
-    }
-    return snap_exit_of(err->rc);
-}
-
-int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err)
-{
-    int status = snap_cli_fail(cli, err);
-    char *hint;
-
-    if (cli->cmd)
-        hint = snap_printf("see '%s --help'", cli->prog);
-    else
-        hint = snap_printf("see '%s help'", cli->as);
-    snap_sink_line(cli->sink, "", hint);
-    free(hint);
-    return status;
-}
-
-/* A store that was named wrongly must not look like an empty one. */
-static int use_store(struct snap_cli *cli, struct snap_err *err)
-{
-    if (!cli->store_root)
-        return 0;
-    cli->env.store_root = cli->store_root;
-    if (!cli->cmd->needs_store || !access(cli->store_root, F_OK))
-        return 0;
-    return snap_fail_errno(err, SNAP_NOTFOUND, errno, "the store %s",
-                           cli->store_root);
-}
-
-bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
-                    snap_opt_fn *fn, snap_operands_fn *operands, void *ctx,
-                    int *status_r)
-{
-    int rc, first = 0;
-    struct snap_err err = SNAP_ERR_INIT;
-
-    rc = snap_options_parse(cli, argc, argv, fn, ctx, &first, &err);
-    if (!rc && cli->help_shown) {
-        snap_help_cmd(cli, cli->cmd, cli->out);
-        *status_r = SNAP_EXIT_DONE;
-        return false;
-    }
-    if (!rc)
-        rc = operands(ctx, argc - first, argv + first, &err);
-    if (rc) {
-        *status_r = snap_cli_usage(cli, &err);
-        return false;
-    }
-    rc = use_store(cli, &err);
-    if (rc)
-        *status_r = snap_cli_fail(cli, &err);
-    return !rc;
-}
-
-/* A command that left something says so, and what holds all the same: which
- * line of an xl.cfg to change, for instance. */
-static int fail_with_notes(struct snap_cli *cli,
-                           const struct snap_cli_job *steps, const void *job,
-                           const struct snap_err *err)
-{
-    int status = snap_cli_fail(cli, err);
-    struct snap_cli_notes notes = { 0 };
-
-    if (err->rc == SNAP_RECOVER) {
-        steps->note_left(&notes, job);
-        snap_cli_show_notes(cli, &notes);
-    }
-    snap_cli_notes_dispose(&notes);
-    return status;
-}
-
-int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
-                void *job)
-{
-    int rc;
-    struct snap_err err = SNAP_ERR_INIT;
-
-    rc = snap_cli_open(cli, &err);
-    if (!rc)
-        rc = steps->plan(cli, job, &err);
-    if (!rc && cli->dry_run) {
-        steps->show_plan(cli, job);
-        return SNAP_EXIT_DONE;
-    }
-    if (!rc) {
-        snap_signals_arm();
-        rc = steps->run(cli, job, &err);
-        snap_signals_disarm(snap_exit_of(rc));
-    }
-    if (rc)
-        return fail_with_notes(cli, steps, job, &err);
-    snap_sink_flush(cli->sink);
-    steps->show_done(cli, job);
-    return SNAP_EXIT_DONE;
-}
 
 /* What the user typed to get here: "xl snapshot-create". */
 static char *name_of(const struct snap_cli *cli, const struct snap_cmd *cmd)
@@ -344,7 +191,7 @@ static bool hidden(struct snap_cli *cli, int argc, char **argv, int *status_r)
     if (argc < 2)
         return false;
     if (!strcmp(argv[1], "--guardian")) {
-        rc = load_env(&cli->env, &err);
+        rc = snap_cli_load(cli, &err);
         *status_r = rc ? snap_cli_fail(cli, &err)
                        : snap_guardian_main(&cli->env, argc - 2, argv + 2);
         return true;

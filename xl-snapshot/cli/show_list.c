@@ -3,11 +3,16 @@
  * The forms of snapshot-list: the RFC's table, a block for each snapshot, a
  * tree, and one JSON object for the first two.
  */
+#include "cli/show_list.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/log_sink.h"
+#include "cli/notes.h"
+#include "cli/output.h"
+#include "cli/show_record.h"
 #include "core/clones.h"
 #include "core/listing.h"
 #include "core/tree.h"

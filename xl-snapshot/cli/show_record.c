@@ -1,14 +1,62 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * A snapshot with everything that is known of it, as one report.
+ * See show_record.h.
  */
+#include "cli/show_record.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "core/clones.h"
 #include "lib/mem.h"
+
+char *snap_record_what(const struct snap_record *rec)
+{
+    const char *s = rec->n_parts == 1 ? "" : "s";
+
+    if (rec->has_memory && !rec->n_parts)
+        return snap_strdup("memory");
+    return snap_printf("%s%zu disk%s", rec->has_memory ? "memory and " : "",
+                       rec->n_parts, s);
+}
+
+void snap_report_domid(struct snap_report *r, bool there,
+                       const struct snap_domain *d)
+{
+    snap_report_add(r, "domid", NULL,
+                    there ? snap_json_int(d->domid) : snap_json_null(), NULL);
+}
+
+void snap_report_record(struct snap_report *r, const struct snap_record *rec)
+{
+    struct snap_json *captured = snap_json_array();
+    char *what = snap_record_what(rec);
+
+    snap_report_str(r, "uuid", "uuid", rec->domain_uuid);
+    if (rec->description)
+        snap_report_str(r, "description", "description", rec->description);
+    if (rec->has_memory)
+        snap_json_push(captured, snap_json_str("memory"));
+    if (rec->n_parts)
+        snap_json_push(captured, snap_json_str("disks"));
+    snap_report_add(r, "captured", "captured", captured, what);
+    snap_report_str(r, "consistency", "consistency", rec->consistency);
+    free(what);
+}
+
+const char *snap_domain_state(const struct snap_domain *d)
+{
+    if (d->dying)
+        return "dying";
+    if (d->suspended)
+        return "suspended";
+    if (d->shutdown)
+        return "shut down";
+    if (d->paused)
+        return "paused";
+    return "running";
+}
 
 const char *snap_record_state(const struct snap_record *rec)
 {

@@ -14,6 +14,8 @@
  * inherited by the programs we run, which is wanted for the first three: a
  * stopped save helper stops the guest just the same.
  */
+#include "cli/signals.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

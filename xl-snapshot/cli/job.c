@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * See job.h.
+ */
+#include "cli/job.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/help.h"
+#include "cli/log_sink.h"
+#include "cli/output.h"
+#include "cli/run.h"
+#include "cli/signals.h"
+#include "lib/mem.h"
+
+int snap_exit_of(int rc)
+{
+    switch (rc) {
+    case SNAP_OK:
+        return SNAP_EXIT_DONE;
+    case SNAP_INVAL:
+        return SNAP_EXIT_USAGE;
+    case SNAP_RECOVER:
+        return SNAP_EXIT_RECOVER;
+    default:
+        return SNAP_EXIT_FAILED;
+    }
+}
+
+int snap_cli_load(struct snap_cli *cli, struct snap_err *err)
+{
+    if (cli->env.ops)
+        return 0;
+    if (!snap_cli_tables)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "this program was built without a hypervisor");
+    return snap_cli_tables->load(&cli->env, err);
+}
+
+int snap_cli_open(struct snap_cli *cli, struct snap_err *err)
+{
+    int rc;
+
+    rc = snap_cli_load(cli, err);
+    if (rc)
+        return rc;
+    snap_say(cli->env.log, SNAP_LOG_DEBUG, "version %s, %s, store %s",
+             SNAP_VERSION, cli->env.ops->name, cli->env.store_root);
+    return cli->env.ops->open(cli->env.log, &cli->env.hyp, err);
+}
+
+void snap_cli_try_open(struct snap_cli *cli)
+{
+    struct snap_err err = SNAP_ERR_INIT;
+
+    if (snap_cli_open(cli, &err))
+        snap_say(cli->env.log, SNAP_LOG_NOTE,
+                 "going by the store alone, since Xen cannot be asked: %s",
+                 err.msg);
+}
+
+int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err)
+{
+    struct snap_report *r;
+
+    snap_sink_line(cli->sink, "", err->msg);
+    if (cli->json) {
+        r = snap_report_new();
+        snap_report_str(r, "error.code", NULL, snap_rc_name(err->rc));
+        snap_report_str(r, "error.message", NULL, err->msg);
+        snap_report_json(r, cli->out);
+        snap_report_free(r);
+    }
+    return snap_exit_of(err->rc);
+}
+
+int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err)
+{
+    int status = snap_cli_fail(cli, err);
+    char *hint;
+
+    if (cli->cmd)
+        hint = snap_printf("see '%s --help'", cli->prog);
+    else
+        hint = snap_printf("see '%s help'", cli->as);
+    snap_sink_line(cli->sink, "", hint);
+    free(hint);
+    return status;
+}
+
+/* A store that was named wrongly must not look like an empty one. */
+static int use_store(struct snap_cli *cli, struct snap_err *err)
+{
+    if (!cli->store_root)
+        return 0;
+    cli->env.store_root = cli->store_root;
+    if (!cli->cmd->needs_store || !access(cli->store_root, F_OK))
+        return 0;
+    return snap_fail_errno(err, SNAP_NOTFOUND, errno, "the store %s",
+                           cli->store_root);
+}
+
+bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
+                    snap_opt_fn *fn, snap_operands_fn *operands, void *ctx,
+                    int *status_r)
+{
+    int rc, first = 0;
+    struct snap_err err = SNAP_ERR_INIT;
+
+    rc = snap_options_parse(cli, argc, argv, fn, ctx, &first, &err);
+    if (!rc && cli->help_shown) {
+        snap_help_cmd(cli, cli->cmd, cli->out);
+        *status_r = SNAP_EXIT_DONE;
+        return false;
+    }
+    if (!rc)
+        rc = operands(ctx, argc - first, argv + first, &err);
+    if (rc) {
+        *status_r = snap_cli_usage(cli, &err);
+        return false;
+    }
+    rc = use_store(cli, &err);
+    if (rc)
+        *status_r = snap_cli_fail(cli, &err);
+    return !rc;
+}
+
+void snap_cli_show_plan(struct snap_cli *cli, struct snap_report *r,
+                        const struct snap_cli_notes *notes)
+{
+    size_t i;
+
+    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+        return;
+    }
+    snap_report_text(r, cli->out);
+    for (i = 0; i < notes->n; i++)
+        if (!snap_sink_said(cli->sink, notes->v[i]))
+            fprintf(cli->out, "note: %s\n", notes->v[i]);
+}
+
+void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
+                        char *line, const struct snap_cli_notes *notes)
+{
+    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
+    if (cli->json) {
+        snap_report_json(r, cli->out);
+    } else {
+        if (line) {
+            snap_clean(line);
+            fprintf(cli->out, "%s\n", line);
+        }
+        fflush(cli->out);
+        snap_cli_show_notes(cli, notes);
+    }
+    free(line);
+}
+
+/* A command that left something says so, and what holds all the same: which
+ * line of an xl.cfg to change, for instance. */
+static int fail_with_notes(struct snap_cli *cli,
+                           const struct snap_cli_job *steps, const void *job,
+                           const struct snap_err *err)
+{
+    int status = snap_cli_fail(cli, err);
+    struct snap_cli_notes notes = { 0 };
+
+    if (err->rc == SNAP_RECOVER) {
+        steps->note_left(&notes, job);
+        snap_cli_show_notes(cli, &notes);
+    }
+    snap_cli_notes_dispose(&notes);
+    return status;
+}
+
+int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
+                void *job)
+{
+    int rc;
+    struct snap_err err = SNAP_ERR_INIT;
+
+    rc = snap_cli_open(cli, &err);
+    if (!rc)
+        rc = steps->plan(cli, job, &err);
+    if (!rc && cli->dry_run) {
+        steps->show_plan(cli, job);
+        return SNAP_EXIT_DONE;
+    }
+    if (!rc) {
+        snap_signals_arm();
+        rc = steps->run(cli, job, &err);
+        snap_signals_disarm(snap_exit_of(rc));
+    }
+    if (rc)
+        return fail_with_notes(cli, steps, job, &err);
+    snap_sink_flush(cli->sink);
+    steps->show_done(cli, job);
+    return SNAP_EXIT_DONE;
+}
