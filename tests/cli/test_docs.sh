@@ -25,6 +25,27 @@ for cmd in $("$FAKE" --complete commands); do
         LC_ALL=C sort >"$T/man"
     is "$cmd: short options too" "$(diff "$T/help" "$T/man")" ""
     has "$cmd: in the synopsis" "$(cat $MAN)" "B<xl snapshot-$cmd>"
+    # [options] DOMAIN NAME | DOMAIN --config FILE, and a line for each in the
+    # synopsis: B<xl snapshot-revert> [I<OPTIONS>] I<DOMAIN> I<NAME>
+    is "$cmd: the operands in the synopsis" \
+        "$(sed -n "s/^B<xl snapshot-$cmd> //p" $MAN |
+            sed -E -e 's/\[I<OPTIONS>\] //' -e 's/[BI]<([^>]*)>/\1/g')" \
+        "$("$FAKE" "$cmd" --help | sed -n '1s/.*\[options\] //p' |
+            sed 's/ | /\n/g')"
+    is "$cmd: each option does something" "$(
+        "$FAKE" --complete options "$cmd" | grep -e '^--' |
+            while read -r option kind; do
+                [ "$kind" = none ] || option+=" x"
+                # shellcheck disable=SC2086 # two words
+                XLFAKE_NOXEN=1 "$FAKE" "$cmd" $option vm1 s1 new 2>&1 |
+                    grep "is not handled"
+                # shellcheck disable=SC2086
+                XLFAKE_NOXEN=1 "$FAKE" "$cmd" $option vm1 s1 2>&1 |
+                    grep "is not handled"
+                # shellcheck disable=SC2086
+                XLFAKE_NOXEN=1 "$FAKE" "$cmd" $option vm1 2>&1 |
+                    grep "is not handled"
+            done)" ""
     is "$cmd: the line in xl help" \
         "$(printf ' %-19s' "snapshot-$cmd")" \
         "$(grep -o "^ snapshot-$cmd *" tests/cli/golden/front-help.txt |

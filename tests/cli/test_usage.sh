@@ -71,6 +71,13 @@ xs info vm1
 xs info vm1 s1 more
 xs info vm1 ../../etc/passwd
 xs info vm1 s1 --dry-run
+xs clone
+xs clone ''
+xs clone vm1
+xs clone vm1 s1
+xs delete ''
+xs recover ''
+xs recover vm1 vm2
 xs create --json
 xs create vm1 --frob --json
 golden usage.txt "$T/usage.txt"

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 #
 # Completion for xl-snapshot, and for xl's snapshot commands (xl.bash).  The
-# options come from the program itself, so nothing here can go stale.
+# options and the operands come from the program itself, so nothing here can
+# go stale.
 
 # Candidates, one a line, on standard input.
 _xl_snapshot_reply() {
@@ -22,9 +23,9 @@ _xl_snapshot_domains() {
 
 # _xl_snapshot_at INDEX: the command is word INDEX; complete what comes after.
 _xl_snapshot_at() {
-    local cur=${COMP_WORDS[COMP_CWORD]} at=$1 i word kind='' config=no
+    local cur=${COMP_WORDS[COMP_CWORD]} at=$1 i word kind='' given=' '
     local -A kinds=()
-    local -a operands=() store=()
+    local -a operands=() store=() rows=()
 
     compopt +o nospace 2>/dev/null
     COMPREPLY=()
@@ -32,6 +33,8 @@ _xl_snapshot_at() {
         [[ $word ]] && kinds[$word]=$kind
     done < <(xl-snapshot --complete options "${COMP_WORDS[at]}" 2>/dev/null)
     (( ${#kinds[@]} )) || return 0
+    mapfile -t rows < <(
+        xl-snapshot --complete operands "${COMP_WORDS[at]}" 2>/dev/null)
 
     # What is before the word at the cursor; kind: what that one has to be.
     # Bash makes three words of --name=x.
@@ -48,7 +51,7 @@ _xl_snapshot_at() {
         elif (( i < at )); then
             continue
         elif [[ $word == -* ]]; then
-            [[ $word == --config ]] && config=yes
+            given+="$word "
             kind=${kinds[$word]:-none}
             [[ $kind == none ]] && kind=
         elif [[ $word != = ]]; then
@@ -80,33 +83,19 @@ _xl_snapshot_at() {
             printf '%s\n' "${!kinds[@]}" | grep -e '^--' | LC_ALL=C sort)
         return 0
     fi
-    case ${COMP_WORDS[at]#snapshot-},${#operands[@]} in
-    cl*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
-    cl*,1)
+    word=${rows[${#operands[@]}]:-}
+    # A file may come before the domain, and has a slash then.
+    if [[ ${rows[1]:-} == config ]]; then
+        [[ ${#operands[@]} == 0 && $cur == [./]* ]] && word=config
+        [[ ${#operands[@]} == 1 && ${operands[0]} == */* ]] && word=domain
+    fi
+    # An option takes its place.
+    [[ $word == *' '* && $given == *" ${word#* } "* ]] && word=
+    case ${word% *} in
+    domain) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
+    config) _xl_snapshot_files "$cur" ;;
+    snapshot)
         _xl_snapshot_reply "$cur" < <(
-            xl-snapshot --complete snapshots "${operands[0]}" "${store[@]}" \
-                2>/dev/null)
-        ;;
-    cl*,*) ;;
-    c*,0)
-        if [[ $cur == [./]* ]]; then
-            _xl_snapshot_files "$cur"
-        else
-            _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains)
-        fi
-        ;;
-    c*,1)
-        if [[ ${operands[0]} == */* ]]; then
-            _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains)
-        else
-            _xl_snapshot_files "$cur"
-        fi
-        ;;
-    [li]*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
-    [dr]*,0) _xl_snapshot_reply "$cur" < <(_xl_snapshot_domains) ;;
-    rec*,[1-9]*) ;;
-    [dri]*,1)
-        [[ $config == yes ]] || _xl_snapshot_reply "$cur" < <(
             xl-snapshot --complete snapshots "${operands[0]}" "${store[@]}" \
                 2>/dev/null)
         ;;

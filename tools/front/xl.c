@@ -35,7 +35,7 @@ struct command {
     const char *desc;
 };
 
-#define ROW(word, dryrun, modifies, needs_store, usage, desc) \
+#define ROW(word, dryrun, modifies, needs_store, desc) \
     { SNAP_XL_PREFIX #word, desc },
 static const struct command ours[] = { SNAP_COMMANDS(ROW) };
 #define N_OURS (sizeof(ours) / sizeof(ours[0]))

@@ -17,65 +17,30 @@ struct job {
     struct snap_clone_result res;
 };
 
-static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
-                     struct snap_err *err)
+static int take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct snap_clone_req *req = ctx;
+    const char *dir = snap_words_arg(w, OPT_DIR);
 
-    switch (opt->id) {
-    case OPT_DISK_ONLY:
-        req->disk_only = true;
-        return 0;
-    case OPT_EJECT_MISSING:
-        req->eject_missing = true;
-        return 0;
-    case OPT_PAUSED:
-        req->paused = true;
-        return 0;
-    case OPT_NO_START:
-        req->no_start = true;
-        return 0;
-    case OPT_NO_WAIT:
-        req->no_wait = true;
-        return 0;
-    case OPT_DIR:
-        /* Images are named by absolute paths, also from another folder. */
-        req->dir = realpath(arg, NULL);
-        return req->dir ? 0
-                        : snap_fail(err, SNAP_INVAL, "--dir %s: %s", arg,
-                                    strerror(errno));
-    default:
-        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
-    }
-}
-
-static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
-{
-    struct snap_clone_req *req = ctx;
-    int rc;
-
-    if (argc < 1)
-        return snap_fail(err, SNAP_INVAL, "which domain?");
-    if (!*argv[0])
-        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
-    if (argc < 2)
-        return snap_fail(err, SNAP_INVAL, "clone which snapshot of %s?",
-                         argv[0]);
-    if (argc < 3)
-        return snap_fail(err, SNAP_INVAL,
-                         "what is the clone of %s to be called?", argv[0]);
-    if (argc > 3)
-        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
-                         argv[3]);
+    snap_set(&req->domain, w->operand[0]);
+    snap_set(&req->name, w->operand[1]);
+    snap_set(&req->new_name, w->operand[2]);
+    req->disk_only = snap_words_has(w, OPT_DISK_ONLY);
+    req->eject_missing = snap_words_has(w, OPT_EJECT_MISSING);
+    req->paused = snap_words_has(w, OPT_PAUSED);
+    req->no_start = snap_words_has(w, OPT_NO_START);
+    req->no_wait = snap_words_has(w, OPT_NO_WAIT);
     if (req->no_start && req->paused)
         return snap_fail(err, SNAP_INVAL,
                          "--paused is of no use with --no-start: the clone "
                          "is not started at all");
-    req->domain = snap_strdup(argv[0]);
-    req->name = snap_strdup(argv[1]);
-    req->new_name = snap_strdup(argv[2]);
-    rc = snap_name_check(req->name, err);
-    return rc ? rc : snap_name_check(req->new_name, err);
+    if (!dir)
+        return 0;
+    /* Images are named by absolute paths, also from another folder. */
+    req->dir = realpath(dir, NULL);
+    return req->dir ? 0
+                    : snap_fail(err, SNAP_INVAL, "--dir %s: %s", dir,
+                                strerror(errno));
 }
 
 static const char *state_of(const struct snap_clone_req *req)
@@ -196,7 +161,7 @@ int snap_cmd_clone(struct snap_cli *cli, int argc, char **argv)
     struct job j = { .plan = { .ses = SNAP_SESSION_INIT, .mem_fd = -1 } };
     int status;
 
-    if (snap_cli_begin(cli, argc, argv, on_option, operands, &j.req, &status))
+    if (snap_cli_begin(cli, argc, argv, NULL, take, &j.req, &status))
         status = snap_cli_do(cli, &steps, &j);
     snap_clone_result_dispose(&j.res);
     snap_clone_plan_dispose(&j.plan);

@@ -136,43 +136,13 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     }
 }
 
-/*
- * DOMAIN, DOMAIN CONFIG or CONFIG DOMAIN.  The word with a slash is the file;
- * without one the domain comes first.  Nothing is guessed from what files or
- * domains happen to exist.
- */
-static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
+static int take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct job *j = ctx;
-    const char *dom = argv[0], *config = NULL;
 
-    if (argc < 1)
-        return snap_fail(err, SNAP_INVAL, "which domain?");
-    if (argc > 2)
-        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
-                         argv[2]);
-    if (argc == 2) {
-        config = argv[1];
-        if (strchr(argv[0], '/')) {
-            if (strchr(argv[1], '/'))
-                return snap_fail(err, SNAP_INVAL,
-                                 "'%s' and '%s' are both "
-                                 "files; which domain?",
-                                 argv[0], argv[1]);
-            config = argv[0];
-            dom = argv[1];
-        }
-        if (!*config)
-            return snap_fail(err, SNAP_INVAL,
-                             "the name of the configuration file is empty");
-    } else if (strchr(dom, '/')) {
-        return snap_fail(err, SNAP_INVAL, "'%s' is a file; which domain?",
-                         dom);
-    }
-    if (!*dom)
-        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
-    j->req.domain = snap_strdup(dom);
-    j->config = config;
+    (void)err;
+    snap_set(&j->req.domain, w->operand[0]);
+    j->config = w->operand[1];
     return 0;
 }
 
@@ -403,7 +373,7 @@ int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
     struct snap_err err = SNAP_ERR_INIT;
     int status;
 
-    if (snap_cli_begin(cli, argc, argv, on_option, operands, &j, &status))
+    if (snap_cli_begin(cli, argc, argv, on_option, take, &j, &status))
         status = complete(cli, &j, &err) ? snap_cli_fail(cli, &err)
                                          : snap_cli_do(cli, &steps, &j);
     snap_create_result_dispose(&j.res);

@@ -12,44 +12,19 @@
 #include "core/parts.h"
 #include "lib/mem.h"
 
-static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
-                     struct snap_err *err)
+static int take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct snap_delete_req *req = ctx;
 
-    (void)arg;
-    switch (opt->id) {
-    case OPT_CHILDREN:
-        req->children = true;
-        return 0;
-    case OPT_CHILDREN_ONLY:
-        req->children_only = true;
-        return 0;
-    case OPT_NO_WAIT:
-        req->no_wait = true;
-        return 0;
-    default:
-        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
-    }
-}
-
-static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
-{
-    struct snap_delete_req *req = ctx;
-
-    if (argc < 1 || !*argv[0])
-        return snap_fail(err, SNAP_INVAL, "which domain?");
-    if (argc < 2)
-        return snap_fail(err, SNAP_INVAL, "which snapshot of %s?", argv[0]);
-    if (argc > 2)
-        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
-                         argv[2]);
+    snap_set(&req->domain, w->operand[0]);
+    snap_set(&req->name, w->operand[1]);
+    req->children = snap_words_has(w, OPT_CHILDREN);
+    req->children_only = snap_words_has(w, OPT_CHILDREN_ONLY);
+    req->no_wait = snap_words_has(w, OPT_NO_WAIT);
     if (req->children && req->children_only)
         return snap_fail(err, SNAP_INVAL,
                          "either --children or --children-only, not both");
-    req->domain = snap_strdup(argv[0]);
-    req->name = snap_strdup(argv[1]);
-    return snap_name_check(req->name, err);
+    return 0;
 }
 
 static const struct snap_column disk_cols[] = {
@@ -224,7 +199,7 @@ int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
 
     j.res.done = on_done;
     j.res.opaque = &j.t;
-    if (snap_cli_begin(cli, argc, argv, on_option, operands, &j.req, &status))
+    if (snap_cli_begin(cli, argc, argv, NULL, take, &j.req, &status))
         status = snap_cli_do(cli, &steps, &j);
     snap_notes_free(&j.t.names, &j.t.n);
     snap_cli_notes_dispose(&j.t.notes);

@@ -29,37 +29,15 @@ struct info {
     size_t n_clones;
 };
 
-static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
-                     struct snap_err *err)
+static int take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct info *in = ctx;
 
-    (void)arg;
-    switch (opt->id) {
-    case OPT_CHECK:
-        in->check = true;
-        return 0;
-    default:
-        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
-    }
-}
-
-static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
-{
-    struct info *in = ctx;
-
-    if (argc < 1)
-        return snap_fail(err, SNAP_INVAL, "which domain?");
-    if (!*argv[0])
-        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
-    if (argc < 2)
-        return snap_fail(err, SNAP_INVAL, "which snapshot of %s?", argv[0]);
-    if (argc > 2)
-        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
-                         argv[2]);
-    in->who = argv[0];
-    in->name = argv[1];
-    return snap_name_check(in->name, err);
+    (void)err;
+    in->who = w->operand[0];
+    in->name = w->operand[1];
+    in->check = snap_words_has(w, OPT_CHECK);
+    return 0;
 }
 
 static int look_for_domain(struct snap_cli *cli, const char *uuid,
@@ -184,7 +162,7 @@ int snap_cmd_info(struct snap_cli *cli, int argc, char **argv)
     struct snap_err err = SNAP_ERR_INIT;
     struct info in = { .store = SNAP_STORE_INIT };
 
-    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &in, &status))
+    if (!snap_cli_begin(cli, argc, argv, NULL, take, &in, &status))
         goto out;
 
     /* Only Xen's module can read the header of a memory image. */

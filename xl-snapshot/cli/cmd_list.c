@@ -18,37 +18,16 @@ struct request {
     const char *who;
 };
 
-static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
-                     struct snap_err *err)
+static int take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct request *req = ctx;
 
-    (void)arg;
-    switch (opt->id) {
-    case OPT_LONG:
-        req->blocks = true;
-        return 0;
-    case OPT_TREE:
-        req->tree = true;
-        return 0;
-    default:
-        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
-    }
-}
-
-static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
-{
-    struct request *req = ctx;
-
-    if (argc > 1)
-        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
-                         argv[1]);
-    if (argc && !*argv[0])
-        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
+    req->who = w->operand[0];
+    req->blocks = snap_words_has(w, OPT_LONG);
+    req->tree = snap_words_has(w, OPT_TREE);
     if (req->blocks && req->tree)
         return snap_fail(err, SNAP_INVAL,
                          "--long and --tree are two forms; choose one");
-    req->who = argc ? argv[0] : NULL;
     return 0;
 }
 
@@ -60,7 +39,7 @@ int snap_cmd_list(struct snap_cli *cli, int argc, char **argv)
     struct snap_listing *ls = NULL;
     size_t n = 0;
 
-    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
+    if (!snap_cli_begin(cli, argc, argv, NULL, take, &req, &status))
         goto out;
 
     snap_cli_try_open(cli);

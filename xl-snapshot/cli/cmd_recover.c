@@ -21,51 +21,28 @@ struct request {
     const char *who;
 };
 
-static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
-                     struct snap_err *err)
+static int take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct request *req = ctx;
 
-    (void)arg;
-    switch (opt->id) {
-    case OPT_NO_WAIT:
-        req->no_wait = true;
-        return 0;
-    case OPT_KEEP:
-        req->keep = true;
-        return 0;
-    case OPT_DISCARD:
-        req->discard = true;
-        return 0;
-    case OPT_TAKE_OVER:
-        req->take_over = true;
-        return 0;
-    default:
-        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
-    }
-}
-
-/* One domain; what was done goes into the table, and nothing if there was
- * nothing to do. */
-static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
-{
-    struct request *req = ctx;
-
-    if (argc > 1)
-        return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
-                         argv[1]);
-    req->who = argc ? argv[0] : NULL;
+    req->who = w->operand[0];
+    req->no_wait = snap_words_has(w, OPT_NO_WAIT);
+    req->keep = snap_words_has(w, OPT_KEEP);
+    req->discard = snap_words_has(w, OPT_DISCARD);
+    req->take_over = snap_words_has(w, OPT_TAKE_OVER);
     if (req->keep && req->discard)
         return snap_fail(err, SNAP_INVAL,
                          "--keep and --discard are opposites; choose one");
-    if ((req->keep || req->discard) && !argc)
+    if ((req->keep || req->discard) && !req->who)
         return snap_fail(err, SNAP_INVAL, "%s: the disks of which domain?",
                          req->keep ? "--keep" : "--discard");
-    if (req->take_over && !argc)
+    if (req->take_over && !req->who)
         return snap_fail(err, SNAP_INVAL, "--take-over: of which domain?");
     return 0;
 }
 
+/* One domain; what was done goes into the table, and nothing if there was
+ * nothing to do. */
 static int recover_one(struct snap_cli *cli, const struct request *req,
                        const char *uuid, struct snap_report *r, bool *did,
                        struct snap_err *err)
@@ -153,7 +130,7 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
     struct snap_report *r = snap_report_new();
     struct snap_cli_notes notes = { 0 };
 
-    if (!snap_cli_begin(cli, argc, argv, on_option, operands, &req, &status))
+    if (!snap_cli_begin(cli, argc, argv, NULL, take, &req, &status))
         goto out;
     rc = snap_cli_open(cli, &err);
     if (rc)

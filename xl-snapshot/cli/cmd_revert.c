@@ -16,60 +16,21 @@ struct job {
     struct snap_revert_result res;
 };
 
-static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
-                     struct snap_err *err)
+static int take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct snap_revert_req *req = ctx;
 
-    switch (opt->id) {
-    case OPT_CONFIG:
-        snap_set(&req->config_file, arg);
-        return 0;
-    case OPT_DISK_ONLY:
-        req->disk_only = true;
-        return 0;
-    case OPT_EJECT_MISSING:
-        req->eject_missing = true;
-        return 0;
-    case OPT_PAUSED:
-        req->paused = true;
-        return 0;
-    case OPT_NO_WAIT:
-        req->no_wait = true;
-        return 0;
-    default:
-        return snap_fail(err, SNAP_INVAL, "--%s is not handled", opt->name);
-    }
-}
-
-static int operands(void *ctx, int argc, char **argv, struct snap_err *err)
-{
-    struct snap_revert_req *req = ctx;
-
-    if (argc < 1)
-        return snap_fail(err, SNAP_INVAL, "which domain?");
-    if (!*argv[0])
-        return snap_fail(err, SNAP_INVAL, "the name of the domain is empty");
-    if (req->config_file) {
-        if (argc > 1)
-            return snap_fail(err, SNAP_INVAL,
-                             "either a name ('%s') or "
-                             "--config, not both",
-                             argv[1]);
-        if (!*req->config_file)
-            return snap_fail(err, SNAP_INVAL,
-                             "the name of the configuration file is empty");
-    } else {
-        if (argc < 2)
-            return snap_fail(err, SNAP_INVAL, "revert %s to which snapshot?",
-                             argv[0]);
-        if (argc > 2)
-            return snap_fail(err, SNAP_INVAL, "'%s' is one word too many",
-                             argv[2]);
-        req->name = snap_strdup(argv[1]);
-    }
-    req->domain = snap_strdup(argv[0]);
-    return req->name ? snap_name_check(req->name, err) : 0;
+    snap_set(&req->domain, w->operand[0]);
+    snap_set(&req->name, w->operand[1]);
+    snap_set(&req->config_file, snap_words_arg(w, OPT_CONFIG));
+    req->disk_only = snap_words_has(w, OPT_DISK_ONLY);
+    req->eject_missing = snap_words_has(w, OPT_EJECT_MISSING);
+    req->paused = snap_words_has(w, OPT_PAUSED);
+    req->no_wait = snap_words_has(w, OPT_NO_WAIT);
+    if (req->config_file && !*req->config_file)
+        return snap_fail(err, SNAP_INVAL,
+                         "the name of the configuration file is empty");
+    return 0;
 }
 
 static const struct snap_column disk_cols[] = {
@@ -229,7 +190,7 @@ int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
     struct job j = { .plan = { .ses = SNAP_SESSION_INIT, .mem_fd = -1 } };
     int status;
 
-    if (snap_cli_begin(cli, argc, argv, on_option, operands, &j.req, &status))
+    if (snap_cli_begin(cli, argc, argv, NULL, take, &j.req, &status))
         status = snap_cli_do(cli, &steps, &j);
     snap_revert_result_dispose(&j.res);
     snap_revert_plan_dispose(&j.plan);

@@ -134,15 +134,58 @@ static const struct snap_opt info_opts[] = {
     LOOK_OPTS
 };
 
-#define ROW(word, dryrun, modifies, needs_store, usage, desc)               \
-    { #word, snap_cmd_##word, dryrun, modifies, needs_store, usage, desc,   \
-      word##_opts },
+static const struct snap_operand create_operands[] = {
+    { OPERAND_DOMAIN, false, OPT_END },
+    { OPERAND_CONFIG, true, OPT_END },
+    { OPERAND_END, false, OPT_END },
+};
+static const struct snap_operand revert_operands[] = {
+    { OPERAND_DOMAIN, false, OPT_END },
+    { OPERAND_SNAPSHOT, false, OPT_CONFIG },
+    { OPERAND_END, false, OPT_END },
+};
+static const struct snap_operand clone_operands[] = {
+    { OPERAND_DOMAIN, false, OPT_END },
+    { OPERAND_SNAPSHOT, false, OPT_END },
+    { OPERAND_NEW, false, OPT_END },
+    { OPERAND_END, false, OPT_END },
+};
+/* One snapshot. */
+static const struct snap_operand one_operands[] = {
+    { OPERAND_DOMAIN, false, OPT_END },
+    { OPERAND_SNAPSHOT, false, OPT_END },
+    { OPERAND_END, false, OPT_END },
+};
+/* One domain, or all. */
+static const struct snap_operand some_operands[] = {
+    { OPERAND_DOMAIN, true, OPT_END },
+    { OPERAND_END, false, OPT_END },
+};
+#define info_operands one_operands
+#define delete_operands one_operands
+#define list_operands some_operands
+#define recover_operands some_operands
+
+#define ROW(word, dryrun, modifies, needs_store, desc)                      \
+    { #word, snap_cmd_##word, dryrun, modifies, needs_store, desc,          \
+      word##_operands, word##_opts },
 
 const struct snap_cmd snap_cmds[] = {
     SNAP_COMMANDS(ROW)
     { NULL, NULL, false, false, false, NULL, NULL, NULL },
 };
 /* clang-format on */
+
+const char *snap_operand_name(enum snap_operand_kind kind)
+{
+    static const char *const names[] = {
+        [OPERAND_END] = NULL,        [OPERAND_DOMAIN] = "DOMAIN",
+        [OPERAND_SNAPSHOT] = "NAME", [OPERAND_NEW] = "NEW",
+        [OPERAND_CONFIG] = "CONFIG",
+    };
+
+    return names[kind];
+}
 
 int snap_cmd_find(const char *word, const struct snap_cmd **cmd_r,
                   struct snap_err *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The declarative table of commands.  Parsing, usage, --help, the lines that
+ * The declarative table of commands.  Parsing, operands, usage, --help, the lines that
  * `xl help` shows, bash completion and the check of the manual page are all
  * made from it, so that they cannot disagree.
  */
@@ -51,6 +51,7 @@ enum snap_opt_id {
     OPT_DISCARD,
     OPT_TAKE_OVER,
     OPT_EJECT_MISSING,
+    OPT_COUNT, /* how many there are */
 };
 
 /* What an argument is, for completion. */
@@ -73,14 +74,31 @@ struct snap_opt {
     const char *help;
 };
 
+/* What an operand is: how it is called, asked for, checked and completed. */
+enum snap_operand_kind {
+    OPERAND_END, /* ends a list */
+    OPERAND_DOMAIN, /* name, number or UUID */
+    OPERAND_SNAPSHOT, /* of the domain before it */
+    OPERAND_NEW, /* the name of a clone */
+    OPERAND_CONFIG, /* a file; may stand before the domain, with a slash */
+};
+
+#define SNAP_OPERANDS_MAX 3
+
+struct snap_operand {
+    enum snap_operand_kind kind;
+    bool optional;
+    enum snap_opt_id instead; /* the option that takes its place, or OPT_END */
+};
+
 struct snap_cmd {
     const char *name; /* "create" */
     int (*impl)(struct snap_cli *cli, int argc, char **argv);
     bool can_dryrun;
     bool modifies;
     bool needs_store; /* looks for something in it */
-    const char *usage;
     const char *desc;
+    const struct snap_operand *operands; /* ends with OPERAND_END */
     const struct snap_opt *opts; /* ends with OPT_END */
 };
 
@@ -88,6 +106,9 @@ struct snap_cmd {
 #define SNAP_CMD_IMPL(word, ...) \
     int snap_cmd_##word(struct snap_cli *cli, int argc, char **argv);
 SNAP_COMMANDS(SNAP_CMD_IMPL)
+
+/* What usage calls an operand: "DOMAIN". */
+const char *snap_operand_name(enum snap_operand_kind kind);
 
 extern const struct snap_cmd snap_cmds[]; /* ends with a NULL name */
 

@@ -5,7 +5,7 @@
  * The dispatcher includes nothing else of this project.
  *
  * X(word, dry run possible, changes something, its store must be there,
- *   operands, description)
+ *   description)
  */
 #ifndef SNAP_CLI_COMMANDS_H
 #define SNAP_CLI_COMMANDS_H
@@ -15,20 +15,18 @@
 
 /* clang-format off */
 #define SNAP_COMMANDS(X)                                                    \
-    X(create, true, true, false, "[options] DOMAIN [CONFIG]",               \
+    X(create, true, true, false,                                            \
       "Take a snapshot of a domain: its memory and its disks")              \
-    X(revert, true, true, false,                                            \
-      "[options] DOMAIN NAME | DOMAIN --config FILE",                       \
-      "Bring a domain back to a snapshot")                                  \
-    X(clone, true, true, true, "[options] DOMAIN NAME NEW",                 \
+    X(revert, true, true, false, "Bring a domain back to a snapshot")       \
+    X(clone, true, true, true,                                              \
       "Make a new domain, called NEW, from a snapshot")                     \
-    X(list, false, false, true, "[options] [DOMAIN]",                       \
+    X(list, false, false, true,                                             \
       "List the snapshots of a domain, or of all")                          \
-    X(info, false, false, true, "[options] DOMAIN NAME",                    \
+    X(info, false, false, true,                                             \
       "Show all that is known of a snapshot, and check that it is whole")   \
-    X(delete, true, true, true, "[options] DOMAIN NAME",                    \
+    X(delete, true, true, true,                                             \
       "Delete a snapshot; no other one loses anything by it")               \
-    X(recover, true, true, true, "[options] [DOMAIN]",                      \
+    X(recover, true, true, true,                                            \
       "Finish or undo what an interrupted snapshot command left")
 /* clang-format on */
 

@@ -33,6 +33,31 @@ static int complete_options(struct snap_cli *cli, const char *word)
     return 0;
 }
 
+/* A line for each: what it is, and the option that takes its place. */
+static int complete_operands(struct snap_cli *cli, const char *word)
+{
+    static const char *const what[] = {
+        [OPERAND_DOMAIN] = "domain",
+        [OPERAND_SNAPSHOT] = "snapshot",
+        [OPERAND_NEW] = "new",
+        [OPERAND_CONFIG] = "config",
+    };
+    const struct snap_cmd *cmd = NULL;
+    const struct snap_operand *o;
+    const struct snap_opt *opt;
+
+    if (snap_cmd_find(word, &cmd, NULL))
+        return 1;
+    for (o = cmd->operands; o->kind != OPERAND_END; o++) {
+        fprintf(cli->out, "%s", what[o->kind]);
+        for (opt = cmd->opts; o->instead && opt->id != OPT_END; opt++)
+            if (opt->id == o->instead)
+                fprintf(cli->out, " --%s", opt->name);
+        fputc('\n', cli->out);
+    }
+    return 0;
+}
+
 static int complete_vdevs(struct snap_cli *cli, const char *who)
 {
     int rc;
@@ -128,6 +153,8 @@ int snap_complete_main(struct snap_cli *cli, int argc, char **argv)
         return 1;
     if (!strcmp(argv[0], "options"))
         return complete_options(cli, argv[1]);
+    if (!strcmp(argv[0], "operands"))
+        return complete_operands(cli, argv[1]);
     if (!strcmp(argv[0], "vdevs"))
         return complete_vdevs(cli, argv[1]);
     if (!strcmp(argv[0], "snapshots"))

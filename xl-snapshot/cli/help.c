@@ -64,14 +64,37 @@ static void wrap(const char *text, FILE *f)
     fputc('\n', f);
 }
 
+/* "DOMAIN NAME | DOMAIN --config FILE" */
+static void add_operands(struct snap_buf *b, const struct snap_cmd *cmd)
+{
+    const struct snap_operand *o;
+    const struct snap_opt *opt;
+    size_t before;
+
+    for (o = cmd->operands; o->kind != OPERAND_END; o++) {
+        before = b->len;
+        snap_buf_addf(b, o->optional ? "%s[%s]" : "%s%s", b->len ? " " : "",
+                      snap_operand_name(o->kind));
+        if (!o->instead)
+            continue;
+        for (opt = cmd->opts; opt->id != o->instead; opt++)
+            ;
+        snap_buf_addf(b, " | %.*s --%s %s", (int)before, b->data, opt->name,
+                      opt->arg);
+    }
+}
+
 void snap_help_cmd(struct snap_cli *cli, const struct snap_cmd *cmd, FILE *f)
 {
     const struct snap_opt *o;
     struct snap_buf b = { 0 };
 
-    fprintf(f, "Usage: %s [-vtT%s%s] %s%s %s\n\n%s.\n\nOptions:\n\n", cli->as,
-            cmd->modifies ? "f" : "", cmd->can_dryrun ? "N" : "",
-            prefix_of(cli), cmd->name, cmd->usage, cmd->desc);
+    add_operands(&b, cmd);
+    fprintf(f,
+            "Usage: %s [-vtT%s%s] %s%s [options] %s\n\n%s.\n\n"
+            "Options:\n\n",
+            cli->as, cmd->modifies ? "f" : "", cmd->can_dryrun ? "N" : "",
+            prefix_of(cli), cmd->name, b.data, cmd->desc);
     for (o = cmd->opts; o->id != OPT_END; o++) {
         b.len = 0;
         if (o->letter)

@@ -103,20 +103,26 @@ static int use_store(struct snap_cli *cli, struct snap_err *err)
 }
 
 bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
-                    snap_opt_fn *fn, snap_operands_fn *operands, void *ctx,
+                    snap_opt_fn *fn, snap_take_fn *take, void *ctx,
                     int *status_r)
 {
     int rc, first = 0;
     struct snap_err err = SNAP_ERR_INIT;
+    struct snap_words w = { 0 };
 
-    rc = snap_options_parse(cli, argc, argv, fn, ctx, &first, &err);
+    rc = snap_options_parse(cli, argc, argv, fn, ctx, &w, &first, &err);
     if (!rc && cli->help_shown) {
         snap_help_cmd(cli, cli->cmd, cli->out);
         *status_r = SNAP_EXIT_DONE;
         return false;
     }
     if (!rc)
-        rc = operands(ctx, argc - first, argv + first, &err);
+        rc = snap_words_operands(&w, cli->cmd, argc - first, argv + first,
+                                 &err);
+    if (!rc)
+        rc = take(ctx, &w, &err);
+    if (!rc)
+        rc = snap_words_check(&w, cli->cmd, &err);
     if (rc) {
         *status_r = snap_cli_usage(cli, &err);
         return false;

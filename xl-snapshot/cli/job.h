@@ -15,13 +15,13 @@
 /* The exit status for a rc, or for an enum snap_rc. */
 int snap_exit_of(int rc);
 
-/* How every command begins: its options to fn, what is left to
- * operands, --help, --store.  False: there is nothing more to do, and status_r
- * has the exit status. */
-typedef int snap_operands_fn(void *ctx, int argc, char **argv,
-                             struct snap_err *err);
+/* How every command begins: its options, to fn if it wants each at once; then
+ * all that was typed to take, which makes its request of it; --help, --store.
+ * False: there is nothing more to do, and status_r has the exit status. */
+typedef int snap_take_fn(void *ctx, struct snap_words *w,
+                         struct snap_err *err);
 bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
-                    snap_opt_fn *fn, snap_operands_fn *operands, void *ctx,
+                    snap_opt_fn *fn, snap_take_fn *take, void *ctx,
                     int *status_r);
 
 /* Tables and a connection to the hypervisor into cli->env. */

@@ -84,6 +84,20 @@ static int refuse(const struct snap_opt *opts, int c, char **argv,
     return rc;
 }
 
+int snap_options_store(struct snap_cli *cli, const char *dir,
+                       struct snap_err *err)
+{
+    if (dir[0] != '/')
+        return snap_fail(err, SNAP_INVAL,
+                         "--store %s: the path must be absolute", dir);
+    if (cli->store_root && strcmp(cli->store_root, dir) != 0)
+        return snap_fail(err, SNAP_INVAL, "--store is given twice: %s and %s",
+                         cli->store_root, dir);
+    snap_set(&cli->store_root, dir);
+    return 0;
+}
+
+/* *mine_r: it is one that all commands have. */
 static int common(struct snap_cli *cli, const struct snap_opt *o,
                   const char *arg, bool *mine_r, struct snap_err *err)
 {
@@ -102,30 +116,50 @@ static int common(struct snap_cli *cli, const struct snap_opt *o,
         cli->help_shown = true;
         return 0;
     case OPT_STORE:
-        if (arg[0] != '/')
-            return snap_fail(err, SNAP_INVAL,
-                             "--store %s: the path must be absolute", arg);
-        if (cli->store_root && strcmp(cli->store_root, arg) != 0)
-            return snap_fail(err, SNAP_INVAL,
-                             "--store is given twice: %s and %s",
-                             cli->store_root, arg);
-        snap_set(&cli->store_root, arg);
-        return 0;
+        return snap_options_store(cli, arg, err);
     default:
         *mine_r = false;
         return 0;
     }
 }
 
-int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
-                       snap_opt_fn *fn, void *ctx, int *first_r,
-                       struct snap_err *err)
+/* The row that getopt_long() means by c. */
+static const struct snap_opt *row_of(const struct snap_opt *opts, int c)
 {
-    int rc, c, i;
-    const struct snap_opt *opts = cli->cmd->opts, *o;
+    if (c >= LONG_BASE)
+        return &opts[c - LONG_BASE];
+    while (opts->letter != c)
+        opts++;
+    return opts;
+}
+
+static int on_option(struct snap_cli *cli, const struct snap_opt *o,
+                     snap_opt_fn *fn, void *ctx, struct snap_words *w,
+                     struct snap_err *err)
+{
+    struct snap_word_opt *word = &w->opt[o->id];
+    bool mine;
+    int rc;
+
+    if (word->given && !o->repeat && o->id != OPT_STORE)
+        return snap_fail(err, SNAP_INVAL, "--%s is given twice", o->name);
+    word->given = true;
+    word->arg = optarg;
+    rc = common(cli, o, optarg, &mine, err);
+    if (rc)
+        return rc;
+    word->seen = mine || fn;
+    return mine || !fn ? 0 : fn(ctx, o, optarg, err);
+}
+
+int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
+                       snap_opt_fn *fn, void *ctx, struct snap_words *w,
+                       int *first_r, struct snap_err *err)
+{
+    int rc = 0, c, i;
+    const struct snap_opt *opts = cli->cmd->opts;
     struct option *longs = NULL;
     struct snap_buf shorts = { 0 };
-    bool *seen = NULL, mine;
 
     /* An error may come before --json is reached; it is told as asked. */
     for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -133,47 +167,20 @@ int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
             cli->json = true;
 
     tables(opts, &longs, &shorts);
-    for (i = 0; opts[i].id != OPT_END; i++)
-        ;
-    seen = snap_zalloc(i * sizeof(*seen));
-
     opterr = 0;
     optind = 0; /* glibc: start afresh */
-    for (;;) {
+    while (!rc && !cli->help_shown) {
         optopt = 0;
         c = getopt_long(argc, argv, shorts.data, longs, NULL);
         if (c < 0)
             break;
-        if (c == '?' || c == ':') {
+        if (c == '?' || c == ':')
             rc = refuse(opts, c, argv, err);
-            goto out;
-        }
-        for (i = 0; opts[i].id != OPT_END; i++)
-            if (c == LONG_BASE + i || (opts[i].letter && c == opts[i].letter))
-                break;
-        o = &opts[i];
-        if (seen[i] && !o->repeat && o->id != OPT_STORE) {
-            rc = snap_fail(err, SNAP_INVAL, "--%s is given twice", o->name);
-            goto out;
-        }
-        seen[i] = true;
-        rc = common(cli, o, optarg, &mine, err);
-        if (rc)
-            goto out;
-        if (cli->help_shown)
-            goto out;
-        if (mine)
-            continue;
-        rc = fn(ctx, o, optarg, err);
-        if (rc)
-            goto out;
+        else
+            rc = on_option(cli, row_of(opts, c), fn, ctx, w, err);
     }
     *first_r = optind;
-    rc = 0;
-
-out:
     free(longs);
-    free(seen);
     snap_buf_dispose(&shorts);
     return rc;
 }

@@ -82,7 +82,7 @@ static void cli_dispose(struct snap_cli *cli)
 static int globals(struct snap_cli *cli, int argc, char **argv, bool *done_r,
                    struct snap_err *err)
 {
-    int c;
+    int rc, c;
 
     *done_r = false;
     opterr = 0;
@@ -116,17 +116,9 @@ static int globals(struct snap_cli *cli, int argc, char **argv, bool *done_r,
             cli->json = true;
             break;
         case LONG_STORE:
-            if (optarg[0] != '/')
-                return snap_fail(err, SNAP_INVAL,
-                                 "--store %s: the path must "
-                                 "be absolute",
-                                 optarg);
-            if (cli->store_root && strcmp(cli->store_root, optarg) != 0)
-                return snap_fail(err, SNAP_INVAL,
-                                 "--store is given twice: "
-                                 "%s and %s",
-                                 cli->store_root, optarg);
-            snap_set(&cli->store_root, optarg);
+            rc = snap_options_store(cli, optarg, err);
+            if (rc)
+                return rc;
             break;
         case ':':
             return snap_fail(err, SNAP_INVAL, "option %s needs an argument",
