@@ -55,11 +55,18 @@ static const struct snap_column disk_cols[] = {
     { "made", "CLONE'S" }, { "path", "IS WRITTEN TO" }, { "format", NULL },
 };
 
+static void add_disk(struct snap_report *r, const struct snap_part *p)
+{
+    snap_report_row(r,
+                    (const char *const[]){
+                        p->vdev, snap_disk_type_name(p->type), p->frozen_path,
+                        p->type == SNAP_DISK_INTERNAL ? "copy" : "overlay",
+                        p->leaf_path, p->leaf_format });
+}
+
 static void add_what(struct snap_report *r, const struct snap_clone_req *req,
                      const struct snap_clone_plan *p)
 {
-    size_t i;
-
     snap_report_str(r, "from.domain", "of", p->rec.domain_name);
     snap_report_str(r, "from.uuid", NULL, p->rec.domain_uuid);
     snap_report_str(r, "from.name", "snapshot", p->rec.name);
@@ -68,95 +75,71 @@ static void add_what(struct snap_report *r, const struct snap_clone_req *req,
     snap_report_str(r, "state", "afterwards", state_of(req));
     snap_report_strv(r, "macs", "MAC addresses", p->macs, p->n_macs);
     snap_report_strv(r, "left_out", "not in it", p->left_out, p->n_left_out);
-    snap_report_table(r, "disks", disk_cols,
-                      sizeof(disk_cols) / sizeof(disk_cols[0]));
-    for (i = 0; i < p->rec.n_parts; i++) {
-        const struct snap_part *d = &p->rec.parts[i];
-
-        snap_report_row(
-            r, (const char *const[]){
-                   d->vdev, snap_disk_type_name(d->type), d->frozen_path,
-                   d->type == SNAP_DISK_INTERNAL ? "copy" : "overlay",
-                   d->leaf_path, d->leaf_format });
-    }
+    snap_report_disks(r, disk_cols, SNAP_COLUMNS(disk_cols), add_disk,
+                      &p->rec);
 }
 
-static void show_plan(struct snap_cli *cli, void *job)
+static void tell_plan(struct snap_tell *t, void *job)
 {
     struct job *j = job;
-    const struct snap_clone_req *req = &j->req;
-    const struct snap_clone_plan *p = &j->plan;
-    struct snap_report *r = snap_report_new();
-    struct snap_cli_notes notes = { 0 };
 
-    snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
-                    "nothing is touched");
-    snap_report_str(r, "name", "clone", req->new_name);
-    add_what(r, req, p);
-    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
-    snap_cli_show_plan(cli, r, &notes);
-    snap_cli_notes_dispose(&notes);
-    snap_report_free(r);
+    snap_report_str(t->r, "name", "clone", j->req.new_name);
+    add_what(t->r, &j->req, &j->plan);
+    snap_tell_notes(t, &j->plan.ses);
 }
 
-static void show_done(struct snap_cli *cli, void *job)
+static void tell_done(struct snap_tell *t, void *job)
 {
     struct job *j = job;
     const struct snap_clone_req *req = &j->req;
     const struct snap_clone_plan *p = &j->plan;
     const struct snap_clone_result *res = &j->res;
-    struct snap_report *r = snap_report_new();
-    struct snap_cli_notes notes = { 0 };
-    char *total, *line, *as = NULL;
+    char *what = snap_what(p->memory, p->rec.n_parts);
+    char *total = snap_ms_human(res->total_ms);
+    char *as = req->no_start ? snap_strdup("")
+                             : snap_printf(" as domain %u", res->dom.domid);
 
-    snap_report_str(r, "name", NULL, req->new_name);
-    snap_report_str(r, "uuid", NULL, p->uuid);
-    snap_report_domid(r, !req->no_start, &res->dom);
-    add_what(r, req, p);
-    snap_report_ms(r, "total_ms", NULL, res->total_ms);
-    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
-    total = snap_ms_human(res->total_ms);
-    if (!req->no_start)
-        as = snap_printf(" as domain %u", res->dom.domid);
-    line = snap_printf("%s: cloned from %s of %s (%s%zu disk%s), %s%s, %s",
-                       req->new_name, p->rec.name, p->rec.domain_name,
-                       p->memory ? "memory and " : "", p->rec.n_parts,
-                       p->rec.n_parts == 1 ? "" : "s", state_of(req),
-                       as ? as : "", total);
-    free(total);
+    snap_report_str(t->r, "name", NULL, req->new_name);
+    snap_report_str(t->r, "uuid", NULL, p->uuid);
+    snap_report_domid(t->r, !req->no_start, &res->dom);
+    add_what(t->r, req, p);
+    snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
+    snap_tell_notes(t, &p->ses);
+    snap_tell_line(t,
+                   snap_printf("%s: cloned from %s of %s (%s), %s%s, %s",
+                               req->new_name, p->rec.name, p->rec.domain_name,
+                               what, state_of(req), as, total));
     free(as);
-    snap_cli_show_done(cli, r, line, &notes);
-    snap_cli_notes_dispose(&notes);
-    snap_report_free(r);
+    free(total);
+    free(what);
 }
 
-static void note_left(struct snap_cli_notes *n, const void *job)
+static void note_left(struct snap_tell *t, const void *job)
 {
     const struct job *j = job;
-    size_t i;
 
-    for (i = 0; j->res.built && i < j->plan.ses.n_notes; i++)
-        snap_cli_note(n, j->plan.ses.notes[i]);
+    if (j->res.built)
+        snap_session_notes(&t->notes, &j->plan.ses);
 }
 
-static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
+static int plan(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
-    return snap_clone_plan_make(&cli->env, &j->req, cli->dry_run, &j->plan,
-                                err);
+    return snap_clone_plan_make(&t->cli->env, &j->req, t->cli->dry_run,
+                                &j->plan, err);
 }
 
-static int run(struct snap_cli *cli, void *job, struct snap_err *err)
+static int run(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
-    return snap_clone_run(&cli->env, &j->req, &j->plan, &j->res, err);
+    return snap_clone_run(&t->cli->env, &j->req, &j->plan, &j->res, err);
 }
 
 int snap_cmd_clone(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
+    static const struct snap_cli_job steps = { plan, tell_plan, run, tell_done,
                                                note_left };
     struct job j = { .plan = { .ses = SNAP_SESSION_INIT, .mem_fd = -1 } };
     int status;

@@ -183,54 +183,22 @@ static const struct snap_column disk_cols[] = {
     { "frozen", "SNAPSHOT IN" }, { "format", NULL },
 };
 
-static void add_disks(struct snap_report *r, const struct snap_record *rec)
+static void add_part(struct snap_report *r, const struct snap_part *p)
 {
-    const struct snap_part *p;
-    size_t i;
-
-    snap_report_table(r, "disks", disk_cols,
-                      sizeof(disk_cols) / sizeof(disk_cols[0]));
-    for (i = 0; i < rec->n_parts; i++) {
-        p = &rec->parts[i];
-        snap_report_row(
-            r, (const char *const[]){ p->vdev, snap_disk_type_name(p->type),
-                                      p->path, p->active_path, p->frozen_path,
-                                      p->active_format });
-    }
+    snap_report_row(r, (const char *const[]){
+                           p->vdev, snap_disk_type_name(p->type), p->path,
+                           p->active_path, p->frozen_path, p->active_format });
 }
 
-static void show_plan(struct snap_cli *cli, void *job)
+/* Where the memory will be, and how much room it wants. */
+static void add_needs(struct snap_report *r, const struct snap_create_plan *p)
 {
-    struct job *j = job;
-    const struct snap_create_plan *p = &j->plan;
-    const struct snap_domain *dom = &p->ses.dom;
-    struct snap_report *r = snap_report_new();
-    const struct snap_record *rec = &p->rec;
-    struct snap_cli_notes notes = { 0 };
-    char *text;
+    uint64_t size = p->ses.dom.mem_kb << 10;
 
-    snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
-                    "nothing is touched");
-    snap_report_str(r, "name", "snapshot", rec->name);
-    text = p->ses.there
-               ? snap_printf("%s (id %u, %s, %s)", dom->name, dom->domid,
-                             snap_guest_type_name(dom->type),
-                             snap_domain_state(dom))
-               : snap_printf("%s (%s, does not run)", dom->name,
-                             snap_guest_type_name(dom->type));
-    snap_report_add(r, "domain", "domain", snap_json_str(dom->name), text);
-    free(text);
-    snap_report_domid(r, p->ses.there, dom);
-    snap_report_str(r, "state", NULL,
-                    p->ses.there ? snap_domain_state(dom) : "off");
-    snap_report_record(r, rec);
-    if (rec->has_memory) {
-        text = snap_size_human(dom->mem_kb << 10);
-        snap_report_str(r, "memory.path", "memory goes to", rec->mem_path);
-        snap_report_add(r, "memory.size", "its size now",
-                        snap_json_int((int64_t)(dom->mem_kb << 10)), text);
-        snap_report_bool(r, "memory.live", "live", rec->live);
-        free(text);
+    if (p->rec.has_memory) {
+        snap_report_str(r, "memory.path", "memory goes to", p->rec.mem_path);
+        snap_report_size(r, "memory.size", "its size now", size);
+        snap_report_bool(r, "memory.live", "live", p->rec.live);
     } else {
         snap_report_add(r, "memory", NULL, snap_json_null(), NULL);
     }
@@ -238,13 +206,32 @@ static void show_plan(struct snap_cli *cli, void *job)
         snap_report_size(r, "space_needed", "space needed", p->space_needed);
     if (p->space_needed || p->space_free)
         snap_report_size(r, "space_free", "space free there", p->space_free);
-    snap_report_strv(r, "left_out", "left out", rec->left_out,
-                     rec->n_left_out);
-    add_disks(r, rec);
-    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
-    snap_cli_show_plan(cli, r, &notes);
-    snap_cli_notes_dispose(&notes);
-    snap_report_free(r);
+}
+
+static void tell_plan(struct snap_tell *t, void *job)
+{
+    struct job *j = job;
+    const struct snap_create_plan *p = &j->plan;
+    const struct snap_domain *dom = &p->ses.dom;
+    const char *type = snap_guest_type_name(dom->type);
+    char *text;
+
+    snap_report_str(t->r, "name", "snapshot", p->rec.name);
+    text = p->ses.there
+               ? snap_printf("%s (id %u, %s, %s)", dom->name, dom->domid, type,
+                             snap_domain_state(dom))
+               : snap_printf("%s (%s, does not run)", dom->name, type);
+    snap_report_add(t->r, "domain", "domain", snap_json_str(dom->name), text);
+    free(text);
+    snap_report_domid(t->r, p->ses.there, dom);
+    snap_report_str(t->r, "state", NULL, snap_session_state(&p->ses));
+    snap_report_record(t->r, &p->rec);
+    add_needs(t->r, p);
+    snap_report_strv(t->r, "left_out", "left out", p->rec.left_out,
+                     p->rec.n_left_out);
+    snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols), add_part,
+                      &p->rec);
+    snap_tell_notes(t, &p->ses);
 }
 
 /* "s1: vm1, memory and 2 disks (xvda internal, xvdb external), …" */
@@ -277,78 +264,71 @@ static char *sentence(const struct snap_create_req *req,
     }
     if (req->paused)
         snap_buf_adds(&b, ", left paused");
-    snap_clean(b.data);
     return b.data;
 }
 
-static void show_done(struct snap_cli *cli, void *job)
+static void add_memory(struct snap_report *r, const struct snap_record *rec)
 {
-    struct job *j = job;
-    const struct snap_create_req *req = &j->req;
-    const struct snap_create_plan *p = &j->plan;
-    const struct snap_create_result *res = &j->res;
-    struct snap_report *r = snap_report_new();
-    const struct snap_record *rec = &p->rec;
-    struct snap_cli_notes notes = { 0 };
-    char *text;
-
-    snap_report_str(r, "name", NULL, rec->name);
-    snap_report_str(r, "domain", NULL, rec->domain_name);
-    snap_report_record(r, rec);
-    if (rec->has_memory) {
-        snap_report_str(r, "memory.path", NULL, rec->mem_path);
-        snap_report_size(r, "memory.size", NULL, rec->mem_size);
-        snap_report_str(r, "memory.checksum", NULL, rec->mem_hash);
-        snap_report_bool(r, "memory.live", NULL, rec->live);
-    } else {
+    if (!rec->has_memory) {
         snap_report_add(r, "memory", NULL, snap_json_null(), NULL);
+        return;
     }
-    add_disks(r, rec);
-    snap_report_strv(r, "left_out", NULL, rec->left_out, rec->n_left_out);
-    snap_report_ms(r, "window_ms", NULL, res->window_ms);
-    snap_report_ms(r, "disks_ms", NULL, res->disks_ms);
-    snap_report_ms(r, "total_ms", NULL, res->total_ms);
-    snap_report_bool(r, "paused", NULL, req->paused || p->paused_before);
-    if (res->output)
-        snap_report_str(r, "output", NULL, res->output);
-    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
-    snap_cli_note(&notes, res->stale_path_hint);
-    snap_cli_note(&notes, res->monitor_note);
-
-    if (!cli->json) {
-        text = sentence(req, p, res);
-        fprintf(cli->out, "%s\n", text);
-        free(text);
-        if (res->output)
-            fprintf(cli->out,
-                    "%s describes it; snapshot-revert --config "
-                    "needs that file\n",
-                    res->output);
-    }
-    snap_cli_show_done(cli, r, NULL, &notes);
-    snap_cli_notes_dispose(&notes);
-    snap_report_free(r);
+    snap_report_str(r, "memory.path", NULL, rec->mem_path);
+    snap_report_size(r, "memory.size", NULL, rec->mem_size);
+    snap_report_str(r, "memory.checksum", NULL, rec->mem_hash);
+    snap_report_bool(r, "memory.live", NULL, rec->live);
 }
 
-static void note_left(struct snap_cli_notes *n, const void *job)
+static void tell_done(struct snap_tell *t, void *job)
+{
+    struct job *j = job;
+    const struct snap_create_result *res = &j->res;
+    const struct snap_record *rec = &j->plan.rec;
+
+    snap_report_str(t->r, "name", NULL, rec->name);
+    snap_report_str(t->r, "domain", NULL, rec->domain_name);
+    snap_report_record(t->r, rec);
+    add_memory(t->r, rec);
+    snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols), add_part, rec);
+    snap_report_strv(t->r, "left_out", NULL, rec->left_out, rec->n_left_out);
+    snap_report_ms(t->r, "window_ms", NULL, res->window_ms);
+    snap_report_ms(t->r, "disks_ms", NULL, res->disks_ms);
+    snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
+    snap_report_bool(t->r, "paused", NULL,
+                     j->req.paused || j->plan.paused_before);
+    if (res->output)
+        snap_report_str(t->r, "output", NULL, res->output);
+    snap_tell_notes(t, &j->plan.ses);
+    snap_cli_note(&t->notes, res->stale_path_hint);
+    snap_cli_note(&t->notes, res->monitor_note);
+
+    snap_tell_line(t, sentence(&j->req, &j->plan, res));
+    if (res->output)
+        snap_tell_line(t, snap_printf("%s describes it; snapshot-revert "
+                                      "--config needs that file",
+                                      res->output));
+}
+
+static void note_left(struct snap_tell *t, const void *job)
 {
     const struct job *j = job;
-    snap_cli_note(n, j->res.stale_path_hint);
+
+    snap_cli_note(&t->notes, j->res.stale_path_hint);
 }
 
-static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
+static int plan(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
-    return snap_create_plan_make(&cli->env, &j->req, cli->dry_run, &j->plan,
-                                 err);
+    return snap_create_plan_make(&t->cli->env, &j->req, t->cli->dry_run,
+                                 &j->plan, err);
 }
 
-static int run(struct snap_cli *cli, void *job, struct snap_err *err)
+static int run(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
-    return snap_create_run(&cli->env, &j->req, &j->plan, &j->res, err);
+    return snap_create_run(&t->cli->env, &j->req, &j->plan, &j->res, err);
 }
 
 /* What the file says and what the command says make one request. */
@@ -366,7 +346,7 @@ static int complete(struct snap_cli *cli, struct job *j, struct snap_err *err)
 
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
+    static const struct snap_cli_job steps = { plan, tell_plan, run, tell_done,
                                                note_left };
     struct job j = { .req = { .live = -1 },
                      .plan = { .ses = SNAP_SESSION_INIT } };

@@ -32,21 +32,14 @@ static const struct snap_column disk_cols[] = {
     { "frozen", "SNAPSHOT IN" }, { "data", "WHICH IS" },
 };
 
-/* What is told of each snapshot that goes. */
-struct telling {
-    struct snap_cli *cli;
-    struct snap_report *r; /* JSON: the table of disks is open in it */
-    struct snap_cli_notes notes;
-    char **names;
-    size_t n;
-    double since;
-};
-
 struct job {
     struct snap_delete_req req;
     struct snap_delete_plan plan;
     struct snap_delete_result res;
-    struct telling t;
+    struct snap_tell *t; /* what is told of each snapshot that goes */
+    char **names;
+    size_t n;
+    double since;
 };
 
 /* Of each disk only the last word counts: where it is in the end. */
@@ -62,7 +55,8 @@ static void note_once(struct snap_cli_notes *n, const char *text)
     snap_cli_note(n, text);
 }
 
-static void add_disks(struct telling *t, const struct snap_delete_plan *p)
+/* The table of disks is open in the report. */
+static void add_disks(struct snap_tell *t, const struct snap_delete_plan *p)
 {
     size_t i;
 
@@ -82,128 +76,102 @@ static void add_disks(struct telling *t, const struct snap_delete_plan *p)
 
 static void on_done(void *opaque, const struct snap_delete_plan *p)
 {
-    struct telling *t = opaque;
+    struct job *j = opaque;
     double now = snap_now_ms();
-    char *what, *time, *line;
+    char *what = snap_record_what(&p->rec);
+    char *time = snap_ms_human(now - j->since);
 
-    add_disks(t, p);
-    t->names = snap_realloc(t->names, t->n + 1, sizeof(*t->names));
-    t->names[t->n++] = snap_strdup(p->rec.name);
-    if (!t->cli->json) {
-        what = snap_record_what(&p->rec);
-        time = snap_ms_human(now - t->since);
-        line = snap_printf("%s: deleted from %s (%s), %s", p->rec.name,
-                           p->ses.name, what, time);
-        snap_clean(line);
-        snap_sink_flush(t->cli->sink);
-        fprintf(t->cli->out, "%s\n", line);
-        fflush(t->cli->out);
-        free(line);
-        free(time);
-        free(what);
-    }
-    t->since = now;
+    add_disks(j->t, p);
+    j->names = snap_realloc(j->names, j->n + 1, sizeof(*j->names));
+    j->names[j->n++] = snap_strdup(p->rec.name);
+    if (!j->t->cli->json)
+        snap_sink_flush(j->t->cli->sink);
+    snap_tell_line(j->t, snap_printf("%s: deleted from %s (%s), %s",
+                                     p->rec.name, p->ses.name, what, time));
+    free(time);
+    free(what);
+    j->since = now;
 }
 
-static void show_plan(struct snap_cli *cli, void *job)
+static void tell_plan(struct snap_tell *t, void *job)
 {
     struct job *j = job;
-    struct telling *t = &j->t;
     const struct snap_delete_plan *p = &j->plan;
-    char *text;
+    char *text = snap_session_text(&p->ses, p->ses.name);
 
-    snap_report_add(t->r, "dry_run", "dry run", snap_json_bool(true),
-                    "nothing is touched");
-    text = p->ses.there
-               ? snap_printf("%s (id %u, %s)", p->ses.dom.name,
-                             p->ses.dom.domid, snap_domain_state(&p->ses.dom))
-               : snap_printf("%s (does not exist now)", p->ses.name);
     snap_report_add(t->r, "domain", "domain", snap_json_str(p->ses.name),
                     text);
     free(text);
     snap_report_domid(t->r, p->ses.there, &p->ses.dom);
-    snap_report_str(t->r, "state", NULL,
-                    p->ses.there ? snap_domain_state(&p->ses.dom) : "off");
+    snap_report_str(t->r, "state", NULL, snap_session_state(&p->ses));
     snap_report_strv(t->r, "deleted", p->n_names > 1 ? "in this order" : NULL,
                      p->names, p->n_names);
     if (p->n_names && p->rec.has_memory)
         snap_report_str(t->r, "memory.path", "memory image", p->rec.mem_path);
-    snap_report_table(t->r, "disks", disk_cols,
-                      sizeof(disk_cols) / sizeof(disk_cols[0]));
+    snap_report_table(t->r, "disks", disk_cols, SNAP_COLUMNS(disk_cols));
     if (p->n_names)
         add_disks(t, p);
     if (p->n_names > 1)
         snap_cli_note(&t->notes,
                       "what becomes of the images of the others depends on "
                       "those before and is planned when it is their turn");
-    snap_cli_notes_add(cli, &t->notes, NULL, 0);
-    snap_cli_show_plan(cli, t->r, &t->notes);
 }
 
-static void show_done(struct snap_cli *cli, void *job)
+static void tell_done(struct snap_tell *t, void *job)
 {
     struct job *j = job;
-    struct telling *t = &j->t;
     const struct snap_delete_plan *p = &j->plan;
-    const struct snap_delete_result *res = &j->res;
-    char *line = NULL;
 
-    snap_cli_notes_add(cli, &t->notes, NULL, 0);
     snap_report_str(t->r, "domain", NULL, p->ses.name);
     snap_report_domid(t->r, p->ses.there, &p->ses.dom);
     snap_report_str(t->r, "uuid", NULL, p->ses.uuid);
-    snap_report_strv(t->r, "deleted", NULL, t->names, t->n);
-    snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
+    snap_report_strv(t->r, "deleted", NULL, j->names, j->n);
+    snap_report_ms(t->r, "total_ms", NULL, j->res.total_ms);
     /* Each was told when it was done. */
     if (!p->n_names)
-        line = snap_strdup("nothing descends from it; nothing was deleted");
-    snap_cli_show_done(cli, t->r, line, &t->notes);
+        snap_tell_line(t, snap_strdup("nothing descends from it; nothing was "
+                                      "deleted"));
 }
 
-static void note_left(struct snap_cli_notes *n, const void *job)
+/* Those of what is gone are in t already. */
+static void note_left(struct snap_tell *t, const void *job)
 {
     const struct job *j = job;
-    size_t i;
 
-    for (i = 0; i < j->t.notes.n; i++)
-        snap_cli_note(n, j->t.notes.v[i]);
-    for (i = 0; j->res.left && i < j->plan.ses.n_notes; i++)
-        snap_cli_note(n, j->plan.ses.notes[i]);
+    if (j->res.left)
+        snap_session_notes(&t->notes, &j->plan.ses);
 }
 
-static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
+static int plan(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
-    return snap_delete_plan_make(&cli->env, &j->req, cli->dry_run, &j->plan,
-                                 err);
+    return snap_delete_plan_make(&t->cli->env, &j->req, t->cli->dry_run,
+                                 &j->plan, err);
 }
 
-static int run(struct snap_cli *cli, void *job, struct snap_err *err)
+static int run(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
-    snap_report_table(j->t.r, "disks", disk_cols,
-                      sizeof(disk_cols) / sizeof(disk_cols[0]));
-    j->t.since = snap_now_ms();
-    return snap_delete_run(&cli->env, &j->plan, &j->res, err);
+    snap_report_table(t->r, "disks", disk_cols, SNAP_COLUMNS(disk_cols));
+    j->t = t;
+    j->since = snap_now_ms();
+    return snap_delete_run(&t->cli->env, &j->plan, &j->res, err);
 }
 
 int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
+    static const struct snap_cli_job steps = { plan, tell_plan, run, tell_done,
                                                note_left };
-    struct job j = { .plan = { .ses = SNAP_SESSION_INIT },
-                     .t = { .cli = cli, .r = snap_report_new() } };
+    struct job j = { .plan = { .ses = SNAP_SESSION_INIT } };
     int status;
 
     j.res.done = on_done;
-    j.res.opaque = &j.t;
+    j.res.opaque = &j;
     if (snap_cli_begin(cli, argc, argv, NULL, take, &j.req, &status))
         status = snap_cli_do(cli, &steps, &j);
-    snap_notes_free(&j.t.names, &j.t.n);
-    snap_cli_notes_dispose(&j.t.notes);
-    snap_report_free(j.t.r);
+    snap_notes_free(&j.names, &j.n);
     snap_delete_plan_dispose(&j.plan);
     snap_delete_req_dispose(&j.req);
     return status;

@@ -111,8 +111,7 @@ static void add_checks(struct snap_report *r, const struct info *in)
     size_t i;
 
     snap_report_add(r, "whole", NULL, snap_json_bool(!in->n_bad), NULL);
-    snap_report_table(r, "check", check_cols,
-                      sizeof(check_cols) / sizeof(check_cols[0]));
+    snap_report_table(r, "check", check_cols, SNAP_COLUMNS(check_cols));
     for (i = 0; i < in->n_checks; i++) {
         const struct snap_check *c = &in->checks[i];
 

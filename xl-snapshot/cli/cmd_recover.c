@@ -148,7 +148,7 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
     snap_sink_flush(cli->sink);
     if (rc)
         goto fail;
-    snap_cli_notes_add(cli, &notes, NULL, 0);
+    snap_cli_notes_said(cli, &notes);
     snap_report_strv(r, "notes", NULL, notes.v, notes.n);
     if (cli->json)
         snap_report_json(r, cli->out);

@@ -39,20 +39,12 @@ static const struct snap_column disk_cols[] = {
     { "dropped", "DROPPED" },    { "format", NULL },
 };
 
-static void add_disks(struct snap_report *r, const struct snap_record *rec)
+static void add_disk(struct snap_report *r, const struct snap_part *p)
 {
-    const struct snap_part *p;
-    size_t i;
-
-    snap_report_table(r, "disks", disk_cols,
-                      sizeof(disk_cols) / sizeof(disk_cols[0]));
-    for (i = 0; i < rec->n_parts; i++) {
-        p = &rec->parts[i];
-        snap_report_row(
-            r, (const char *const[]){ p->vdev, snap_disk_type_name(p->type),
-                                      p->frozen_path, p->leaf_path,
-                                      p->drop_path, p->leaf_format });
-    }
+    snap_report_row(r, (const char *const[]){ p->vdev,
+                                              snap_disk_type_name(p->type),
+                                              p->frozen_path, p->leaf_path,
+                                              p->drop_path, p->leaf_format });
 }
 
 static void add_memory(struct snap_report *r, const struct snap_revert_plan *p)
@@ -75,117 +67,103 @@ static const char *name_of(const struct snap_revert_req *req,
     return rec->name ? rec->name : req->config_file;
 }
 
-static void show_plan(struct snap_cli *cli, void *job)
+static void add_domain(struct snap_report *r, const struct snap_session *ses,
+                       const char *name)
+{
+    char *now = snap_session_text(ses, name);
+    char *text = snap_printf("%s%s", now,
+                             ses->there ? ", will be destroyed" : "");
+
+    snap_report_add(r, "domain", "domain",
+                    snap_json_str(ses->there ? ses->dom.name : name), text);
+    snap_report_str(r, "state", NULL, snap_session_state(ses));
+    snap_report_domid(r, ses->there, &ses->dom);
+    free(text);
+    free(now);
+}
+
+/* res->dom is from when it was built, and it is built paused. */
+static const char *state_of(const struct snap_revert_req *req)
+{
+    return req->paused ? "paused" : "running";
+}
+
+static void tell_plan(struct snap_tell *t, void *job)
 {
     struct job *j = job;
-    const struct snap_revert_req *req = &j->req;
-    const struct snap_revert_plan *p = &j->plan;
-    struct snap_report *r = snap_report_new();
-    struct snap_cli_notes notes = { 0 };
+    const struct snap_record *rec = &j->plan.rec;
     char *text;
 
-    snap_report_add(r, "dry_run", "dry run", snap_json_bool(true),
-                    "nothing is touched");
-    snap_report_str(r, "name", "snapshot", name_of(req, &p->rec));
-    if (p->rec.created) {
-        text = snap_time_iso(p->rec.created);
-        snap_report_str(r, "created", "taken", text);
+    snap_report_str(t->r, "name", "snapshot", name_of(&j->req, rec));
+    if (rec->created) {
+        text = snap_time_iso(rec->created);
+        snap_report_str(t->r, "created", "taken", text);
         free(text);
     }
-    if (p->ses.there) {
-        text = snap_printf("%s (id %u, %s), will be destroyed",
-                           p->ses.dom.name, p->ses.dom.domid,
-                           snap_domain_state(&p->ses.dom));
-        snap_report_add(r, "domain", "domain", snap_json_str(p->ses.dom.name),
-                        text);
-        free(text);
-        snap_report_str(r, "state", NULL, snap_domain_state(&p->ses.dom));
-    } else {
-        text = snap_printf("%s (does not exist now)", req->domain);
-        snap_report_add(r, "domain", "domain", snap_json_str(req->domain),
-                        text);
-        free(text);
-        snap_report_str(r, "state", NULL, "off");
-    }
-    snap_report_domid(r, p->ses.there, &p->ses.dom);
-    snap_report_record(r, &p->rec);
-    add_memory(r, p);
-    snap_report_str(r, "afterwards", "afterwards",
-                    req->paused ? "paused" : "running");
-    snap_report_strv(r, "left_out", "not in it", p->rec.left_out,
-                     p->rec.n_left_out);
-    add_disks(r, &p->rec);
-    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
-    snap_cli_show_plan(cli, r, &notes);
-    snap_cli_notes_dispose(&notes);
-    snap_report_free(r);
+    add_domain(t->r, &j->plan.ses, j->req.domain);
+    snap_report_record(t->r, rec);
+    add_memory(t->r, &j->plan);
+    snap_report_str(t->r, "afterwards", "afterwards", state_of(&j->req));
+    snap_report_strv(t->r, "left_out", "not in it", rec->left_out,
+                     rec->n_left_out);
+    snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols), add_disk, rec);
+    snap_tell_notes(t, &j->plan.ses);
 }
 
-static void show_done(struct snap_cli *cli, void *job)
+static void tell_done(struct snap_tell *t, void *job)
 {
     struct job *j = job;
-    const struct snap_revert_req *req = &j->req;
-    const struct snap_revert_plan *p = &j->plan;
+    const struct snap_record *rec = &j->plan.rec;
     const struct snap_revert_result *res = &j->res;
-    struct snap_report *r = snap_report_new();
-    struct snap_cli_notes notes = { 0 };
-    /* res->dom is from when it was built, and it is built paused. */
-    const char *state = req->paused ? "paused" : "running";
-    char *what, *total, *line;
+    char *what = snap_what(j->plan.memory, rec->n_parts);
+    char *total = snap_ms_human(res->total_ms);
 
-    snap_report_str(r, "name", NULL, name_of(req, &p->rec));
-    snap_report_str(r, "domain", NULL, res->dom.name);
-    snap_report_domid(r, true, &res->dom);
-    snap_report_str(r, "state", NULL, state);
-    snap_report_record(r, &p->rec);
-    add_memory(r, p);
-    add_disks(r, &p->rec);
-    snap_report_strv(r, "left_out", NULL, p->rec.left_out, p->rec.n_left_out);
-    snap_report_bool(r, "running_before", NULL, res->running_before);
-    snap_report_ms(r, "down_ms", NULL, res->down_ms);
-    snap_report_ms(r, "total_ms", NULL, res->total_ms);
-    snap_cli_notes_add(cli, &notes, p->ses.notes, p->ses.n_notes);
-    what = p->memory ? snap_record_what(&p->rec)
-                     : snap_printf("%zu disk%s", p->rec.n_parts,
-                                   p->rec.n_parts == 1 ? "" : "s");
-    total = snap_ms_human(res->total_ms);
-    line = snap_printf("%s: reverted to %s (%s), %s as domain %u, %s",
-                       res->dom.name, name_of(req, &p->rec), what, state,
-                       res->dom.domid, total);
-    free(what);
+    snap_report_str(t->r, "name", NULL, name_of(&j->req, rec));
+    snap_report_str(t->r, "domain", NULL, res->dom.name);
+    snap_report_domid(t->r, true, &res->dom);
+    snap_report_str(t->r, "state", NULL, state_of(&j->req));
+    snap_report_record(t->r, rec);
+    add_memory(t->r, &j->plan);
+    snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols), add_disk, rec);
+    snap_report_strv(t->r, "left_out", NULL, rec->left_out, rec->n_left_out);
+    snap_report_bool(t->r, "running_before", NULL, res->running_before);
+    snap_report_ms(t->r, "down_ms", NULL, res->down_ms);
+    snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
+    snap_tell_notes(t, &j->plan.ses);
+    snap_tell_line(t, snap_printf("%s: reverted to %s (%s), %s as domain %u, "
+                                  "%s",
+                                  res->dom.name, name_of(&j->req, rec), what,
+                                  state_of(&j->req), res->dom.domid, total));
     free(total);
-    snap_cli_show_done(cli, r, line, &notes);
-    snap_cli_notes_dispose(&notes);
-    snap_report_free(r);
+    free(what);
 }
 
-static void note_left(struct snap_cli_notes *n, const void *job)
+static void note_left(struct snap_tell *t, const void *job)
 {
     const struct job *j = job;
-    size_t i;
 
-    for (i = 0; j->res.reverted && i < j->plan.ses.n_notes; i++)
-        snap_cli_note(n, j->plan.ses.notes[i]);
+    if (j->res.reverted)
+        snap_session_notes(&t->notes, &j->plan.ses);
 }
 
-static int plan(struct snap_cli *cli, void *job, struct snap_err *err)
+static int plan(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
-    return snap_revert_plan_make(&cli->env, &j->req, cli->dry_run, &j->plan,
-                                 err);
+    return snap_revert_plan_make(&t->cli->env, &j->req, t->cli->dry_run,
+                                 &j->plan, err);
 }
 
-static int run(struct snap_cli *cli, void *job, struct snap_err *err)
+static int run(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
-    return snap_revert_run(&cli->env, &j->req, &j->plan, &j->res, err);
+    return snap_revert_run(&t->cli->env, &j->req, &j->plan, &j->res, err);
 }
 
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, show_plan, run, show_done,
+    static const struct snap_cli_job steps = { plan, tell_plan, run, tell_done,
                                                note_left };
     struct job j = { .plan = { .ses = SNAP_SESSION_INIT, .mem_fd = -1 } };
     int status;

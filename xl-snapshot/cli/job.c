@@ -133,77 +133,108 @@ bool snap_cli_begin(struct snap_cli *cli, int argc, char **argv,
     return !rc;
 }
 
-void snap_cli_show_plan(struct snap_cli *cli, struct snap_report *r,
-                        const struct snap_cli_notes *notes)
+void snap_tell_notes(struct snap_tell *t, const struct snap_session *ses)
 {
-    size_t i;
-
-    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-        return;
-    }
-    snap_report_text(r, cli->out);
-    for (i = 0; i < notes->n; i++)
-        if (!snap_sink_said(cli->sink, notes->v[i]))
-            fprintf(cli->out, "note: %s\n", notes->v[i]);
+    snap_session_notes(&t->notes, ses);
+    snap_cli_notes_said(t->cli, &t->notes);
 }
 
-void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
-                        char *line, const struct snap_cli_notes *notes)
+void snap_tell_line(struct snap_tell *t, char *line)
 {
-    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
-    if (cli->json) {
-        snap_report_json(r, cli->out);
-    } else {
-        if (line) {
-            snap_clean(line);
-            fprintf(cli->out, "%s\n", line);
-        }
-        fflush(cli->out);
-        snap_cli_show_notes(cli, notes);
+    if (!t->cli->json) {
+        snap_clean(line);
+        fprintf(t->cli->out, "%s\n", line);
+        fflush(t->cli->out);
     }
     free(line);
 }
 
+/* All that is noted goes into the JSON. */
+static void end_notes(struct snap_tell *t)
+{
+    snap_cli_notes_said(t->cli, &t->notes);
+    snap_report_strv(t->r, "notes", NULL, t->notes.v, t->notes.n);
+}
+
+/* A plan is all that was asked for, so its notes are on standard output, but
+ * those that stand on the other one already. */
+static void show_plan(struct snap_tell *t, const struct snap_cli_job *steps,
+                      void *job)
+{
+    struct snap_cli *cli = t->cli;
+    size_t i;
+
+    snap_report_add(t->r, "dry_run", "dry run", snap_json_bool(true),
+                    "nothing is touched");
+    steps->tell_plan(t, job);
+    end_notes(t);
+    if (cli->json) {
+        snap_report_json(t->r, cli->out);
+        return;
+    }
+    snap_report_text(t->r, cli->out);
+    for (i = 0; i < t->notes.n; i++)
+        if (!snap_sink_said(cli->sink, t->notes.v[i]))
+            fprintf(cli->out, "note: %s\n", t->notes.v[i]);
+}
+
+static void show_done(struct snap_tell *t, const struct snap_cli_job *steps,
+                      void *job)
+{
+    snap_sink_flush(t->cli->sink);
+    steps->tell_done(t, job);
+    end_notes(t);
+    if (t->cli->json)
+        snap_report_json(t->r, t->cli->out);
+    else
+        snap_cli_show_notes(t->cli, &t->notes);
+}
+
 /* A command that left something says so, and what holds all the same: which
  * line of an xl.cfg to change, for instance. */
-static int fail_with_notes(struct snap_cli *cli,
-                           const struct snap_cli_job *steps, const void *job,
-                           const struct snap_err *err)
+static int show_failed(struct snap_tell *t, const struct snap_cli_job *steps,
+                       const void *job, const struct snap_err *err)
 {
-    int status = snap_cli_fail(cli, err);
-    struct snap_cli_notes notes = { 0 };
+    int status = snap_cli_fail(t->cli, err);
 
     if (err->rc == SNAP_RECOVER) {
-        steps->note_left(&notes, job);
-        snap_cli_show_notes(cli, &notes);
+        steps->note_left(t, job);
+        snap_cli_show_notes(t->cli, &t->notes);
     }
-    snap_cli_notes_dispose(&notes);
     return status;
+}
+
+static int plan_and_run(struct snap_tell *t, const struct snap_cli_job *steps,
+                        void *job)
+{
+    int rc;
+    struct snap_err err = SNAP_ERR_INIT;
+
+    rc = snap_cli_open(t->cli, &err);
+    if (!rc)
+        rc = steps->plan(t, job, &err);
+    if (!rc && t->cli->dry_run) {
+        show_plan(t, steps, job);
+        return SNAP_EXIT_DONE;
+    }
+    if (!rc) {
+        snap_signals_arm();
+        rc = steps->run(t, job, &err);
+        snap_signals_disarm(snap_exit_of(rc));
+    }
+    if (rc)
+        return show_failed(t, steps, job, &err);
+    show_done(t, steps, job);
+    return SNAP_EXIT_DONE;
 }
 
 int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
                 void *job)
 {
-    int rc;
-    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_tell t = { .cli = cli, .r = snap_report_new() };
+    int status = plan_and_run(&t, steps, job);
 
-    rc = snap_cli_open(cli, &err);
-    if (!rc)
-        rc = steps->plan(cli, job, &err);
-    if (!rc && cli->dry_run) {
-        steps->show_plan(cli, job);
-        return SNAP_EXIT_DONE;
-    }
-    if (!rc) {
-        snap_signals_arm();
-        rc = steps->run(cli, job, &err);
-        snap_signals_disarm(snap_exit_of(rc));
-    }
-    if (rc)
-        return fail_with_notes(cli, steps, job, &err);
-    snap_sink_flush(cli->sink);
-    steps->show_done(cli, job);
-    return SNAP_EXIT_DONE;
+    snap_cli_notes_dispose(&t.notes);
+    snap_report_free(t.r);
+    return status;
 }

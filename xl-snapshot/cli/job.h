@@ -11,6 +11,7 @@
 #include "cli/notes.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "core/session.h"
 
 /* The exit status for a rc, or for an enum snap_rc. */
 int snap_exit_of(int rc);
@@ -35,27 +36,34 @@ int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err);
 /* The same for what was typed wrong: with a line on where to read. */
 int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err);
 
-/* A command that plans and then does.  Opens the hypervisor, plans;
- * with --dry-run shows that, else runs, the signals in hand, and shows what
- * was done.  job is the command's own.  Returns the exit status. */
+/* What a command has to tell, while it gathers it. */
+struct snap_tell {
+    struct snap_cli *cli;
+    struct snap_report *r;
+    struct snap_cli_notes notes;
+};
+/* A session's notes, then those said on stderr so far. */
+void snap_tell_notes(struct snap_tell *t, const struct snap_session *ses);
+/* A line for people on standard output, at once; none with --json.  The line
+ * is taken over. */
+void snap_tell_line(struct snap_tell *t, char *line);
+
+/* A command that plans and then does; job is its own.  The report has
+ * "dry_run" before tell_plan(); what was said on stderr, and the notes, are in
+ * it afterwards. */
 struct snap_cli_job {
-    int (*plan)(struct snap_cli *cli, void *job, struct snap_err *err);
-    void (*show_plan)(struct snap_cli *cli, void *job);
-    int (*run)(struct snap_cli *cli, void *job, struct snap_err *err);
-    void (*show_done)(struct snap_cli *cli, void *job);
+    int (*plan)(struct snap_tell *t, void *job, struct snap_err *err);
+    void (*tell_plan)(struct snap_tell *t, void *job);
+    int (*run)(struct snap_tell *t, void *job, struct snap_err *err);
+    void (*tell_done)(struct snap_tell *t, void *job);
     /* It ended with SNAP_RECOVER: what its user has to know already, since it
      * is so, and no other command tells it. */
-    void (*note_left)(struct snap_cli_notes *n, const void *job);
+    void (*note_left)(struct snap_tell *t, const void *job);
 };
+
+/* Opens the hypervisor, plans; with --dry-run tells that, else runs, the
+ * signals in hand, and tells what was done.  Returns the exit status. */
 int snap_cli_do(struct snap_cli *cli, const struct snap_cli_job *steps,
                 void *job);
-
-/* The end of a dry run: report and notes to out, but what was said. */
-void snap_cli_show_plan(struct snap_cli *cli, struct snap_report *r,
-                        const struct snap_cli_notes *notes);
-/* The end of a command: the report if it is to be JSON, else the line (taken
- * over) to out.  The notes not said yet to errf, or into the JSON. */
-void snap_cli_show_done(struct snap_cli *cli, struct snap_report *r,
-                        char *line, const struct snap_cli_notes *notes);
 
 #endif /* SNAP_CLI_JOB_H */

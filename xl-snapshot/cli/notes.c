@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/log_sink.h"
+#include "core/session.h"
 #include "lib/mem.h"
 
 static void add(struct snap_cli_notes *n, const char *text, size_t len)
@@ -36,13 +37,19 @@ void snap_cli_note(struct snap_cli_notes *n, const char *text)
     }
 }
 
-void snap_cli_notes_add(struct snap_cli *cli, struct snap_cli_notes *n,
-                        char *const *v, size_t n_v)
+void snap_session_notes(struct snap_cli_notes *n,
+                        const struct snap_session *ses)
 {
     size_t i;
 
-    for (i = 0; i < n_v; i++)
-        snap_cli_note(n, v[i]);
+    for (i = 0; i < ses->n_notes; i++)
+        snap_cli_note(n, ses->notes[i]);
+}
+
+void snap_cli_notes_said(struct snap_cli *cli, struct snap_cli_notes *n)
+{
+    size_t i;
+
     for (i = 0; i < snap_sink_notes(cli->sink); i++)
         snap_cli_note(n, snap_sink_note_at(cli->sink, i));
 }

@@ -16,9 +16,12 @@ struct snap_cli_notes {
     size_t n;
 };
 void snap_cli_note(struct snap_cli_notes *n, const char *text); /* or NULL */
-/* A list of them, and what was said on stderr so far. */
-void snap_cli_notes_add(struct snap_cli *cli, struct snap_cli_notes *n,
-                        char *const *v, size_t n_v);
+/* Those said on stderr so far. */
+void snap_cli_notes_said(struct snap_cli *cli, struct snap_cli_notes *n);
+/* Those of a session. */
+struct snap_session;
+void snap_session_notes(struct snap_cli_notes *n,
+                        const struct snap_session *ses);
 void snap_cli_notes_dispose(struct snap_cli_notes *n);
 /* Those not said yet, to errf. */
 void snap_cli_show_notes(struct snap_cli *cli,

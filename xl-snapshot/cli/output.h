@@ -18,6 +18,7 @@ struct snap_column {
     const char *key;
     const char *head; /* NULL: JSON only */
 };
+#define SNAP_COLUMNS(cols) (sizeof(cols) / sizeof((cols)[0]))
 struct snap_report;
 struct snap_report *snap_report_new(void);
 void snap_report_free(struct snap_report *r);

@@ -50,8 +50,7 @@ static void add_domains(struct snap_report *r, const struct snap_listing *ls,
 {
     size_t i;
 
-    snap_report_table(r, "domains", domain_cols,
-                      sizeof(domain_cols) / sizeof(domain_cols[0]));
+    snap_report_table(r, "domains", domain_cols, SNAP_COLUMNS(domain_cols));
     for (i = 0; i < n; i++)
         snap_report_row(r,
                         (const char *const[]){
@@ -63,10 +62,8 @@ static void add_domains(struct snap_report *r, const struct snap_listing *ls,
 static void add_notes(struct snap_cli *cli, struct snap_report *r)
 {
     struct snap_cli_notes notes = { 0 };
-    size_t i;
 
-    for (i = 0; i < snap_sink_notes(cli->sink); i++)
-        snap_cli_note(&notes, snap_sink_note_at(cli->sink, i));
+    snap_cli_notes_said(cli, &notes);
     snap_report_strv(r, "notes", NULL, notes.v, notes.n);
     snap_cli_notes_dispose(&notes);
 }
@@ -128,7 +125,7 @@ void snap_list_table(struct snap_cli *cli, const struct snap_listing *ls,
 
     add_domains(r, ls, n);
     snap_report_table(r, "snapshots", one ? one_cols : all_cols,
-                      sizeof(one_cols) / sizeof(one_cols[0]));
+                      SNAP_COLUMNS(one_cols));
     for (i = 0; i < n; i++)
         for (k = 0; k < ls[i].n; k++)
             add_row(r, &ls[i], k);

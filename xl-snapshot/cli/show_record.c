@@ -11,14 +11,28 @@
 #include "core/clones.h"
 #include "lib/mem.h"
 
+char *snap_what(bool memory, size_t disks)
+{
+    if (memory && !disks)
+        return snap_strdup("memory");
+    return snap_printf("%s%zu disk%s", memory ? "memory and " : "", disks,
+                       disks == 1 ? "" : "s");
+}
+
 char *snap_record_what(const struct snap_record *rec)
 {
-    const char *s = rec->n_parts == 1 ? "" : "s";
+    return snap_what(rec->has_memory, rec->n_parts);
+}
 
-    if (rec->has_memory && !rec->n_parts)
-        return snap_strdup("memory");
-    return snap_printf("%s%zu disk%s", rec->has_memory ? "memory and " : "",
-                       rec->n_parts, s);
+void snap_report_disks(struct snap_report *r, const struct snap_column *cols,
+                       size_t n, snap_disk_row_fn *row,
+                       const struct snap_record *rec)
+{
+    size_t i;
+
+    snap_report_table(r, "disks", cols, n);
+    for (i = 0; i < rec->n_parts; i++)
+        row(r, &rec->parts[i]);
 }
 
 void snap_report_domid(struct snap_report *r, bool there,
@@ -56,6 +70,19 @@ const char *snap_domain_state(const struct snap_domain *d)
     if (d->paused)
         return "paused";
     return "running";
+}
+
+const char *snap_session_state(const struct snap_session *ses)
+{
+    return ses->there ? snap_domain_state(&ses->dom) : "off";
+}
+
+char *snap_session_text(const struct snap_session *ses, const char *name)
+{
+    if (!ses->there)
+        return snap_printf("%s (does not exist now)", name);
+    return snap_printf("%s (id %u, %s)", ses->dom.name, ses->dom.domid,
+                       snap_domain_state(&ses->dom));
 }
 
 const char *snap_record_state(const struct snap_record *rec)
@@ -158,7 +185,6 @@ struct snap_report *snap_report_snapshot(const struct snap_record *rec,
     struct snap_report *r = snap_report_new();
     char *tag = snap_printf("%" PRId64, rec->created);
     char *created = snap_time_iso(rec->created);
-    size_t i;
 
     snap_report_str(r, "name", "snapshot", rec->name);
     snap_report_add(r, "tag", "tag", snap_json_int(rec->created), tag);
@@ -185,10 +211,7 @@ struct snap_report *snap_report_snapshot(const struct snap_record *rec,
                      rec->n_left_out);
     if (rec->config_json)
         add_config(r, rec);
-    snap_report_table(r, "disks", disk_cols,
-                      sizeof(disk_cols) / sizeof(disk_cols[0]));
-    for (i = 0; i < rec->n_parts; i++)
-        add_disk(r, &rec->parts[i]);
+    snap_report_disks(r, disk_cols, SNAP_COLUMNS(disk_cols), add_disk, rec);
     free(created);
     free(tag);
     return r;

@@ -485,6 +485,12 @@ out:
 
 /* --- writing ----------------------------------------------------------- */
 
+/* Not yajl_gen: it writes DEL and U+0080 to U+009F as they are, which a
+ * terminal obeys; it gives up at 128 levels (YAJL_MAX_DEPTH), where we read
+ * SNAP_JSON_DEPTH; and it has blank lines in what is empty.  And what is
+ * compared as text (core/recover.c, core/deleted.c) must be alike whichever
+ * release of a library wrote it. */
+
 /* Does this byte stand for itself in a string? */
 static bool as_it_is(char c)
 {
