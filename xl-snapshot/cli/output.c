@@ -3,7 +3,7 @@
  * A report: what a command found or did, as one list of fields from which
  * both the text for people and the JSON object are printed.  A field cannot
  * be in one and forgotten in the other, unless it says so (no label: JSON
- * only).  The JSON keys are promises (docs/man/xl-snapshot.1.pod).
+ * only).  The JSON keys are promises (docs/json-schema).
  */
 #include "cli/output.h"
 
@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "lib/mem.h"
+
+#define FORMAT_KEY "format"
 
 struct field {
     char *label;
@@ -33,6 +35,7 @@ struct snap_report *snap_report_new(void)
     struct snap_report *r = snap_zalloc(sizeof(*r));
 
     r->root = snap_json_object();
+    snap_json_set_int(r->root, FORMAT_KEY, SNAP_REPORT_FORMAT);
     return r;
 }
 
@@ -206,7 +209,7 @@ static void fill_rows(struct field *f)
     }
 }
 
-const struct snap_json *snap_report_root(const struct snap_report *r)
+static const struct snap_json *whole_root(const struct snap_report *r)
 {
     size_t i;
 
@@ -214,6 +217,14 @@ const struct snap_json *snap_report_root(const struct snap_report *r)
         if (r->fields[i].rows)
             fill_rows(&r->fields[i]);
     return r->root;
+}
+
+struct snap_json *snap_report_inner(const struct snap_report *r)
+{
+    struct snap_json *j = snap_json_copy(whole_root(r));
+
+    snap_json_set(j, FORMAT_KEY, NULL);
+    return j;
 }
 
 static int width_of(const char *s)
@@ -341,7 +352,7 @@ void snap_report_text(const struct snap_report *r, FILE *f)
 
 void snap_report_json(const struct snap_report *r, FILE *f)
 {
-    char *text = snap_json_text(snap_report_root(r), true);
+    char *text = snap_json_text(whole_root(r), true);
 
     fputs(text, f);
     if (!snap_has_suffix(text, "\n"))

@@ -19,6 +19,10 @@ struct snap_column {
     const char *head; /* NULL: JSON only */
 };
 #define SNAP_COLUMNS(cols) (sizeof(cols) / sizeof((cols)[0]))
+/* "format" of what is printed.  Counted up if a key ever means something else;
+ * a key more does not count.  docs/json-schema says the same. */
+#define SNAP_REPORT_FORMAT 1
+
 struct snap_report;
 struct snap_report *snap_report_new(void);
 void snap_report_free(struct snap_report *r);
@@ -43,8 +47,8 @@ void snap_report_table(struct snap_report *r, const char *key,
 void snap_report_row(struct snap_report *r, const char *const *cells);
 void snap_report_text(const struct snap_report *r, FILE *f);
 void snap_report_json(const struct snap_report *r, FILE *f);
-/* The JSON object; it stays the report's, to which nothing more is added. */
-const struct snap_json *snap_report_root(const struct snap_report *r);
+/* Its object as a part of another report's; owned by the caller. */
+struct snap_json *snap_report_inner(const struct snap_report *r);
 
 /* "873 ms", "4.1 s", "2 min 5 s"; caller frees. */
 char *snap_ms_human(double ms);

@@ -153,7 +153,7 @@ static void long_json(struct snap_cli *cli, const struct snap_listing *ls,
         for (k = 0; k < ls[i].n; k++) {
             one = snap_report_snapshot(&ls[i].rs[k], is_current(&ls[i], k), cs,
                                        n_cs);
-            snap_json_push(all, snap_json_copy(snap_report_root(one)));
+            snap_json_push(all, snap_report_inner(one));
             snap_report_free(one);
         }
     snap_report_add(r, "snapshots", NULL, all, NULL);
