@@ -200,7 +200,6 @@ static void tags(void **state)
     assert_int_equal(snap_image_size(j), 0);
     assert_false(snap_image_corrupt(j));
     assert_false(snap_image_has_bitmaps(j));
-    assert_false(snap_image_has_data_file(j));
     snap_json_free(j);
 }
 

@@ -13,7 +13,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-void snap_listing_dispose(struct snap_listing *l)
+static void listing_dispose(struct snap_listing *l)
 {
     snap_free(&l->name);
     snap_domain_dispose(&l->dom);
@@ -28,7 +28,7 @@ void snap_listings_free(struct snap_listing **ls, size_t *n)
     size_t i;
 
     for (i = 0; i < *n; i++)
-        snap_listing_dispose(&(*ls)[i]);
+        listing_dispose(&(*ls)[i]);
     free(*ls);
     *ls = NULL;
     *n = 0;
@@ -172,7 +172,7 @@ static int load_all(struct snap_env *env, struct snap_listing **ls_r,
         } else {
             snap_say(env->log, SNAP_LOG_WARN, "domain %s is left out: %s",
                      uuids[i], e.msg);
-            snap_listing_dispose(&ls[m]);
+            listing_dispose(&ls[m]);
         }
         free(uuids[i]);
     }
@@ -215,7 +215,7 @@ int snap_listings_load(struct snap_env *env, const char *who,
     l = snap_zalloc(sizeof(*l));
     rc = load(env, uuid, l, err);
     if (rc) {
-        snap_listing_dispose(l);
+        listing_dispose(l);
         free(l);
         return rc;
     }

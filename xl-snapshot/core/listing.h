@@ -19,7 +19,6 @@ struct snap_listing { /* one domain */
     struct snap_record *rs; /* by time; without configuration */
     size_t n;
 };
-void snap_listing_dispose(struct snap_listing *l);
 void snap_listings_free(struct snap_listing **ls, size_t *n);
 
 /*

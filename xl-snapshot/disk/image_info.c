@@ -21,11 +21,6 @@ uint64_t snap_image_size(const struct snap_json *image)
     return snap_json_unsigned(snap_json_get(image, "virtual-size"), 0);
 }
 
-const char *snap_image_format(const struct snap_json *image)
-{
-    return snap_json_get_str(image, "format");
-}
-
 size_t snap_image_snapshots(const struct snap_json *image)
 {
     const struct snap_json *a = snap_json_get(image, "snapshots");
@@ -41,16 +36,6 @@ bool snap_image_corrupt(const struct snap_json *image)
 bool snap_image_has_bitmaps(const struct snap_json *image)
 {
     return snap_json_len(specific(image, "bitmaps")) > 0;
-}
-
-bool snap_image_has_data_file(const struct snap_json *image)
-{
-    return specific(image, "data-file") != NULL;
-}
-
-bool snap_image_encrypted(const struct snap_json *image)
-{
-    return snap_json_get_bool(image, "encrypted", false);
 }
 
 /* As QEMU reads it. */

@@ -19,12 +19,9 @@ struct snap_image_tag {
 };
 
 uint64_t snap_image_size(const struct snap_json *image);
-const char *snap_image_format(const struct snap_json *image);
 size_t snap_image_snapshots(const struct snap_json *image);
 bool snap_image_corrupt(const struct snap_json *image);
 bool snap_image_has_bitmaps(const struct snap_json *image);
-bool snap_image_has_data_file(const struct snap_json *image);
-bool snap_image_encrypted(const struct snap_json *image);
 /* The highest ID of its snapshots, or 0: QEMU gives each new one a higher one
  * (find_new_snapshot_id() of QEMU). */
 int64_t snap_image_last_id(const struct snap_json *image);

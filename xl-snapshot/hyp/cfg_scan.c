@@ -11,7 +11,28 @@
 
 /* --- tokens ------------------------------------------------------------ */
 
-void cfg_scan_init(struct cfg_scan *s, const char *text, size_t len)
+enum cfg_token {
+    CFG_END,
+    CFG_NEWLINE,
+    CFG_NAME, /* a key */
+    CFG_NUMBER,
+    CFG_STRING, /* with its quotes */
+    CFG_ASSIGN, /* = */
+    CFG_ADD, /* += */
+    CFG_PUNCT, /* one of , [ ] ; */
+    CFG_BAD, /* libxlutil will say what is wrong */
+};
+
+struct cfg_scan {
+    const char *at, *end;
+    int line; /* of the next token */
+    /* the last token */
+    const char *text;
+    size_t len;
+    int token_line;
+};
+
+static void scan_init(struct cfg_scan *s, const char *text, size_t len)
 {
     memset(s, 0, sizeof(*s));
     s->at = text;
@@ -105,7 +126,7 @@ static enum cfg_token take(struct cfg_scan *s)
     }
 }
 
-enum cfg_token cfg_scan_next(struct cfg_scan *s)
+static enum cfg_token scan_next(struct cfg_scan *s)
 {
     enum cfg_token token;
 
@@ -154,8 +175,8 @@ int cfg_scan_check(const char *file, const char *text, size_t len,
     struct cfg_scan s;
     int rc, depth = 0;
 
-    cfg_scan_init(&s, text, len);
-    while ((token = cfg_scan_next(&s)) != CFG_END) {
+    scan_init(&s, text, len);
+    while ((token = scan_next(&s)) != CFG_END) {
         if (memchr(s.text, '\0', s.len))
             return snap_fail(err, SNAP_INVAL,
                              "%s:%d: holds a NUL byte: not a text file", file,
@@ -219,7 +240,7 @@ static struct snap_cfg_entry *have_entry(struct snap_cfg *cfg,
 /* The value behind "key =": one, or a list up to its bracket. */
 static void scan_value(struct cfg_scan *s, struct snap_cfg_entry *e, bool add)
 {
-    enum cfg_token token = cfg_scan_next(s);
+    enum cfg_token token = scan_next(s);
 
     if (!is_punct(s, token, '[')) {
         if (!add || !e->n)
@@ -227,7 +248,7 @@ static void scan_value(struct cfg_scan *s, struct snap_cfg_entry *e, bool add)
         return;
     }
     e->list = true;
-    while ((token = cfg_scan_next(s)) != CFG_END && !is_punct(s, token, ']'))
+    while ((token = scan_next(s)) != CFG_END && !is_punct(s, token, ']'))
         if (token == CFG_STRING || token == CFG_NUMBER)
             add_value(e, s->token_line);
 }
@@ -239,18 +260,18 @@ int cfg_scan_keys(const char *file, const char *text, size_t len,
     enum cfg_token token;
     struct cfg_scan s;
 
-    cfg_scan_init(&s, text, len);
-    while ((token = cfg_scan_next(&s)) != CFG_END) {
+    scan_init(&s, text, len);
+    while ((token = scan_next(&s)) != CFG_END) {
         if (token != CFG_NAME)
             continue;
         e = have_entry(cfg_r, &s);
         if (!e) {
             e = add_entry(cfg_r, &s);
-            token = cfg_scan_next(&s);
+            token = scan_next(&s);
         } else {
             int line = s.token_line;
 
-            token = cfg_scan_next(&s);
+            token = scan_next(&s);
             if (token != CFG_ADD)
                 return snap_fail(err, SNAP_INVAL,
                                  "%s:%d: \"%s\" is set again, after line %d",

@@ -15,30 +15,6 @@
 #include "core/cfg.h"
 #include "lib/rc.h"
 
-enum cfg_token {
-    CFG_END,
-    CFG_NEWLINE,
-    CFG_NAME, /* a key */
-    CFG_NUMBER,
-    CFG_STRING, /* with its quotes */
-    CFG_ASSIGN, /* = */
-    CFG_ADD, /* += */
-    CFG_PUNCT, /* one of , [ ] ; */
-    CFG_BAD, /* libxlutil will say what is wrong */
-};
-
-struct cfg_scan {
-    const char *at, *end;
-    int line; /* of the next token */
-    /* the last token */
-    const char *text;
-    size_t len;
-    int token_line;
-};
-
-void cfg_scan_init(struct cfg_scan *s, const char *text, size_t len);
-enum cfg_token cfg_scan_next(struct cfg_scan *s);
-
 /* Before libxlutil sees it: NUL bytes, escapes that it mishandles, lists in
  * lists.  SNAP_INVAL with "FILE:LINE: ...". */
 int cfg_scan_check(const char *file, const char *text, size_t len,

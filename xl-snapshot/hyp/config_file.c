@@ -44,8 +44,9 @@ int hyp_no_xl(const struct snap_hyp *h, struct snap_err *err)
                      h->xen_major, h->xen_minor);
 }
 
-int hyp_cfg_has_uuid(const char *file, const char *text, size_t len,
-                     bool *has_r, struct snap_err *err)
+/* Does this text of an xl.cfg have a value for uuid? */
+static int has_uuid(const char *file, const char *text, size_t len,
+                    bool *has_r, struct snap_err *err)
 {
     int rc;
     const char *value;
@@ -123,7 +124,7 @@ int hyp_config_file(struct snap_hyp *h, const char *path, char **json_r,
     rc = snap_file_read(path, SNAP_CFG_MAX, &text, &len, err);
     if (rc)
         goto out;
-    rc = hyp_cfg_has_uuid(path, text, len, has_uuid_r, err);
+    rc = has_uuid(path, text, len, has_uuid_r, err);
     if (rc)
         goto out;
     rc = ask_xl(h, path, json_r, err);

@@ -62,8 +62,9 @@ out:
     return rc;
 }
 
-int hyp_monitor_start(struct snap_hyp *h, uint32_t domid, const char *name,
-                      struct snap_err *err)
+/* Start "OURSELVES --monitor DOMID LOG" and wait until it watches. */
+static int start_monitor(struct snap_hyp *h, uint32_t domid, const char *name,
+                         struct snap_err *err)
 {
     char *log = NULL, *base = NULL, *p, number[16];
     int rc, fd = -1, status;
@@ -159,7 +160,7 @@ int hyp_create(struct snap_hyp *h, const char *config_json, const char *mark,
     if (rc)
         goto out;
     hyp_mark_forget(h, dom_r);
-    rc = hyp_monitor_start(h, domid, name, err);
+    rc = start_monitor(h, domid, name, err);
     if (rc)
         goto out;
     dom_r->monitor_pid = hyp_monitor_find(domid, dom_r->name);

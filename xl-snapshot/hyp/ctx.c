@@ -87,7 +87,8 @@ int hyp_enter(struct snap_hyp *h, const char *op, struct snap_err *err)
     return 0;
 }
 
-int hyp_rc(int xl_rc)
+/* Our word for an error code of libxl. */
+static int rc_of(int xl_rc)
 {
     switch (xl_rc) {
     case ERROR_TIMEDOUT:
@@ -112,11 +113,11 @@ int hyp_fail(struct snap_hyp *h, struct snap_err *err, int xl_rc,
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     if (first[0] && last[0] && strcmp(first, last))
-        return snap_fail(err, hyp_rc(xl_rc), "%s: %s; %s", text, first, last);
+        return snap_fail(err, rc_of(xl_rc), "%s: %s; %s", text, first, last);
     if (first[0])
-        return snap_fail(err, hyp_rc(xl_rc), "%s: %s", text, first);
+        return snap_fail(err, rc_of(xl_rc), "%s: %s", text, first);
     if (xl_rc)
-        return snap_fail(err, hyp_rc(xl_rc), "%s: libxl's error %d", text,
+        return snap_fail(err, rc_of(xl_rc), "%s: libxl's error %d", text,
                          xl_rc);
     return snap_fail(err, SNAP_FAIL, "%s", text);
 }

@@ -36,7 +36,8 @@ const char *hyp_params_word(const char *format)
     return NULL;
 }
 
-const char *hyp_format_of_params(const char *params)
+/* The format that the word in front of params stands for; NULL if none. */
+static const char *format_of_params(const char *params)
 {
     size_t i, len;
 
@@ -81,7 +82,7 @@ static void fill(struct snap_hyp *h, uint32_t domid,
     if (node) {
         params = hyp_xs_read(h, "%s/params", node);
         if (params)
-            format = hyp_format_of_params(params);
+            format = format_of_params(params);
         free(params);
         v->script = hyp_xs_read(h, "%s/script", node);
         /* Written for every phy disk; the default one is nothing special. */

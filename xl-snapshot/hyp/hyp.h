@@ -91,8 +91,6 @@ int hyp_enter(struct snap_hyp *h, const char *op, struct snap_err *err);
 /* Fail with "MESSAGE: what libxl said"; xl_rc is libxl's code, or 0. */
 int hyp_fail(struct snap_hyp *h, struct snap_err *err, int xl_rc,
              const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* The same choice of rc without a message. */
-int hyp_rc(int xl_rc);
 /* A context for another thread, with the same manners; NULL on failure. */
 libxl_ctx *hyp_ctx_new(struct hyp_logger *logger);
 void hyp_logger_init(struct hyp_logger *l, const struct snap_log *log);
@@ -189,8 +187,6 @@ bool hyp_is_monitor(pid_t pid);
 /* foreground.c: `xl create -F`, which has no such log. */
 bool hyp_foreground_is(pid_t pid);
 pid_t hyp_foreground_find(const char *name);
-/* "/var/log/xen/xl-NAME.log", NAME made fit to be a file name. */
-char *hyp_monitor_log(const char *name);
 /* pidfd_open(2) and pidfd_send_signal(2); -1 and errno. */
 int hyp_pidfd_open(pid_t pid);
 int hyp_pidfd_signal(int pidfd, int sig);
@@ -224,17 +220,13 @@ int hyp_disks(struct snap_hyp *h, const struct snap_domain *dom,
 int hyp_image_user(struct snap_hyp *h, const char *path, uint32_t except_domid,
                    char **who_r, struct snap_err *err);
 /* The word in front of a qdisk's params for a format of libxl's ("raw" is
- * "aio"), and back. */
+ * "aio"). */
 const char *hyp_params_word(const char *format);
-const char *hyp_format_of_params(const char *params);
 
 /* --- config_file.c ----------------------------------------------------- */
 
 int hyp_config_file(struct snap_hyp *h, const char *path, char **json_r,
                     bool *has_uuid_r, struct snap_err *err);
-/* Does this text of an xl.cfg have a value for uuid? */
-int hyp_cfg_has_uuid(const char *file, const char *text, size_t len,
-                     bool *has_r, struct snap_err *err);
 /* The path of xl itself, past any front of ours, or NULL; caller frees. */
 char *hyp_xl_program(const struct snap_hyp *h);
 /* Says that there is none. */
@@ -477,9 +469,6 @@ int hyp_boot(struct snap_hyp *h, libxl_domain_config *cfg, uint32_t *domid_r,
              struct snap_err *err);
 /* True if memory for guests is taken from dom0 (xl.conf: autoballoon). */
 bool hyp_autoballoon(struct snap_hyp *h);
-/* Start "OURSELVES --monitor DOMID LOG" and wait until it watches. */
-int hyp_monitor_start(struct snap_hyp *h, uint32_t domid, const char *name,
-                      struct snap_err *err);
 int hyp_monitor_main(uint32_t domid, const char *log_path);
 
 #endif /* SNAP_HYP_HYP_H */

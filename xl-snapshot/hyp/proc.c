@@ -96,7 +96,8 @@ bool hyp_is_qemu(pid_t pid, uint32_t domid)
 
 /* --- the monitor ------------------------------------------------------- */
 
-char *hyp_monitor_log(const char *name)
+/* "/var/log/xen/xl-NAME.log", NAME made fit to be a file name. */
+static char *monitor_log(const char *name)
 {
     char *path = snap_printf("%s/xl-%s.log", hyp_log_dir, name), *p;
 
@@ -229,7 +230,7 @@ static int watches(pid_t pid, uint32_t domid, const char *name_log)
 
 pid_t hyp_monitor_find(uint32_t domid, const char *name)
 {
-    char *log = hyp_monitor_log(name), *text, *end;
+    char *log = monitor_log(name), *text, *end;
     struct dirent *e;
     pid_t found = 0;
     int sure = 0, how;
@@ -285,7 +286,7 @@ static bool watches_none(struct snap_hyp *h, pid_t pid,
 pid_t hyp_monitor_named(struct snap_hyp *h, const char *name)
 {
     char *end, *incoming = snap_printf("%s--incoming", name);
-    char *logs[] = { hyp_monitor_log(name), hyp_monitor_log(incoming) };
+    char *logs[] = { monitor_log(name), monitor_log(incoming) };
     struct dirent *e;
     pid_t found = 0;
     DIR *dir = opendir("/proc");

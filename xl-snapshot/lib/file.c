@@ -638,7 +638,7 @@ int snap_hash_read(struct snap_hash *h, int fd, const char *what, size_t max,
     return 0;
 }
 
-void snap_hash_end(struct snap_hash *h, char hex_r[33])
+static void hash_end(struct snap_hash *h, char hex_r[33])
 {
     XXH128_canonical_t sum;
     size_t i;
@@ -666,7 +666,7 @@ int snap_hash_rest(struct snap_hash *h, int fd, const char *what,
         if (h->done != before && tick && tick(opaque, h->done))
             return snap_fail(err, SNAP_INTR, "reading %s: stopped", what);
     } while (h->done != before);
-    snap_hash_end(h, hex_r);
+    hash_end(h, hex_r);
     return 0;
 }
 

@@ -84,7 +84,6 @@ uint64_t snap_hash_done(const struct snap_hash *h);
  * SNAP_IO. */
 int snap_hash_read(struct snap_hash *h, int fd, const char *what, size_t max,
                    struct snap_err *err);
-void snap_hash_end(struct snap_hash *h, char hex_r[33]);
 /* All that is left, and the end; tick as for snap_file_hash(). */
 int snap_hash_rest(struct snap_hash *h, int fd, const char *what,
                    char hex_r[33], int (*tick)(void *opaque, uint64_t done),
