@@ -29,9 +29,9 @@ tier_packages() {
     case $1 in
     build) echo gcc make pkg-config libc6-dev libxen-dev libyajl-dev \
                 libxxhash-dev ;;
-    test)  echo libcmocka-dev qemu-utils qemu-system-xen socat \
-                libclang-rt-14-dev clang-14 ;;
-    lint)  echo clang-format-14 clang-tidy-14 cppcheck shellcheck perl ;;
+    test)  echo libcmocka-dev qemu-utils qemu-system-xen socat perl \
+                libclang-rt-dev clang ;;
+    lint)  echo clang-format clang-tidy cppcheck shellcheck perl ;;
     lab)   echo qemu-system-x86 qemu-utils debootstrap e2fsprogs cpio \
                 libxen-dev \
                 busybox-static xz-utils socat gcc libc6-dev ;;
