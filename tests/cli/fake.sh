@@ -4,8 +4,8 @@
 # Transcripts of xl-snapshot over the fakes, made alike from run to run.
 FAKE=$BUILD/tests/xl-snapshot-fake
 [ -x "$FAKE" ] || {
-    echo "not ok - there is no $FAKE; make test-programs"
-    exit 1
+    not_ok "there is no $FAKE; make test-programs"
+    finish
 }
 export XLFAKE_STORE=$T/store XLFAKE_WORLD=$T/world XLFAKE_ISO=$T/cd.iso
 : >"$XLFAKE_ISO"

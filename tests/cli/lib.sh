@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # shellcheck shell=bash
 #
-# What the tests of the command line share.  Each check prints one line,
-# "ok - …" or "not ok - …"; finish() makes the exit status.
+# What the tests of the command line share, beside tests/lib/tap.sh.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+# shellcheck source=tests/lib/tap.sh
+. tests/lib/tap.sh
 BUILD=$(cd "${BUILD:-build}" && pwd) || exit 1
 TOP=$PWD
 GOLDEN=$TOP/tests/cli/golden
 T=$(mktemp -d "${TMPDIR:-/tmp}/xl-snapshot-cli.XXXXXX") || exit 1
-bad=0
 export LC_ALL=C
 unset POSIXLY_CORRECT
 
@@ -17,20 +17,6 @@ cleanup() {
     [ "${KEEP:-}" ] || rm -rf "$T"
 }
 trap cleanup EXIT
-
-ok() {
-    echo "ok - $1"
-}
-
-not_ok() {      # name, what is wrong (may have lines)
-    echo "not ok - $1"
-    printf '%s\n' "${2:-}" | sed 's/^/# /'
-    bad=1
-}
-
-skip() {
-    echo "skip - $1"
-}
 
 is() {          # name, got, expected
     if [ "$2" = "$3" ]; then
@@ -68,8 +54,4 @@ golden() {
     else
         not_ok "$1" "$(cat "$T/diff")"
     fi
-}
-
-finish() {
-    exit $bad
 }

@@ -252,7 +252,7 @@ one_object() {
 if perl -MJSON::PP -e 1 2>/dev/null; then
     is "--json: always exactly one object" "$(one_object 2>&1)" ""
 else
-    skip "--json: perl's JSON::PP is not installed"
+    skip "--json" "perl's JSON::PP is not installed"
 fi
 
 # --- failures, and being asked to stop --------------------------------------

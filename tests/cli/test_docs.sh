@@ -80,7 +80,7 @@ if command -v podchecker >/dev/null && command -v pod2man >/dev/null; then
     run podchecker -warnings -warnings docs/man/*.pod
     is "the manual pages are clean" "$status" 0
 else
-    skip "the manual pages: perl's pod tools are not installed"
+    skip "the manual pages" "perl's pod tools are not installed"
 fi
 
 finish

@@ -175,7 +175,7 @@ if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
         "$(sed '/execve.*orig\/xl/q' "$T/trace" |
             grep -cE '(fork|clone3?)\(')" 0
 else
-    skip "the cost of the front: strace is not installed or not allowed"
+    skip "the cost of the front" "strace is not installed or not allowed"
 fi
 
 mv "$XL.distrib" "$T/away"
@@ -439,7 +439,7 @@ with_dpkg() {
 if command -v dpkg-deb >/dev/null && command -v dpkg-divert >/dev/null; then
     with_dpkg
 else
-    skip "diversions: dpkg is not installed"
+    skip "diversions" "dpkg is not installed"
 fi
 
 finish

@@ -14,11 +14,11 @@ is "make install DESTDIR=…" "$status $err" "0 "
 (cd "$D" && find . ! -type d -printf '%p %m %l\n') |
     sed -e 's/xen-[0-9.]*\.so/xen-X.Y.so/' | LC_ALL=C sort >"$T/list"
 if ! command -v pod2man >/dev/null; then
-    skip "installed manual pages: pod2man is not installed"
+    skip "installed manual pages" "pod2man is not installed"
     grep '/man/' "$GOLDEN/install.txt" >>"$T/list"
 fi
 grep -q xen-X "$T/list" || {
-    skip "the installed module: libxen-dev is not installed"
+    skip "the installed module" "libxen-dev is not installed"
     grep xen-X "$GOLDEN/install.txt" >>"$T/list"
 }
 LC_ALL=C sort -o "$T/list" "$T/list"
@@ -53,7 +53,7 @@ if command -v systemd-analyze >/dev/null; then
     run systemd-analyze verify --man=no "$T/xl-snapshot-recover.service"
     is "systemd takes the unit" "$status$out$err" "0"
 else
-    skip "systemd takes the unit: systemd-analyze is not installed"
+    skip "systemd takes the unit" "systemd-analyze is not installed"
 fi
 
 run mk uninstall DESTDIR="$D"

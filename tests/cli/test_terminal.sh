@@ -34,10 +34,10 @@ if command -v script >/dev/null; then
 widest: fits"
         has "but was there" "$out" "saving memory: 1 MB of 5 MB"
     else
-        skip "a terminal: script(1) cannot make one here"
+        skip "a terminal" "script(1) cannot make one here"
     fi
 else
-    skip "a terminal: script(1) is not installed"
+    skip "a terminal" "script(1) is not installed"
 fi
 
 finish

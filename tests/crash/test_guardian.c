@@ -706,7 +706,7 @@ static void test_sheltered(void **state)
         snprintf(path, sizeof(path), "/proc/%ld/status", (long)guardian);
         assert_true(number_in(path, "VmLck:") > 0);
     } else {
-        print_message("skip - the guardian and the OOM killer: -1000 may not "
+        print_message("# SKIP the guardian and the OOM killer: -1000 may not "
                       "be written to oom_score_adj here\n");
     }
     kill(pid, SIGKILL);

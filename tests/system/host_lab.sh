@@ -9,21 +9,20 @@
 # shellcheck disable=SC2317
 set -u
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
+# shellcheck source=tests/lib/tap.sh
+. tests/lib/tap.sh
 name=lab-$$
 tmp=$(mktemp -d)
-bad=0
 trap 'tools/lab/lab kill --name "$name" >/dev/null 2>&1; rm -rf "$tmp"' EXIT
 trap 'exit 143' INT TERM HUP
 
 check() { # WHAT COMMAND...
-    local what=$1
+    local what=$1 from=$SECONDS
     shift
     if "$@" >"$tmp/out" 2>&1; then
-        echo "ok - $what"
+        ok "$what ($((SECONDS - from)) s)"
     else
-        echo "not ok - $what"
-        sed 's/^/# /' "$tmp/out"
-        bad=1
+        not_ok "$what" "$(cat "$tmp/out")"
     fi
 }
 
@@ -128,4 +127,4 @@ keeps_and_loses() {
 
 check "a power cut takes what was not flushed, and only that" keeps_and_loses
 check "a script that hangs is ended, and says where" says_where
-exit $bad
+finish

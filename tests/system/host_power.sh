@@ -17,29 +17,29 @@ set -u
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 # shellcheck source=tests/system/moments.sh
 . tests/system/moments.sh
+# shellcheck source=tests/lib/tap.sh
+. tests/lib/tap.sh
 cuts=${1:-2}
 seed=${2:-7}
 name=power-$$
 logs=${BUILD:-build}/test-logs/host_power
 tmp=$(mktemp -d)
 disk=$tmp/disk.img
-failed=0
 rm -rf "$logs"
 mkdir -p "$logs"
 trap 'tools/lab/lab kill --name "$name" >/dev/null 2>&1; rm -rf "$tmp"' EXIT
 trap 'exit 143' INT TERM HUP
 
 check() { # WHAT COMMAND...
-    local what=$1 status=0
+    local what=$1 status=0 from=$SECONDS
     shift
     : >"$tmp/note"
     if "$@" >"$tmp/out" 2>&1; then
-        echo "ok - $what"
+        ok "$what ($((SECONDS - from)) s)"
         sed 's/^/# /' "$tmp/note"
     else
-        echo "not ok - $what"
-        tail -n 60 "$tmp/out" | tr -d '\r' | sed 's/^/# /'
-        failed=1 status=1
+        not_ok "$what" "$(tail -n 60 "$tmp/out" | tr -d '\r')"
+        status=1
     fi
     cp "$tmp/out" "$logs/${what//[^A-Za-z0-9]/_}.log"
     return $status
@@ -101,7 +101,7 @@ echo "# seed $seed: tests/system/run tests/system/host_power.sh $cuts $seed"
 RANDOM=$seed
 # What a lab's disk loses is drawn when it is switched on.
 export LAB_CUT_SEED=$RANDOM
-check "a lab on a disk that can lose its cache" setup || exit 1
+check "a lab on a disk that can lose its cache" setup || finish
 for ((i = 1; i <= cuts; i++)); do
     kind=${KINDS[(i - 1 + seed) % ${#KINDS[@]}]}
     at=$((RANDOM % 1000)) LAB_CUT_SEED=$RANDOM
@@ -112,4 +112,4 @@ for ((i = 1; i <= cuts; i++)); do
         break
     check "a new guest" in_dom0 600 setup || break
 done
-exit "$failed"
+finish

@@ -11,6 +11,7 @@
 set -u
 PASSED=0
 FAILED=0
+SKIPPED=0
 LAST=1
 STORE=/var/lib/xen/snapshots
 BOOT_LIMIT=${BOOT_LIMIT:-120} # seconds; an HVM guest takes a minute and more
@@ -30,10 +31,18 @@ guest() {
     case $1 in
     ask) shift; local name=$1; shift
          /lab/boot/guest-ask "$name" "${GUEST_TIMEOUT:-60}" "$@" ;;
+    start) local from=$SECONDS
+           command guest "$@" || return
+           took "start of $2" "$from" ;;
     dir) echo "/root/guest/$2" ;;
     cfg) echo "/root/guest/$2/$2.cfg" ;;
     *)   command guest "$@" ;;
     esac
+}
+
+# How long a part of a test took; t() says it with the test.
+took() { # WHAT SINCE
+    echo "# time: $1 $((SECONDS - $2)) s" >>"$WORK/times"
 }
 
 # t NAME [-s SECONDS] COMMAND...
@@ -41,14 +50,15 @@ guest() {
 #   its status ("t … &&", "if t"): "set -e" would then be off inside the test.
 #   passed() says how it went.
 t() {
-    local what=$1 limit=600 pid status end started=$SECONDS
+    local what=$1 limit=600 pid status end started=$SECONDS n
     shift
     if [ "$1" = -s ]; then
         limit=$2
         shift 2
     fi
     echo "step: $what"
-    : >"$WORK/started"
+    n=$((PASSED + FAILED + SKIPPED + 1))
+    : >"$WORK/started" >"$WORK/times"
     set -m
     (
         set -eE
@@ -71,14 +81,16 @@ t() {
     wait $pid 2>/dev/null
     status=$?
     case $status in
-    0)  echo "ok - $what ($((SECONDS - started)) s)"
+    0)  echo "ok $n - $what ($((SECONDS - started)) s)"
         PASSED=$((PASSED + 1)) ;;
-    77) echo "skip - $what: $(tail -n 1 "$WORK/out")" ;;
-    *)  echo "not ok - $what"
+    77) echo "ok $n - $what # SKIP $(tail -n 1 "$WORK/out")"
+        SKIPPED=$((SKIPPED + 1)) ;;
+    *)  echo "not ok $n - $what"
         tail -n 40 "$WORK/out" | tr -d '\r' | sed 's/^/# /'
         guests_said "$WORK/started"
         FAILED=$((FAILED + 1)) ;;
     esac
+    cat "$WORK/times"
     cp "$WORK/out" "/root/lab-logs/${what//[^A-Za-z0-9]/_}.log" 2>/dev/null
     LAST=$status
 }
@@ -99,8 +111,10 @@ passed() { # did the last test pass?
     [ "$LAST" -eq 0 ]
 }
 
-# The last line of a script.
+# The last line of a script: how many tests there should have been, as prove(1)
+# wants it.
 verdict() {
+    echo "1..$((PASSED + FAILED + SKIPPED))"
     rm -rf "$WORK"
     [ $FAILED -eq 0 ] && [ $PASSED -gt 0 ]
 }
@@ -252,10 +266,11 @@ images_of() { # NAME
 
 # A new boot of the guest, and only then.
 boots_anew() { # NAME OLD-BOOT
-    local end=$((SECONDS + BOOT_LIMIT)) boot
+    local end=$((SECONDS + BOOT_LIMIT)) boot from=$SECONDS
     while [ $SECONDS -lt $end ]; do
         boot=$(GUEST_TIMEOUT=5 boot_of "$1" 2>/dev/null) || continue
-        [ ${#boot} -eq 16 ] && [ "$boot" != "$2" ] && return 0
+        [ ${#boot} -eq 16 ] && [ "$boot" != "$2" ] &&
+            took "new boot of $1" "$from" && return 0
         nap 0.5
     done
     fail "$1 did not boot again after boot $2"

@@ -317,7 +317,7 @@ other() { # NAME COMMAND...
     t "others: $1" "${@:2}"
 }
 
-fresh $g pvh >"$WORK/fresh" 2>&1 || { cat "$WORK/fresh"; echo "not ok - a guest"; exit 1; }
+fresh $g pvh >"$WORK/fresh" 2>&1 || { cat "$WORK/fresh"; echo "not ok 1 - a guest"; exit 1; }
 DOMID=$(xl domid $g)
 other "a snapshot is deleted while its guest reboots" deleted_in_a_reboot
 DOMID=$(xl domid $g)

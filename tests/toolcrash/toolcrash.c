@@ -627,7 +627,7 @@ int crash_main(const char *name, const struct crash_kind *kinds, size_t n)
     if (!access("/dev/shm", W_OK))
         setenv("TMPDIR", "/dev/shm", 0);
     if (missing) {
-        printf("skip - %s: %s\n", name, missing);
+        printf("1..0 # SKIP %s: %s\n", name, missing);
         return 0;
     }
     tests = snap_zalloc(n * sizeof(*tests));

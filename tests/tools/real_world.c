@@ -226,7 +226,7 @@ int real_world_run(const char *name, const struct variant *v, size_t n)
     const char *missing = real_qemu_missing();
 
     if (missing) {
-        printf("skip - %s: %s\n", name, missing);
+        printf("1..0 # SKIP %s: %s\n", name, missing);
         return 0;
     }
     return conformance_run(name, v, n);

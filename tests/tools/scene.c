@@ -170,7 +170,7 @@ int scene_main(const char *name, const struct CMUnitTest *tests, size_t n)
     const char *missing = real_qemu_missing();
 
     if (missing) {
-        printf("skip - %s: %s\n", name, missing);
+        printf("1..0 # SKIP %s: %s\n", name, missing);
         return 0;
     }
     cmocka_set_test_filter(getenv("ONLY"));

@@ -254,7 +254,7 @@ static void a_file_system_that_is_not_mounted(void **state)
     /* What is mounted here goes with us. */
     if (unshare(CLONE_NEWNS) ||
         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
-        printf("skip - clones: nothing can be mounted\n");
+        printf("# SKIP clones: nothing can be mounted\n");
         skip();
     }
     assert_int_equal(mount("none", far_dir, "tmpfs", 0, NULL), 0);
@@ -385,7 +385,7 @@ int main(void)
     const char *missing = real_qemu_missing();
 
     if (missing) {
-        printf("skip - clones: %s is not installed\n", missing);
+        printf("1..0 # SKIP clones: %s is not installed\n", missing);
         return 0;
     }
     return cmocka_run_group_tests_name("clones", tests, NULL, NULL);

@@ -679,7 +679,7 @@ static void a_dead_qemu_leaves_the_base_protected(void **state)
     path = scene_taken(f, &p, 2);
     f->c.op_id = "op2";
     if (snap_image_protect(path, &e) == SNAP_UNSUPPORTED) {
-        print_message("skip - immutable images: this file system has none\n");
+        print_message("# SKIP immutable images: this file system has none\n");
         snap_part_dispose(&p);
         free(path);
         return;

@@ -299,7 +299,7 @@ static void a_folder_called_like_dev(void **state)
     struct snap_err e = SNAP_ERR_INIT;
 
     if (!mkdtemp(far)) {
-        printf("skip - images below /dev: /dev/shm cannot be written to\n");
+        printf("# SKIP images below /dev: /dev/shm cannot be written to\n");
         goto out;
     }
     base = snap_printf("%s/b.qcow2", far);
@@ -474,7 +474,7 @@ static void a_child_that_others_froze(void **state)
     char *path = frozen(f, &p);
 
     if (snap_image_protect(p.active_path, &e)) {
-        printf("skip - images that others froze: %s\n", e.msg);
+        printf("# SKIP images that others froze: %s\n", e.msg);
         goto out;
     }
     ask_delete(&d, &p);

@@ -110,7 +110,7 @@ static bool kernel_can(const struct scene *f)
     if (fd >= 0)
         close(fd);
     if (!can)
-        printf("skip - no fanotify permission events here\n");
+        printf("# SKIP held images: no fanotify permission events here\n");
     return can;
 }
 

@@ -53,7 +53,7 @@ static bool attach(const char *path, const char *how, const char *test)
             return true;
     }
     dev[0] = '\0';
-    printf("skip - %s: losetup does not work here\n", test);
+    printf("# SKIP %s: losetup does not work here\n", test);
     return false;
 }
 
@@ -63,7 +63,7 @@ static bool mount_it(struct scene *f, const char *what, const char *test)
 
     if (real_run("mkfs.ext2", "-q", "-F", what, NULL) || mkdir(to, 0700) ||
         mount(what, to, "ext2", 0, NULL)) {
-        printf("skip - %s: no loop device can be mounted here\n", test);
+        printf("# SKIP %s: no loop device can be mounted here\n", test);
         rmdir(to);
         free(to);
         return false;
@@ -126,7 +126,7 @@ static void a_part_of_it_mounted(void **state)
 
     if (!attach(path, "-P", "mounted partitions") ||
         real_run("addpart", dev, "1", "64", "1792", NULL)) {
-        printf("skip - mounted partitions: no parts of loop devices here\n");
+        printf("# SKIP mounted partitions: no parts of loop devices here\n");
         goto out;
     }
     part = snap_printf("%sp1", dev);
@@ -165,7 +165,7 @@ static void by_whatever_name(void **state)
     assert_int_equal(unlink(moved), 0);
     used_by(hard, dev);
     if (mkdir(other, 0700) || mount(f->dir, other, NULL, MS_BIND, NULL)) {
-        printf("skip - images by a bind mount's name: no mount here\n");
+        printf("# SKIP images by a bind mount's name: no mount here\n");
         rmdir(other);
     } else {
         at = snap_strdup(other);

@@ -99,7 +99,7 @@ static void as_the_base(void **state)
     size_t i;
 
     if (geteuid()) {
-        printf("skip - owners of new images: not root\n");
+        printf("# SKIP owners of new images: not root\n");
         return;
     }
     for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
@@ -161,7 +161,7 @@ static void with_its_attributes(void **state)
 
     if (setxattr(path, "user.note", "x", 1, 0) ||
         setxattr(path, "system.posix_acl_access", acl, sizeof(acl), 0)) {
-        printf("skip - attributes of new images: the file system has none\n");
+        printf("# SKIP attributes of new images: the file system has none\n");
         free(path);
         return;
     }
@@ -459,7 +459,7 @@ static void a_leaf_in_use_or_protected(void **state)
         assert_true(snap_image_protected(p.active_path));
         assert_int_equal(snap_image_unprotect(p.active_path, NULL), 0);
     } else {
-        printf("skip - a protected leaf: no immutable attribute here\n");
+        printf("# SKIP a protected leaf: no immutable attribute here\n");
     }
     snap_err_clear(&e);
     scene_ok(p.drv->revert_undo(&f->c, &p, &e), &e);
@@ -484,7 +484,7 @@ static void a_mounted_device(void **state)
     }
     if (i < 0 || real_run("mkfs.ext2", "-q", dev, NULL) || mkdir(at, 0700) ||
         real_run("mount", dev, at, NULL)) {
-        printf("skip - mounted images: no loop device can be mounted here\n");
+        printf("# SKIP mounted images: no loop device can be mounted here\n");
         rmdir(at);
     } else {
         assert_int_equal(snap_image_writer(dev, &who, NULL), 0);

@@ -110,7 +110,7 @@ static void a_loop_device_is_a_user(void **state)
             break;
     }
     if (i < 0) {
-        printf("skip - images behind loop devices: losetup does not work "
+        printf("# SKIP images behind loop devices: losetup does not work "
                "here\n");
         free(path);
         return;
@@ -200,7 +200,7 @@ static void what_is_frozen_is_protected(void **state)
     scene_take(f, &p);
     if (p.drv->finish(&f->c, &p, &e)) {
         assert_non_null(strstr(e.msg, "could not be made immutable"));
-        printf("skip - the immutable attribute: %s\n", e.msg);
+        printf("# SKIP the immutable attribute: %s\n", e.msg);
         goto out;
     }
     fd = open(path, O_RDWR);

@@ -724,7 +724,7 @@ int main(void)
     const char *missing = real_qemu_missing();
 
     if (missing) {
-        printf("skip - a domain that does not run, on real images: %s\n",
+        printf("1..0 # SKIP a domain that does not run, on real images: %s\n",
                missing);
         return 0;
     }

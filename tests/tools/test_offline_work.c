@@ -118,7 +118,9 @@ static void started_after_a_take(void **state)
     if (can)
         assert_int_not_equal(others_write(path), 0);
     else
-        printf("skip - no immutable attribute in %s\n", f->dir);
+        printf(
+            "# SKIP writers of a frozen image: no immutable attribute in %s\n",
+            f->dir);
     DO(verify, &p);
     DO(undo, &p);
     assert_false(snap_image_protected(path));

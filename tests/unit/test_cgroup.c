@@ -228,7 +228,9 @@ static void test_real_kill(void **state)
     before = snap_cgroup_of(getpid());
     group = snap_printf("%s/test-cgroup-%d", root ? root : "", (int)getpid());
     if (!root || !before || mkdir(group, 0755)) {
-        print_message("no cgroup2 here that takes processes\n");
+        print_message(
+            "# SKIP the unit's processes: no cgroup2 here that takes "
+            "any\n");
         free(group);
         free(before);
         skip();
