@@ -77,7 +77,7 @@ compdb_entry = {"directory": "$(CURDIR)"$(COMMA) "file": "$(2)"$(COMMA) \
 compdb_add = $(foreach f,$(2),$(file \
     >>$(COMPDB),$(call compdb_entry,$(1),$(f))$(COMMA)))
 TEST_SRC := $(HELP_SRC) $(wildcard tests/tools/*.c tests/toolcrash/*.c \
-            tests/toy/*.c tests/crash/*.c tests/cli/*.c) $(UNIT_SRC)
+            tests/toy/*.c tests/fakes/xen/*.c tests/crash/*.c tests/cli/*.c) $(UNIT_SRC)
 COMPDB   ?= compile_commands.json
 LAST_SRC := tools/front/xl.c
 

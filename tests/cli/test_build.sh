@@ -50,7 +50,7 @@ if command -v pod2man >/dev/null; then
     has "SOURCE_DATE_EPOCH" "$(pages "$T/d" 2011-11-11)" '"1970-01-02"'
     unset SOURCE_DATE_EPOCH
 else
-    skip "manual pages: pod2man is not installed"
+    skip "manual pages" "pod2man is not installed"
 fi
 
 # Each source is in it, and each command compiles.

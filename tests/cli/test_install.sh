@@ -117,7 +117,7 @@ if command -v readelf >/dev/null; then
         has "$name: runs at any address" "$(readelf -hW "$f")" "DYN"
     done
 else
-    skip "how programs are linked: readelf is not installed"
+    skip "how programs are linked" "readelf is not installed"
 fi
 
 run mk install DESTDIR="$D" PREFIX=/opt/xen SBINDIR=/opt/xen/bin \

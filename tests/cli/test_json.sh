@@ -11,7 +11,7 @@ SCHEMAS=docs/json-schema
 KEYS=tests/cli/json-keys.txt
 
 perl -MJSON::PP -e 1 2>/dev/null || {
-    skip "--json and its schemas: perl's JSON::PP is not installed"
+    skip "--json and its schemas" "perl's JSON::PP is not installed"
     finish
 }
 schema() {

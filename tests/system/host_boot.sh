@@ -10,27 +10,27 @@
 # shellcheck disable=SC2317
 set -u
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
+# shellcheck source=tests/lib/tap.sh
+. tests/lib/tap.sh
 name=boot-$$
 logs=${BUILD:-build}/test-logs/host_boot
 tmp=$(mktemp -d)
-failed=0
 rm -rf "$logs"
 mkdir -p "$logs"
 trap 'tools/lab/lab kill --name "$name" >/dev/null 2>&1; rm -rf "$tmp"' EXIT
 trap 'exit 143' INT TERM HUP
 
 check() { # WHAT COMMAND...
-    local what=$1
+    local what=$1 status=0 from=$SECONDS
     shift
     if "$@" >"$tmp/out" 2>&1; then
-        echo "ok - $what"
+        ok "$what ($((SECONDS - from)) s)"
     else
-        echo "not ok - $what"
-        tail -n 60 "$tmp/out" | tr -d '\r' | sed 's/^/# /'
-        failed=1
+        not_ok "$what" "$(tail -n 60 "$tmp/out" | tr -d '\r')"
+        status=1
     fi
     cp "$tmp/out" "$logs/${what//[^A-Za-z0-9]/_}.log"
-    return $failed
+    return $status
 }
 
 lab() {
@@ -71,8 +71,8 @@ cut() {
     in_dom0 200 torn && lab kill && power_on && in_dom0 300 recovered
 }
 
-check "a lab with systemd, a guest, our unit for the boot" setup || exit 1
+check "a lab with systemd, a guest, our unit for the boot" setup || finish
 check "shutdown: a reverted guest is saved, and restored at boot" shut_down ||
     power_on 2>/dev/null
 check "power cut in the window: recovered before the guest is started" cut
-exit "$failed"
+finish

@@ -198,7 +198,7 @@ boot_unit() {
     whole
 }
 
-finish() {
+power_off() {
     poweroff_inside $g
     images_clean $g
     tidy
@@ -215,6 +215,6 @@ t "systemd: the same with ProtectControlGroups" revert_protected
 t "systemd: a timer clones, the clone lives on" clone_by_timer
 t "systemd: D-Bus is away" no_dbus
 t "systemd: the unit for the boot" boot_unit
-t "systemd: the guest powers off, its images are clean" finish
+t "systemd: the guest powers off, its images are clean" power_off
 wipe $g $c
 verdict
