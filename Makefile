@@ -10,7 +10,8 @@ include Config.mk
 all: build
 
 SRC      := xl-snapshot
-LIB_SRC  := $(wildcard $(SRC)/lib/*.c $(SRC)/core/*.c $(SRC)/disk/*.c) \
+LIB_SRC  := $(wildcard $(SRC)/lib/*.c $(SRC)/model/*.c $(SRC)/store/*.c \
+            $(SRC)/op/*.c $(SRC)/disk/*.c) \
             $(SRC)/hyp/load.c
 CLI_SRC  := $(wildcard $(SRC)/cli/*.c)
 HYP_SRC  := $(filter-out $(SRC)/hyp/load.c,$(wildcard $(SRC)/hyp/*.c))
@@ -41,7 +42,7 @@ $(LIBSNAP): $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# The module takes lib/ and core/ (domcfg.h) from the program that loads it,
+# The module takes lib/ and model/ (domain_json.h) from the program that loads it,
 # hence -rdynamic and the whole archive.  SNAP_HYP_ABI counts changes of
 # hyp_ops.h and of what the module takes so.
 $(PROGRAM): $(CLI_OBJ) $(LIBSNAP)

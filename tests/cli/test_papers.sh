@@ -24,15 +24,15 @@ headers() {
 FEW=3
 drawing() {
     local from to line few h n
-    for from in front cli hyp core disk lib; do
+    for from in front cli op hyp store disk model lib; do
         line=$(printf '%-5s ──►' $from) few=
-        for to in cli hyp core disk lib; do
+        for to in cli op hyp store disk model lib; do
             h=$(headers $from $to)
             n=$(wc -w <<<"$h")
             if [ $from = $to ] || [ "$n" = 0 ]; then
-                line+='      '
+                line+='       '
             else
-                line+=$(printf '  %-4s' $to)
+                line+=$(printf '  %-5s' $to)
                 [ "$n" -gt $FEW ] || [ $to = lib ] ||
                     few+="  $to/{${h% }}"
             fi
@@ -48,7 +48,7 @@ is "the drawing of who includes whom" "$(cat "$T/drawn")" \
     "$(cat "$T/drawing")"
 is "and there are no other folders" \
     "$(cd xl-snapshot && printf '%s\n' */ | tr -d / | tr '\n' ' ')" \
-    "cli core disk hyp lib "
+    "cli disk hyp lib model op store "
 
 # ---- the code in docs/first-driver.md ----
 

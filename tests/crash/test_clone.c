@@ -10,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clones.h"
-#include "core/parts.h"
-#include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/sweep.h"
 #include "fakes/taken.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/neighbours.h"
+#include "op/parts.h"
+#include "store/store.h"
 
 struct kind {
     const char *name;

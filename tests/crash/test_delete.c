@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/parts.h"
-#include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/sweep.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/parts.h"
+#include "store/store.h"
 
 #define SNAPS 4
 

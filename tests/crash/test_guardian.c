@@ -20,7 +20,6 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "core/guardian.h"
 #include "fakes/check.h"
 #include "fakes/fake_guardian.h"
 #include "fakes/sweep.h"
@@ -29,6 +28,7 @@
 #include "lib/mem.h"
 #include "lib/run.h"
 #include "lib/scope.h"
+#include "op/guardian.h"
 
 struct kind {
     const char *name;

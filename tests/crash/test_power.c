@@ -12,16 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/boot.h"
-#include "core/parts.h"
-#include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/durable.h"
 #include "fakes/sweep.h"
+#include "lib/boot_id.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/parts.h"
+#include "store/store.h"
 
-/* In place of core/boot.c's, which a test cannot change. */
+/* In place of lib/boot_id.c's, which a test cannot change. */
 static bool booted_again;
 
 int64_t snap_host_started(void)

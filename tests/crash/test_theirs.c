@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/sweep.h"
 #include "fakes/taken.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "store/store.h"
 
 #define TICK 5000 /* what a guest of his has come to */
 

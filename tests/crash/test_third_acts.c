@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/journal.h"
 #include "fakes/sweep.h"
 #include "fakes/third.h"
 #include "lib/mem.h"
+#include "store/journal.h"
 
 enum op { CREATE, DELETE, REVERT };
 

@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/store.h"
 #include "fakes/sweep.h"
 #include "fakes/third.h"
 #include "lib/mem.h"
+#include "store/store.h"
 
 struct kind {
     const char *name;

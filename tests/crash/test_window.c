@@ -10,12 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/journal.h"
-#include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/fake_guardian.h"
 #include "fakes/sweep.h"
 #include "lib/mem.h"
+#include "store/journal.h"
+#include "store/store.h"
 
 struct kind {
     const char *name;

@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/memfile.h"
-#include "core/parts.h"
-#include "core/store.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/parts.h"
+#include "store/memfile.h"
+#include "store/store.h"
 
 static char why[512];
 

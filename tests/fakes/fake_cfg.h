@@ -11,7 +11,7 @@
 #ifndef TESTS_FAKES_FAKE_CFG_H
 #define TESTS_FAKES_FAKE_CFG_H
 
-#include "core/cfg.h"
+#include "model/cfg.h"
 
 int fake_cfg_parse(const char *file, const char *text, size_t len,
                    struct snap_cfg *cfg_r, struct snap_err *err);

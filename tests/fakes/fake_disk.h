@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The reference disk drivers: what disk/driver.h means, in plain C over the
+ * The reference disk drivers: what model/disk_ops.h means, in plain C over the
  * images of fake_store.h.
  *
  *     fake-internal   qcow2: a snapshot inside the image     group "qemu"
@@ -18,9 +18,9 @@
 #ifndef TESTS_FAKES_FAKE_DISK_H
 #define TESTS_FAKES_FAKE_DISK_H
 
-#include "core/env.h"
-#include "disk/driver.h"
 #include "fakes/fake_store.h"
+#include "model/disk_ops.h"
+#include "model/env.h"
 
 /* The tables. */
 extern const struct snap_disk_driver fake_internal;

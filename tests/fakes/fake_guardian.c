@@ -18,9 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/guardian.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
+#include "op/guardian.h"
 
 /* What an exec does: what is close-on-exec closes, handlers go, and threads,
  * of which a forked child has none. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The real guardian (core/guard.c) over the fakes, as a real second process.
+ * The real guardian (op/guard.c) over the fakes, as a real second process.
  * An exec would lose the world, which is shared memory without a name; so the
  * forked child does what an exec does to it, and goes on as --guardian.
  */

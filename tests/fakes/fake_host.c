@@ -13,17 +13,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/clone.h"
-#include "core/create.h"
-#include "core/delete.h"
-#include "core/journal.h"
-#include "core/memfile.h"
-#include "core/recover.h"
-#include "core/revert.h"
-#include "core/store.h"
 #include "fakes/third.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
+#include "op/clone.h"
+#include "op/create.h"
+#include "op/delete.h"
+#include "op/recover.h"
+#include "op/revert.h"
+#include "store/journal.h"
+#include "store/memfile.h"
+#include "store/store.h"
 
 #define DEATH_STATUS 77
 
@@ -337,8 +337,8 @@ static void note(const char *path, const char *op, const char *first,
     snap_journal_dispose(&j);
 }
 
-/* The guest goes on: the first thing that a guardian writes down (core/guard.c
- * recovers, and core/recover.c begins with that), since a pause after that is
+/* The guest goes on: the first thing that a guardian writes down (op/guard.c
+ * recovers, and op/recover.c begins with that), since a pause after that is
  * the user's. */
 static void note_resumed(struct fake_host *h, bool stood)
 {

@@ -8,10 +8,10 @@
 #ifndef TESTS_FAKES_FAKE_HOST_H
 #define TESTS_FAKES_FAKE_HOST_H
 
-#include "core/env.h"
-#include "core/request.h"
 #include "fakes/fake_disk.h"
 #include "fakes/fake_hyp.h"
+#include "model/env.h"
+#include "model/request.h"
 
 #define FAKE_UUID "11111111-2222-3333-4444-555555555555"
 

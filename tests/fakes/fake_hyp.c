@@ -11,12 +11,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/domcfg.h"
-#include "core/parts.h"
 #include "fakes/fake_cfg.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/domain_json.h"
+#include "op/parts.h"
 
 #define IMAGE_MAGIC "fake memory image\n"
 

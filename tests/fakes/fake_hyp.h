@@ -9,7 +9,7 @@
 #ifndef TESTS_FAKES_FAKE_HYP_H
 #define TESTS_FAKES_FAKE_HYP_H
 
-#include "core/hyp_ops.h"
+#include "model/hyp_ops.h"
 
 #define FAKE_DOMAINS 8
 #define FAKE_CONFIG  8192

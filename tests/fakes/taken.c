@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "core/create.h"
-#include "core/revert.h"
 #include "fakes/sweep.h"
 #include "lib/mem.h"
+#include "op/create.h"
+#include "op/revert.h"
 
 void taken_init(struct taken *t, const struct taken_how *how)
 {

@@ -10,14 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/domcfg.h"
-#include "core/parts.h"
-#include "core/store.h"
 #include "fakes/sweep.h"
 #include "fakes/third_int.h"
 #include "lib/fault.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "model/domain_json.h"
+#include "op/parts.h"
+#include "store/store.h"
 
 #define FIRST_LOOK  2 /* calls of a command: open, find */
 #define BUILD_CALLS 8

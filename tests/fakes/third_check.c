@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/parts.h"
-#include "core/store.h"
 #include "fakes/third_int.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/parts.h"
+#include "store/store.h"
 
 static char why[600];
 

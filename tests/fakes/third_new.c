@@ -10,12 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/journal.h"
-#include "core/parts.h"
-#include "core/store.h"
 #include "fakes/third_int.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "op/parts.h"
+#include "store/journal.h"
+#include "store/store.h"
 
 #define NAMESAKE "99999999-2222-3333-4444-555555555555"
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/request.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/journal.h"
 #include "lib/mem.h"
+#include "store/journal.h"
 
 static uint64_t sum(const uint8_t *p, size_t len)
 {

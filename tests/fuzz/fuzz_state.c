@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/store.h"
 #include "lib/mem.h"
+#include "store/store.h"
 
 #define UUID "11111111-2222-3333-4444-555555555555"
 

@@ -6,7 +6,7 @@
 #ifndef TESTS_LIB_SAMPLE_H
 #define TESTS_LIB_SAMPLE_H
 
-#include "core/record.h"
+#include "store/record.h"
 
 #define SAMPLE_UUID "6b1f9a3c-2d4e-4f60-8a7b-0c1d2e3f4a5b"
 

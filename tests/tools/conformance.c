@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * See conformance.h.  Each test is written against disk/driver.h alone.  A
+ * See conformance.h.  Each test is written against model/disk_ops.h alone.  A
  * part is passed through its recorded form wherever the product would read
  * it from a record or a journal, so a driver that relies on what only the
  * same process knows does not pass.

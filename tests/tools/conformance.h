@@ -8,7 +8,7 @@
 #ifndef TESTS_TOOLS_CONFORMANCE_H
 #define TESTS_TOOLS_CONFORMANCE_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 #define CONTENT_BLOCKS 32
 

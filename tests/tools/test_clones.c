@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Who stands on a snapshot (core/clones.c), asked of real images: a clone
+ * Who stands on a snapshot (op/neighbours.c), asked of real images: a clone
  * that runs or not is found by its folder and by its images' headers, and is
  * no clone once the images are gone.
  */
@@ -18,12 +18,12 @@
 
 #include <cmocka.h>
 
-#include "core/clones.h"
-#include "core/parts.h"
 #include "disk/drivers.h"
 #include "fakes/fake_hyp.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/neighbours.h"
+#include "op/parts.h"
 #include "tools/real_dir.h"
 #include "tools/real_qemu.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* Overlays over each kind of image, on real ones. */
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 #include "tools/real_world.h"
 
 static const struct variant variants[] = {

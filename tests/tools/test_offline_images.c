@@ -17,15 +17,15 @@
 
 #include <cmocka.h>
 
-#include "core/clone.h"
-#include "core/create.h"
-#include "core/delete.h"
-#include "core/store.h"
-#include "disk/driver.h"
 #include "fakes/fake_host.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/run.h"
+#include "model/disk_ops.h"
+#include "op/clone.h"
+#include "op/create.h"
+#include "op/delete.h"
+#include "store/store.h"
 #include "tools/real_dir.h"
 #include "tools/real_qemu.h"
 

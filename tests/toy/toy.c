@@ -24,10 +24,10 @@
 
 #include "disk/in_use.h"
 #include "disk/leaf_drop.h"
-#include "disk/slots.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/space.h"
+#include "model/disk_slots.h"
 
 #define MATCH_RAW   15
 #define COPY_BUFFER (64 * 1024)

@@ -3,7 +3,7 @@
 #ifndef TESTS_TOY_TOY_H
 #define TESTS_TOY_TOY_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* What a copy is longer than its image. */
 #define TOY_TRAILER_LEN 22

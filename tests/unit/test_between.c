@@ -18,18 +18,18 @@
 
 #include <cmocka.h>
 
-#include "core/boot.h"
-#include "core/delete.h"
-#include "core/recover.h"
-#include "core/store.h"
 #include "fakes/fake_disk_int.h"
 #include "fakes/fake_host.h"
+#include "lib/boot_id.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
+#include "op/delete.h"
+#include "op/recover.h"
+#include "store/store.h"
 
 #define OTHER_UUID "22222222-2222-3333-4444-555555555555"
 
-/* In place of core/boot.c's. */
+/* In place of lib/boot_id.c's. */
 static bool booted_again;
 
 char *snap_boot_id(void)
@@ -152,7 +152,8 @@ static void it_became_the_domains_disk(void **state)
 
     (void)state;
     plan(&p);
-    snap_state_set_leaf(&p.ses.state, "xvda", "/img/a.qcow2", "qcow2", "a", false);
+    snap_state_set_leaf(&p.ses.state, "xvda", "/img/a.qcow2", "qcow2", "a",
+                        false);
     keeps(&p, "/img/a.qcow2 is kept: it is a domain's disk");
 }
 

@@ -12,10 +12,10 @@
 
 #include <cmocka.h>
 
-#include "core/check.h"
 #include "fakes/fake_host.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/verify.h"
 
 static struct fake_host host;
 static char *mem_path;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* core/clonecfg.c: what of a configuration two domains must not share. */
+/* op/clone_config.c: what of a configuration two domains must not share. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
-#include "core/clonecfg.h"
-#include "core/parts.h"
-#include "core/request.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "model/request.h"
+#include "op/clone_config.h"
+#include "op/parts.h"
 
 #define OLD "6b1f9a3c-2d4e-4f60-8a7b-0c1d2e3f4a5b"
 #define NEW "11111111-2222-4333-8444-555555555599"

@@ -19,12 +19,12 @@
 
 #include <cmocka.h>
 
-#include "core/store.h"
 #include "fakes/check.h"
 #include "fakes/fake_host.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "store/store.h"
 
 #define OTHER_UUID "22222222-2222-3333-4444-555555555555"
 

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "core/request.h"
 #include "lib/mem.h"
+#include "model/request.h"
 
 struct want {
     const char *spec;

@@ -11,11 +11,11 @@
 
 #include <cmocka.h>
 
-#include "core/domcfg.h"
-#include "core/parts.h"
-#include "core/request.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "model/domain_json.h"
+#include "model/request.h"
+#include "op/parts.h"
 
 #define UUID "6b1f9a3c-2d4e-4f60-8a7b-0c1d2e3f4a5b"
 

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "core/hold.h"
 #include "lib/mem.h"
+#include "op/hold.h"
 
 static char held[256];
 

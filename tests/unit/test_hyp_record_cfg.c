@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "core/record.h"
 #include "hyp/cfg_xlu.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
+#include "store/record.h"
 
 static void round_trip(const struct snap_record *a)
 {

@@ -16,10 +16,10 @@
 
 #include <cmocka.h>
 
-#include "core/journal.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "store/journal.h"
 
 static char dir[] = "/tmp/snap-journal-XXXXXX";
 static char *path;

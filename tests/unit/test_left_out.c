@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "core/create.h"
-#include "core/revert.h"
 #include "fakes/fake_host.h"
 #include "lib/mem.h"
+#include "op/create.h"
+#include "op/revert.h"
 
 static struct fake_host host;
 static struct snap_err err;

@@ -13,14 +13,14 @@
 
 #include <cmocka.h>
 
-#include "core/journal.h"
-#include "core/listing.h"
-#include "core/resolve.h"
-#include "core/store.h"
 #include "fakes/fake_host.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/listing.h"
+#include "op/resolve.h"
+#include "store/journal.h"
+#include "store/store.h"
 
 #define OTHER_UUID "11111111-2222-3333-4444-5555555555aa"
 

@@ -14,16 +14,16 @@
 
 #include <cmocka.h>
 
-#include "core/boot.h"
-#include "core/commit.h"
-#include "core/create.h"
-#include "core/journal.h"
-#include "core/machine.h"
-#include "core/recover.h"
 #include "fakes/fake_host.h"
 #include "fakes/taken.h"
+#include "lib/boot_id.h"
 #include "lib/file.h"
+#include "lib/machine_id.h"
 #include "lib/mem.h"
+#include "op/create.h"
+#include "op/create_commit.h"
+#include "op/recover.h"
+#include "store/journal.h"
 
 #define HERE  "00112233445566778899aabbccddeeff\n"
 #define THERE "ffeeddccbbaa99887766554433221100\n"
@@ -64,7 +64,8 @@ static int setup(void **state)
                      0);
     plan = snap_commit_plan_json(&p.rec, &p.ses.dom, p.ses.op_id, NULL, false);
     assert_int_equal(
-        snap_recover_plan(&host.env, &p.ses.store, "create", plan, &j, &err), 0);
+        snap_recover_plan(&host.env, &p.ses.store, "create", plan, &j, &err),
+        0);
     snap_journal_dispose(&j);
     snap_json_free(plan);
     snap_create_plan_dispose(&p);

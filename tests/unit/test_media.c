@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* core/media.c: a CD whose image is gone. */
+/* op/media.c: a CD whose image is gone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
-#include "core/domcfg.h"
-#include "core/media.h"
-#include "core/parts.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "model/domain_json.h"
+#include "op/media.h"
+#include "op/parts.h"
 
 #define DISK(vdev, path, flags)                          \
     "{\"vdev\":\"" vdev "\",\"pdev_path\":\"" path "\"," \

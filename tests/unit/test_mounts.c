@@ -13,13 +13,13 @@
 
 #include <cmocka.h>
 
-#include "core/journal.h"
-#include "core/mounts.h"
 #include "fakes/fake_host.h"
 #include "fakes/taken.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/mount.h"
+#include "op/mounts.h"
+#include "store/journal.h"
 
 #define NOWHERE "/nothing/is/mounted/here"
 #define STEP    5 /* deaths that are left out, and one */

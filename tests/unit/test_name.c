@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "core/hyp_ops.h"
-#include "core/request.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/hyp_ops.h"
+#include "model/request.h"
 
 typedef int check_fn(const char *s, struct snap_err *err);
 

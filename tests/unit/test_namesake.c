@@ -13,11 +13,11 @@
 
 #include <cmocka.h>
 
-#include "core/listing.h"
-#include "core/resolve.h"
 #include "fakes/fake_host.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/listing.h"
+#include "op/resolve.h"
 
 #define OTHER_UUID "22222222-2222-3333-4444-555555555555"
 

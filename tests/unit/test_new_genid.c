@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "core/revert.h"
 #include "fakes/fake_host.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "op/revert.h"
 
 #define OLD "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"
 

@@ -16,16 +16,16 @@
 
 #include <cmocka.h>
 
-#include "core/create.h"
-#include "core/domcfg.h"
-#include "core/parts.h"
-#include "core/resolve.h"
-#include "core/revert.h"
 #include "fakes/check.h"
 #include "fakes/fake_host.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/domain_json.h"
+#include "op/create.h"
+#include "op/parts.h"
+#include "op/resolve.h"
+#include "op/revert.h"
 
 #define OTHER_UUID  "22222222-2222-3333-4444-555555555555"
 #define RANDOM_UUID "00000000-1111-4222-8333-444444444444" /* fake_hyp.c */

@@ -13,14 +13,14 @@
 
 #include <cmocka.h>
 
-#include "core/clone.h"
-#include "core/create.h"
-#include "core/delete.h"
-#include "core/revert.h"
 #include "fakes/fake_host.h"
 #include "fakes/taken.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/clone.h"
+#include "op/create.h"
+#include "op/delete.h"
+#include "op/revert.h"
 
 static const char *const bad[] = {
     "/img/../etc/x.qcow2", "/img/./x.qcow2", "/img/a\nb.qcow2",

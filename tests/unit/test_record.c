@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "core/record.h"
 #include "fakes/fake_cfg.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
+#include "store/record.h"
 
 #define LONG64 \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

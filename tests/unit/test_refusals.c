@@ -13,16 +13,16 @@
 
 #include <cmocka.h>
 
-#include "core/clone.h"
-#include "core/create.h"
-#include "core/delete.h"
-#include "core/revert.h"
-#include "core/store.h"
 #include "fakes/fake_host.h"
 #include "fakes/taken.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/clone.h"
+#include "op/create.h"
+#include "op/delete.h"
+#include "op/revert.h"
+#include "store/store.h"
 
 #define OTHER_UUID "22222222-2222-3333-4444-555555555555"
 

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "core/request.h"
 #include "fakes/fake_cfg.h"
 #include "lib/mem.h"
+#include "model/request.h"
 
 static void parse(const char *text, struct snap_cfg *cfg)
 {

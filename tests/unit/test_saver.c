@@ -16,15 +16,15 @@
 
 #include <cmocka.h>
 
-#include "core/create.h"
-#include "core/delete.h"
-#include "core/recover.h"
-#include "core/saver.h"
-#include "core/store.h"
 #include "fakes/taken.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/create.h"
+#include "op/delete.h"
+#include "op/recover.h"
+#include "op/saver.h"
+#include "store/store.h"
 
 static struct fake_host host;
 static struct snap_err err;

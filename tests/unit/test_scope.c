@@ -17,12 +17,12 @@
 
 #include <cmocka.h>
 
-#include "core/shelter.h"
 #include "lib/cgroup.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/run.h"
 #include "lib/scope.h"
+#include "op/shelter.h"
 
 #define LIMIT_MS 400 /* of those that have to run out of it */
 #define LONG_MS  20000

@@ -16,11 +16,11 @@
 
 #include <cmocka.h>
 
-#include "core/store.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
+#include "store/store.h"
 
 static struct snap_store store = SNAP_STORE_INIT;
 static char *path;

@@ -21,11 +21,11 @@
 
 #include <cmocka.h>
 
-#include "core/store.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
+#include "store/store.h"
 
 #define OTHER_UUID "00000000-0000-0000-0000-000000000001"
 

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/tree.h"
 #include "lib/mem.h"
+#include "store/tree.h"
 
 /* spec: "a b<a c<b", oldest first; want: a node each, "DEPTHname", with "!"
  * for an orphan, "@" for a cut circle and "." for the last of its siblings. */

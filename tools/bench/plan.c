@@ -20,14 +20,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/clone.h"
-#include "core/create.h"
-#include "core/delete.h"
-#include "core/revert.h"
-#include "core/store.h"
 #include "disk/drivers.h"
 #include "disk/in_use.h"
 #include "lib/mem.h"
+#include "op/clone.h"
+#include "op/create.h"
+#include "op/delete.h"
+#include "op/revert.h"
+#include "store/store.h"
 
 #define UUID  "6b1f9a3c-2d4e-4f60-8a7b-0c1d2e3f4a5b"
 #define DEPTH 30

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "cli/cmdtable.h"
-#include "core/env.h"
+#include "model/env.h"
 
 /* Exit statuses; promises to scripts. */
 enum snap_exit {

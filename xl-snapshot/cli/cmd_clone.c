@@ -8,8 +8,8 @@
 
 #include "cli/job.h"
 #include "cli/show_record.h"
-#include "core/clone.h"
 #include "lib/mem.h"
+#include "op/clone.h"
 
 struct job {
     struct snap_clone_req req;

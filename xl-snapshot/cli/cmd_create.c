@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * snapshot-create: options and file into a request, the plan, the deed, the
- * report.  What the request means is core/request.h's and core/create.h's.
+ * report.  What the request means is model/request.h's and op/create.h's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +10,9 @@
 #include "cli/log_sink.h"
 #include "cli/output.h"
 #include "cli/show_record.h"
-#include "core/create.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/create.h"
 
 static int set_type(struct snap_create_req *req, const char *arg,
                     struct snap_err *err)

@@ -8,9 +8,9 @@
 #include "cli/job.h"
 #include "cli/log_sink.h"
 #include "cli/show_record.h"
-#include "core/delete.h"
-#include "core/parts.h"
 #include "lib/mem.h"
+#include "op/delete.h"
+#include "op/parts.h"
 
 static int take(void *ctx, struct snap_words *w, struct snap_err *err)
 {

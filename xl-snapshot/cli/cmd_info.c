@@ -9,11 +9,11 @@
 #include "cli/job.h"
 #include "cli/log_sink.h"
 #include "cli/show_record.h"
-#include "core/check.h"
-#include "core/clones.h"
-#include "core/resolve.h"
-#include "core/store.h"
 #include "lib/mem.h"
+#include "op/neighbours.h"
+#include "op/resolve.h"
+#include "op/verify.h"
+#include "store/store.h"
 
 struct info {
     bool check;

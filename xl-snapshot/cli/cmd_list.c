@@ -9,8 +9,8 @@
 #include "cli/job.h"
 #include "cli/log_sink.h"
 #include "cli/show_list.h"
-#include "core/listing.h"
 #include "lib/mem.h"
+#include "op/listing.h"
 
 struct request {
     bool blocks;

@@ -10,10 +10,10 @@
 #include "cli/log_sink.h"
 #include "cli/output.h"
 #include "cli/signals.h"
-#include "core/recover.h"
-#include "core/resolve.h"
-#include "core/store.h"
 #include "lib/mem.h"
+#include "op/recover.h"
+#include "op/resolve.h"
+#include "store/store.h"
 
 struct request {
     bool no_wait;

@@ -7,8 +7,8 @@
 
 #include "cli/job.h"
 #include "cli/show_record.h"
-#include "core/revert.h"
 #include "lib/mem.h"
+#include "op/revert.h"
 
 struct job {
     struct snap_revert_req req;

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "cli/job.h"
-#include "core/resolve.h"
-#include "core/store.h"
 #include "lib/mem.h"
+#include "op/resolve.h"
+#include "store/store.h"
 
 static const char *const kinds[] = {
     [ARG_NONE] = "none", [ARG_TEXT] = "text", [ARG_FILE] = "file",

@@ -11,7 +11,7 @@
 #include "cli/notes.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "core/session.h"
+#include "op/session.h"
 
 /* The exit status for a rc, or for an enum snap_rc. */
 int snap_exit_of(int rc);

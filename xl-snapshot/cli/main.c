@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "cli/run.h"
-#include "core/store.h"
 #include "disk/image_guard.h"
 #include "disk/image_stamp.h"
 #include "disk/in_use.h"
+#include "store/store.h"
 
 int main(int argc, char **argv)
 {

@@ -11,8 +11,8 @@
 
 #include "cli/cli.h"
 #include "cli/log_sink.h"
-#include "core/session.h"
 #include "lib/mem.h"
+#include "op/session.h"
 
 static void add(struct snap_cli_notes *n, const char *text, size_t len)
 {

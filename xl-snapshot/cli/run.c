@@ -20,9 +20,9 @@
 #include "cli/log_sink.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
-#include "core/guardian.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/guardian.h"
 
 const struct snap_cli_tables *snap_cli_tables;
 

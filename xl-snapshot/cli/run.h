@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "core/env.h"
+#include "model/env.h"
 
 /*
  * How the tables get into an environment whose ops are NULL.  Called once,

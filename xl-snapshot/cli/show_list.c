@@ -13,10 +13,10 @@
 #include "cli/notes.h"
 #include "cli/output.h"
 #include "cli/show_record.h"
-#include "core/clones.h"
-#include "core/listing.h"
-#include "core/tree.h"
 #include "lib/mem.h"
+#include "op/listing.h"
+#include "op/neighbours.h"
+#include "store/tree.h"
 
 /* Deeper levels of a tree are not drawn, but told. */
 #define DRAWN 24

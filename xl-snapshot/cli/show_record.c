@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clones.h"
 #include "lib/mem.h"
+#include "op/neighbours.h"
 
 char *snap_what(bool memory, size_t disks)
 {

@@ -7,8 +7,8 @@
 #define SNAP_CLI_SHOW_RECORD_H
 
 #include "cli/output.h"
-#include "core/record.h"
-#include "core/session.h"
+#include "op/session.h"
+#include "store/record.h"
 
 /* "memory and 2 disks", "1 disk"; caller frees. */
 char *snap_what(bool memory, size_t disks);

@@ -6,7 +6,7 @@
 #ifndef SNAP_DISK_DRIVERS_H
 #define SNAP_DISK_DRIVERS_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 extern const struct snap_disk_driver snap_disk_qcow2_internal;
 extern const struct snap_disk_driver snap_disk_overlay;

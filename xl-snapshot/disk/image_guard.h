@@ -9,7 +9,7 @@
 #ifndef SNAP_DISK_IMAGE_GUARD_H
 #define SNAP_DISK_IMAGE_GUARD_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 struct snap_image_guard;
 

@@ -8,7 +8,7 @@
 
 #include <sys/stat.h>
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 int64_t snap_stat_mtime_ns(const struct stat *st);
 /* The image as it is now; not known if it is no file, or is not there. */

@@ -8,7 +8,7 @@
 #ifndef SNAP_DISK_IMAGE_TAG_H
 #define SNAP_DISK_IMAGE_TAG_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* Make one of what the image holds now.  There must be none of that name. */
 int snap_image_tag_make(struct snap_disk_ctx *c, const char *path,

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* *who_r: "qemu-system-i38 (process 123)" or NULL; caller frees.  A path that
  * does not exist is used by nobody. */

@@ -3,7 +3,7 @@
 #ifndef SNAP_DISK_INTERNAL_H
 #define SNAP_DISK_INTERNAL_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* Delete the snapshot of that name from the image, through QEMU or without;
  * 0 if there is none.  (qcow2_internal.c) */

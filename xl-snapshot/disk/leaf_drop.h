@@ -11,7 +11,7 @@
 #ifndef SNAP_DISK_LEAF_DROP_H
 #define SNAP_DISK_LEAF_DROP_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* A leaf that we made: an overlay, or an image with a name that revert gives,
  * or create to an image of this stem (a deletion may have left it without a

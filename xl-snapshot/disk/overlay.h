@@ -6,7 +6,7 @@
 #ifndef SNAP_DISK_OVERLAY_H
 #define SNAP_DISK_OVERLAY_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* overlay_probe.c */
 int snap_overlay_probe(struct snap_disk_ctx *c, struct snap_part *p,

@@ -6,9 +6,9 @@
 #ifndef SNAP_DISK_OVERLAY_CHAIN_H
 #define SNAP_DISK_OVERLAY_CHAIN_H
 
-#include "disk/driver.h"
 #include "disk/qcow2_header.h"
 #include "disk/qemu_node.h"
+#include "model/disk_ops.h"
 
 /* The backing file that the header of image names, as an absolute path; NULL
  * if there is none, or it is no file.  Caller frees. */

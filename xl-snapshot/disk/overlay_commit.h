@@ -6,7 +6,7 @@
 #ifndef SNAP_DISK_OVERLAY_COMMIT_H
 #define SNAP_DISK_OVERLAY_COMMIT_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 struct snap_overlay_commit {
     const char *over, *base;

@@ -6,7 +6,7 @@
 #ifndef SNAP_DISK_OVERLAY_DELETE_H
 #define SNAP_DISK_OVERLAY_DELETE_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 int snap_overlay_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
                              struct snap_delete *d, struct snap_err *err);

@@ -6,7 +6,7 @@
 #ifndef SNAP_DISK_OVERLAY_FILES_H
 #define SNAP_DISK_OVERLAY_FILES_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* From p->data: the overlay's file (never a link to it), QEMU's name for its
  * node, and the backing file that its header names. */

@@ -13,7 +13,7 @@
 #ifndef SNAP_DISK_OVERLAY_LINK_H
 #define SNAP_DISK_OVERLAY_LINK_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /*
  * keep_path, forth and back; each is idempotent and does nothing without
@@ -44,7 +44,7 @@ int snap_overlay_link_leaf(struct snap_disk_ctx *c, const struct snap_part *p,
                            struct snap_err *err);
 int snap_overlay_unlink_leaf(struct snap_disk_ctx *c,
                              const struct snap_part *p, struct snap_err *err);
-/* in_place() of disk/driver.h for such a path, and nothing for another. */
+/* in_place() of model/disk_ops.h for such a path, and nothing for another. */
 void snap_overlay_link_in_place(const struct snap_disk_ctx *c,
                                 const struct snap_part *p, bool back,
                                 struct snap_held_images *l);

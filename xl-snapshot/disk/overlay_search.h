@@ -11,8 +11,8 @@
 #ifndef SNAP_DISK_OVERLAY_SEARCH_H
 #define SNAP_DISK_OVERLAY_SEARCH_H
 
-#include "disk/driver.h"
 #include "disk/qemu_node.h"
+#include "model/disk_ops.h"
 
 /*
  * Every image that has base as its backing file, by a name under which that

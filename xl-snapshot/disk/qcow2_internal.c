@@ -26,9 +26,9 @@
 #include "disk/qemu_img.h"
 #include "disk/qemu_node.h"
 #include "disk/qemu_take.h"
-#include "disk/slots.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/disk_slots.h"
 
 #define LOOK_MS 5000
 /* QEMU stamps a snapshot with the host's clock, in whole seconds. */

@@ -7,7 +7,7 @@
 #ifndef SNAP_DISK_QCOW2_TAG_H
 #define SNAP_DISK_QCOW2_TAG_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 #define SNAP_TAG_PREFIX "snap-"
 

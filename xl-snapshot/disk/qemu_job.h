@@ -7,7 +7,7 @@
 #ifndef SNAP_DISK_QEMU_JOB_H
 #define SNAP_DISK_QEMU_JOB_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* Begin command with args (owned), to which the id is added.  A job of this
  * id that is there already is gone on with; one that has ended is forgotten

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 /* An image has two nodes.  Beyond the first number nothing is begun: all that
  * comes after must still be below the second, which is what is believed. */

@@ -7,7 +7,7 @@
 #ifndef SNAP_DISK_QEMU_TAKE_H
 #define SNAP_DISK_QEMU_TAKE_H
 
-#include "disk/driver.h"
+#include "model/disk_ops.h"
 
 #define SNAP_TAKE_MS 10000 /* for all of it */
 

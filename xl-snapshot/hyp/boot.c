@@ -18,8 +18,8 @@
 
 #include <libxlutil.h>
 
-#include "core/domcfg.h"
 #include "hyp/hyp.h"
+#include "model/domain_json.h"
 
 /* --- xl.conf ----------------------------------------------------------- */
 

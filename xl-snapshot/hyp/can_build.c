@@ -18,11 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/domcfg.h"
 #include "hyp/hyp.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/run.h"
+#include "model/domain_json.h"
 
 #define MB_KB 1024u
 

@@ -12,8 +12,8 @@
 
 #include <stddef.h>
 
-#include "core/cfg.h"
 #include "lib/rc.h"
+#include "model/cfg.h"
 
 /* Before libxlutil sees it: NUL bytes, escapes that it mishandles, lists in
  * lists.  SNAP_INVAL with "FILE:LINE: ...". */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Configuration files in xl.cfg grammar: core/cfg.h's parser over libxlutil.
+ * Configuration files in xl.cfg grammar: model/cfg.h's parser over libxlutil.
  */
 #ifndef SNAP_HYP_CFG_XLU_H
 #define SNAP_HYP_CFG_XLU_H
 
 #include <stdio.h>
 
-#include "core/cfg.h"
+#include "model/cfg.h"
 
 snap_cfg_parse_fn hyp_cfg_parse;
 

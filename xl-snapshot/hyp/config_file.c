@@ -14,11 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/cfg.h"
 #include "hyp/cfg_xlu.h"
 #include "hyp/hyp.h"
 #include "lib/file.h"
 #include "lib/run.h"
+#include "model/cfg.h"
 
 #include <libxlutil.h>
 

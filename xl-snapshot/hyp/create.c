@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/domcfg.h"
 #include "hyp/hyp.h"
+#include "model/domain_json.h"
 
 #define MONITOR_MS 60000 /* for it to begin watching */
 

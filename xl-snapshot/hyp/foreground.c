@@ -15,10 +15,10 @@
 
 #include <libxlutil.h>
 
-#include "core/cfg.h"
 #include "hyp/cfg_xlu.h"
 #include "hyp/hyp.h"
 #include "lib/file.h"
+#include "model/cfg.h"
 
 #define ARGS_MAX 64
 

@@ -18,11 +18,11 @@
 #include <xenstore.h>
 #include <xentoollog.h>
 
-#include "core/hyp_ops.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/rc.h"
+#include "model/hyp_ops.h"
 
 /* config/Paths.mk.in of Xen: --localstatedir=/var, as all distributions. */
 #define HYP_RUN_DIR  "/run/xen"

@@ -17,10 +17,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/domcfg.h"
 #include "hyp/hyp.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "model/domain_json.h"
 
 #define KEY      "xl-snapshot"
 #define MARK_MAX 16

@@ -8,8 +8,8 @@
 #ifndef SNAP_HYP_PLUGIN_H
 #define SNAP_HYP_PLUGIN_H
 
-#include "core/cfg.h"
-#include "core/hyp_ops.h"
+#include "model/cfg.h"
+#include "model/hyp_ops.h"
 
 #define SNAP_HYP_ABI    7
 #define SNAP_HYP_SYMBOL "snap_hyp_module"

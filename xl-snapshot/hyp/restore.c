@@ -24,10 +24,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/domcfg.h"
 #include "hyp/hyp.h"
 #include "hyp/saveheader.h"
 #include "lib/file.h"
+#include "model/domain_json.h"
 
 #define PIPE_SIZE    (1 << 20)
 #define LOCK_TELL_MS 60000

@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/domcfg.h"
 #include "hyp/hyp.h"
 #include "hyp/saveheader.h"
 #include "lib/file.h"
+#include "model/domain_json.h"
 
 #define SETTING      "XENDOMAINS_SAVE="
 #define SETTINGS_MAX (64u << 10)

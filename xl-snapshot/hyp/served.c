@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/domcfg.h"
 #include "hyp/hyp.h"
 #include "lib/file.h"
+#include "model/domain_json.h"
 
 /* libxl_device.c: libxl__device_backend_path(); of dom0, which is here. */
 #define QDISK "/local/domain/0/backend/qdisk/"

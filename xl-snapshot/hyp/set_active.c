@@ -26,9 +26,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/domcfg.h"
 #include "hyp/hyp.h"
 #include "lib/file.h"
+#include "model/domain_json.h"
 
 #define TRIES 50 /* of a xenstore transaction */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Memory and small strings.  Running out of memory ends the process with
- * abort(): the guardian (core/guardian.h) resumes the guest and the journal
+ * abort(): the guardian (op/guardian.h) resumes the guest and the journal
  * tells snapshot-recover the rest, as for any other sudden death.
  */
 #ifndef SNAP_LIB_MEM_H

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Slots that drivers share, so that no slot is ever NULL (model/disk_ops.c).
+ */
+#ifndef SNAP_MODEL_DISK_SLOTS_H
+#define SNAP_MODEL_DISK_SLOTS_H
+
+#include "model/disk_ops.h"
+
+/* Nothing to do, successfully. */
+int snap_slot_nothing(struct snap_disk_ctx *c, struct snap_part *p,
+                      struct snap_err *err);
+int snap_slot_nothing_deleted(struct snap_disk_ctx *c, struct snap_part *p,
+                              const struct snap_delete *d,
+                              struct snap_err *err);
+/* For a driver whose delete_plan() answers DROP or STAY. */
+int snap_slot_never(struct snap_disk_ctx *c, struct snap_part *p,
+                    const struct snap_delete *d, struct snap_err *err);
+int snap_slot_never_switched(struct snap_disk_ctx *c,
+                             const struct snap_part *p,
+                             const struct snap_delete *d, bool *yes_r,
+                             struct snap_err *err);
+bool snap_slot_never_went_on(const struct snap_part *p,
+                             const struct snap_delete *d);
+bool snap_slot_never_astray(const struct snap_part *p,
+                            const struct snap_delete *d, bool live);
+int snap_slot_never_child(struct snap_disk_ctx *c, struct snap_part *p,
+                          const struct snap_delete *d, size_t i,
+                          struct snap_err *err);
+/* Disks of one QEMU, by whichever driver: one transaction (qemu_take.h). */
+const char *snap_slot_group_qemu(const struct snap_part *p);
+
+#endif /* SNAP_MODEL_DISK_SLOTS_H */

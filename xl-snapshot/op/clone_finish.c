@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See cloned.h. */
+#include "op/clone_finish.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/boot_id.h"
+#include "lib/mem.h"
+#include "op/owned.h"
+#include "op/parts.h"
+#include "op/revert_finish.h"
+
+struct snap_json *snap_cloned_plan_json(const struct snap_clone_plan *p,
+                                        const struct snap_clone_req *req)
+{
+    struct snap_json *j = snap_json_object();
+    char *boot = snap_boot_id();
+
+    snap_json_set_str(j, "boot_id", boot);
+    free(boot);
+    snap_json_set(j, "record", snap_record_to_json(&p->rec));
+    snap_json_set_str(j, "op_id", p->ses.op_id);
+    snap_json_set_str(j, "uuid", p->uuid);
+    snap_json_set_str(j, "new_name", req->new_name);
+    snap_json_set_bool(j, "paused_after", req->paused);
+    snap_json_set(j, "leaves", snap_reverted_leaves_json(&p->rec));
+    return j;
+}
+
+/* Whose is the domain?  What has never run goes. */
+static int end_ours(struct snap_env *env, const struct snap_owned *o,
+                    struct snap_domain *dom, enum snap_owner *who_r,
+                    struct snap_err *err)
+{
+    int rc;
+
+    rc = snap_owned_look(env, o, dom, who_r, err);
+    if (!rc && *who_r == SNAP_OWNER_OURS)
+        rc = snap_owned_destroy(env, o, dom, who_r, err);
+    if (!rc && (*who_r == SNAP_OWNER_BEFORE || *who_r == SNAP_OWNER_AGAIN ||
+                *who_r == SNAP_OWNER_OTHER))
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "somebody has made a domain (%s, id %u) with the UUID "
+                       "of the unfinished clone, which does not run on its "
+                       "images; it was left alone: destroy it or give it "
+                       "another UUID, then run xl snapshot-recover",
+                       dom->name, dom->domid);
+    return rc;
+}
+
+/* Nothing runs on the images now.  Has somebody let it run, and it is off
+ * again? */
+static int look_if_it_ran(struct snap_disk_ctx *ctx, struct snap_record *rec,
+                          bool *ran_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    ctx->only_look = true;
+    rc = snap_parts_revert_undo(ctx, rec->parts, rec->n_parts, &why);
+    ctx->only_look = false;
+    *ran_r = rc == SNAP_RECOVER;
+    return rc && !*ran_r ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+int snap_cloned_undo(struct snap_env *env, struct snap_store *s,
+                     struct snap_record *rec, const char *name,
+                     const char *op_id, bool other_boot, bool *there_r,
+                     struct snap_err *err)
+{
+    int rc;
+    struct snap_disk_ctx ctx;
+    struct snap_domain dom = { 0 };
+    enum snap_owner who;
+    const struct snap_owned o = {
+        .uuid = s->uuid,
+        .name = name,
+        .op_id = op_id,
+        .parts = rec->parts,
+        .n_parts = rec->n_parts,
+        .domid = UINT32_MAX,
+        .other_boot = other_boot,
+    };
+
+    *there_r = false;
+    rc = end_ours(env, &o, &dom, &who, err);
+    if (rc)
+        goto out;
+    snap_ctx_init(&ctx, env, UINT32_MAX, NULL, op_id);
+    *there_r = who == SNAP_OWNER_DONE;
+    if (!*there_r)
+        rc = look_if_it_ran(&ctx, rec, there_r, err);
+    if (rc || *there_r)
+        goto out;
+    rc = snap_parts_revert_undo(&ctx, rec->parts, rec->n_parts, err);
+    if (!rc)
+        rc = snap_state_remove(s, err);
+
+out:
+    snap_domain_dispose(&dom);
+    return rc;
+}

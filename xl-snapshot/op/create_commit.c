@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See commit.h. */
+#include "op/create_commit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/boot_id.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+#include "op/parts.h"
+
+struct snap_json *snap_commit_plan_json(const struct snap_record *rec,
+                                        const struct snap_domain *dom,
+                                        const char *op_id, const char *output,
+                                        bool paused_after)
+{
+    struct snap_json *j = snap_json_object();
+    char *boot = snap_boot_id();
+
+    snap_json_set(j, "record", snap_record_to_json(rec));
+    snap_json_set_str(j, "op_id", op_id);
+    snap_json_set_str(j, "uuid", dom->uuid);
+    snap_json_set_int(j, "domid", dom->domid);
+    snap_json_set_int(j, "monitor_pid", dom->monitor_pid);
+    snap_json_set_bool(j, "was_paused", dom->paused);
+    snap_json_set_bool(j, "paused_after", paused_after);
+    snap_json_set_str(j, "output", output);
+    snap_json_set_str(j, "boot_id", boot);
+    free(boot);
+    return j;
+}
+
+int snap_commit(struct snap_env *env, const struct snap_store *s,
+                struct snap_record *rec, struct snap_memfile *mem,
+                const char *output, struct snap_err *err)
+{
+    int rc;
+    char *text = NULL;
+
+    if (rec->has_memory) {
+        rc = snap_memfile_commit(mem, env, &rec->mem_size, rec->mem_hash, err);
+        if (rc)
+            goto out;
+    }
+    if (!output) {
+        rc = snap_store_put(s, rec, err);
+        goto out;
+    }
+    rc = snap_record_to_cfg(rec, &text, err);
+    if (rc)
+        goto out;
+    rc = snap_file_write(output, text, strlen(text), 0600, true, err);
+
+out:
+    free(text);
+    return rc;
+}
+
+void snap_commit_drop_memory(struct snap_record *rec, struct snap_memfile *mem)
+{
+    snap_memfile_abort(mem);
+    rec->has_memory = false;
+    rec->live = false;
+    snap_set(&rec->consistency, "crash");
+    snap_free(&rec->mem_path);
+}
+
+int snap_commit_set_old(struct snap_env *env, const struct snap_domain *dom,
+                        const struct snap_record *rec, struct snap_err *err)
+{
+    int rc;
+    size_t i, m = 0;
+    struct snap_active *a = snap_realloc(NULL, rec->n_parts + 1, sizeof(*a));
+
+    for (i = 0; i < rec->n_parts; i++) {
+        if (!snap_part_moves(&rec->parts[i]))
+            continue;
+        a[m].vdev = rec->parts[i].vdev;
+        a[m].path = rec->parts[i].path;
+        a[m].format = rec->parts[i].format;
+        m++;
+    }
+    rc = m ? env->ops->set_active(env->hyp, dom, a, m, err) : 0;
+    free(a);
+    return rc;
+}

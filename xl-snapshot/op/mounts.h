@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * What a journal is about may be on file systems that are not mounted when it
+ * is recovered: at boot, before they are, or never.  An image that is not there
+ * then is not gone.
+ */
+#ifndef SNAP_OP_MOUNTS_H
+#define SNAP_OP_MOUNTS_H
+
+#include "lib/json.h"
+#include "store/record.h"
+#include "store/store.h"
+
+/* Before a plan is written down: "mounts" in it says where the file system of
+ * each file is mounted now that it names: of the record's disks and memory, of
+ * its own disks and leaves, and its output. */
+void snap_mounts_note(struct snap_json *plan);
+
+/*
+ * Guest in any state; reads only.  SNAP_RECOVER, naming the file and the mount
+ * point, if one of those files is not there, nor what was mounted where it was;
+ * likewise the image that one of the record's disks was left with, by the state
+ * (a journal of an earlier version has no "mounts").  Where the kernel does not
+ * say what is mounted where (lib/mount.h), success.
+ */
+int snap_mounts_check(const struct snap_json *plan,
+                      const struct snap_record *rec,
+                      const struct snap_state *state, struct snap_err *err);
+
+#endif /* SNAP_OP_MOUNTS_H */

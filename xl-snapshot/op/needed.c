@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See needed.h.  Reads only; takes no lock. */
+#include "op/needed.h"
+
+#include "op/parts.h"
+#include "store/store.h"
+
+/* A file, and whether anybody needs it. */
+struct need {
+    struct snap_env *env;
+    const char *file;
+    bool needed;
+};
+
+static int ask_one(void *opaque, const char *uuid, struct snap_err *err)
+{
+    int rc;
+    size_t n = 0, damaged = 0;
+    struct need *need = opaque;
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record *rs = NULL;
+
+    if (need->needed)
+        return 0;
+    rc = snap_store_open(&s, need->env->store_root, uuid, false, err);
+    if (!rc)
+        rc = snap_store_damaged(&s, need->env->drivers, &damaged, err);
+    if (!rc)
+        rc = snap_store_brief(&s, need->env->drivers, NULL, &rs, &n, err);
+    /* What cannot be read may need it. */
+    need->needed = rc == SNAP_REFUSED || damaged ||
+                   (!rc && snap_records_need(rs, n, need->file));
+    if (rc == SNAP_REFUSED) {
+        snap_err_clear(err);
+        rc = 0;
+    }
+    snap_records_free(&rs, &n);
+    snap_store_close(&s);
+    return rc;
+}
+
+int snap_others_need(struct snap_env *env, const char *uuid, const char *file,
+                     bool *need_r, struct snap_err *err)
+{
+    struct need need = { .env = env, .file = file };
+    int rc;
+
+    rc = snap_store_each(env->store_root, uuid, ask_one, &need, err);
+    *need_r = need.needed;
+    return rc;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* Who else in the store needs a file that is about to go. */
+#ifndef SNAP_OP_NEEDED_H
+#define SNAP_OP_NEEDED_H
+
+#include "model/env.h"
+
+/* Does a record of another domain than uuid need this file?  One that had this
+ * one's name and disks before, for instance: an xl.cfg without a uuid gets
+ * another with each xl create.  What cannot be read may need it. */
+int snap_others_need(struct snap_env *env, const char *uuid, const char *file,
+                     bool *need_r, struct snap_err *err);
+
+#endif /* SNAP_OP_NEEDED_H */

@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See reverted.h.  Every function here may run a second time. */
+#include "op/revert_finish.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/boot_id.h"
+#include "lib/file.h"
+#include "lib/mem.h"
+#include "model/domain_json.h"
+#include "op/owned.h"
+#include "op/parts.h"
+#include "op/stamp.h"
+
+/* How often it is looked whether an image is closed. */
+#define LOOK_MS 250
+
+struct snap_json *snap_reverted_leaves_json(const struct snap_record *rec)
+{
+    size_t i;
+    struct snap_json *leaves = snap_json_array();
+
+    for (i = 0; i < rec->n_parts; i++) {
+        const struct snap_part *part = &rec->parts[i];
+        struct snap_json *l = snap_json_object();
+
+        snap_json_set_str(l, "vdev", part->vdev);
+        snap_json_set_str(l, "leaf_path", part->leaf_path);
+        snap_json_set_str(l, "leaf_format", part->leaf_format);
+        snap_json_set_str(l, "drop_path", part->drop_path);
+        snap_json_set_str(l, "stem", part->stem);
+        snap_json_push(leaves, l);
+    }
+    return leaves;
+}
+
+struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
+                                          bool paused_after, bool no_metadata)
+{
+    struct snap_json *j = snap_json_object();
+    char *boot = snap_boot_id();
+
+    snap_json_set(j, "record", snap_record_to_json(&p->rec));
+    snap_json_set_str(j, "op_id", p->ses.op_id);
+    snap_json_set_str(j, "uuid", p->rec.domain_uuid);
+    snap_json_set_bool(j, "running", p->ses.there);
+    snap_json_set_bool(j, "was_paused", p->ses.there && p->ses.dom.paused);
+    snap_json_set_bool(j, "had_qemu", p->ses.there && p->ses.dom.qemu_pid);
+    snap_json_set_int(j, "domid", p->ses.there ? p->ses.dom.domid : 0);
+    snap_json_set_str(j, "boot_id", boot);
+    free(boot);
+    snap_json_set_str(j, "old_config", p->old_config);
+    snap_json_set_bool(j, "paused_after", paused_after);
+    snap_json_set_bool(j, "no_metadata", no_metadata);
+    snap_json_set(j, "leaves", snap_reverted_leaves_json(&p->rec));
+    return j;
+}
+
+/* A path out of a journal: ours, but checked like anything read from disk. */
+static int get_path(const struct snap_json *l, const char *key, char **out,
+                    struct snap_err *err)
+{
+    const char *s = snap_json_get_str(l, key);
+
+    if (s && !snap_path_ok(s))
+        return snap_fail(err, SNAP_CORRUPT, "journal: bad %s \"%s\"", key, s);
+    snap_set(out, s);
+    return 0;
+}
+
+int snap_reverted_plan_parts(const struct snap_json *plan,
+                             struct snap_record *rec, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    const struct snap_json *leaves = snap_json_get(plan, "leaves");
+
+    if (snap_json_len(leaves) != rec->n_parts)
+        return snap_fail(err, SNAP_CORRUPT,
+                         "journal: leaves do not match "
+                         "the record");
+    for (i = 0; i < rec->n_parts; i++) {
+        struct snap_part *part = &rec->parts[i];
+        const struct snap_json *l = snap_json_at(leaves, i);
+
+        if (!snap_streq(snap_json_get_str(l, "vdev"), part->vdev))
+            return snap_fail(err, SNAP_CORRUPT,
+                             "journal: leaves do not "
+                             "match the record");
+        rc = get_path(l, "leaf_path", &part->leaf_path, err);
+        if (!rc)
+            rc = get_path(l, "drop_path", &part->drop_path, err);
+        if (rc)
+            return rc;
+        snap_set(&part->leaf_format, snap_json_get_str(l, "leaf_format"));
+        snap_set(&part->stem, snap_json_get_str(l, "stem"));
+    }
+    return 0;
+}
+
+struct snap_json *snap_reverted_left_json(const struct snap_env *env,
+                                          struct snap_record *rec)
+{
+    size_t i;
+    struct snap_json *left = snap_json_object();
+
+    for (i = 0; i < rec->n_parts; i++) {
+        struct snap_part *p = &rec->parts[i];
+
+        if (!p->drop_path)
+            continue;
+        env->image_stamp(p->drop_path, &p->dropped);
+        snap_json_set(left, p->vdev, snap_stamp_json(&p->dropped));
+    }
+    return left;
+}
+
+void snap_reverted_left(const struct snap_json *left, struct snap_record *rec)
+{
+    size_t i;
+
+    for (i = 0; i < rec->n_parts; i++)
+        snap_stamp_from_json(snap_json_get(left, rec->parts[i].vdev),
+                             &rec->parts[i].dropped);
+}
+
+/* An overlay, or the copy of an internal snapshot; or it was before. */
+static bool made_leaf(const struct snap_state *st, const struct snap_part *p)
+{
+    const struct snap_leaf *old = snap_state_leaf(st, p->vdev);
+
+    return p->type == SNAP_DISK_EXTERNAL ||
+           !snap_streq(p->leaf_path, p->frozen_path) ||
+           (old && old->made && snap_streq(old->path, p->leaf_path));
+}
+
+/* The QEMU of the domain that is there, if any: what is in an image that it
+ * has open, only it may change.  Without it (the domain may be gone again, or
+ * half, or have no disks) the drivers say what they leave. */
+static int its_qemu(struct snap_env *env, const char *uuid,
+                    struct snap_qmp **q_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_domain dom = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = env->ops->find_uuid(env->hyp, uuid, &dom, &why);
+    if (!rc)
+        rc = env->ops->qmp_open(env->hyp, &dom, q_r, &why);
+    snap_domain_dispose(&dom);
+    if (rc == SNAP_NOTFOUND || rc == SNAP_UNSUPPORTED)
+        return 0;
+    return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+/* What the domain had before the revert, and what became of that since. */
+struct before {
+    bool has; /* it runs on that */
+    bool runs; /* or on what the revert made */
+    bool changed; /* somebody has written to it */
+    int64_t old_ns, new_ns; /* when it was, and what the revert made */
+    char *list; /* of the images */
+};
+
+static void look_at_images(const struct snap_env *env,
+                           const struct snap_record *rec, struct before *b)
+{
+    size_t i;
+    char *s;
+    struct snap_stamp now;
+
+    for (i = 0; i < rec->n_parts; i++) {
+        const struct snap_part *p = &rec->parts[i];
+
+        env->image_stamp(p->leaf_path, &now);
+        if (now.known && now.mtime_ns > b->new_ns)
+            b->new_ns = now.mtime_ns;
+        if (!p->drop_path)
+            continue;
+        s = snap_printf("%s%s%s", b->list ? b->list : "", b->list ? ", " : "",
+                        p->drop_path);
+        free(b->list);
+        b->list = s;
+        env->image_stamp(p->drop_path, &now);
+        if (!snap_stamp_differs(&p->dropped, &now))
+            continue;
+        b->changed = true;
+        if (now.mtime_ns > b->old_ns)
+            b->old_ns = now.mtime_ns;
+    }
+}
+
+static int look_at_domain(const struct snap_env *env,
+                          const struct snap_record *rec, struct before *b,
+                          struct snap_err *err)
+{
+    int rc;
+    size_t i, n = 0;
+    struct snap_domain dom = { 0 };
+    struct snap_vbd *all = NULL;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    rc = env->ops->find_uuid(env->hyp, rec->domain_uuid, &dom, &why);
+    b->runs = !rc && !dom.dying;
+    if (b->runs)
+        rc = env->ops->disks(env->hyp, &dom, &all, &n, &why);
+    for (i = 0; i < rec->n_parts; i++) {
+        const struct snap_vbd *v = snap_vbd_find(all, n, rec->parts[i].vdev);
+
+        if (v && rec->parts[i].drop_path &&
+            snap_same_file(v->path, rec->parts[i].drop_path))
+            b->has = true;
+    }
+    snap_vbds_free(&all, &n);
+    snap_domain_dispose(&dom);
+    return rc && rc != SNAP_NOTFOUND ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+/*
+ * Before a recovery somebody may have given the new domain up and started it
+ * on what it had before.  One disk that was written to tells it of all.
+ * *stays_r: that is what the domain has now, or had last.
+ */
+static int keep_before(const struct snap_env *env, struct snap_record *rec,
+                       bool *stays_r, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct before b = { 0 };
+
+    look_at_images(env, rec, &b);
+    rc = look_at_domain(env, rec, &b, err);
+    *stays_r = b.has || (b.changed && !b.runs && b.old_ns > b.new_ns);
+    if (!rc && (b.has || b.changed)) {
+        snap_say(env->log, SNAP_LOG_WARN,
+                 "%s, after it was reverted to %s, %s on what it had before: "
+                 "%s.  All of that is kept%s; remove by hand what you do not "
+                 "need",
+                 rec->domain_name, rec->name ? rec->name : "a snapshot",
+                 b.has ? "was started" : "has run, it seems,", b.list,
+                 *stays_r ? ", and taken for the disks that it has; what the "
+                            "revert had made is kept as well"
+                          : "");
+        for (i = 0; i < rec->n_parts; i++)
+            snap_free(&rec->parts[i].drop_path);
+    }
+    free(b.list);
+    return rc;
+}
+
+int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
+                         struct snap_record *rec, struct snap_state *state,
+                         bool no_metadata, bool last_try, const char *op_id,
+                         struct snap_err *err)
+{
+    int rc, r;
+    size_t i;
+    bool stays = false;
+    struct snap_disk_ctx ctx;
+    struct snap_qmp *qmp = NULL;
+
+    rc = last_try ? keep_before(env, rec, &stays, err) : 0;
+    if (!rc)
+        rc = its_qemu(env, rec->domain_uuid, &qmp, err);
+    if (rc)
+        return rc;
+    /* Not the new domain's id: its own use of a leaf must count, too, when
+     * it is asked who has a file that is about to go. */
+    snap_ctx_init(&ctx, env, UINT32_MAX, qmp, op_id);
+    for (i = 0; i < rec->n_parts; i++) {
+        struct snap_part *part = &rec->parts[i];
+        struct snap_err e = SNAP_ERR_INIT;
+
+        r = part->drv->revert_finish(&ctx, part, &e);
+        if (r && last_try) { /* it is never tried again */
+            snap_err_clear(&e);
+            r = part->drv->revert_finish(&ctx, part, &e);
+        }
+        if (r && last_try)
+            snap_say(env->log, SNAP_LOG_WARN, "%s: %s", part->vdev, e.msg);
+        else if (r && !rc)
+            rc = snap_fail(err, r, "%s: %s", part->vdev, e.msg);
+        if (!stays)
+            snap_state_set_leaf(state, part->vdev, part->leaf_path,
+                                part->leaf_format, part->stem,
+                                made_leaf(state, part));
+    }
+    if (!stays)
+        snap_set(&state->current, no_metadata ? NULL : rec->name);
+    snap_set(&state->domain_name, rec->domain_name);
+    r = snap_state_save(s, state, err);
+    snap_qmp_close(qmp);
+    return rc ? rc : r;
+}
+
+/* ---- back to before ---- */
+
+struct undo {
+    struct snap_env *env;
+    struct snap_record *rec;
+    const struct snap_reverted_old *old;
+    const char *op_id;
+    struct snap_domain dom; /* that is there */
+    enum snap_owner who; /* it is */
+};
+
+static struct snap_owned owned(const struct undo *u)
+{
+    return (struct snap_owned){
+        .uuid = u->rec->domain_uuid,
+        .name = u->old->name,
+        .op_id = u->op_id,
+        .parts = u->rec->parts,
+        .n_parts = u->rec->n_parts,
+        .domid = u->old->domid,
+        .other_boot = u->old->other_boot,
+    };
+}
+
+static int look(struct undo *u, struct snap_err *err)
+{
+    const struct snap_owned o = owned(u);
+
+    snap_domain_dispose(&u->dom);
+    memset(&u->dom, 0, sizeof(u->dom));
+    return snap_owned_look(u->env, &o, &u->dom, &u->who, err);
+}
+
+/* What we built goes, unless somebody lets it run this moment. */
+static int end_ours(struct undo *u, bool *ended_r, struct snap_err *err)
+{
+    const struct snap_owned o = owned(u);
+    int rc = snap_owned_destroy(u->env, &o, &u->dom, &u->who, err);
+
+    if (rc) {
+        snap_err_prefix(err, "destroying %s", u->rec->domain_name);
+        return rc;
+    }
+    *ended_r = u->who == SNAP_OWNER_OURS;
+    if (*ended_r)
+        u->who = SNAP_OWNER_NONE;
+    return 0;
+}
+
+/* What is there goes; it may be gone by now. */
+static int destroy(struct undo *u, struct snap_err *err)
+{
+    struct snap_err why = SNAP_ERR_INIT;
+    int rc = u->env->ops->destroy(u->env->hyp, &u->dom, &why);
+
+    if (rc && rc != SNAP_NOTFOUND)
+        return snap_fail(err, rc, "destroying %s: %s", u->dom.name, why.msg);
+    u->who = SNAP_OWNER_NONE;
+    return 0;
+}
+
+/* Has the domain of before what it had?  Whether that was a QEMU the plan
+ * knows; what is left of the domain need not tell. */
+static int is_whole(struct undo *u, bool *whole_r, struct snap_err *err)
+{
+    int rc;
+    struct snap_qmp *qmp = NULL;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    *whole_r = false;
+    if (u->dom.dying)
+        return 0;
+    rc = u->env->ops->qmp_open(u->env->hyp, &u->dom, &qmp, &why);
+    snap_qmp_close(qmp);
+    *whole_r = !rc || (rc == SNAP_UNSUPPORTED && !u->old->had_qemu);
+    /* Anything else does not say that it is gone. */
+    if (!rc || rc == SNAP_UNSUPPORTED || rc == SNAP_NOTFOUND)
+        return 0;
+    return snap_fail(err, rc, "%s", why.msg);
+}
+
+/*
+ * libxl pauses a domain that it destroys, ends its QEMU, takes away its
+ * devices and what it knows of it, then the domain (libxl_domain.c:
+ * libxl__destroy_domid()).  While the QEMU is there, nothing is lost but the
+ * pause.
+ */
+static int heal(struct undo *u, struct snap_err *err)
+{
+    int rc;
+    bool whole;
+    struct snap_env *env = u->env;
+
+    if (u->dom.dying || u->dom.paused) {
+        /* It may have been told to go this moment. */
+        usleep(env->settle_ms * 1000);
+        rc = look(u, err);
+        if (rc || u->who != SNAP_OWNER_BEFORE)
+            return rc;
+    }
+    rc = is_whole(u, &whole, err);
+    if (rc)
+        return rc;
+    if (whole)
+        return u->dom.paused && !u->old->paused
+                   ? env->ops->unpause(env->hyp, &u->dom, err)
+                   : 0;
+    /* libxl pauses it first: this one runs, and lost its QEMU otherwise. */
+    if (!u->dom.dying && !u->dom.paused)
+        return snap_fail(err, SNAP_RECOVER,
+                         "%s runs, but its QEMU is gone, and with it its "
+                         "disks; it was left alone: run xl destroy %s, and "
+                         "then xl snapshot-recover %s",
+                         u->dom.name, u->dom.name, u->dom.name);
+    snap_say(env->log, SNAP_LOG_WARN, "%s is half destroyed%s",
+             u->rec->domain_name, u->dom.dying ? ": it is dying" : "");
+    return destroy(u, err);
+}
+
+/* Nobody may write to path any more; waits for a while. */
+static int wait_unused(struct snap_env *env, struct snap_disk_ctx *ctx,
+                       const char *path, struct snap_err *err)
+{
+    int rc;
+    double until = snap_now_ms() + env->gone_ms;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    for (;;) {
+        snap_err_clear(&why);
+        rc = env->check_unused(ctx, path, &why);
+        if (rc != SNAP_BUSY || snap_now_ms() >= until)
+            break;
+        usleep(LOOK_MS * 1000);
+    }
+    return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
+}
+
+/* The QEMU of a domain that was destroyed may live on for a while, with
+ * writes under way.  No other may have its images then, nor may a tool. */
+static int wait_closed(struct undo *u, struct snap_err *err)
+{
+    int rc = 0;
+    size_t i, n = 0;
+    struct snap_vbd *v = NULL;
+    struct snap_disk_ctx ctx;
+
+    snap_ctx_init(&ctx, u->env, UINT32_MAX, NULL, u->op_id);
+    if (u->old->config)
+        rc = snap_domcfg_disks(u->old->config, &v, &n, err);
+    for (i = 0; !rc && i < n; i++)
+        if (!v[i].readonly && !v[i].cdrom && v[i].path[0] == '/')
+            rc = wait_unused(u->env, &ctx, v[i].path, err);
+    for (i = 0; !rc && i < u->rec->n_parts; i++)
+        if (u->rec->parts[i].leaf_path)
+            rc = wait_unused(u->env, &ctx, u->rec->parts[i].leaf_path, err);
+    snap_vbds_free(&v, &n);
+    if (rc)
+        snap_err_append(err, "%s stays off until nobody else writes to that",
+                        u->rec->domain_name);
+    return rc;
+}
+
+static int undo_parts(struct undo *u, struct snap_err *err)
+{
+    int rc = 0;
+    struct snap_disk_ctx ctx;
+    struct snap_hold hold = { 0 };
+    const char *name = u->dom.name;
+    /* It has the images that it had, and nothing in them is switched. */
+    bool same = u->who == SNAP_OWNER_BEFORE || u->who == SNAP_OWNER_AGAIN;
+
+    snap_ctx_init(&ctx, u->env, same ? u->dom.domid : UINT32_MAX, NULL,
+                  u->op_id);
+    ctx.discard = u->old->discard;
+    if (!same)
+        rc = snap_hold_begin_undo(&hold, u->env, &ctx, u->rec, err);
+    if (u->old->hold)
+        snap_hold_end(u->old->hold);
+    if (!rc)
+        rc = snap_parts_revert_undo(&ctx, u->rec->parts, u->rec->n_parts, err);
+    snap_hold_end(&hold);
+    if (rc == SNAP_BUSY && u->who == SNAP_OWNER_OTHER)
+        snap_err_append(
+            err,
+            "somebody has started %s since; it was left alone.  To keep the "
+            "disks as they are now, run xl snapshot-recover --keep %s.  To "
+            "have all of them as they were before the revert, shut it down "
+            "and run xl snapshot-recover --discard %s: what it has written to "
+            "that image is lost then",
+            name, name, name);
+    if (rc == SNAP_RECOVER && !u->old->discard)
+        snap_err_append(
+            err,
+            "to keep the disks as they are now, run xl snapshot-recover "
+            "--keep %s; to have them as they were before the revert, and lose "
+            "what was written since, xl snapshot-recover --discard %s",
+            u->rec->domain_name, u->rec->domain_name);
+    return rc;
+}
+
+static int boot(struct undo *u, enum snap_reverted_end *end_r,
+                struct snap_err *err)
+{
+    int rc;
+    bool refused;
+    char again[17];
+    struct snap_env *env = u->env;
+    struct snap_err why = SNAP_ERR_INIT;
+
+    /* What will not be there at the next try either must not stop every
+     * command from now on. */
+    refused = env->ops->can_build(env->hyp, u->old->config, false, NULL, 0,
+                                  &why) == SNAP_REFUSED;
+    if (refused && u->old->last_try) {
+        snap_say(env->log, SNAP_LOG_WARN,
+                 "%s cannot be started again and stays off, its disks as they "
+                 "were: %s; start it with xl create when that is mended, or "
+                 "revert to a snapshot with memory",
+                 u->rec->domain_name, why.msg);
+        *end_r = SNAP_REVERTED_OFF;
+        return 0;
+    }
+    snap_owned_again(u->op_id, again);
+    snap_domain_dispose(&u->dom);
+    memset(&u->dom, 0, sizeof(u->dom));
+    if (refused)
+        rc = snap_fail(err, SNAP_REFUSED, "%s", why.msg);
+    else
+        rc = env->ops->create(env->hyp, u->old->config, again, &u->dom, err);
+    if (!rc && !u->old->paused)
+        rc = env->ops->unpause(env->hyp, &u->dom, err);
+    if (rc)
+        snap_err_append(err,
+                        "%s could not be started again, and its disks are as "
+                        "they were; mend that, or start it with xl create, "
+                        "and run xl snapshot-recover",
+                        u->rec->domain_name);
+    *end_r = SNAP_REVERTED_BOOTED;
+    return rc;
+}
+
+int snap_reverted_undo(struct snap_env *env, struct snap_record *rec,
+                       const struct snap_reverted_old *old, const char *op_id,
+                       enum snap_reverted_end *end_r, struct snap_err *err)
+{
+    int rc;
+    bool ended = false;
+    struct undo u = { .env = env, .rec = rec, .old = old, .op_id = op_id };
+
+    *end_r = SNAP_REVERTED_BACK;
+    rc = look(&u, err);
+    if (!rc && u.who == SNAP_OWNER_OURS)
+        rc = end_ours(&u, &ended, err);
+    if (!rc && u.who == SNAP_OWNER_DONE) {
+        *end_r = SNAP_REVERTED_RUNS;
+        goto out;
+    }
+    if (!rc && old->keep && !ended &&
+        (u.who == SNAP_OWNER_OTHER || u.who == SNAP_OWNER_NONE)) {
+        *end_r = SNAP_REVERTED_KEEP;
+        goto out;
+    }
+    if (!rc && u.who == SNAP_OWNER_BEFORE && old->destroyed)
+        rc = heal(&u, err);
+    if (!rc && u.who == SNAP_OWNER_NONE && old->destroyed)
+        rc = wait_closed(&u, err);
+    if (!rc)
+        rc = undo_parts(&u, err);
+    if (rc)
+        goto out;
+    if (u.who == SNAP_OWNER_OTHER)
+        *end_r = SNAP_REVERTED_LEFT;
+    else if (u.who == SNAP_OWNER_NONE && old->config)
+        rc = boot(&u, end_r, err);
+    else if (u.who == SNAP_OWNER_AGAIN)
+        *end_r = SNAP_REVERTED_BOOTED;
+
+out:
+    snap_domain_dispose(&u.dom);
+    return rc;
+}
+
+int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
+                       struct snap_record *rec, struct snap_state *state,
+                       const char *op_id, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_disk_ctx ctx;
+    struct snap_qmp *qmp = NULL;
+
+    rc = its_qemu(env, rec->domain_uuid, &qmp, err);
+    snap_ctx_init(&ctx, env, UINT32_MAX, qmp, op_id);
+    for (i = 0; !rc && i < rec->n_parts; i++) {
+        struct snap_part *part = &rec->parts[i];
+
+        /* A leaf beside what the disk had goes, unless it is in use. */
+        if (!snap_streq(part->leaf_path, part->frozen_path) &&
+            !snap_streq(part->leaf_path, part->path)) {
+            rc = part->drv->revert_undo(&ctx, part, err);
+        } else {
+            snap_free(&part->drop_path);
+            rc = part->drv->revert_finish(&ctx, part, err);
+        }
+        if (rc)
+            snap_err_prefix(err, "%s", part->vdev);
+    }
+    if (!rc)
+        rc = snap_state_save(s, state, err);
+    snap_qmp_close(qmp);
+    return rc;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The two ends of a revert, shared by revert and recover: finish it after its
+ * commit point, or undo it before.
+ */
+#ifndef SNAP_OP_REVERT_FINISH_H
+#define SNAP_OP_REVERT_FINISH_H
+
+#include "op/hold.h"
+#include "op/revert.h"
+
+/* What recover needs to know of a revert. */
+struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
+                                          bool paused_after, bool no_metadata);
+/* The leaves planned for the parts of rec, for such a plan's "leaves". */
+struct snap_json *snap_reverted_leaves_json(const struct snap_record *rec);
+/* Put the planned leaves of such a plan back into the parts of its record. */
+int snap_reverted_plan_parts(const struct snap_json *plan,
+                             struct snap_record *rec, struct snap_err *err);
+
+/* The images that a revert drops, as the domain has left them (op/stamp.h),
+ * for "restored"; and back. */
+struct snap_json *snap_reverted_left_json(const struct snap_env *env,
+                                          struct snap_record *rec);
+void snap_reverted_left(const struct snap_json *left, struct snap_record *rec);
+
+/* The new domain is there.  Drops what served undo and leaves that nobody
+ * needs, moves the state.  Idempotent.  What cannot be dropped is an error, so
+ * that the journal stays and recover tries again; with last_try, a warning.
+ * With last_try somebody may have started the domain on what it had before, and
+ * that is its disks then: all of it is kept, and the state names it. */
+int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
+                         struct snap_record *rec, struct snap_state *state,
+                         bool no_metadata, bool last_try, const char *op_id,
+                         struct snap_err *err);
+
+/* The domain that ran before, and how far the revert came. */
+struct snap_reverted_old {
+    const char *name; /* of the domain that is built; NULL: not known */
+    const char *config; /* to boot it again; NULL: never touched */
+    uint32_t domid; /* it had; UINT32_MAX: none ran */
+    bool paused; /* it was */
+    bool had_qemu;
+    bool destroyed; /* its destruction may have begun */
+    bool other_boot; /* all that was before the host was booted */
+    bool keep; /* the user keeps the disks as they are */
+    bool discard; /* or as they were before, whatever was written since */
+    struct snap_hold *hold; /* the revert's (hold.h), or NULL: it ends once the
+                             * undo has one of its own */
+    bool last_try; /* if it cannot be booted for certain, it stays off */
+};
+
+/* How an undo ends. */
+enum snap_reverted_end {
+    SNAP_REVERTED_BACK, /* all as before; a domain that is there runs on */
+    SNAP_REVERTED_BOOTED, /* likewise, but it had to be booted */
+    SNAP_REVERTED_OFF, /* likewise, but it cannot be booted, which was said */
+    SNAP_REVERTED_LEFT, /* likewise, and somebody else had started it */
+    SNAP_REVERTED_KEEP, /* nothing was undone, as was asked for:
+                         * snap_reverted_keep() is what is left */
+    SNAP_REVERTED_RUNS, /* nothing was undone: somebody has let the new domain
+                         * run.  snap_reverted_finish() is what is left. */
+};
+
+/*
+ * Undo every part, and see to it that the old domain is there: what a
+ * destruction that was cut short left of it is let run on if its QEMU still
+ * lives, or else destroyed; and if there is none, it is booted from its
+ * configuration, once nobody has its images open.  A domain that is not ours
+ * (op/owned.h) is left alone, and so are the images that it has: SNAP_BUSY
+ * with the way out.  Idempotent.
+ */
+int snap_reverted_undo(struct snap_env *env, struct snap_record *rec,
+                       const struct snap_reverted_old *old, const char *op_id,
+                       enum snap_reverted_end *end_r, struct snap_err *err);
+
+/* The disks stay as they are, whoever runs on them: what served the
+ * revert goes, and nothing is put back, destroyed or started.  Idempotent. */
+int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
+                       struct snap_record *rec, struct snap_state *state,
+                       const char *op_id, struct snap_err *err);
+
+#endif /* SNAP_OP_REVERT_FINISH_H */

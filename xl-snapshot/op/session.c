@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* See session.h. */
+#include "op/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/file.h"
+#include "lib/mem.h"
+#include "op/absent.h"
+#include "op/parts.h"
+#include "op/recover.h"
+#include "op/resolve.h"
+
+int snap_session_init(struct snap_session *s, struct snap_env *env,
+                      struct snap_err *err)
+{
+    memset(s, 0, sizeof(*s));
+    s->env = env;
+    s->store.lock_fd = -1;
+    return snap_op_id_make(s->op_id, err);
+}
+
+static void forget_domain(struct snap_session *s)
+{
+    s->there = false;
+    snap_domain_dispose(&s->dom);
+    memset(&s->dom, 0, sizeof(s->dom));
+}
+
+static void forget(struct snap_session *s)
+{
+    snap_qmp_close(s->qmp);
+    s->qmp = NULL;
+    forget_domain(s);
+    snap_state_dispose(&s->state);
+    snap_records_free(&s->all, &s->n_all);
+    snap_notes_free(&s->notes, &s->n_notes);
+    memset(&s->space, 0, sizeof(s->space));
+}
+
+int snap_session_again(struct snap_session *s, struct snap_err *err)
+{
+    forget(s);
+    return snap_op_id_make(s->op_id, err);
+}
+
+void snap_session_dispose(struct snap_session *s)
+{
+    forget(s);
+    snap_free(&s->name);
+    snap_store_close(&s->store);
+    memset(s, 0, sizeof(*s));
+    s->store.lock_fd = -1;
+}
+
+int snap_session_find_there(struct snap_session *s, const char *who,
+                            struct snap_err *err)
+{
+    int rc;
+
+    forget_domain(s);
+    snap_set(&s->name, who);
+    rc = snap_find_domain(s->env, who, &s->dom, err);
+    if (rc)
+        return rc;
+    s->there = true;
+    memcpy(s->uuid, s->dom.uuid, sizeof(s->uuid));
+    if (s->dom.name)
+        snap_set(&s->name, s->dom.name);
+    return 0;
+}
+
+int snap_session_find(struct snap_session *s, const char *who,
+                      struct snap_err *err)
+{
+    int rc = snap_session_find_there(s, who, err);
+
+    if (rc != SNAP_NOTFOUND)
+        return rc;
+    snap_err_clear(err);
+    return snap_store_resolve(s->env, who, s->uuid, err);
+}
+
+/* Under the name that it was given, and that it had last. */
+static int wait_for_reboot(const struct snap_session *s, struct snap_err *err)
+{
+    int rc;
+    struct snap_state st = { 0 };
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    rc = snap_absent_wait(s->env, s->uuid, s->name, true, err);
+    if (!rc && !snap_state_load(&s->store, &st, &ignored) &&
+        !snap_streq(st.domain_name, s->name))
+        rc = snap_absent_wait(s->env, s->uuid, st.domain_name, true, err);
+    snap_state_dispose(&st);
+    return rc;
+}
+
+static int recover(struct snap_session *s, bool dry_run, struct snap_err *err)
+{
+    int rc;
+    char *what = NULL;
+    struct snap_recovery how = { .tell = true };
+
+    rc = snap_recover_how(s->env, &s->store, &how, dry_run, &what, err);
+    if (!rc && what)
+        snap_say(s->env->log, SNAP_LOG_NOTE, "%s%s",
+                 dry_run ? "" : "an earlier command was interrupted: ", what);
+    snap_recover_say_stale(s->env, &how);
+    free(what);
+    return rc;
+}
+
+int snap_session_open(struct snap_session *s, const struct snap_entry *how,
+                      struct snap_err *err)
+{
+    int rc;
+
+    rc = snap_store_open(&s->store, s->env->store_root, s->uuid,
+                         how->make && !how->dry_run, err);
+    if (!rc && how->snapshot && !snap_file_exists(s->store.dir))
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "there is no snapshot %s of %s in %s", how->snapshot,
+                       s->name, s->store.dir);
+    if (!rc && !how->dry_run)
+        rc = snap_store_lock(&s->store, how->wait, how->command, s->env->log,
+                             err);
+    if (!rc)
+        rc = wait_for_reboot(s, err);
+    return rc ? rc : recover(s, how->dry_run, err);
+}
+
+int snap_session_look(struct snap_session *s, struct snap_err *err)
+{
+    int rc;
+
+    forget_domain(s);
+    rc = snap_absent_find(s->env, s->uuid, s->name, true, &s->dom, err);
+    s->there = !rc;
+    if (rc != SNAP_NOTFOUND)
+        return rc;
+    snap_err_clear(err);
+    return snap_absent_saved(s->env, s->uuid, s->name, NULL, err);
+}
+
+uint32_t snap_session_domid(const struct snap_session *s)
+{
+    return s->there ? s->dom.domid : UINT32_MAX;
+}
+
+void snap_session_ctx(struct snap_session *s, struct snap_disk_ctx *ctx)
+{
+    snap_ctx_init(ctx, s->env, snap_session_domid(s), s->qmp, s->op_id);
+}

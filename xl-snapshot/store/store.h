@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The store: one folder a domain, by UUID, below a root (default
+ * /var/lib/xen/snapshots), all 0700, files 0600.
+ *
+ *   UUID/records/NAME.json      one complete snapshot
+ *   UUID/memory/NAME.save       its memory image
+ *   UUID/state.json             where the domain is now (struct snap_state)
+ *   UUID/journal                an operation under way
+ *   UUID/lock                   flock'ed while one is; text names the owner
+ *
+ * A record exists only when the whole snapshot does.
+ */
+#ifndef SNAP_STORE_STORE_H
+#define SNAP_STORE_STORE_H
+
+#include "lib/log.h"
+#include "store/record.h"
+
+#define SNAP_STORE_ROOT "/var/lib/xen/snapshots"
+
+struct snap_store {
+    char *root;
+    char *dir; /* of this domain */
+    char uuid[37];
+    int lock_fd; /* -1 */
+};
+#define SNAP_STORE_INIT \
+    {                   \
+        .lock_fd = -1   \
+    }
+
+/* uuid must be well-formed.  create: make the folders; without it a domain
+ * that has none reads as one without snapshots.  Refuses a folder that is not
+ * a directory of ours (root-owned or owned by us, not group/other writable).
+ * On failure s is as after snap_store_close(). */
+int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
+                    bool create, struct snap_err *err);
+/* Take the domain's lock (flock, so a dead owner never blocks).  If another
+ * command holds it: SNAP_BUSY naming pid and command, or, when wait is set,
+ * one NOTE and then waiting. */
+int snap_store_lock(struct snap_store *s, bool wait, const char *command,
+                    const struct snap_log *log, struct snap_err *err);
+/* The lock of a dead parent, in a descriptor that it left us: it is ours now,
+ * and says so.  SNAP_REFUSED if fd is not that. */
+int snap_store_inherit(struct snap_store *s, int fd, const char *command,
+                       struct snap_err *err);
+void snap_store_unlock(struct snap_store *s);
+/* Who holds the lock, "snapshot-create (pid 123)"; NULL: nobody who lives.
+ * By the lock's text, without taking it: good for a message and no more.
+ * Caller frees. */
+char *snap_store_worker(const struct snap_store *s);
+void snap_store_close(struct snap_store *s);
+
+char *snap_store_record_path(const struct snap_store *s, const char *name);
+char *snap_store_memory_path(const struct snap_store *s, const char *name);
+char *snap_store_journal_path(const struct snap_store *s);
+
+bool snap_store_has(const struct snap_store *s, const char *name);
+/* Commit: durable, exclusive.  SNAP_EXISTS if the name is taken. */
+int snap_store_put(const struct snap_store *s, const struct snap_record *r,
+                   struct snap_err *err);
+/* Change in the record of r what may change, which is its parent and its
+ * disks' "data"; all else, unknown keys too, stays as it stands in the file.
+ * Atomic and durable. */
+int snap_store_update(const struct snap_store *s, const struct snap_record *r,
+                      const struct snap_disk_driver *const *drivers,
+                      struct snap_err *err);
+/* The snapshot does not exist any more: its record, and nothing else, is
+ * removed, durably.  One that is gone is success. */
+int snap_store_drop(const struct snap_store *s, const char *name,
+                    struct snap_err *err);
+int snap_store_get(const struct snap_store *s, const char *name,
+                   const struct snap_disk_driver *const *drivers,
+                   struct snap_record *r_out, struct snap_err *err);
+/* All readable records by creation time; a damaged one is named in log (WARN)
+ * and left out. */
+int snap_store_all(const struct snap_store *s,
+                   const struct snap_disk_driver *const *drivers,
+                   const struct snap_log *log, struct snap_record **rs_r,
+                   size_t *n_r, struct snap_err *err);
+/* The same for who only wants to show them: config_json stays NULL and what is
+ * in it is not checked, which is twice as fast. */
+int snap_store_brief(const struct snap_store *s,
+                     const struct snap_disk_driver *const *drivers,
+                     const struct snap_log *log, struct snap_record **rs_r,
+                     size_t *n_r, struct snap_err *err);
+/* As snap_store_all(), and SNAP_REFUSED if there is one that cannot be read:
+ * for whoever would harm what it does not know of. */
+int snap_store_all_whole(const struct snap_store *s,
+                         const struct snap_disk_driver *const *drivers,
+                         struct snap_record **rs_r, size_t *n_r,
+                         struct snap_err *err);
+/* How many files among the records snap_store_all() would leave out.  Nobody
+ * knows what those need: remove no image while there are any. */
+int snap_store_damaged(const struct snap_store *s,
+                       const struct snap_disk_driver *const *drivers,
+                       size_t *n_r, struct snap_err *err);
+/* Is there any record, good or damaged?  What cannot be told may have one. */
+bool snap_store_any(const struct snap_store *s);
+/* UUIDs (36 characters) of the domains that root has an entry of, which may be
+ * none that snap_store_open() takes: a link, say. */
+int snap_store_domains(const char *root, char ***uuids_r, size_t *n_r,
+                       struct snap_err *err);
+/* Calls fn for each of them but except (may be NULL), in the order of their
+ * UUIDs, until one fails; that is what comes back.  No store: no domains. */
+int snap_store_each(const char *root, const char *except,
+                    int (*fn)(void *opaque, const char *uuid,
+                              struct snap_err *err),
+                    void *opaque, struct snap_err *err);
+
+/* Store locked: remove the folder if it holds nothing but its lock, which then
+ * is let go of.  What holds anything stays, and that is no error. */
+void snap_store_remove_empty(struct snap_store *s);
+
+/* Where the domain is: the snapshot it descends from, and the leaf of each
+ * disk as we last left it.  made: created by us (revert or create), so it may
+ * be dropped once nobody needs it. */
+struct snap_leaf {
+    char *vdev;
+    char *path;
+    char *format;
+    char *stem;
+    bool made;
+    char *mount; /* where its file system was mounted then, or NULL */
+};
+/* Of a clone: the snapshot it was made from. */
+struct snap_origin {
+    char *uuid; /* of the domain whose snapshot that is; NULL: no clone */
+    char *domain; /* its name then */
+    char *name;
+    char *id;
+};
+struct snap_state {
+    char *current; /* name, or NULL */
+    char *domain_name;
+    struct snap_origin origin;
+    struct snap_leaf *leaves;
+    size_t n;
+};
+void snap_origin_dispose(struct snap_origin *o);
+void snap_state_dispose(struct snap_state *st);
+int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
+                    struct snap_err *err); /* missing file: empty */
+/* The domain was never there.  Idempotent. */
+int snap_state_remove(const struct snap_store *s, struct snap_err *err);
+int snap_state_save(const struct snap_store *s, const struct snap_state *st,
+                    struct snap_err *err);
+const struct snap_leaf *snap_state_leaf(const struct snap_state *st,
+                                        const char *vdev);
+void snap_state_set_leaf(struct snap_state *st, const char *vdev,
+                         const char *path, const char *format,
+                         const char *stem, bool made);
+
+/* True if any record in rs freezes this path or keeps its data inside it (by
+ * name, or by inode where both exist). */
+bool snap_records_need(const struct snap_record *rs, size_t n,
+                       const char *path);
+/* True if one of them is an external snapshot that froze this image, which
+ * then must not be changed in place. */
+bool snap_records_freeze(const struct snap_record *rs, size_t n,
+                         const char *path);
+
+#endif /* SNAP_STORE_STORE_H */
