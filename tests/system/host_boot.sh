@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 900
+# only: check-all
 #
 # dom0 with systemd shuts down and boots: a domain that a unit reverted is saved
 # with its disks in place, and is back afterwards; and after a power cut our unit
