@@ -4,6 +4,7 @@
  * create() starts it, over the fakes' Xen.  What it does when the guest ends in
  * any way, what it logs, and what it leaves alone.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -299,6 +300,28 @@ static void test_reboot(void **state)
     assert_int_equal(ended(), 0);
     assert_int_equal(fake_xen->creates, 2);
     assert_int_equal(fake_guest_named("g"), 0);
+}
+
+/* Xen does not let the new one run at once, or not at all: then somebody does
+ * it by hand, and it is watched. */
+static void test_paused_after_reboot(void **state)
+{
+    (void)state;
+    assert_int_equal(start(ON("reboot", "restart")), 0);
+    fake_xen->unpauses_fail = 2;
+    stop(LIBXL_SHUTDOWN_REASON_REBOOT);
+    is_reborn();
+    assert_int_equal(fake_xen->unpauses_fail, 0);
+    fake_guest_stop(life.s->dom.domid + 1, LIBXL_SHUTDOWN_REASON_REBOOT);
+    fake_xen->unpauses_fail = INT_MAX;
+    logged("stays paused: ");
+    watches(life.s->dom.domid + 2);
+    assert_int_equal(fake_guest(life.s->dom.domid + 2)->pauses, 1);
+    runs_on();
+    fake_xen->unpauses_fail = 0;
+    fake_guest_stop(life.s->dom.domid + 2, LIBXL_SHUTDOWN_REASON_REBOOT);
+    watches(life.s->dom.domid + 3);
+    assert_int_equal(fake_guest(life.s->dom.domid + 3)->pauses, 0);
 }
 
 static void test_crash(void **state)
@@ -615,6 +638,7 @@ int main(int argc, char **argv)
         TEST(test_cannot_begin),
         TEST(test_actions),
         TEST(test_reboot),
+        TEST(test_paused_after_reboot),
         TEST(test_crash),
         TEST(test_renamed),
         TEST(test_soft_reset),

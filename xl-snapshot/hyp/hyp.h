@@ -66,7 +66,7 @@ struct hyp_limits {
     int restore_stall_ms; /* xl restore moves no byte and does not exit */
     int restore_look_ms; /* between two looks at it, and at its lock */
     int restore_end_ms; /* for its own end, when its pipe has ended */
-    int again_ms; /* between two tries of a reboot: memory is short */
+    int again_ms; /* between two tries of a reboot */
     int again_limit_ms; /* of all those tries */
     int balloon_ms; /* for dom0, which gives up no more memory */
 };

@@ -220,6 +220,23 @@ static int boot_patiently(struct monitor *m, struct snap_err *err)
     }
 }
 
+/* It is built, and paused.  One that cannot be let go on is watched all the
+ * same: its user unpauses it when he sees it. */
+static void let_run(struct monitor *m)
+{
+    double deadline = snap_now_ms() + hyp_limits.again_limit_ms;
+
+    while (libxl_domain_unpause(m->h->ctx, m->domid, NULL)) {
+        if (snap_now_ms() >= deadline) {
+            say("domain %u stays paused: %s; xl unpause lets it run", m->domid,
+                m->h->logger.first);
+            return;
+        }
+        say("domain %u cannot be unpaused; trying again", m->domid);
+        usleep(hyp_limits.again_ms * 1000);
+    }
+}
+
 static enum next boot_again(struct monitor *m, bool soft)
 {
     struct snap_err err = SNAP_ERR_INIT;
@@ -232,12 +249,11 @@ static enum next boot_again(struct monitor *m, bool soft)
         rc = libxl_domain_soft_reset(m->h->ctx, &m->cfg, m->domid, NULL, NULL);
     else
         rc = boot_patiently(m, &err);
-    if (!rc)
-        rc = libxl_domain_unpause(m->h->ctx, m->domid, NULL);
     if (rc) {
         say("cannot boot it again: %s", err.rc ? err.msg : m->h->logger.first);
         return NEXT_EXIT;
     }
+    let_run(m);
     return NEXT_WATCH_NEW;
 }
 

@@ -363,6 +363,10 @@ int libxl_domain_unpause(libxl_ctx *ctx, uint32_t domid,
     (void)ctx, (void)ao_how;
     if (!d)
         return says(ERROR_DOMAIN_NOTFOUND, "unpausing domain");
+    if (fake_xen->unpauses_fail) {
+        fake_xen->unpauses_fail--;
+        return says(ERROR_FAIL, "unpausing domain");
+    }
     if (d->pauses)
         d->pauses--;
     if (!d->pauses)

@@ -40,7 +40,7 @@ struct fake_xen {
     /* What goes wrong. */
     bool list_fails; /* Xen does not tell what domains there are */
     bool info_fails; /* nor how one is */
-    int creates_fail; /* that many */
+    int creates_fail, unpauses_fail; /* that many */
     bool create_leaves; /* a failed one leaves its domain, paused */
     bool destroy_fails, destroy_leaves; /* a zombie */
     bool config_fails, dump_fails, preserve_fails, watch_fails;
