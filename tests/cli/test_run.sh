@@ -291,5 +291,6 @@ for how in TERM INT HUP; do
     is "ended by SIG$how: no test stays" \
         "$status $(wc -l <"$R/pids") $(xargs ps -o args= -p <"$R/pids")" "143 4 "
     is "and no lab" "$(grep -c kill "$R/labs")" 2
+    xargs kill -9 <"$R/pids" 2>/dev/null # if there are any
 done
 finish
