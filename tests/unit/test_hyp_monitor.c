@@ -302,6 +302,15 @@ static void test_reboot(void **state)
     assert_int_equal(fake_guest_named("g"), 0);
 }
 
+static void is_built(uint32_t domid)
+{
+    double deadline = snap_now_ms() + 10000;
+
+    while (!fake_guest(domid) && snap_now_ms() < deadline)
+        usleep(1000);
+    assert_non_null(fake_guest(domid));
+}
+
 /* Xen does not let the new one run at once, or not at all: then somebody does
  * it by hand, and it is watched. */
 static void test_paused_after_reboot(void **state)
@@ -322,6 +331,13 @@ static void test_paused_after_reboot(void **state)
     fake_guest_stop(life.s->dom.domid + 2, LIBXL_SHUTDOWN_REASON_REBOOT);
     watches(life.s->dom.domid + 3);
     assert_int_equal(fake_guest(life.s->dom.domid + 3)->pauses, 0);
+    /* Or its user destroys it: nobody is waited for any longer. */
+    fake_xen->unpauses_fail = INT_MAX;
+    fake_guest_stop(life.s->dom.domid + 3, LIBXL_SHUTDOWN_REASON_REBOOT);
+    is_built(life.s->dom.domid + 4);
+    fake_guest_end(life.s->dom.domid + 4);
+    assert_int_equal(ended(), 0);
+    assert_int_equal(times_logged("stays paused: "), 1);
 }
 
 static void test_crash(void **state)

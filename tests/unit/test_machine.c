@@ -30,7 +30,10 @@
 
 static struct fake_host host;
 static struct snap_err err;
-static char *id_file, *journal;
+#define HARDWARE       "4c4c4544-0038-4a10-8051-b4c04f4e3332"
+#define OTHER_HARDWARE "4c4c4544-0038-4a10-8051-b4c04f4e3333\n"
+
+static char *id_file, *hardware_file, *journal;
 static struct snap_json *plan_now;
 
 static void this_is(const char *id)
@@ -38,6 +41,13 @@ static void this_is(const char *id)
     unlink(id_file);
     assert_int_equal(
         snap_file_write(id_file, id, strlen(id), 0600, true, &err), 0);
+}
+
+static void hardware_is(const char *id)
+{
+    unlink(hardware_file);
+    assert_int_equal(
+        snap_file_write(hardware_file, id, strlen(id), 0600, true, &err), 0);
 }
 
 /* A create of this machine that had written its plan down. */
@@ -57,8 +67,10 @@ static int setup(void **state)
         return -1;
     id_file = snap_printf("%s/machine-id", host.root);
     journal = snap_printf("%s/%s/journal", host.root, FAKE_UUID);
+    hardware_file = snap_printf("%s/product_uuid", host.root);
     snap_machine_id_file = id_file;
-    snap_machine_name_is = "xen1.example.org";
+    snap_hardware_id_file = hardware_file;
+    hardware_is(HARDWARE "\n");
     this_is(HERE);
     assert_int_equal(snap_create_plan_make(&host.env, &req, false, &p, &err),
                      0);
@@ -76,6 +88,7 @@ static int teardown(void **state)
 {
     (void)state;
     free(id_file);
+    free(hardware_file);
     free(journal);
     snap_err_clear(&err);
     fake_host_detach(&host);
@@ -174,21 +187,16 @@ static void of_a_copy(void **state)
     char *what = NULL;
 
     (void)state;
-    snap_machine_name_is = "xen2.example.org";
-    comes_through(false); /* renamed, in one boot */
-    teardown(NULL);
-    assert_int_equal(setup(NULL), 0);
-    of_another_boot();
-    snap_machine_name_is = "xen2.example.org";
+    hardware_is(OTHER_HARDWARE);
     assert_int_equal(recover(false, false, &what), SNAP_RECOVER);
-    if (!strstr(err.msg, "xen1"))
-        fail_msg("\"%s\" lacks xen1", err.msg);
-    snap_machine_name_is = "localhost.localdomain"; /* not named yet */
+    if (!strstr(err.msg, HARDWARE))
+        fail_msg("\"%s\" lacks " HARDWARE, err.msg);
+    hardware_is("00000000-0000-0000-0000-000000000000\n"); /* of no use */
     comes_through(false);
     teardown(NULL);
     assert_int_equal(setup(NULL), 0);
     of_another_boot();
-    snap_machine_name_is = "XEN1";
+    hardware_is("4C4C4544-0038-4A10-8051-B4C04F4E3332\n"); /* the same */
     comes_through(false);
 }
 

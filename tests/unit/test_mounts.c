@@ -3,12 +3,16 @@
  * A recovery with a file system that is not mounted: what is on it is not gone,
  * so nothing is decided without it.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -55,22 +59,28 @@ static struct snap_json *a_plan(void)
 static void every_file(void **state)
 {
     size_t i;
+    const char *op = "create";
     struct snap_record rec = { .domain_name = (char *)"vm1" };
     struct snap_state st = { 0 };
     struct snap_json *plan = a_plan(), *mounts;
 
     (void)state;
-    snap_mounts_note(plan);
+    snap_mounts_note("revert", plan);
+    mounts = snap_json_get(plan, "mounts");
+    assert_int_equal(snap_json_len(mounts), N_NAMED - 2);
+    assert_null(snap_json_get(mounts, "/img/memory"));
+    assert_null(snap_json_get(mounts, "/img/output"));
+    snap_mounts_note(op, plan);
     mounts = snap_json_get(plan, "mounts");
     assert_int_equal(snap_json_len(mounts), N_NAMED);
-    assert_int_equal(snap_mounts_check(plan, &rec, &st, &err), 0);
+    assert_int_equal(snap_mounts_check(op, plan, &rec, &st, &err), 0);
     for (i = 0; i < N_NAMED; i++) {
         char *was = snap_strdup(snap_json_get_str(mounts, named[i]));
 
         assert_non_null(was);
         snap_json_set_str(mounts, named[i], NOWHERE);
         snap_err_clear(&err);
-        assert_int_equal(snap_mounts_check(plan, &rec, &st, &err),
+        assert_int_equal(snap_mounts_check(op, plan, &rec, &st, &err),
                          SNAP_RECOVER);
         assert_non_null(strstr(err.msg, named[i]));
         assert_non_null(strstr(err.msg, NOWHERE));
@@ -92,6 +102,53 @@ static void a_file_that_is_there(void **state)
     unlink(path);
     assert_true(snap_mount_missing(path, NOWHERE));
     assert_false(snap_mount_missing(path, NULL));
+}
+
+/* Bound onto itself it is what it was; with something else it is not.  In a
+ * child: the mounts are its own. */
+static int bound(const char *dir, const char *other)
+{
+    char *file = snap_printf("%s/a", dir), *was = snap_mount_of(file), *now;
+    int bad;
+
+    if (unshare(CLONE_NEWNS) ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount(dir, dir, NULL, MS_BIND, NULL))
+        return 77;
+    now = snap_mount_of(file);
+    bad = !was || !now || strcmp(was, now) != 0;
+    free(now);
+    if (umount(dir) || mount(other, dir, NULL, MS_BIND, NULL))
+        return 77;
+    now = snap_mount_of(file);
+    bad |= !now || strcmp(dir, now) != 0;
+    return bad;
+}
+
+static void a_folder_bound_onto_itself(void **state)
+{
+    char dir[] = "/tmp/snap-mounts-XXXXXX", *other;
+    int status = 0;
+    pid_t pid;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    other = snap_printf("%s/other", dir);
+    assert_int_equal(mkdir(other, 0700), 0);
+    pid = fork();
+    if (!pid)
+        _exit(bound(dir, other));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    rmdir(other);
+    rmdir(dir);
+    free(other);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        print_message("# SKIP a folder bound onto itself: nothing may be "
+                      "mounted here\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* ---- each command, dead at any call ---- */
@@ -231,8 +288,11 @@ static void a_delete(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_file), cmocka_unit_test(a_file_that_is_there),
-        cmocka_unit_test(a_create),   cmocka_unit_test(a_revert),
+        cmocka_unit_test(every_file),
+        cmocka_unit_test(a_file_that_is_there),
+        cmocka_unit_test(a_folder_bound_onto_itself),
+        cmocka_unit_test(a_create),
+        cmocka_unit_test(a_revert),
         cmocka_unit_test(a_delete),
     };
 

@@ -247,6 +247,35 @@ static void replaced_while_it_waited(void **state)
     says("vm1 was replaced by another domain while we waited");
 }
 
+/* It is still there, under another name. */
+static int rename_and_replace(const char *layer, const char *what)
+{
+    struct fake_domain *old = vm("vm1"), *d = host.world->dom;
+
+    (void)what;
+    if (strcmp(layer, "file") != 0 || vm("vm1-old"))
+        return 0;
+    while (d->exists)
+        d++;
+    *d = *old;
+    d->domid = 99;
+    snprintf(d->uuid, sizeof(d->uuid), OTHER_UUID);
+    snprintf(old->name, sizeof(old->name), "vm1-old");
+    return 0;
+}
+
+static void renamed_while_it_waited(void **state)
+{
+    int rc;
+
+    (void)state;
+    snap_fault_hook = rename_and_replace;
+    rc = plan_create("vm1", false);
+    snap_fault_hook = NULL;
+    assert_int_equal(rc, SNAP_BUSY);
+    says("vm1 was replaced by another domain while we waited");
+}
+
 /* It runs yet, and another QEMU will open its images in a moment. */
 static void migrated(void **state)
 {
@@ -513,6 +542,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stub_domain, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pci_device, setup, teardown),
         cmocka_unit_test_setup_teardown(disks_out_of_reach, setup, teardown),
+        cmocka_unit_test_setup_teardown(renamed_while_it_waited, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(replaced_while_it_waited, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(migrated, setup, teardown),

@@ -173,10 +173,10 @@ static int ask_control(struct snap_hyp *h, struct snap_err *err)
     libxl_physinfo_dispose(&phys);
     if (!xl)
         return 0;
-    return hyp_fail(h, err, xl,
-                    "Xen does not take this for its control domain, and there "
-                    "is no /proc/xen/capabilities (mount -t xenfs xenfs "
-                    "/proc/xen)");
+    return snap_fail(err, SNAP_UNSUPPORTED,
+                     "this is not Xen's control domain (there is no "
+                     "/proc/xen/capabilities, and Xen refuses: %s)",
+                     h->logger.first[0] ? h->logger.first : "no reason given");
 }
 
 int hyp_open(const struct snap_log *log, struct snap_hyp **h_r,

@@ -220,13 +220,30 @@ static int boot_patiently(struct monitor *m, struct snap_err *err)
     }
 }
 
+/* Does it still wait for us: there, and paused?  In doubt it does. */
+static bool waits_for_us(struct monitor *m)
+{
+    libxl_dominfo info;
+    bool waits;
+    int xl;
+
+    libxl_dominfo_init(&info);
+    xl = libxl_domain_info(m->h->ctx, &info, m->domid);
+    waits = xl ? xl != ERROR_DOMAIN_NOTFOUND
+               : info.paused && !info.dying && !info.shutdown;
+    libxl_dominfo_dispose(&info);
+    return waits;
+}
+
 /* It is built, and paused.  One that cannot be let go on is watched all the
- * same: its user unpauses it when he sees it. */
+ * same: its user unpauses it when he sees it, or destroys it. */
 static void let_run(struct monitor *m)
 {
     double deadline = snap_now_ms() + hyp_limits.again_limit_ms;
 
     while (libxl_domain_unpause(m->h->ctx, m->domid, NULL)) {
+        if (!waits_for_us(m))
+            return;
         if (snap_now_ms() >= deadline) {
             say("domain %u stays paused: %s; xl unpause lets it run", m->domid,
                 m->h->logger.first);

@@ -2,21 +2,19 @@
 /* See machine.h. */
 #include "lib/machine_id.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "lib/file.h"
 #include "lib/mem.h"
 
-#define UNNAMED "localhost"
-
 const char *snap_machine_id_file = "/etc/machine-id";
-const char *snap_machine_name_is;
+const char *snap_hardware_id_file = "/sys/class/dmi/id/product_uuid";
 
 /* A system that can keep none has a new one mounted there at each boot. */
 static bool is_mounted(const char *path)
@@ -46,18 +44,23 @@ char *snap_machine_id(void)
     return snap_strdup(buf);
 }
 
-char *snap_machine_name(void)
+char *snap_hardware_id(void)
 {
-    struct utsname u = { .nodename = "" };
-    const char *name = snap_machine_name_is;
-    size_t len;
+    char buf[38] = "";
+    int fd = open(snap_hardware_id_file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
+    size_t i, same = 0;
 
-    if (!name)
-        name = uname(&u) ? "" : u.nodename;
-    len = strcspn(name, ".");
-    /* The kernel's own word, and what systemd takes where nothing is set. */
-    if (!strcmp(name, "(none)") ||
-        (len == strlen(UNNAMED) && !strncmp(name, UNNAMED, len)))
-        len = 0;
-    return snap_strndup(name, len);
+    if (fd >= 0)
+        close(fd);
+    buf[n > 0 ? n : 0] = '\0';
+    buf[strcspn(buf, "\n")] = '\0';
+    for (i = 0; buf[i]; i++) {
+        buf[i] = (char)tolower((unsigned char)buf[i]);
+        same += buf[i] == buf[0] || buf[i] == '-';
+    }
+    /* Firmware that was given none has nothing but 0 or f. */
+    if (i != 36 || strspn(buf, "0123456789abcdef-") != 36 || same == 36)
+        buf[0] = '\0';
+    return snap_strdup(buf);
 }

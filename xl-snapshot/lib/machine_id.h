@@ -6,10 +6,10 @@
 /* The machine's ID (32 hex digits), or "" if it has none, or another one at
  * each boot; caller frees.  Source: machine-id(5). */
 char *snap_machine_id(void);
-/* Its name up to the first dot (uname(2)), or "" if it has none of its own, as
- * before its network has given it one; caller frees. */
-char *snap_machine_name(void);
+/* The UUID of its hardware, in small letters, or "" if its firmware was given
+ * none; caller frees.  Source: DMI, "System Information" (SMBIOS 3, 7.2). */
+char *snap_hardware_id(void);
 extern const char *snap_machine_id_file; /* for tests */
-extern const char *snap_machine_name_is; /* for tests; NULL: the real one */
+extern const char *snap_hardware_id_file; /* for tests */
 
 #endif /* SNAP_LIB_MACHINE_ID_H */

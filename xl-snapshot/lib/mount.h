@@ -7,12 +7,14 @@
 
 /* The folder on which the file system is mounted that has, or would have, a
  * file of this name; the last part of the name need not exist, nor the folders
- * above it.  NULL if the kernel does not say (before Linux 5.8).  Caller
+ * above it.  A folder that is only bound onto itself is none.  NULL if the kernel does not say (before Linux 5.8).  Caller
  * frees. */
 char *snap_mount_of(const char *path);
 /* A file that is not there is not gone if its file system is not mounted where
  * it was (mount: what snap_mount_of() said then, or NULL); what lies in the mount
  * point proves nothing.  In doubt false. */
 bool snap_mount_missing(const char *path, const char *mount);
+
+extern const char *snap_mountinfo; /* for tests */
 
 #endif /* SNAP_LIB_MOUNT_H */

@@ -550,21 +550,26 @@ static int find(struct snap_env *env, const struct snap_create_req *req,
     return snap_offline_find(env, req, &p->offline, p->ses.uuid, err);
 }
 
-/* It was there.  Is it still, or is another one called so? */
+/* It was there.  Is it still, or is another one called so by now? */
 static int look_again(const struct snap_create_req *req,
                       struct snap_create_plan *p, struct snap_err *err)
 {
-    int rc;
+    int rc, r;
     struct snap_domain dom = { 0 };
+    struct snap_err why = SNAP_ERR_INIT;
 
     rc = snap_session_look(&p->ses, err);
-    if (rc || p->ses.there)
+    if (rc)
         return rc;
-    rc = snap_find_domain(p->ses.env, req->domain, &dom, err);
-    if (!rc)
+    r = snap_find_domain(p->ses.env, req->domain, &dom, &why);
+    if (!r && strcmp(dom.uuid, p->ses.uuid) != 0)
         rc = snap_fail(err, SNAP_BUSY,
                        "%s was replaced by another domain while we waited",
                        req->domain);
+    else if (!r && !p->ses.there) /* it came between the two looks */
+        rc = snap_session_look(&p->ses, err);
+    else if (r && !p->ses.there)
+        rc = snap_fail(err, r, "%s", why.msg);
     snap_domain_dispose(&dom);
     return rc;
 }

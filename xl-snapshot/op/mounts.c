@@ -37,32 +37,39 @@ static void note_list(struct snap_json *mounts, const struct snap_json *list)
     }
 }
 
-void snap_mounts_note(struct snap_json *plan)
+void snap_mounts_note(const char *op, struct snap_json *plan)
 {
     struct snap_json *mounts = snap_json_object();
 
     note_list(mounts, snap_json_path(plan, "record.disks"));
     note_list(mounts, snap_json_get(plan, "disks"));
     note_list(mounts, snap_json_get(plan, "leaves"));
-    note_file(mounts, snap_json_string(snap_json_path(plan, "record.memory."
-                                                            "path"),
-                                       NULL));
-    note_file(mounts, snap_json_get_str(plan, "output"));
+    /* Only a create makes these; nothing else that is half done needs them. */
+    if (snap_streq(op, "create")) {
+        note_file(mounts,
+                  snap_json_string(snap_json_path(plan, "record.memory.path"),
+                                   NULL));
+        note_file(mounts, snap_json_get_str(plan, "output"));
+    }
     snap_json_set(plan, "mounts", mounts);
 }
 
-static int refuse(const char *path, const char *mount, const char *name,
-                  struct snap_err *err)
+static int refuse(const char *op, const char *path, const char *mount,
+                  const char *name, struct snap_err *err)
 {
     return snap_fail(err, SNAP_RECOVER,
                      "%s is not there, and what was mounted on %s when this "
                      "began is not mounted; nothing was done to the disks.  "
                      "Mount it, and run xl snapshot-recover %s.  If it is no "
-                     "more, run xl snapshot-recover --keep %s",
-                     path, mount, name, name);
+                     "more, run xl snapshot-recover --keep %s%s",
+                     path, mount, name, name,
+                     snap_streq(op, "revert")
+                         ? ", which gives the revert up and leaves the disks "
+                           "as they are now, perhaps of two moments"
+                         : "");
 }
 
-int snap_mounts_check(const struct snap_json *plan,
+int snap_mounts_check(const char *op, const struct snap_json *plan,
                       const struct snap_record *rec,
                       const struct snap_state *state, struct snap_err *err)
 {
@@ -77,13 +84,13 @@ int snap_mounts_check(const struct snap_json *plan,
         const char *at = snap_json_string(snap_json_at(mounts, i), NULL);
 
         if (snap_mount_missing(path, at))
-            return refuse(path, at, name, err);
+            return refuse(op, path, at, name, err);
     }
     for (i = 0; i < rec->n_parts; i++) {
         const struct snap_leaf *l = snap_state_leaf(state, rec->parts[i].vdev);
 
         if (l && snap_mount_missing(l->path, l->mount))
-            return refuse(l->path, l->mount, name, err);
+            return refuse(op, l->path, l->mount, name, err);
     }
     return 0;
 }

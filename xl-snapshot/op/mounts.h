@@ -12,9 +12,9 @@
 #include "store/store.h"
 
 /* Before a plan is written down: "mounts" in it says where the file system of
- * each file is mounted now that it names: of the record's disks and memory, of
- * its own disks and leaves, and its output. */
-void snap_mounts_note(struct snap_json *plan);
+ * each file is mounted now that it names: of the record's disks, of
+ * its own disks and leaves; of a create (op) also of its memory and output. */
+void snap_mounts_note(const char *op, struct snap_json *plan);
 
 /*
  * Guest in any state; reads only.  SNAP_RECOVER, naming the file and the mount
@@ -23,7 +23,7 @@ void snap_mounts_note(struct snap_json *plan);
  * (a journal of an earlier version has no "mounts").  Where the kernel does not
  * say what is mounted where (lib/mount.h), success.
  */
-int snap_mounts_check(const struct snap_json *plan,
+int snap_mounts_check(const char *op, const struct snap_json *plan,
                       const struct snap_record *rec,
                       const struct snap_state *state, struct snap_err *err);
 

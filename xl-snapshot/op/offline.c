@@ -271,7 +271,7 @@ static int read_frozen(const struct named *c, const char *uuid,
 
     rc = snap_store_open(&s, c->env->store_root, uuid, false, &why);
     if (!rc)
-        rc = snap_store_all_whole(&s, c->env->drivers, rs_r, n_r, &why);
+        rc = snap_store_brief_whole(&s, c->env->drivers, rs_r, n_r, &why);
     snap_store_close(&s);
     return rc ? snap_fail(err, SNAP_REFUSED,
                           "which images the snapshots of domain %s froze "

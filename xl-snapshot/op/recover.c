@@ -223,16 +223,16 @@ int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
                       struct snap_journal *j, struct snap_err *err)
 {
     int rc;
-    char *path, *machine = snap_machine_id(), *node = snap_machine_name();
+    char *path, *machine = snap_machine_id(), *hardware = snap_hardware_id();
     struct snap_err ignored = SNAP_ERR_INIT;
 
     if (machine[0])
         snap_json_set_str(plan, "machine_id", machine);
     free(machine);
-    if (node[0])
-        snap_json_set_str(plan, "node", node);
-    free(node);
-    snap_mounts_note(plan);
+    if (hardware[0])
+        snap_json_set_str(plan, "hardware", hardware);
+    free(hardware);
+    snap_mounts_note(op, plan);
     rc = snap_recover_can_read(env, s, op, plan, err);
     if (rc)
         return rc;
@@ -248,25 +248,12 @@ int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
     return rc;
 }
 
-/* Was the host booted since the plan? */
-static bool booted_since(const struct snap_json *plan)
+/* Two copies of one installation have one ID, on hardware of their own. */
+static const char *other_hardware(const struct snap_json *plan)
 {
-    const char *then = snap_json_get_str(plan, "boot_id");
-    char *now = snap_boot_id();
-    bool other = then && strcmp(now, then) != 0;
-
-    free(now);
-    return other;
-}
-
-/* Of two copies of one installation the name tells.  In one boot it is one
- * machine, whatever that is called by now. */
-static const char *other_node(const struct snap_json *plan)
-{
-    const char *there = snap_json_get_str(plan, "node");
-    char *here = snap_machine_name();
-    bool other = there && here[0] && strcasecmp(here, there) != 0 &&
-                 booted_since(plan);
+    const char *there = snap_json_get_str(plan, "hardware");
+    char *here = snap_hardware_id();
+    bool other = there && here[0] && strcmp(here, there) != 0;
 
     free(here);
     return other ? there : NULL;
@@ -280,7 +267,7 @@ const char *snap_recover_elsewhere(const struct snap_json *plan)
     bool other = known && strcmp(here, there) != 0;
 
     free(here);
-    return other ? there : known ? other_node(plan) : NULL;
+    return other ? there : known ? other_hardware(plan) : NULL;
 }
 
 /* The store is one that several machines see.  What runs there cannot be seen
@@ -291,21 +278,27 @@ static int check_machine(const struct rec *r, struct snap_err *err)
 
     if (!there || (r->how && r->how->take_over))
         return 0;
-    return snap_fail(err, SNAP_RECOVER,
-                     "it ran, or still runs, on another machine (its "
-                     "/etc/machine-id or, if that is the same here, its name "
-                     "is %s); nothing was done.  Run xl snapshot-recover "
-                     "there.  If that machine is gone, or has got another ID "
-                     "or name, and %s runs nowhere else, run xl "
-                     "snapshot-recover --take-over %s here",
-                     there, name, name);
+    return snap_fail(
+        err, SNAP_RECOVER,
+        "it ran, or still runs, on another machine (its "
+        "/etc/machine-id or, if that is the same here, the UUID "
+        "of its hardware is %s); nothing was done.  Run xl "
+        "snapshot-recover there.  If that machine is gone, or has got another ID "
+        "or mainboard, and %s runs nowhere else, run xl "
+        "snapshot-recover --take-over %s here",
+        there, name, name);
 }
 
 /* Was the host booted since?  Then no domain that is there is the one that
  * the plan speaks of. */
 static bool other_boot(const struct rec *r)
 {
-    return booted_since(r->plan);
+    const char *then = snap_json_get_str(r->plan, "boot_id");
+    char *now = snap_boot_id();
+    bool other = then && strcmp(now, then) != 0;
+
+    free(now);
+    return other;
 }
 
 /* Down in the journal, so that no later recovery does it again.  What a note
@@ -410,7 +403,8 @@ static int check_mounts(const struct rec *r, struct snap_err *err)
 {
     return r->how && r->how->keep
                ? 0
-               : snap_mounts_check(r->plan, &r->record, &r->state, err);
+               : snap_mounts_check(r->e[0].op, r->plan, &r->record, &r->state,
+                                   err);
 }
 
 /* Which lines of its xl.cfg its user has to change; frees lines. */

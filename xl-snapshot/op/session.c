@@ -138,6 +138,8 @@ int snap_session_look(struct snap_session *s, struct snap_err *err)
     forget_domain(s);
     rc = snap_absent_find(s->env, s->uuid, s->name, true, &s->dom, err);
     s->there = !rc;
+    if (s->there && s->dom.name)
+        snap_set(&s->name, s->dom.name);
     if (rc != SNAP_NOTFOUND)
         return rc;
     snap_err_clear(err);

@@ -608,6 +608,14 @@ int snap_store_all_whole(const struct snap_store *s,
     return all(s, false, true, drivers, NULL, rs_r, n_r, err);
 }
 
+int snap_store_brief_whole(const struct snap_store *s,
+                           const struct snap_disk_driver *const *drivers,
+                           struct snap_record **rs_r, size_t *n_r,
+                           struct snap_err *err)
+{
+    return all(s, true, true, drivers, NULL, rs_r, n_r, err);
+}
+
 int snap_store_damaged(const struct snap_store *s,
                        const struct snap_disk_driver *const *drivers,
                        size_t *n_r, struct snap_err *err)

@@ -91,6 +91,11 @@ int snap_store_all_whole(const struct snap_store *s,
                          const struct snap_disk_driver *const *drivers,
                          struct snap_record **rs_r, size_t *n_r,
                          struct snap_err *err);
+/* Both: as snap_store_brief(), and SNAP_REFUSED likewise. */
+int snap_store_brief_whole(const struct snap_store *s,
+                           const struct snap_disk_driver *const *drivers,
+                           struct snap_record **rs_r, size_t *n_r,
+                           struct snap_err *err);
 /* How many files among the records snap_store_all() would leave out.  Nobody
  * knows what those need: remove no image while there are any. */
 int snap_store_damaged(const struct snap_store *s,
