@@ -343,6 +343,33 @@ xs recover --keep --discard vm3
 xs recover --take-over
 golden recover.txt "$T/recover.txt"
 
+# --- all domains: the first and the last are damaged, vm3's waits for its user ---
+
+troubles() {    # and vm2's can be recovered
+    local store=$XLFAKE_STORE/11111111-2222-4333-8444-5555555555
+    new_world
+    "$FAKE" create vm1 -n s1 >/dev/null 2>&1
+    "$FAKE" create vm3 -n s1 >/dev/null 2>&1
+    XLFAKE_AT="disk take KILL" limited "$FAKE" create vm2 -n s1 -D
+    XLFAKE_AT="hyp restore KILL" limited "$FAKE" revert vm3 s1
+    echo garbage >"${store}01/state.json"
+    mkdir "${store}09"
+    echo garbage >"${store}09/state.json"
+}
+into recover-all.txt
+troubles
+somebody start recover
+is "exit 3: what needs its user beats what is damaged" "$status" 3
+has "what was recovered for another is said" "$out" "555502  unfinished"
+is "a line for each domain that failed" \
+    "$(grep -o 'recover: [0-9]*-2222-4333-8444-[0-9]*:' <<<"$err" | sort)" \
+    "recover: 11111111-2222-4333-8444-555555555501:
+recover: 11111111-2222-4333-8444-555555555503:
+recover: 11111111-2222-4333-8444-555555555509:"
+troubles
+somebody start recover --json
+golden recover-all.txt "$T/recover-all.txt"
+
 # --- another name ---------------------------------------------------------------
 
 new_world

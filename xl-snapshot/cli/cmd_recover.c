@@ -88,33 +88,64 @@ struct all {
     const struct request *req;
     struct snap_report *r;
     bool *did;
-    int worst;
-    struct snap_err *err;
+    struct snap_cli_notes *failed; /* what was said of each that failed */
+    struct snap_err worst;
 };
+
+/* What needs its user is worse than any other failure; else the first one is
+ * what the command ends with.  Each is said at once. */
+static void add_failure(struct all *all, const struct snap_err *e)
+{
+    snap_sink_line(all->cli->sink, "", e->msg);
+    snap_cli_note(all->failed, e->msg);
+    if (!all->worst.rc ||
+        (e->rc == SNAP_RECOVER && all->worst.rc != SNAP_RECOVER))
+        all->worst = *e;
+}
 
 /* One domain's trouble is not the others'. */
 static int recover_next(void *opaque, const char *uuid, struct snap_err *err)
 {
     struct all *all = opaque;
     struct snap_err e = SNAP_ERR_INIT;
-    int rc = recover_one(all->cli, all->req, uuid, all->r, all->did, &e);
 
     (void)err;
-    if (rc && !all->worst)
-        all->worst = snap_fail(all->err, rc, "%s: %s", uuid, e.msg);
-    else if (rc)
-        snap_sink_line(all->cli->sink, "warning: ", e.msg);
+    if (recover_one(all->cli, all->req, uuid, all->r, all->did, &e)) {
+        snap_err_prefix(&e, "%s", uuid);
+        add_failure(all, &e);
+    }
     return 0;
 }
 
+/* failed: a sentence for each failure; they were said by then. */
 static int recover_all(struct snap_cli *cli, const struct request *req,
-                       struct snap_report *r, bool *did, struct snap_err *err)
+                       struct snap_report *r, bool *did,
+                       struct snap_cli_notes *failed, struct snap_err *err)
 {
-    struct all all = { cli, req, r, did, 0, err };
-    int rc;
+    struct all all = { cli, req, r, did, failed, SNAP_ERR_INIT };
+    struct snap_err e = SNAP_ERR_INIT;
 
-    rc = snap_store_each(cli->env.store_root, NULL, recover_next, &all, err);
-    return rc ? rc : all.worst;
+    if (snap_store_each(cli->env.store_root, NULL, recover_next, &all, &e))
+        add_failure(&all, &e);
+    *err = all.worst;
+    return err->rc;
+}
+
+/* What was done for some domains, though others failed, and what failed: in
+ * JSON one object with both. */
+static void show(struct snap_cli *cli, struct snap_report *r, bool did,
+                 struct snap_cli_notes *notes, const struct snap_err *err)
+{
+    snap_cli_notes_said(cli, notes);
+    snap_report_strv(r, "notes", NULL, notes->v, notes->n);
+    if (err->rc)
+        snap_cli_report_error(r, err);
+    if (cli->json)
+        snap_report_json(r, cli->out);
+    else if (did)
+        snap_report_text(r, cli->out);
+    else if (!err->rc)
+        fprintf(cli->out, "nothing to recover\n");
 }
 
 int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
@@ -142,21 +173,14 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
         if (!rc)
             rc = recover_one(cli, &req, uuid, r, &did, &err);
     } else {
-        rc = recover_all(cli, &req, r, &did, &err);
+        rc = recover_all(cli, &req, r, &did, &notes, &err);
     }
     snap_signals_disarm(snap_exit_of(rc));
     snap_sink_flush(cli->sink);
-    if (rc)
+    if (rc && req.who)
         goto fail;
-    snap_cli_notes_said(cli, &notes);
-    snap_report_strv(r, "notes", NULL, notes.v, notes.n);
-    if (cli->json)
-        snap_report_json(r, cli->out);
-    else if (did)
-        snap_report_text(r, cli->out);
-    else
-        fprintf(cli->out, "nothing to recover\n");
-    status = SNAP_EXIT_DONE;
+    show(cli, r, did, &notes, &err);
+    status = snap_exit_of(rc);
     goto out;
 
 fail:

@@ -61,6 +61,12 @@ void snap_cli_try_open(struct snap_cli *cli)
                  err.msg);
 }
 
+void snap_cli_report_error(struct snap_report *r, const struct snap_err *err)
+{
+    snap_report_str(r, "error.code", NULL, snap_rc_name(err->rc));
+    snap_report_str(r, "error.message", NULL, err->msg);
+}
+
 int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err)
 {
     struct snap_report *r;
@@ -68,8 +74,7 @@ int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err)
     snap_sink_line(cli->sink, "", err->msg);
     if (cli->json) {
         r = snap_report_new();
-        snap_report_str(r, "error.code", NULL, snap_rc_name(err->rc));
-        snap_report_str(r, "error.message", NULL, err->msg);
+        snap_cli_report_error(r, err);
         snap_report_json(r, cli->out);
         snap_report_free(r);
     }

@@ -31,6 +31,8 @@ int snap_cli_open(struct snap_cli *cli, struct snap_err *err);
 /* For commands that only look: without Xen the store has to do, and a note
  * says so. */
 void snap_cli_try_open(struct snap_cli *cli);
+/* The error as "error" of a report that is printed anyway: in JSON only. */
+void snap_cli_report_error(struct snap_report *r, const struct snap_err *err);
 /* Tell a failure, on stderr and with --json on stdout; returns the status. */
 int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err);
 /* The same for what was typed wrong: with a line on where to read. */
