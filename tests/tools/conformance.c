@@ -288,6 +288,26 @@ static const char *clone_format(const struct fixture *f)
 
 /* ---- what is asked ---- */
 
+/* Nobody asks whether a slot is there.  From the first one to the end there is
+ * nothing else in the table, so that one which is added is walked over too. */
+static void no_slot_is_missing(void **state)
+{
+    const struct fixture *f = *state;
+    const struct snap_disk_driver *drv = snap_disk_by_name(f->v->drivers,
+                                                           f->v->driver);
+    size_t at, first = offsetof(struct snap_disk_driver, match);
+    void (*slot)(void);
+
+    assert_non_null(drv);
+    assert_non_null(drv->doc);
+    for (at = first; at < sizeof(*drv); at += sizeof(slot)) {
+        memcpy(&slot, (const char *)drv + at, sizeof(slot));
+        if (!slot)
+            fail_msg("%s: slot %zu of model/disk_ops.h (match is 0) is NULL",
+                     drv->name, (at - first) / sizeof(slot));
+    }
+}
+
 static void probe_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -1346,6 +1366,7 @@ static const struct {
     CMUnitTestFunction fn;
     bool damage;
 } tests[] = {
+    { "no slot is missing", no_slot_is_missing, false },
     { "probe changes nothing", probe_changes_nothing, false },
     { "prepare is undone", prepare_is_undone, false },
     { "prepare does not stop the guest", prepare_does_not_stop_the_guest,
