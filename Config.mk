@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-only
-# What a packager or developer may set; every value can be given on make's
-# command line or in the environment.
+# What a packager or developer may set, all on make's command line; what is set
+# by ?= may come from the environment as well, and so may CFLAGS, CPPFLAGS and
+# LDFLAGS, which are a packager's own.
 
 VERSION     := 0.1.0
 
@@ -9,6 +10,8 @@ SBINDIR     ?= $(PREFIX)/sbin
 PKGLIBDIR   ?= $(PREFIX)/lib/xl-snapshot
 MANDIR      ?= $(PREFIX)/share/man
 COMPLDIR    ?= $(PREFIX)/share/bash-completion/completions
+# Bash reads what is here at once: the completion of xl with our commands.
+COMPATDIR   ?= /etc/bash_completion.d
 # Where systemd looks.
 UNITDIR     ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,/etc)/systemd/system
 DESTDIR     ?=

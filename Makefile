@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-only
-# make            build the program, and the module for the installed Xen
-# make demo       see it work: a real guest on a real Xen, in QEMU
-# make check      every tier of tests; ends with "N passed, N failed"
-# make compdb     compile_commands.json, for editors and tools
-# make help       the rest
+# make              build the program, and the module for the installed Xen
+# make programs     the same, and never install a package for it
+# make demo         see it work: a real guest on a real Xen, in QEMU
+# make lab          a shell in that Xen, to try the commands by hand
+# make compdb       compile_commands.json, for editors and tools
+# make clean        remove all that was built
+# make help         all of these; Config.mk has what can be set
 
 include Config.mk
 
@@ -97,4 +99,5 @@ clean:
 	rm -rf build build-san compile_commands.json
 
 help:
-	@sed -n 's/^# \(make [a-z-]*  *.*\)/\1/p' Makefile */Makefile.inc
+	@sed -n 's/^# \(make [a-z].*\)/\1/p; s/^# \(make   .*\)/\1/p' \
+	    Makefile */Makefile.inc

@@ -25,6 +25,19 @@ has "beside ours" "$out" " -Ixl-snapshot "
 run mk BUILD="$T/own" LDFLAGS=-Wl,--packagers-own -n "$T/own/xl-snapshot"
 has "LDFLAGS of a packager's" "$out" "-Wl,-z,relro,-z,now -Wl,--packagers-own"
 
+# make help: a line for each target, and each line is whole.
+help=$(mk help)
+unsaid=
+for target in $(sed -n 's/^\.PHONY: *//p' Makefile ./*/Makefile.inc |
+    sed 's/\$.*//'); do
+    case $target in
+    all | build | deps | test-programs | test-binaries) continue ;; # make's own
+    esac
+    grep -qwe "$target" <<<"$help" || unsaid+=" $target"
+done
+is "make help names each target" "$unsaid" ""
+is "and ends no line in its middle" "$(grep -E '[;:,]$|^.{80}' <<<"$help")" ""
+
 # The same sources, unpacked on another day.
 pages() {       # folder, when its files were written
     mkdir -p "$1"
