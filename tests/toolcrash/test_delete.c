@@ -101,7 +101,7 @@ static bool go_on_merging(struct crash_world *w)
     /* Nobody but us wrote to what is below. */
     w->d.begun = SNAP_MERGE_BY_QEMU; /* the power may have gone */
     assert_false(w->p.drv->merge_astray(&w->p, &w->d, false));
-    /* It was removed only after core had written down that all is merged. */
+    /* It was removed only after op/ had written down that all is merged. */
     if (!snap_file_exists(w->p.active_path) && !snap_file_exists(retired))
         scene_ok(w->p.drv->merge_finish(&w->f->c, &w->p, &w->d, &e), &e);
     else

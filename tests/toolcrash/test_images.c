@@ -100,7 +100,7 @@ static int create(struct crash_world *w, struct snap_err *err)
     return rc;
 }
 
-/* As core does it, in the same process or in another. */
+/* As op/ does it, in the same process or in another. */
 static bool undo(struct crash_world *w)
 {
     struct snap_err e = SNAP_ERR_INIT;

@@ -32,7 +32,7 @@ static struct life {
     unsigned char
         had[BLOCKS]; /* the guest was told that this is on the disk */
     bool doubt[BLOCKS]; /* it was told nothing of this */
-    /* core's journal */
+    /* the operation's journal */
     bool switched;
     int64_t paused_at;
     struct snap_stamp left;
@@ -209,7 +209,7 @@ static void check_pull(struct crash_world *w, bool done)
     free(away);
 }
 
-/* As core asks: has anybody had an image since whom it knows nothing of? */
+/* As op/ asks: has anybody had an image since whom it knows nothing of? */
 static bool stop_merge(struct crash_world *w)
 {
     struct snap_err e = SNAP_ERR_INIT;

@@ -1032,7 +1032,7 @@ static void know(struct snap_delete *del, const char *path, const char *format,
     k->frozen = frozen;
 }
 
-/* What core asks, besides the plan's own. */
+/* What op/ asks, besides the plan's own. */
 static void ask_delete(struct fixture *f, const struct disk *d,
                        const struct snap_part *p,
                        struct snap_part *const *others, bool may_merge,

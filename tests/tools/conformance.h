@@ -34,7 +34,7 @@ struct world_ops {
     void (*add)(struct world *w, const char *vdev, const char *path,
                 const char *format);
     void (*stop)(struct world *w);
-    /* The context as core makes it, for the running or the stopped domain. */
+    /* The context as op/ makes it, for the running or the stopped domain. */
     void (*ctx)(struct world *w, const char *op_id, struct snap_disk_ctx *c_r);
     /* The guest writes something new; c follows. */
     void (*write)(struct world *w, const char *vdev, struct content *c);

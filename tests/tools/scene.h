@@ -40,7 +40,7 @@ char *scene_path(struct scene *f, const char *name);
 /* A new image of 1 MB; caller frees its path. */
 char *scene_image(struct scene *f, const char *name, const char *format);
 
-/* A part as core asks for it.  vdev is kept, the rest copied. */
+/* A part as op/ asks for it.  vdev is kept, the rest copied. */
 void scene_ask(struct snap_part *p, const char *vdev, const char *path,
                const char *format, enum snap_disk_type want);
 /* Probe must refuse with this code, and the message must have this in it. */
@@ -55,7 +55,7 @@ char *scene_disk(struct scene *f, unsigned n);
 /* The same, and an external snapshot of it. */
 char *scene_taken(struct scene *f, struct snap_part *p, unsigned n);
 
-/* What core would say of an image to delete_plan(). */
+/* What op/ would say of an image to delete_plan(). */
 void scene_know(struct snap_delete *d, const char *path, const char *format,
                 bool frozen);
 

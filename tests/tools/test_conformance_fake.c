@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The reference drivers under the suite: what the core's tests rely on is
+ * The reference drivers under the suite: what the tests of op/ rely on is
  * what the real drivers do.
  */
 #include <setjmp.h>

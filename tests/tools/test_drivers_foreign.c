@@ -56,7 +56,7 @@ static void ask_delete(struct snap_delete *d, const struct snap_part *p)
     scene_know(d, p->frozen_path, p->frozen_format, true);
 }
 
-/* As core would: plan, then pull into every child that was found. */
+/* As op/ would: plan, then pull into every child that was found. */
 static int delete_all(struct scene *f, struct snap_part *p,
                       struct snap_delete *d, struct snap_err *e)
 {

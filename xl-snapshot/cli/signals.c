@@ -3,7 +3,7 @@
  * Being asked to stop.  While nothing has begun we end at once, with the
  * status of a command that failed and changed nothing; once all is done, with
  * that of what was done.  From snap_signals_arm() on, SIGINT, SIGTERM and SIGHUP only set a
- * flag that the core looks at between steps; asking twice changes nothing.
+ * flag that op/ looks at between steps; asking twice changes nothing.
  *
  * The handlers restart system calls: what libxl or a library does at that
  * moment, with a guest at rest, must not fail because of a key press.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Removing images that core has proved nobody needs.  They are looked at once
+ * Removing images that op/ has proved nobody needs.  They are looked at once
  * more: never a link or a device, never one that anybody has open or that
  * another image in its folder is over.  No file of that name is no error.
  *

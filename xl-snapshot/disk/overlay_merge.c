@@ -5,7 +5,7 @@
  *
  * The danger is in the moment of the exchange: the old leaf still has the
  * guest's clusters, and laid over the frozen image again it would hide what
- * the guest wrote there since.  So core lets the guest stand while QEMU
+ * the guest wrote there since.  So op/ lets the guest stand while QEMU
  * changes over, and writes down that it did before the guest goes on.
  */
 #include <errno.h>

@@ -3,7 +3,7 @@
  * Back to what an overlay froze: a fresh overlay over it.  The frozen image
  * is proved whole and is not touched, so it can be done any number of times.
  * The only files removed are overlays: the fresh one by undo, and the old
- * leaf that core has proved nobody needs, looked at once more.
+ * leaf that op/ has proved nobody needs, looked at once more.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See boot.h. */
+/* See boot_id.h. */
 #include "lib/boot_id.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See machine.h. */
+/* See machine_id.h. */
 #include "lib/machine_id.h"
 
 #include <ctype.h>

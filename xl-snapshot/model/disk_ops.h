@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * What a disk driver is.  One driver knows one way to snapshot a disk; the
- * core never knows which.  The unit of taking is a group: the disks that one
- * atomic operation of their storage takes together (all disks of one QEMU go
+ * operations (op/) never know which.  The unit of taking is a group: the disks
+ * that one atomic operation of their storage takes together (all disks of one QEMU go
  * into one QMP transaction, whichever of the two QEMU drivers they use).
  *
  * tests/fakes/fake_disk.c is the reference, tests/tools/conformance.c the
- * definition.  Drivers include lib/ and this file, nothing of Xen or core.
+ * definition.  Drivers include lib/ and this file, nothing of Xen or op/.
  *
  *  create:  match  probe  prepare | take | finish          or undo
  *  revert:  verify  revert_prepare | in_place, revert_switch | revert_finish
@@ -68,7 +68,7 @@ bool snap_stamp_differs(const struct snap_stamp *then,
 /* One disk in one snapshot: what create makes, a record keeps, and revert
  * reads.  Zero-initialise; dispose with snap_part_dispose(). */
 struct snap_part {
-    /* what is asked (core, before probe) */
+    /* what is asked (by the operation, before probe) */
     char *vdev;
     char *path; /* the image to be snapshotted */
     char *format; /* libxl's word: "qcow2", "raw", "vhd" */
@@ -102,16 +102,16 @@ struct snap_part {
     bool prepared;
     bool taken;
 
-    /* revert only: others need the image at frozen_path as it is (set by core
+    /* revert only: others need the image at frozen_path as it is (set by op/
      * before verify()) */
     bool shared;
-    /* clone only (set by core before verify()): the leaf is always a new image,
+    /* clone only (set by op/ before verify()): the leaf is always a new image,
      * in this folder, and belongs to a domain of its own */
     char *leaf_dir;
     /* revert only: planned by verify(), made by revert_prepare() */
     char *leaf_path; /* what the restored guest will write to */
     char *leaf_format;
-    /* Old leaf that nobody needs, or NULL; set by core after reference
+    /* Old leaf that nobody needs, or NULL; set by op/ after reference
      * checks. */
     char *drop_path;
     struct snap_stamp dropped; /* it, when the domain had left it */
@@ -153,7 +153,7 @@ enum snap_merge_begun {
     SNAP_MERGE_BY_QEMU, /* by a QEMU, or before this host started */
 };
 
-/* How to delete one part: asked by core, found by delete_plan(), kept in the
+/* How to delete one part: asked by op/, found by delete_plan(), kept in the
  * journal.  Zero-initialise; dispose with snap_delete_dispose(). */
 struct snap_delete {
     /* asked */
@@ -234,7 +234,7 @@ struct snap_disk_ctx {
     /* What stands_on() has found out in this plan (lib/seen.h), or NULL. */
     struct snap_seen *seen;
     void *opaque; /* for image_user and tick */
-    void *opaque2; /* the core's; drivers leave it alone */
+    void *opaque2; /* the operation's; drivers leave it alone */
 };
 
 struct snap_disk_driver {
@@ -302,7 +302,7 @@ struct snap_disk_driver {
     /*
      * Domain and QEMU gone.  The images that revert_switch() changes in place
      * or, with back, revert_undo(): what the domain had before would be
-     * another one, under the same name.  Core keeps all others from them from
+     * another one, under the same name.  op/ keeps all others from them from
      * before the first part is switched until after the last, so that no
      * domain is started on disks of two moments.  Adds none if a new image
      * takes the place of the old one; with back only such as do not change if
@@ -400,7 +400,7 @@ struct snap_disk_driver {
      * Idempotent. */
     int (*merge_finish)(struct snap_disk_ctx *c, struct snap_part *p,
                         const struct snap_delete *d, struct snap_err *err);
-    /* Remove the snapshot's data for good; core has proved that nobody needs
+    /* Remove the snapshot's data for good; op/ has proved that nobody needs
      * it.  With p->keep_image only let go of it, and so, with a warning, if
      * somebody has written to it since it was frozen.  Idempotent. */
     int (*remove)(struct snap_disk_ctx *c, struct snap_part *p,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The hypervisor table: all that the core may ask of Xen, in plain C types.
+ * The hypervisor table: all that op/ may ask of Xen, in plain C types.
  * hyp/ implements it over libxl; tests/fakes/ implements it in memory.  The
  * loader (hyp/load.c) finds the implementation built for the running Xen.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * See clonecfg.h.  The shape, from Xen 4.17's libxl_types.idl and
+ * See clone_config.h.  The shape, from Xen 4.17's libxl_types.idl and
  * libxl_json.c: a defbool is "True", "False" or "<default>"; a MAC address is
  * a text; an ms_vm_genid is an array of 16 numbers; the branch of a keyed
  * union is named by its key, "type.hvm" or "connection.pty".

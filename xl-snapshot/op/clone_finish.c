@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See cloned.h. */
+/* See clone_finish.h. */
 #include "op/clone_finish.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See commit.h. */
+/* See create_commit.h. */
 #include "op/create_commit.h"
 
 #include <stdlib.h>

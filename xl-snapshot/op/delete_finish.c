@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * See deleted.h.  Every function here may run a second time, after a death
+ * See delete_finish.h.  Each function may run a second time, after a death
  * anywhere in the first.
  *
  * The exchange of a merge, with the domain running:

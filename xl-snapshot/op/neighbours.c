@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See clones.h.  Nobody else's folder is changed, but that of a clone that
+/* See neighbours.h.  Nobody else's folder is changed, but that of a clone that
  * has ended, with its lock held. */
 #include "op/neighbours.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See reverted.h.  Every function here may run a second time. */
+/* See revert_finish.h.  Every function here may run a second time. */
 #include "op/revert_finish.h"
 
 #include <stdlib.h>

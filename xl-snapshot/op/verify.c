@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See check.h. */
+/* See verify.h. */
 #include "op/verify.h"
 
 #include <stdlib.h>

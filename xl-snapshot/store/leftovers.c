@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See sweep.h.  Touches only names that end as lib/file.c's do. */
+/* See leftovers.h.  Touches only names that end as lib/file.c's do. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>

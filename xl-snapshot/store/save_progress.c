@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* See watch.h.  What goes wrong in the thread goes wrong again, and is said,
- * when the file is finished (store/memfile.c). */
+/* See save_progress.h.  What goes wrong in the thread goes wrong again, and is
+ * said, when the file is finished (store/memfile.c). */
 #include "store/save_progress.h"
 
 #include <fcntl.h>
