@@ -2,8 +2,8 @@
 /*
  * What a disk driver is.  One driver knows one way to snapshot a disk; the
  * operations (op/) never know which.  The unit of taking is a group: the disks
- * that one atomic operation of their storage takes together (all disks of one QEMU go
- * into one QMP transaction, whichever of the two QEMU drivers they use).
+ * that one atomic operation of their storage takes together (all disks of one
+ * QEMU go into one QMP transaction, whichever of its two drivers they use).
  *
  * tests/fakes/fake_disk.c is the reference, tests/tools/conformance.c the
  * definition.  Drivers include lib/ and this file, nothing of Xen or op/.
