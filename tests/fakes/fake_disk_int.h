@@ -89,6 +89,8 @@ bool fake_overlay_merge_astray(const struct snap_part *p,
                                const struct snap_delete *d, bool live);
 bool fake_overlay_merge_went_on(const struct snap_part *p,
                                 const struct snap_delete *d);
+bool fake_overlay_merge_went_below(const struct snap_part *p,
+                                   const struct snap_delete *d);
 int fake_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
                               const struct snap_delete *d,
                               struct snap_err *err);

@@ -309,6 +309,7 @@ const struct snap_disk_driver fake_external = {
     .merge = fake_overlay_merge,
     .merge_astray = fake_overlay_merge_astray,
     .merge_went_on = fake_overlay_merge_went_on,
+    .merge_went_below = fake_overlay_merge_went_below,
     .merge_switch = fake_overlay_merge_switch,
     .merge_switched = fake_overlay_merge_switched,
     .merge_finish = fake_overlay_merge_finish,

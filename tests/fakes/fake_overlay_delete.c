@@ -208,6 +208,17 @@ bool fake_overlay_merge_went_on(const struct snap_part *p,
     return leaf >= 0 && S->image[leaf].written > S->image[leaf].merged;
 }
 
+/* QEMU had changed over, nobody wrote that down, and the guest went on: what
+ * it wrote last is in the base. */
+bool fake_overlay_merge_went_below(const struct snap_part *p,
+                                   const struct snap_delete *d)
+{
+    int base = fake_lookup(S, p->frozen_path), leaf = fake_entry(S, d->gone);
+
+    return base >= 0 && leaf >= 0 && d->paused_at && S->image[leaf].own &&
+           S->image[base].content > S->image[leaf].content;
+}
+
 /* All that is in the leaf goes down; the guest writes to the leaf still. */
 int fake_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
                        const struct snap_delete *d, struct snap_err *err)
@@ -224,10 +235,7 @@ int fake_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
                          p->frozen_path);
     if (fake_top_over(leaf) >= 0 && !(o && o->image == leaf))
         return snap_fail(err, SNAP_BUSY, "%s is open", d->gone);
-    /* QEMU had changed over, nobody wrote that down, and the guest went on:
-     * what it wrote last is in the base. */
-    if (c->domid == UINT32_MAX && d->paused_at && S->image[leaf].own &&
-        S->image[base].content > S->image[leaf].content)
+    if (c->domid == UINT32_MAX && fake_overlay_merge_went_below(p, d))
         return 0;
     S->image[base].frozen = S->image[base].immutable = false;
     S->image[leaf].written = S->image[base].written = S->now;

@@ -104,8 +104,10 @@ static void an_overlay_that_the_guest_went_on_with(void **state)
 
     d.paused_at = 1700000000;
     assert_false(p.drv->merge_went_on(&p, &d)); /* QEMU has left it */
+    assert_true(p.drv->merge_went_below(&p, &d));
     assert_int_equal(utimensat(AT_FDCWD, d.gone, t, 0), 0);
     assert_true(p.drv->merge_went_on(&p, &d));
+    assert_false(p.drv->merge_went_below(&p, &d));
     d.paused_at = 1700000060;
     assert_false(p.drv->merge_went_on(&p, &d));
     snap_delete_dispose(&d);

@@ -579,6 +579,7 @@ const struct snap_disk_driver toy_copy = {
     .merge = snap_slot_never,
     .merge_astray = snap_slot_never_astray,
     .merge_went_on = snap_slot_never_went_on,
+    .merge_went_below = snap_slot_never_went_on,
     .merge_switch = snap_slot_never,
     .merge_switched = snap_slot_never_switched,
     .merge_finish = snap_slot_never,

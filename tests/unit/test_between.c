@@ -1120,6 +1120,69 @@ static void given_up_in_the_middle_of_an_exchange(void **state)
     }
 }
 
+/* The deletion of s1 dies at this call; the guest is let go on as a guardian
+ * does it, writes, and is shut down.  Returns what it wrote last. */
+static uint64_t dies_goes_on_and_ends(const char *call)
+{
+    uint64_t last;
+
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_store_write(host.disks, vm()->domid, "xvda");
+    dies_at(call, fake_host_delete, &del_s1);
+    assert_int_equal(fake_host_guardian(&host, NULL, &err), 0);
+    assert_true(fake_domain_runs(vm()));
+    host.disks->now++;
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    return last;
+}
+
+/* The domain's disk is what the guest wrote to last. */
+static void keeps_what_it_wrote(uint64_t last)
+{
+    assert_int_equal(fake_host_recover_keep(&host, NULL, &err), 0);
+    fake_host_start(&host); /* from what the state names */
+    assert_true(fake_store_read(host.disks, vm()->domid, "xvda") == last);
+    assert_int_equal(recover(), 0);
+}
+
+/* QEMU had changed over, which nobody wrote down; the guest went on below, and
+ * its domain is off when its user gives the deletion up. */
+static void given_up_after_it_went_on_below(void **state)
+{
+    static const char *const calls[] = { "disk: merge_switch sent xvda",
+                                         "disk: merge_switch done xvda" };
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        keeps_what_it_wrote(dies_goes_on_and_ends(calls[i]));
+        teardown(state);
+        setup(state);
+    }
+}
+
+/* It was to be paused, and was not: it went on above. */
+static void given_up_after_it_went_on_above(void **state)
+{
+    (void)state;
+    keeps_what_it_wrote(dies_goes_on_and_ends("hyp: pause"));
+}
+
+/* Merged with the domain off, and the overlay has lost its name, as the tools
+ * do it: what is left is the image below. */
+static void given_up_when_the_overlay_is_gone(void **state)
+{
+    uint64_t last;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    last = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    dies_at("disk: merge done xvda", fake_host_delete, &del_s1);
+    fake_store_remove(host.disks, "/img/a.s1.qcow2");
+    keeps_what_it_wrote(last);
+}
+
 /* QEMU had changed over when we died; the recovery is about to exchange once
  * more, and the domain ends at this call. */
 static const char *ends_at;
@@ -1361,6 +1424,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(ended_in_a_second_exchange, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(given_up_in_the_middle_of_an_exchange,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(given_up_after_it_went_on_below, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(given_up_after_it_went_on_above, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(given_up_when_the_overlay_is_gone,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(went_on_as_before_a_revert, setup,
                                         teardown),

@@ -301,6 +301,7 @@ const struct snap_disk_driver snap_disk_overlay = {
     .merge = snap_overlay_merge,
     .merge_astray = snap_overlay_merge_astray,
     .merge_went_on = snap_overlay_merge_went_on,
+    .merge_went_below = snap_overlay_merge_went_below,
     .merge_switch = snap_overlay_merge_switch,
     .merge_switched = snap_overlay_merge_switched,
     .merge_finish = snap_overlay_merge_finish,

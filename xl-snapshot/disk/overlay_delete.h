@@ -30,6 +30,8 @@ int snap_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
                        const struct snap_delete *d, struct snap_err *err);
 bool snap_overlay_merge_went_on(const struct snap_part *p,
                                 const struct snap_delete *d);
+bool snap_overlay_merge_went_below(const struct snap_part *p,
+                                   const struct snap_delete *d);
 bool snap_overlay_merge_astray(const struct snap_part *p,
                                const struct snap_delete *d, bool live);
 int snap_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,

@@ -195,8 +195,8 @@ static void mark_left(struct snap_disk_ctx *c, const char *leaf)
  * milliseconds after; both are alike then, unless the guest went on: in the
  * one that was written to later.
  */
-static bool went_on_below(const struct snap_part *p,
-                          const struct snap_delete *d)
+bool snap_overlay_merge_went_below(const struct snap_part *p,
+                                   const struct snap_delete *d)
 {
     struct stat over, base;
 
@@ -251,7 +251,7 @@ static int commit_off(struct snap_disk_ctx *c, const struct snap_part *p,
         .base = p->frozen_path,
         .base_format = p->frozen_format,
         .retired = retired,
-        .all_there = went_on_below(p, d),
+        .all_there = snap_overlay_merge_went_below(p, d),
     };
 
     return snap_overlay_commit(c, &m, err);

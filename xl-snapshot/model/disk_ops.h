@@ -370,6 +370,14 @@ struct snap_disk_driver {
      * has what is nowhere else.  Reads only; what cannot be known is no. */
     bool (*merge_went_on)(const struct snap_part *p,
                           const struct snap_delete *d);
+    /* MERGE only: merge_switch() may have been called in a pause at
+     * d->paused_at, no domain has the disk, and the guest did not go on with
+     * the leaf.  Did QEMU leave that for good, or the guest go on with the
+     * frozen image after it, as far as time stamps tell?  Then that has what
+     * is nowhere else.  Reads only; what cannot be known is no: both are alike
+     * then. */
+    bool (*merge_went_below)(const struct snap_part *p,
+                             const struct snap_delete *d);
     /*
      * MERGE only, and only with the record gone, since the frozen image takes
      * the writes of later.  merge(): guest running or domain off; slow; ends

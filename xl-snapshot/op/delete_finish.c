@@ -1168,6 +1168,29 @@ static int ask_qemu(const struct snap_deletion *x, struct now *now,
     return tell_which(x, &now->dom, p->vdev, d, yes, err);
 }
 
+/* Nobody has the disk, and "switched" was never written down.  QEMU may have
+ * changed over all the same, and the guest have gone on below; or tools had
+ * merged all, and the overlay has lost its name. */
+static bool ended_below(const struct snap_deletion *x, struct now *now,
+                        const struct snap_part *p, struct snap_delete *d)
+{
+    if (may_be_over(x, now, p, d) && p->drv->merge_went_below(p, d))
+        return true;
+    return step(x, "merging", p->vdev) && !has_leaf(now, p, d);
+}
+
+/* Before QEMU is asked: is the image below what the domain has, or had last? */
+static bool keeps_base(const struct snap_deletion *x, struct now *now,
+                       const struct snap_part *p, struct snap_delete *d,
+                       enum has has)
+{
+    if (has == HAS_BASE)
+        return true;
+    if (step(x, "switched", p->vdev))
+        return !ran_above(x, p, d, has) || !has_leaf(now, p, d);
+    return has == HAS_NOT && ended_below(x, now, p, d);
+}
+
 /* The disk is what the domain has, or had last. */
 static int keep_merge(struct snap_deletion *x, struct now *now,
                       struct snap_part *p, struct snap_delete *d,
@@ -1180,9 +1203,7 @@ static int keep_merge(struct snap_deletion *x, struct now *now,
     rc = has_disk(x, dom_of(now), p->vdev, d, &has, err);
     if (rc)
         return rc;
-    base = has == HAS_BASE ||
-           (step(x, "switched", p->vdev) &&
-            !(ran_above(x, p, d, has) && has_leaf(now, p, d)));
+    base = keeps_base(x, now, p, d, has);
     /* Nothing works on, and what is below the overlay is protected. */
     if (has == HAS_BASE || !base)
         rc = p->drv->delete_stop(&now->ctx, p, d, err);
