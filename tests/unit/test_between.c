@@ -1161,6 +1161,51 @@ static void given_up_after_it_went_on_below(void **state)
     }
 }
 
+/* What is left of the deletion is not finished, since a file system is not
+ * mounted that one of the disks is on: as the state has it. */
+static void mounted_at(const char *where)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_state st = { 0 };
+    size_t i;
+
+    assert_int_equal(snap_store_open(&s, host.root, FAKE_UUID, false, &err),
+                     0);
+    assert_int_equal(snap_state_load(&s, &st, &err), 0);
+    assert_true(st.n > 0);
+    for (i = 0; i < st.n; i++)
+        snap_set(&st.leaves[i].mount, where);
+    assert_int_equal(snap_state_save(&s, &st, &err), 0);
+    snap_state_dispose(&st);
+    snap_store_close(&s);
+}
+
+/* The same; a recovery ends early, and later the domain is started from its
+ * xl.cfg on the overlay: that is not laid over what the guest wrote below. */
+static void ran_above_after_it_went_on_below(void **state)
+{
+    uint64_t below, above;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_store_write(host.disks, vm()->domid, "xvda");
+    dies_at("disk: merge_switch done xvda", fake_host_delete, &del_s1);
+    assert_int_equal(fake_host_guardian(&host, NULL, &err), 0);
+    mounted_at("/nowhere");
+    assert_int_equal(recover(), SNAP_RECOVER);
+    says("what was mounted on /nowhere");
+    below = fake_store_write(host.disks, vm()->domid, "xvda");
+    fake_host_stop(&host);
+    not_immutable("/img/a.s1.qcow2");
+    above = starts_above("xvdb:qcow2:/img/b.s1.qcow2");
+    fake_host_stop(&host);
+    mounted_at(NULL);
+    assert_int_equal(recover(), SNAP_RECOVER);
+    says("wrote to /img/a.s1.qcow2 after that had been merged");
+    assert_true(fake_store_content(host.disks, "/img/a.qcow2") == below);
+    assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == above);
+}
+
 /* It was to be paused, and was not: it went on above. */
 static void given_up_after_it_went_on_above(void **state)
 {
@@ -1184,12 +1229,14 @@ static void given_up_when_the_overlay_is_gone(void **state)
 }
 
 /* QEMU had changed over when we died; the recovery is about to exchange once
- * more, and the domain ends at this call. */
+ * more, and the domain ends at this call of that. */
 static const char *ends_at;
+static bool begun;
 
 static int ends_there(const char *layer, const char *what)
 {
-    if (!strcmp(layer, "hyp") && !strcmp(what, ends_at) && vm())
+    begun |= !strcmp(layer, "hyp") && !strcmp(what, "pause");
+    if (begun && !strcmp(layer, "hyp") && !strcmp(what, ends_at) && vm())
         fake_host_stop(&host);
     return 0;
 }
@@ -1208,6 +1255,7 @@ static void ended_in_a_second_exchange(void **state)
         vm()->paused = false;
         last = fake_store_write(host.disks, vm()->domid, "xvda");
         ends_at = calls[i];
+        begun = false;
         snap_fault_hook = ends_there;
         assert_int_equal(fake_host_recover(&host, NULL, &err), SNAP_RECOVER);
         snap_fault_hook = NULL;
@@ -1427,6 +1475,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(given_up_after_it_went_on_below, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(ran_above_after_it_went_on_below,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(given_up_after_it_went_on_above, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(given_up_when_the_overlay_is_gone,

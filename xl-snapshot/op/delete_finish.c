@@ -472,6 +472,15 @@ static bool on_leaf(const struct snap_deletion *x, struct now *now,
             !base);
 }
 
+/* QEMU has left the overlay for good, which bears its stamp by now. */
+static int note_switched(const struct snap_deletion *x,
+                         const struct snap_part *p, struct snap_delete *d,
+                         struct snap_err *err)
+{
+    x->env->image_stamp(d->gone, &d->left);
+    return mark(x, "switched", p->vdev, snap_stamp_json(&d->left), err);
+}
+
 /* The guest stands, if nobody let it go on. */
 static int change_over(struct snap_deletion *x, struct now *now,
                        struct snap_part *p, struct snap_delete *d,
@@ -499,10 +508,7 @@ static int change_over(struct snap_deletion *x, struct now *now,
             note_back(x, p->vdev);
     }
     snap_guardian_beat(guardian);
-    if (rc)
-        return rc;
-    x->env->image_stamp(d->gone, &d->left);
-    return mark(x, "switched", p->vdev, snap_stamp_json(&d->left), err);
+    return rc ? rc : note_switched(x, p, d, err);
 }
 
 static struct snap_json *when(const struct now *now)
@@ -631,16 +637,17 @@ static int tell_which(const struct snap_deletion *x,
  * Xen is told first, all of it, then QEMU.  So where Xen names the leaf QEMU
  * has been told nothing.  Where it names the image below QEMU may have been,
  * and come to it at any moment: then it is waited for.  Xen may also have been
- * told in part.
+ * told in part.  *base_r: QEMU writes to the image below.
  */
 static int make_known(const struct snap_deletion *x, struct snap_disk_ctx *c,
                       const struct snap_domain *dom, struct snap_part *p,
-                      const struct snap_delete *d, struct snap_err *err)
+                      const struct snap_delete *d, bool *base_r,
+                      struct snap_err *err)
 {
     int rc;
     enum has has;
-    bool base;
 
+    *base_r = false;
     rc = has_disk(x, dom, p->vdev, d, &has, err);
     if (rc || has == HAS_NOT)
         return rc;
@@ -650,8 +657,8 @@ static int make_known(const struct snap_deletion *x, struct snap_disk_ctx *c,
             return rc;
         snap_err_clear(err);
     }
-    rc = p->drv->merge_switched(c, p, d, &base, err);
-    return rc ? rc : tell_which(x, dom, p->vdev, d, base, err);
+    rc = p->drv->merge_switched(c, p, d, base_r, err);
+    return rc ? rc : tell_which(x, dom, p->vdev, d, *base_r, err);
 }
 
 int snap_deleted_known(const struct snap_deletion *x,
@@ -660,7 +667,7 @@ int snap_deleted_known(const struct snap_deletion *x,
 {
     int rc;
     size_t i;
-    bool qemu;
+    bool qemu, base;
     struct snap_qmp *qmp = NULL;
     struct snap_disk_ctx c;
 
@@ -678,7 +685,7 @@ int snap_deleted_known(const struct snap_deletion *x,
     rc = snap_domain_qmp(x->env, dom, &qmp, &qemu, err);
     if (!rc && qemu) {
         snap_ctx_init(&c, x->env, dom->domid, qmp, x->op_id);
-        rc = make_known(x, &c, dom, &x->rec->parts[i], &x->del[i], err);
+        rc = make_known(x, &c, dom, &x->rec->parts[i], &x->del[i], &base, err);
     }
     snap_qmp_close(qmp);
     return rc;
@@ -723,6 +730,39 @@ static bool may_be_over(const struct snap_deletion *x, const struct now *now,
     if (e && !same_domain(now, e) && p->drv->merge_went_on(p, d))
         d->paused_at = 0;
     return d->paused_at != 0;
+}
+
+/* The domain is there that was to change over, and whether it did is not
+ * written down. */
+static bool is_open(const struct snap_deletion *x, const struct now *now,
+                    size_t i)
+{
+    const char *vdev = x->rec->parts[i].vdev;
+    const struct snap_journal_entry *e = paused(x, vdev);
+
+    return x->del[i].how == SNAP_DELETE_MERGE && e &&
+           !step(x, "switched", vdev) && same_domain(now, e);
+}
+
+int snap_deleted_note_over(struct snap_deletion *x, struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    bool base;
+    struct now now;
+
+    rc = now_open(x, &now, err);
+    for (i = 0; !rc && now.qemu && i < x->rec->n_parts; i++) {
+        struct snap_part *p = &x->rec->parts[i];
+
+        if (!is_open(x, &now, i))
+            continue;
+        rc = make_known(x, &now.ctx, &now.dom, p, &x->del[i], &base, err);
+        if (!rc && base)
+            rc = note_switched(x, p, &x->del[i], err);
+    }
+    now_close(&now);
+    return rc;
 }
 
 static struct snap_json *this_boot(bool live)

@@ -54,6 +54,14 @@ int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err);
 int snap_deleted_known(const struct snap_deletion *x,
                        const struct snap_domain *dom, const char *vdev,
                        bool hangs, struct snap_err *err);
+/*
+ * Later, with the guest going on again, and before anything that may refuse to
+ * finish: of each disk that was in its exchange, in this domain, Xen gets to
+ * know what QEMU writes to, and if that is the image below, the journal does:
+ * once the domain is off, little else tells that the old overlay is not its
+ * disk.  A failure leaves that to be found out by whoever finishes.
+ */
+int snap_deleted_note_over(struct snap_deletion *x, struct snap_err *err);
 /* Or: nothing more, whatever is half done.  No job goes on, the state names
  * what the domain has, and every image stays. */
 int snap_deleted_keep(struct snap_deletion *x, struct snap_err *err);

@@ -999,10 +999,9 @@ static int recover_delete(struct rec *r, const char *path,
     struct snap_delete *del = NULL;
     struct snap_journal journal = SNAP_JOURNAL_INIT;
     struct snap_deletion x;
+    struct snap_err ignored = SNAP_ERR_INIT;
 
     rc = resume_paused(r, err);
-    if (!rc)
-        rc = check_mounts(r, err);
     if (!rc)
         rc = snap_deleted_plan_parts(r->plan, &r->record, &del, err);
     if (!rc)
@@ -1010,6 +1009,12 @@ static int recover_delete(struct rec *r, const char *path,
     if (rc)
         goto out;
     x = deletion(r, del, &journal);
+    /* What gives it up asks QEMU itself, and works on with nothing. */
+    if (!r->how || !r->how->keep)
+        snap_deleted_note_over(&x, &ignored);
+    rc = check_mounts(r, err);
+    if (rc)
+        goto out;
     if (snap_store_has(r->s, r->record.name)) {
         r->what = snap_printf("unfinished deletion of %s was undone; the "
                               "snapshot is kept",
