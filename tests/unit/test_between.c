@@ -6,6 +6,7 @@
  * is paused, as it was.
  */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,6 +25,7 @@
 #include "lib/fault.h"
 #include "lib/mem.h"
 #include "op/delete.h"
+#include "op/guardian.h"
 #include "op/recover.h"
 #include "store/store.h"
 
@@ -44,6 +46,9 @@ int64_t snap_host_started(void)
 {
     return started;
 }
+
+/* This machine may have other work. */
+#define TELL_MS 60000
 
 static struct fake_host host;
 static struct snap_err err;
@@ -70,6 +75,7 @@ static int setup(void **state)
 {
     (void)state;
     booted_again = false;
+    snap_guard_tell_ms = TELL_MS;
     snap_err_clear(&err);
     fake_host_init(&host);
     started = host.disks->now = 1;
@@ -1089,6 +1095,40 @@ static void a_recovery_tells_xen_before_it_goes_on(void **state)
     }
 }
 
+#define HANG_MS 8000
+static double gone_on_ms; /* when it was let go on; 0: not yet */
+
+/* QEMU's storage hangs as long as the guest stands. */
+static int hangs_while_it_stands(const char *layer, const char *what)
+{
+    if (!strcmp(layer, "hyp") && !strcmp(what, "rescue"))
+        gone_on_ms = snap_now_ms();
+    if (!gone_on_ms && snap_has_prefix(what, "merge_switch"))
+        poll(NULL, 0, HANG_MS);
+    return 0;
+}
+
+static void nothing_that_hangs_holds_it_up(void **state)
+{
+    double began;
+
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    dies_at("disk: merge_switch xvda", fake_host_delete, &del_s1);
+    assert_true(vm()->paused);
+    gone_on_ms = 0;
+    snap_guard_tell_ms = 200;
+    snap_fault_hook = hangs_while_it_stands;
+    began = snap_now_ms();
+    assert_int_equal(fake_host_recover(&host, NULL, &err), 0);
+    snap_fault_hook = NULL;
+    snap_guard_tell_ms = TELL_MS;
+    assert_true(gone_on_ms > 0 && gone_on_ms - began < HANG_MS / 2.0);
+    assert_non_null(strstr(host.said, "goes on before Xen knows its images"));
+    assert_false(vm()->paused);
+    assert_int_equal(recover(), 0);
+}
+
 /* It died between telling Xen and telling QEMU; its user lets the guest go on
  * and gives the deletion up: what he keeps is what it writes to. */
 static void given_up_in_the_middle_of_an_exchange(void **state)
@@ -1180,20 +1220,14 @@ static void mounted_at(const char *where)
     snap_store_close(&s);
 }
 
-/* The same; a recovery ends early, and later the domain is started from its
- * xl.cfg on the overlay: that is not laid over what the guest wrote below. */
-static void ran_above_after_it_went_on_below(void **state)
+/* A recovery ended early; later the domain is started from its xl.cfg on the
+ * overlay: that is not laid over what the guest wrote below. */
+static void is_not_laid_over(void)
 {
     uint64_t below, above;
 
-    (void)state;
-    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
-    fake_store_write(host.disks, vm()->domid, "xvda");
-    dies_at("disk: merge_switch done xvda", fake_host_delete, &del_s1);
-    assert_int_equal(fake_host_guardian(&host, NULL, &err), 0);
-    mounted_at("/nowhere");
-    assert_int_equal(recover(), SNAP_RECOVER);
     says("what was mounted on /nowhere");
+    snap_err_clear(&err);
     below = fake_store_write(host.disks, vm()->domid, "xvda");
     fake_host_stop(&host);
     not_immutable("/img/a.s1.qcow2");
@@ -1204,6 +1238,42 @@ static void ran_above_after_it_went_on_below(void **state)
     says("wrote to /img/a.s1.qcow2 after that had been merged");
     assert_true(fake_store_content(host.disks, "/img/a.qcow2") == below);
     assert_true(fake_store_content(host.disks, "/img/a.s1.qcow2") == above);
+}
+
+static void ran_above_after_it_went_on_below(void **state)
+{
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_store_write(host.disks, vm()->domid, "xvda");
+    dies_at("disk: merge_switch done xvda", fake_host_delete, &del_s1);
+    assert_int_equal(fake_host_guardian(&host, NULL, &err), 0);
+    mounted_at("/nowhere");
+    assert_int_equal(recover(), SNAP_RECOVER);
+    is_not_laid_over();
+}
+
+/* QEMU comes to it when it is not waited for any more. */
+static int comes_late(const char *layer, const char *what)
+{
+    (void)layer;
+    if (strcmp(what, "merge_switch sent xvda"))
+        return 0;
+    fake_store_comes_to_it(host.disks);
+    return ETIMEDOUT;
+}
+
+static void an_exchange_that_is_late(void **state)
+{
+    (void)state;
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_store_write(host.disks, vm()->domid, "xvda");
+    dies_at("disk: merge_switch sent xvda", fake_host_delete, &del_s1);
+    vm()->paused = false;
+    mounted_at("/nowhere");
+    snap_fault_hook = comes_late;
+    assert_int_equal(fake_host_recover(&host, NULL, &err), SNAP_RECOVER);
+    snap_fault_hook = NULL;
+    is_not_laid_over();
 }
 
 /* It was to be paused, and was not: it went on above. */
@@ -1469,6 +1539,8 @@ int main(void)
             an_exchange_that_failed_comes_through_later, setup, teardown),
         cmocka_unit_test_setup_teardown(a_recovery_tells_xen_before_it_goes_on,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_that_hangs_holds_it_up, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(ended_in_a_second_exchange, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(given_up_in_the_middle_of_an_exchange,
@@ -1477,6 +1549,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(ran_above_after_it_went_on_below,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(an_exchange_that_is_late, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(given_up_after_it_went_on_above, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(given_up_when_the_overlay_is_gone,

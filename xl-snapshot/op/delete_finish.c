@@ -638,26 +638,30 @@ static int tell_which(const struct snap_deletion *x,
  * has been told nothing.  Where it names the image below QEMU may have been,
  * and come to it at any moment: then it is waited for.  Xen may also have been
  * told in part.  *base_r: QEMU writes to the image below.
+ *
+ * A QEMU that did not come to it in time may do so at any moment: if it is
+ * not there yet, Xen keeps the image below.
  */
 static int make_known(const struct snap_deletion *x, struct snap_disk_ctx *c,
                       const struct snap_domain *dom, struct snap_part *p,
                       const struct snap_delete *d, bool *base_r,
                       struct snap_err *err)
 {
-    int rc;
+    int rc, late = 0;
     enum has has;
+    struct snap_err e = SNAP_ERR_INIT;
 
     *base_r = false;
     rc = has_disk(x, dom, p->vdev, d, &has, err);
     if (rc || has == HAS_NOT)
         return rc;
-    if (has == HAS_BASE) {
-        rc = p->drv->merge_switch(c, p, d, err);
-        if (rc == SNAP_RECOVER)
-            return rc;
-        snap_err_clear(err);
-    }
+    if (has == HAS_BASE)
+        late = p->drv->merge_switch(c, p, d, &e);
     rc = p->drv->merge_switched(c, p, d, base_r, err);
+    if (late == SNAP_RECOVER && !*base_r) {
+        snap_err_clear(err);
+        return snap_fail(err, late, "%s", e.msg);
+    }
     return rc ? rc : tell_which(x, dom, p->vdev, d, *base_r, err);
 }
 

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
 #include "op/guardian.h"
+#include "op/limited.h"
 #include "op/recover.h"
 #include "op/shelter.h"
 
@@ -112,10 +112,17 @@ static bool again(struct guard *g, unsigned n, double *pause_ms,
 static int open_store(struct guard *g, struct snap_store *s,
                       struct snap_err *err);
 
+struct telling {
+    struct guard *g;
+    bool hangs;
+};
+
 /* In a process of its own: with a connection of its own, and whatever hangs in
  * it, be it the store's file system, goes with it. */
-static void tell_and_exit(struct guard *g, bool hangs)
+static int tell_known(void *opaque)
 {
+    const struct telling *t = opaque;
+    struct guard *g = t->g;
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_err err = SNAP_ERR_INIT;
     int rc;
@@ -125,11 +132,11 @@ static void tell_and_exit(struct guard *g, bool hangs)
     if (!rc)
         rc = snap_store_open(&s, g->root, g->held.uuid, false, &err);
     if (!rc)
-        rc = snap_recover_known(g->env, &s, g->held.domid, hangs, &err);
+        rc = snap_recover_known(g->env, &s, g->held.domid, t->hangs, &err);
     if (rc)
         syslog(LOG_WARNING, "%s: its images are not known to Xen: %s", g->name,
                err.msg);
-    _exit(rc ? 1 : 0);
+    return rc;
 }
 
 /* The guest may reboot as soon as it runs, from what Xen knows.  It stands
@@ -137,32 +144,18 @@ static void tell_and_exit(struct guard *g, bool hangs)
  * tells Xen, at once if we are alone. */
 static void tell_xen(struct guard *g, bool hangs)
 {
-    double deadline = snap_now_ms() + snap_guard_tell_ms;
-    int status = 0;
-    pid_t pid, gone = 0;
+    struct telling t = { .g = g, .hangs = hangs };
+    int rc;
 
     if (g->lock < 0 || !g->window)
         return;
-    pid = fork();
-    if (!pid)
-        tell_and_exit(g, hangs);
-    while (pid > 0 && !(gone = waitpid(pid, &status, WNOHANG)) &&
-           snap_now_ms() < deadline)
-        poll(NULL, 0, 2);
-    if (pid > 0 && gone == pid && !status)
-        return;
-    if (pid > 0 && !gone) { /* never -1: that is everybody */
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, WNOHANG);
-    }
-    syslog(LOG_WARNING,
-           "%s: it goes on before Xen knows its images%s; until the command "
-           "or snapshot-recover has told Xen, a reboot may find such as it "
-           "does not write to any more",
-           g->name,
-           pid < 0 ? " (no process can be started)"
-           : gone  ? ""
-                   : " (the store, Xen or QEMU does not answer)");
+    rc = snap_limited(snap_guard_tell_ms, tell_known, &t);
+    if (rc)
+        syslog(LOG_WARNING,
+               "%s: it goes on before Xen knows its images%s; until the "
+               "command or snapshot-recover has told Xen, a reboot may find "
+               "such as it does not write to any more",
+               g->name, snap_limited_why(rc));
 }
 
 /* We are alone.  There is nothing better to do than to try. */

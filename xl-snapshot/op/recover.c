@@ -21,6 +21,8 @@
 #include "op/clone_finish.h"
 #include "op/create_commit.h"
 #include "op/delete_finish.h"
+#include "op/guardian.h"
+#include "op/limited.h"
 #include "op/mounts.h"
 #include "op/parts.h"
 #include "op/paused.h"
@@ -940,15 +942,53 @@ static int exchange_known(struct rec *r, const char *pause, bool hangs,
     return rc;
 }
 
+struct exchange {
+    struct rec *r;
+    const char *pause; /* its "pause-VDEV" */
+};
+
+/* In a process of its own, which ends with this.  The lock is its parent's,
+ * though this one may hang. */
+static int exchange_child(void *opaque)
+{
+    const struct exchange *x = opaque;
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct rec *r = x->r;
+    int rc;
+
+    close(r->s->lock_fd);
+    r->s->lock_fd = -1;
+    r->env->hyp = NULL;
+    rc = r->env->ops->open(r->env->log, &r->env->hyp, &ignored);
+    return rc ? rc : exchange_known(r, x->pause, false, &ignored);
+}
+
+/* It goes on soon, whatever hangs. */
+static int tell_in_time(struct rec *r, const char *pause)
+{
+    struct exchange x = { .r = r, .pause = pause };
+
+    return snap_limited(snap_guard_tell_ms, exchange_child, &x);
+}
+
+static void say_untold(const struct rec *r, int rc)
+{
+    if (rc)
+        snap_say(r->env->log, SNAP_LOG_WARN,
+                 "%s goes on before Xen knows its images%s; until this "
+                 "recovery, or another one, has told Xen, a reboot may find "
+                 "such as it does not write to any more",
+                 name_of(r), snap_limited_why(rc));
+}
+
 /* A guest that we paused for the exchange of images goes on. */
 static int resume_paused(struct rec *r, struct snap_err *err)
 {
-    int rc;
+    int rc, untold = 0;
     char *step;
     struct by_pause by = { .op = "delete" };
     const struct snap_journal_entry *at = open_pause(r, &by.e);
     struct snap_held held = { .pause = true };
-    struct snap_err ignored = SNAP_ERR_INIT;
 
     if (!at)
         return 0;
@@ -959,12 +999,13 @@ static int resume_paused(struct rec *r, struct snap_err *err)
     by.step = step;
     rc = look_if_stood(r, &held, &by, err);
     if (!rc && !is_rescued(r) && r->stood)
-        exchange_known(r, at->step, false, &ignored);
+        untold = tell_in_time(r, at->step);
     if (!rc)
         rc = rescue(r, &held, err);
     free(step);
     if (rc)
         return rc;
+    say_untold(r, untold);
     step = snap_printf("resumed-%s", at->step + strlen("pause-"));
     note(r, "delete", NULL, step);
     free(step);
