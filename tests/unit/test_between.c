@@ -1298,6 +1298,97 @@ static void given_up_when_the_overlay_is_gone(void **state)
     keeps_what_it_wrote(last);
 }
 
+/* ---- what its user is told to change ---- */
+
+/* A deletion of s1 that merges xvda and pulls into xvdb, and dies in that. */
+static void dies_in_the_merge(void)
+{
+    assert_int_equal(create("s1", SNAP_DISK_EXTERNAL), 0);
+    fake_store_find(host.disks, "/img/b.s1.qcow2")->bytes = 1;
+    dies_at("disk: merge done xvda", fake_host_delete, &del_s1);
+}
+
+/* What a recovery says that is stale now; caller frees. */
+static char *recover_and_tell(bool keep,
+                              int (*hook)(const char *layer, const char *what))
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_recovery how = { .keep = keep, .tell = true };
+    char *what = NULL;
+
+    assert_int_equal(snap_store_open(&s, host.root, FAKE_UUID, false, &err),
+                     0);
+    assert_int_equal(snap_store_lock(&s, false, "recover", NULL, &err), 0);
+    snap_fault_hook = hook;
+    assert_int_equal(snap_recover_how(&host.env, &s, &how, false, &what, &err),
+                     0);
+    snap_fault_hook = NULL;
+    snap_store_close(&s);
+    free(what);
+    return how.stale ? how.stale : snap_strdup("");
+}
+
+static void tells(char *stale, const char *words, bool wanted)
+{
+    if ((strstr(stale, words) != NULL) != wanted)
+        fail_msg("\"%s\" %s \"%s\"", stale, wanted ? "lacks" : "has", words);
+}
+
+static void told_what_goes(void **state)
+{
+    char *stale;
+
+    (void)state;
+    dies_in_the_merge();
+    stale = recover_and_tell(false, NULL);
+    tells(stale, "the domain's disk is /img/a.qcow2 again", true);
+    tells(stale, "/img/b.img goes", true);
+    assert_false(fake_store_exists(host.disks, "/img/b.img"));
+    free(stale);
+}
+
+static void not_told_of_what_could_not_go(void **state)
+{
+    char *stale;
+
+    (void)state;
+    dies_in_the_merge();
+    failing = "disk: remove xvdb";
+    stale = recover_and_tell(false, fail_there);
+    tells(stale, "the domain's disk is /img/a.qcow2 again", true);
+    tells(stale, "/img/b.img", false);
+    assert_true(fake_store_exists(host.disks, "/img/b.img"));
+    free(stale);
+}
+
+/* Every image stays, and a disk is what it is kept as. */
+static void not_told_of_what_is_kept(void **state)
+{
+    char *stale;
+
+    (void)state;
+    dies_in_the_merge();
+    stale = recover_and_tell(true, NULL);
+    tells(stale, "the domain's disk is /img/a.s1.qcow2;", true);
+    tells(stale, "/img/b.img", false);
+    assert_true(fake_store_exists(host.disks, "/img/b.img"));
+    free(stale);
+    teardown(state);
+    setup(state);
+    dies_goes_on_and_ends("disk: merge_switch done xvda");
+    stale = recover_and_tell(true, NULL);
+    tells(stale, "the domain's disk is /img/a.qcow2 again", true);
+    free(stale);
+    teardown(state);
+    setup(state);
+    dies_in_the_merge();
+    fake_host_stop(&host);
+    fake_store_remove(host.disks, "/img/b.img"); /* or it is not mounted */
+    stale = recover_and_tell(true, NULL);
+    tells(stale, "/img/b.img", false);
+    free(stale);
+}
+
 /* QEMU had changed over when we died; the recovery is about to exchange once
  * more, and the domain ends at this call of that. */
 static const char *ends_at;
@@ -1555,6 +1646,11 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(given_up_when_the_overlay_is_gone,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(told_what_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_told_of_what_could_not_go, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(not_told_of_what_is_kept, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(went_on_as_before_a_revert, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(goes_on_as_before_a_revert, setup,

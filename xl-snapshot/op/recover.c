@@ -1012,6 +1012,22 @@ static int resume_paused(struct rec *r, struct snap_err *err)
     return 0;
 }
 
+/* Has the frozen image gone?  --keep removes none; one that could not be
+ * removed, or that is somebody's by now, has had its warning.  What cannot be
+ * seen, with all mounted, is gone. */
+static bool is_gone(const struct rec *r, const struct snap_part *p)
+{
+    enum snap_stand how = SNAP_STAND_GONE;
+    struct snap_disk_ctx off;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (r->how && r->how->keep)
+        return false;
+    snap_ctx_init(&off, r->env, UINT32_MAX, NULL, r->op_id);
+    return p->drv->stands_on(&off, p, p->frozen_path, &how, &ignored) ||
+           how == SNAP_STAND_GONE;
+}
+
 /* The snapshot is gone: what was merged, and what no xl.cfg may name any
  * more. */
 static void note_deleted(struct rec *r, const struct snap_delete *del)
@@ -1028,7 +1044,8 @@ static void note_deleted(struct rec *r, const struct snap_delete *del)
         else if (d->how == SNAP_DELETE_MERGE)
             note_stale(r, snap_stale_now(leaf_of(r, p), name_of(r)));
         else if (p->type == SNAP_DISK_EXTERNAL && !p->frozen_made &&
-                 !d->keep_image && d->how != SNAP_DELETE_STAY && d->leaf)
+                 !d->keep_image && d->how != SNAP_DELETE_STAY && d->leaf &&
+                 is_gone(r, p))
             note_stale(r, snap_stale_gone(p->vdev, p->frozen_path, d->leaf));
     }
 }
