@@ -28,6 +28,7 @@ has "LDFLAGS of a packager's" "$out" "-Wl,-z,relro,-z,now -Wl,--packagers-own"
 # make help: a line for each target, and each line is whole.
 help=$(mk help)
 unsaid=
+# shellcheck disable=SC2013  # words
 for target in $(sed -n 's/^\.PHONY: *//p' Makefile ./*/Makefile.inc |
     sed 's/\$.*//'); do
     case $target in

@@ -259,6 +259,7 @@ tree >"$T/before"
 run plain_setup enable
 is "a foreign xl.distrib is not touched" "$status" 1
 tree >"$T/after"
+has "and what to do is said" "$err" "move it elsewhere and try again"
 is "and nothing else" "$(diff "$T/before" "$T/after")" ""
 rm "$XL.distrib"
 
@@ -292,6 +293,10 @@ mkdir -p "$R/run/systemd/system"
 run plain_setup enable
 is "enable: the recovery at boot, too" "$status $(called)" \
     "0 --quiet enable xl-snapshot-recover.service"
+run plain_setup status
+is "status: systemd is asked" "$status $(called)" \
+    "0 --quiet is-enabled xl-snapshot-recover.service"
+has "status: the recovery at boot" "$out" "the recovery at boot is enabled"
 run plain_setup disable
 is "disable: it as well" "$status $(called)" \
     "0 --quiet disable xl-snapshot-recover.service"
@@ -299,9 +304,15 @@ printf '#!/bin/sh\nexit 1\n' >"$T/bin/systemctl"
 run plain_setup enable
 is "enable: systemctl fails" "$status" 0
 has "enable: and that is said" "$out" "systemctl enable xl-snapshot-recover"
+run plain_setup status
+is "status: enabled all the same" "$status" 0
+has "status: but not the recovery at boot" "$out" \
+    "not enabled; 'systemctl enable xl-snapshot-recover.service'"
 run "$XL" list
 is "enable: the front is there" "$out" "real: <list>"
 rm "$R$unit"
+run plain_setup status
+is "status: there is no unit" "$(grep boot <<<"$out")" ""
 run plain_setup disable
 is "disable: there is no unit" "$status" 0
 has "disable: nothing is said of it" "$out." "is the real xl again."

@@ -116,6 +116,7 @@ static void test_missing(void **state)
 {
     (void)state;
     load(SNAP_UNSUPPORTED, dir);
+    load(SNAP_UNSUPPORTED, "libxen-dev");
 }
 
 static void test_garbage(void **state)
@@ -123,13 +124,14 @@ static void test_garbage(void **state)
     (void)state;
     write_module("not a library", 13);
     load(SNAP_UNSUPPORTED, "cannot use");
+    load(SNAP_UNSUPPORTED, "else run make and make install");
 }
 
 static void test_other_library(void **state)
 {
     (void)state;
     compile_module("int something_else;\n");
-    load(SNAP_UNSUPPORTED, "is not a module of xl-snapshot");
+    load(SNAP_UNSUPPORTED, "is not a module of xl-snapshot; remove it");
 }
 
 static void test_other_abi(void **state)

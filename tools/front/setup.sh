@@ -121,7 +121,10 @@ load_state() {
     MODE=$(sed -n 's/^mode=//p' "$ROOT$STATE")
     case $XL,$KEPT,$MODE in
     /*,/*,diverted | /*,/*,moved) ;;
-    *) die "$STATE is damaged" ;;
+    *) die "$STATE is damaged; it has three lines, such as" \
+        "xl=/usr/sbin/xl, kept=/usr/sbin/xl.distrib and mode=diverted" \
+        "(mode=moved if 'dpkg-divert --list' has no such xl):" \
+        "write it so and try again" ;;
     esac
 }
 
@@ -141,10 +144,14 @@ diverted_by() {
     divert --listpackage "$1"
 }
 
+has_unit() {
+    [ -d "$ROOT/run/systemd/system" ] && exists "$UNIT"
+}
+
 # enable or disable the unit, where there is systemd.  It comes after the front:
 # whoever has that has what he asked for.
 at_boot() {
-    [ -d "$ROOT/run/systemd/system" ] && exists "$UNIT" || return 0
+    has_unit || return 0
     systemctl --quiet "$1" "${UNIT##*/}" ||
         say "warning: the recovery at boot is as it was;" \
             "'systemctl $1 ${UNIT##*/}' once that works"
@@ -175,8 +182,11 @@ put_front() {
         by=$(diverted_by "$XL")
         [ -z "$by" ] ||
             die "$XL is diverted already (by $by, to" \
-                "$(divert --truename "$XL")); nothing was changed"
-        ! exists "$KEPT" || die "$KEPT is in the way; nothing was changed"
+                "$(divert --truename "$XL")); nothing was changed;" \
+                "let 'dpkg-divert --remove $XL' end that first"
+        ! exists "$KEPT" ||
+            die "$KEPT is in the way; nothing was changed; move it elsewhere" \
+                "and try again"
     fi
 
     mkdir -p "$ROOT$PKGLIBDIR/orig"
@@ -242,9 +252,21 @@ take_front() {
     say "$XL is the real xl again"
 }
 
+# Does systemd run the recovery at boot?  Nothing is said where it cannot.
+say_at_boot() {
+    has_unit || return 0
+    if systemctl --quiet is-enabled "${UNIT##*/}" 2>/dev/null; then
+        say "the recovery at boot is enabled (${UNIT##*/})"
+    else
+        say "the recovery at boot is not enabled;" \
+            "'systemctl enable ${UNIT##*/}' lets it run"
+    fi
+}
+
 do_status() {
     if load_state && is_front "$XL" && exists "$KEPT"; then
         say "enabled: $XL is the front, $KEPT the real xl ($MODE)"
+        say_at_boot
         return 0
     fi
     if load_state; then

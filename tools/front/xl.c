@@ -104,7 +104,10 @@ static int exec_program(char **argv)
 
     execv(program, argv);
     e = errno;
-    fprintf(stderr, "xl: cannot run %s: %s\n", program, strerror(e));
+    fprintf(stderr,
+            "xl: cannot run %s: %s; install xl-snapshot again, or let "
+            "'xl-snapshot-setup disable' take this front away\n",
+            program, strerror(e));
     return e == ENOENT ? 127 : 126;
 }
 

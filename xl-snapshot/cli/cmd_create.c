@@ -34,7 +34,8 @@ static int set_memory(struct snap_create_req *req, enum snap_memory_want want,
                       const char *origin, struct snap_err *err)
 {
     if (req->origin_memory && req->memory != want)
-        return snap_fail(err, SNAP_INVAL, "%s and %s contradict each other",
+        return snap_fail(err, SNAP_INVAL,
+                         "%s and %s contradict each other; leave one out",
                          req->origin_memory, origin);
     req->memory = want;
     snap_set(&req->origin_memory, origin);

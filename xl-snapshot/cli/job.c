@@ -34,8 +34,10 @@ int snap_cli_load(struct snap_cli *cli, struct snap_err *err)
     if (cli->env.ops)
         return 0;
     if (!snap_cli_tables)
-        return snap_fail(err, SNAP_UNSUPPORTED,
-                         "this program was built without a hypervisor");
+        return snap_fail(
+            err, SNAP_UNSUPPORTED,
+            "this program was built without a hypervisor; run the "
+            "xl-snapshot that 'make install' puts in place");
     return snap_cli_tables->load(&cli->env, err);
 }
 
@@ -98,12 +100,20 @@ int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err)
 /* A store that was named wrongly must not look like an empty one. */
 static int use_store(struct snap_cli *cli, struct snap_err *err)
 {
+    int e;
+
     if (!cli->store_root)
         return 0;
     cli->env.store_root = cli->store_root;
     if (!cli->cmd->needs_store || !access(cli->store_root, F_OK))
         return 0;
-    return snap_fail_errno(err, SNAP_NOTFOUND, errno, "the store %s",
+    e = errno;
+    if (e == ENOENT)
+        return snap_fail(err, SNAP_NOTFOUND,
+                         "--store %s: there is no such folder; name the one "
+                         "that the snapshots are in, or leave --store out",
+                         cli->store_root);
+    return snap_fail_errno(err, SNAP_NOTFOUND, e, "the store %s",
                            cli->store_root);
 }
 
