@@ -127,6 +127,7 @@ static int tell_known(void *opaque)
     struct snap_err err = SNAP_ERR_INIT;
     int rc;
 
+    close(g->lock); /* it may hang in the kernel after its end */
     g->env->hyp = NULL;
     rc = need_hyp(g, &err);
     if (!rc)
