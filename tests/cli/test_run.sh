@@ -48,6 +48,14 @@ has "what was skipped is said, and why" "$out" \
     "SKIPPED: cli/test_good: three: it cannot"
 has "the slowest steps are said" "$out" "   12.0 s  cli/test_good: two"
 
+# A tool that is killed while it speaks.
+test_sh torn <<'E'
+. tests/lib/tap.sh
+ok one; printf 'qemu-io: ' >&2; sleep 0.3; ok two; finish
+E
+tests_run "$R/tests/run" torn
+is "half a line on stderr hides no test" "$status $(last)" "0 2 passed, 0 failed"
+
 test_sh bad <<'E'
 . tests/lib/tap.sh
 ok one; not_ok two "it is
