@@ -39,15 +39,14 @@ struct mounted {
 static bool find_mount(uint64_t id, struct mounted *m)
 {
     FILE *f = fopen(snap_mountinfo, "re");
-    char *line = NULL;
+    char *line = NULL, *rest;
     size_t size = 0;
-    unsigned long long n = 0;
     bool found = false;
 
     while (f && !found && getline(&line, &size, f) > 0)
-        found = sscanf(line, "%llu %*s %31s %4095s %4095s", &n, m->dev,
-                       m->root, m->on) == 4 &&
-                n == id;
+        found = strtoull(line, &rest, 10) == id &&
+                sscanf(rest, "%*s %31s %4095s %4095s", m->dev, m->root,
+                       m->on) == 3;
     free(line);
     if (f)
         fclose(f);
