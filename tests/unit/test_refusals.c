@@ -235,16 +235,21 @@ static int replace(const char *layer, const char *what)
 }
 
 /* A name may be another domain's by the time that we have the lock. */
-static void replaced_while_it_waited(void **state)
+static void becomes_anothers(int (*hook)(const char *, const char *))
 {
     int rc;
 
-    (void)state;
-    snap_fault_hook = replace;
+    snap_fault_hook = hook;
     rc = plan_create("vm1", false);
     snap_fault_hook = NULL;
     assert_int_equal(rc, SNAP_BUSY);
     says("vm1 was replaced by another domain while we waited");
+}
+
+static void replaced_while_it_waited(void **state)
+{
+    (void)state;
+    becomes_anothers(replace);
 }
 
 /* It is still there, under another name. */
@@ -266,14 +271,8 @@ static int rename_and_replace(const char *layer, const char *what)
 
 static void renamed_while_it_waited(void **state)
 {
-    int rc;
-
     (void)state;
-    snap_fault_hook = rename_and_replace;
-    rc = plan_create("vm1", false);
-    snap_fault_hook = NULL;
-    assert_int_equal(rc, SNAP_BUSY);
-    says("vm1 was replaced by another domain while we waited");
+    becomes_anothers(rename_and_replace);
 }
 
 /* It runs yet, and another QEMU will open its images in a moment. */

@@ -280,15 +280,14 @@ static int check_machine(const struct rec *r, struct snap_err *err)
 
     if (!there || (r->how && r->how->take_over))
         return 0;
-    return snap_fail(
-        err, SNAP_RECOVER,
-        "it ran, or still runs, on another machine (its "
-        "/etc/machine-id or, if that is the same here, the UUID "
-        "of its hardware is %s); nothing was done.  Run xl "
-        "snapshot-recover there.  If that machine is gone, or has got another ID "
-        "or mainboard, and %s runs nowhere else, run xl "
-        "snapshot-recover --take-over %s here",
-        there, name, name);
+    return snap_fail(err, SNAP_RECOVER,
+                     "it ran, or still runs, on another machine (its "
+                     "/etc/machine-id or, if that is the same here, the UUID "
+                     "of its hardware is %s); nothing was done.  Run xl "
+                     "snapshot-recover there.  If that machine is gone, or "
+                     "has got another ID or mainboard, and %s runs nowhere "
+                     "else, run xl snapshot-recover --take-over %s here",
+                     there, name, name);
 }
 
 /* Was the host booted since?  Then no domain that is there is the one that
