@@ -567,7 +567,9 @@ static int look_again(const struct snap_create_req *req,
                        "%s was replaced by another domain while we waited",
                        req->domain);
     else if (!r && !p->ses.there) /* it came between the two looks */
-        rc = snap_session_look(&p->ses, err);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s was built anew while we waited; run it again",
+                       req->domain);
     else if (r && !p->ses.there)
         rc = snap_fail(err, r, "%s", why.msg);
     snap_domain_dispose(&dom);
