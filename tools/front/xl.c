@@ -83,8 +83,7 @@ static int exec_real(char **argv)
 
     if (is_ourselves(real_xl)) {
         fprintf(stderr,
-                "xl: %s leads back to the front of xl-snapshot; "
-                "'xl-snapshot-setup enable' mends it\n",
+                "xl: %s leads back to the front of xl-snapshot; 'xl-snapshot-setup enable' mends it\n",
                 real_xl);
         return 127;
     }
@@ -105,8 +104,7 @@ static int exec_program(char **argv)
     execv(program, argv);
     e = errno;
     fprintf(stderr,
-            "xl: cannot run %s: %s; install xl-snapshot again, or let "
-            "'xl-snapshot-setup disable' take this front away\n",
+            "xl: cannot run %s: %s; install xl-snapshot again, or let 'xl-snapshot-setup disable' take this front away\n",
             program, strerror(e));
     return e == ENOENT ? 127 : 126;
 }

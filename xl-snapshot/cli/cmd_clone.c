@@ -32,8 +32,7 @@ static int take(void *ctx, struct snap_words *w, struct snap_err *err)
     req->no_wait = snap_words_has(w, OPT_NO_WAIT);
     if (req->no_start && req->paused)
         return snap_fail(err, SNAP_INVAL,
-                         "--paused is of no use with --no-start: the clone "
-                         "is not started at all");
+                         "--paused is of no use with --no-start: the clone is not started at all");
     if (!dir)
         return 0;
     /* Images are named by absolute paths, also from another folder. */

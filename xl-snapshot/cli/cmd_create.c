@@ -23,9 +23,7 @@ static int set_type(struct snap_create_req *req, const char *arg,
         req->type = SNAP_DISK_EXTERNAL;
     else
         return snap_fail(err, SNAP_INVAL,
-                         "--type %s: it is 'internal' or "
-                         "'external'",
-                         arg);
+                         "--type %s: it is 'internal' or 'external'", arg);
     snap_set(&req->origin_type, "--type");
     return 0;
 }
@@ -160,8 +158,7 @@ static int merge_config(struct snap_cli *cli, struct snap_create_req *req,
         if (rc == SNAP_NOTFOUND && !strchr(file, '/') &&
             snap_file_exists(req->domain))
             snap_err_append(err,
-                            "a configuration file that comes before "
-                            "the domain needs a slash, as in ./%s",
+                            "a configuration file that comes before the domain needs a slash, as in ./%s",
                             req->domain);
         /* The command was wrong, and nothing was begun: exit 2. */
         err->rc = rc = SNAP_INVAL;
@@ -305,9 +302,9 @@ static void tell_done(struct snap_tell *t, void *job)
 
     snap_tell_line(t, sentence(&j->req, &j->plan, res));
     if (res->output)
-        snap_tell_line(t, snap_printf("%s describes it; snapshot-revert "
-                                      "--config needs that file",
-                                      res->output));
+        snap_tell_line(t,
+                       snap_printf("%s describes it; snapshot-revert --config needs that file",
+                                   res->output));
 }
 
 static void note_left(struct snap_tell *t, const void *job)

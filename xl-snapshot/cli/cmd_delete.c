@@ -113,8 +113,7 @@ static void tell_plan(struct snap_tell *t, void *job)
         add_disks(t, p);
     if (p->n_names > 1)
         snap_cli_note(&t->notes,
-                      "what becomes of the images of the others depends on "
-                      "those before and is planned when it is their turn");
+                      "what becomes of the images of the others depends on those before and is planned when it is their turn");
 }
 
 static void tell_done(struct snap_tell *t, void *job)
@@ -129,8 +128,8 @@ static void tell_done(struct snap_tell *t, void *job)
     snap_report_ms(t->r, "total_ms", NULL, j->res.total_ms);
     /* Each was told when it was done. */
     if (!p->n_names)
-        snap_tell_line(t, snap_strdup("nothing descends from it; nothing was "
-                                      "deleted"));
+        snap_tell_line(t,
+                       snap_strdup("nothing descends from it; nothing was deleted"));
 }
 
 /* Those of what is gone are in t already. */

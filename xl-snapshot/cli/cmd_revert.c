@@ -130,10 +130,10 @@ static void tell_done(struct snap_tell *t, void *job)
     snap_report_ms(t->r, "down_ms", NULL, res->down_ms);
     snap_report_ms(t->r, "total_ms", NULL, res->total_ms);
     snap_tell_notes(t, &j->plan.ses);
-    snap_tell_line(t, snap_printf("%s: reverted to %s (%s), %s as domain %u, "
-                                  "%s",
-                                  res->dom.name, name_of(&j->req, rec), what,
-                                  state_of(&j->req), res->dom.domid, total));
+    snap_tell_line(t,
+                   snap_printf("%s: reverted to %s (%s), %s as domain %u, %s",
+                               res->dom.name, name_of(&j->req, rec), what,
+                               state_of(&j->req), res->dom.domid, total));
     free(total);
     free(what);
 }

@@ -36,31 +36,25 @@ static const struct snap_opt create_opts[] = {
     { OPT_MEMORY, 0, "memory", "FILE", ARG_FILE, false,
       "Write the memory to FILE (absolute path) instead of the store." },
     { OPT_LIVE, 0, "live", NULL, ARG_NONE, true,
-      "Copy most of the memory while the guest runs; a larger file, a "
-      "shorter standstill." },
+      "Copy most of the memory while the guest runs; a larger file, a shorter standstill." },
     { OPT_PAUSED, 0, "paused", NULL, ARG_NONE, true,
       "Leave the guest paused afterwards." },
     { OPT_TYPE, 0, "type", "TYPE", ARG_TYPE, false,
-      "internal (inside the image) or external (a new image takes the "
-      "writes) for all disks; default: what suits each disk." },
+      "internal (inside the image) or external (a new image takes the writes) for all disks; default: what suits each disk." },
     { OPT_DISK, 0, "disk", "VDEV[,type=TYPE][,target=FILE]", ARG_VDEV, true,
-      "How to take this disk; FILE is the new image. Also format=qcow2. "
-      "May be repeated." },
+      "How to take this disk; FILE is the new image. Also format=qcow2. May be repeated." },
     { OPT_NO_DISK, 0, "no-disk", "VDEV", ARG_VDEV, true,
       "Leave this disk out. May be repeated." },
     { OPT_REUSE_EXTERNAL, 0, "reuse-external", NULL, ARG_NONE, true,
       "The targets exist already; use them as they are." },
     { OPT_KEEP_PATH, 0, "keep-path", NULL, ARG_NONE, true,
-      "The frozen image gets another name and the old path becomes a link "
-      "to the new one, so that no configuration file goes stale." },
+      "The frozen image gets another name and the old path becomes a link to the new one, so that no configuration file goes stale." },
     { OPT_DOMAIN_CONFIG, 0, "domain-config", "FILE", ARG_FILE, false,
-      "The xl.cfg of a domain that does not run; default: its configuration "
-      "as the store last knew it." },
+      "The xl.cfg of a domain that does not run; default: its configuration as the store last knew it." },
     { OPT_NO_METADATA, 0, "no-metadata", NULL, ARG_NONE, true,
       "Register nothing in the store; keep what --output writes." },
     { OPT_OUTPUT, 0, "output", "FILE", ARG_FILE, false,
-      "With --no-metadata: write the file that snapshot-revert --config "
-      "takes." },
+      "With --no-metadata: write the file that snapshot-revert --config takes." },
     { OPT_NO_WAIT, 0, "no-wait", NULL, ARG_NONE, true,
       "Fail if another snapshot command works on this domain." },
     COMMON_OPTS
@@ -68,8 +62,7 @@ static const struct snap_opt create_opts[] = {
 
 static const struct snap_opt revert_opts[] = {
     { OPT_CONFIG, 0, "config", "FILE", ARG_FILE, false,
-      "The snapshot is the one this file describes, not one in the "
-      "store." },
+      "The snapshot is the one this file describes, not one in the store." },
     { OPT_DISK_ONLY, 'D', "disk-only", NULL, ARG_NONE, true,
       "Boot from the disks, though the snapshot has memory." },
     { OPT_EJECT_MISSING, 0, "eject-missing", NULL, ARG_NONE, true,
@@ -109,8 +102,7 @@ static const struct snap_opt delete_opts[] = {
 
 static const struct snap_opt recover_opts[] = {
     { OPT_KEEP, 0, "keep", NULL, ARG_NONE, true,
-      "Give an unfinished revert or deletion up, and leave the disks as they "
-      "are now." },
+      "Give an unfinished revert or deletion up, and leave the disks as they are now." },
     { OPT_DISCARD, 0, "discard", NULL, ARG_NONE, true,
       "Put them back, and lose what was written to them since." },
     { OPT_TAKE_OVER, 0, "take-over", NULL, ARG_NONE, true,

@@ -29,8 +29,7 @@ static int real_monitor(uint32_t domid, const char *log_path,
         return rc;
     if (!module->monitor_main)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "the module for this Xen has no monitor; build and "
-                         "install it anew with make and make install");
+                         "the module for this Xen has no monitor; build and install it anew with make and make install");
     return module->monitor_main(domid, log_path);
 }
 

@@ -26,16 +26,15 @@ void snap_help_all(struct snap_cli *cli, FILE *f)
 
     fprintf(f, "Usage: %s [-vfNtT] [--store DIR] <command> [args]\n\n",
             cli->as);
-    fprintf(f, "Snapshots of Xen domains: memory and disks at one "
-               "instant.\n\n");
+    fprintf(f,
+            "Snapshots of Xen domains: memory and disks at one instant.\n\n");
     for (c = snap_cmds; c->name; c++) {
         name = snap_printf("%s%s", prefix_of(cli), c->name);
         fprintf(f, " %-19s %s\n", name, c->desc);
         free(name);
     }
     fprintf(f,
-            "\n'%s help <command>' shows its options; --version the "
-            "version.\n",
+            "\n'%s help <command>' shows its options; --version the version.\n",
             cli->as);
 }
 

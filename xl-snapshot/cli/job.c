@@ -34,10 +34,8 @@ int snap_cli_load(struct snap_cli *cli, struct snap_err *err)
     if (cli->env.ops)
         return 0;
     if (!snap_cli_tables)
-        return snap_fail(
-            err, SNAP_UNSUPPORTED,
-            "this program was built without a hypervisor; run the "
-            "xl-snapshot that 'make install' puts in place");
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "this program was built without a hypervisor; run the xl-snapshot that 'make install' puts in place");
     return snap_cli_tables->load(&cli->env, err);
 }
 
@@ -110,8 +108,7 @@ static int use_store(struct snap_cli *cli, struct snap_err *err)
     e = errno;
     if (e == ENOENT)
         return snap_fail(err, SNAP_NOTFOUND,
-                         "--store %s: there is no such folder; name the one "
-                         "that the snapshots are in, or leave --store out",
+                         "--store %s: there is no such folder; name the one that the snapshots are in, or leave --store out",
                          cli->store_root);
     return snap_fail_errno(err, SNAP_NOTFOUND, e, "the store %s",
                            cli->store_root);

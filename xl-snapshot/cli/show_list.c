@@ -106,13 +106,14 @@ static void add_row(struct snap_report *r, const struct snap_listing *l,
     char *created = snap_time_iso(rec->created);
     bool current = is_current(l, i);
 
-    snap_report_row(
-        r, (const char *const[]){
-               l->name, l->uuid, tag, rec->name, created,
-               snap_record_letters(rec), rec->has_memory ? "no" : "yes",
-               rec->parent ? rec->parent : "-", current ? "*" : "-",
-               rec->parent, snap_record_state(rec), current ? "yes" : "no",
-               rec->description, rec->consistency });
+    snap_report_row(r, (const char *const[]){
+                           l->name, l->uuid, tag, rec->name, created,
+                           snap_record_letters(rec),
+                           rec->has_memory ? "no" : "yes",
+                           rec->parent ? rec->parent : "-",
+                           current ? "*" : "-", rec->parent,
+                           snap_record_state(rec), current ? "yes" : "no",
+                           rec->description, rec->consistency });
     free(created);
     free(tag);
 }

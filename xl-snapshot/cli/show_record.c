@@ -201,10 +201,11 @@ struct snap_report *snap_report_snapshot(const struct snap_record *rec,
     snap_report_bool(r, "current", "current", current);
     add_clones(r, rec, clones, n_clones);
     add_memory(r, rec);
-    snap_report_ms(
-        r, "window_ms",
-        snap_streq(rec->consistency, "offline") ? NULL : "guest stood still",
-        rec->window_ms);
+    snap_report_ms(r, "window_ms",
+                   snap_streq(rec->consistency, "offline")
+                       ? NULL
+                       : "guest stood still",
+                   rec->window_ms);
     snap_report_str(r, "versions", "versions", rec->versions);
     snap_report_str(r, "id", "id", rec->id);
     snap_report_strv(r, "left_out", "left out", rec->left_out,

@@ -36,10 +36,9 @@ static int missing(enum snap_operand_kind kind, const char *domain,
 {
     switch (kind) {
     case OPERAND_SNAPSHOT:
-        return snap_fail(
-            err, SNAP_INVAL,
-            "which snapshot of %s? 'xl snapshot-list %s' names them", domain,
-            domain);
+        return snap_fail(err, SNAP_INVAL,
+                         "which snapshot of %s? 'xl snapshot-list %s' names them",
+                         domain, domain);
     case OPERAND_NEW:
         return snap_fail(err, SNAP_INVAL,
                          "what is the clone of %s to be called?", domain);

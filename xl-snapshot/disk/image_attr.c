@@ -56,8 +56,7 @@ static bool copy_one(const struct snap_log *log, const char *base, int fd,
     if (!e || snap_has_prefix(name, "user."))
         return true;
     snap_say(log, SNAP_LOG_WARN,
-             "%s does not have the attribute %s of %s (%s): who may have it "
-             "was narrowed to its owner",
+             "%s does not have the attribute %s of %s (%s): who may have it was narrowed to its owner",
              path, name, base, strerror(e));
     return false;
 }

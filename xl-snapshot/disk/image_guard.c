@@ -337,8 +337,7 @@ int snap_image_guard_tick(struct snap_image_guard *g)
                               &g->found) &&
             who)
             snap_fail(&g->found, SNAP_BUSY,
-                      "%s is in use by %s now, which was started while it "
-                      "was worked on; shut it down",
+                      "%s is in use by %s now, which was started while it was worked on; shut it down",
                       g->image[i].path, who);
         free(who);
     }
@@ -375,9 +374,7 @@ void snap_image_guard_end(struct snap_image_guard **gp)
         close(g->stop);
     if (g->refused[0])
         snap_say(g->c->log, SNAP_LOG_NOTE,
-                 "%s wanted to open %s while disks were worked on, and was "
-                 "refused; a domain that was started with it lacks that disk: "
-                 "destroy it, and start it when this command has ended",
+                 "%s wanted to open %s while disks were worked on, and was refused; a domain that was started with it lacks that disk: destroy it, and start it when this command has ended",
                  g->refused, g->what);
     for (i = 0; i < g->n; i++)
         free(g->image[i].path);

@@ -29,8 +29,7 @@ static int not_done(const char *path, const char *tag, const char *what,
                     struct snap_err *err)
 {
     return snap_fail(err, SNAP_FAIL,
-                     "qemu-img said that snapshot %s in %s was %s, and it is "
-                     "not so",
+                     "qemu-img said that snapshot %s in %s was %s, and it is not so",
                      tag, path, what);
 }
 
@@ -77,8 +76,7 @@ static void put_table_back(struct snap_disk_ctx *c, const char *path,
         if (pwrite(fd, old, TABLE_LEN, TABLE_AT) != TABLE_LEN ||
             snap_file_sync(fd, path, &why))
             snap_say(c->log, SNAP_LOG_WARN,
-                     "%s: qemu-img failed and left its list of snapshots "
-                     "damaged, and that cannot be put right: %s",
+                     "%s: qemu-img failed and left its list of snapshots damaged, and that cannot be put right: %s",
                      path, why.rc ? why.msg : strerror(errno));
     }
     close(fd);
@@ -158,8 +156,7 @@ static int drop(struct snap_disk_ctx *c, const char *path, const char *tag,
         return rc;
     if (t.count > 1 || t.id_clash)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s: snapshot %s is not the only one of that name or "
-                         "ID; nothing was deleted",
+                         "%s: snapshot %s is not the only one of that name or ID; nothing was deleted",
                          path, tag);
     rc = work(c, path, tag, "-d", err);
     if (!rc)
@@ -201,10 +198,10 @@ static int mend(struct snap_disk_ctx *c, const char *path,
         return snap_fail_errno(err, SNAP_IO, errno, "%s", path);
     rc = snap_qemu_img_check(c->log, path, true, &sound, err);
     if (!rc && !sound)
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s has errors in it; look at them (qemu-img check "
-                       "%s), and repair it (qemu-img check -r all %s)",
-                       path, path, path);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "%s has errors in it; look at them (qemu-img check %s), and repair it (qemu-img check -r all %s)",
+                      path, path, path);
     if (!rc)
         rc = snap_file_sync(fd, path, err);
     close(fd);

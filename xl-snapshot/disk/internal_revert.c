@@ -97,17 +97,14 @@ static int check_space(const struct snap_disk_ctx *c,
         return rc;
     have = snap_size_human(bytes);
     want = snap_size_human(need);
-    rc = p->leaf_dir
-             ? snap_fail(err, SNAP_NOSPACE,
-                         "%s is inside %s, so a clone needs a copy of what it "
-                         "holds: that takes up to %s, and only %s are free in "
-                         "%s",
-                         p->tag, p->frozen_path, want, have, p->leaf_dir)
-             : snap_fail(err, SNAP_NOSPACE,
-                         "other snapshots need %s as it is, so what %s holds "
-                         "has to be copied: that takes up to %s, and only %s "
-                         "are free",
-                         p->frozen_path, p->tag, want, have);
+    rc =
+        p->leaf_dir
+            ? snap_fail(err, SNAP_NOSPACE,
+                        "%s is inside %s, so a clone needs a copy of what it holds: that takes up to %s, and only %s are free in %s",
+                        p->tag, p->frozen_path, want, have, p->leaf_dir)
+            : snap_fail(err, SNAP_NOSPACE,
+                        "other snapshots need %s as it is, so what %s holds has to be copied: that takes up to %s, and only %s are free",
+                        p->frozen_path, p->tag, want, have);
     free(have);
     free(want);
     return rc;
@@ -136,8 +133,7 @@ static int undo_copy(struct snap_disk_ctx *c, struct snap_part *p,
         rc = snap_image_check_unused(c, p->leaf_path, err);
         if (!rc && !c->discard && !snap_overlay_is_new(p->leaf_path))
             snap_say(c->log, SNAP_LOG_WARN,
-                     "%s: somebody has written to %s, which a revert had "
-                     "made; it is kept, and nothing needs it",
+                     "%s: somebody has written to %s, which a revert had made; it is kept, and nothing needs it",
                      p->vdev, p->leaf_path);
         else if (!rc)
             rc = snap_file_remove(p->leaf_path, err);
@@ -160,19 +156,16 @@ static int check_resized(const struct snap_part *p, uint64_t now,
 {
     if (!is_copy(p))
         return 0;
-    return snap_fail(err, SNAP_REFUSED,
-                     "%s has %llu bytes now and had %llu when snapshot %s was "
-                     "taken; what it held could only be copied, since %s, and "
-                     "a copy would have the size of now.  %s",
-                     p->frozen_path, (unsigned long long)now,
-                     (unsigned long long)p->size, p->tag,
-                     p->leaf_dir ? "a clone never shares an image"
-                                 : "other images or snapshots need it as it "
-                                   "is",
-                     p->leaf_dir ? "Revert the domain to it, snapshot it "
-                                   "again, and clone that"
-                                 : "First delete the external snapshots that "
-                                   "were taken since");
+    return snap_fail(
+        err, SNAP_REFUSED,
+        "%s has %llu bytes now and had %llu when snapshot %s was taken; what it held could only be copied, since %s, and a copy would have the size of now.  %s",
+        p->frozen_path, (unsigned long long)now, (unsigned long long)p->size,
+        p->tag,
+        p->leaf_dir ? "a clone never shares an image"
+                    : "other images or snapshots need it as it is",
+        p->leaf_dir
+            ? "Revert the domain to it, snapshot it again, and clone that"
+            : "First delete the external snapshots that were taken since");
 }
 
 /* The undo's tag is made when the domain is off already. */
@@ -183,12 +176,10 @@ static int check_room(const struct snap_part *p, struct snap_err *err)
 
     rc = snap_qcow2_read(p->frozen_path, &h, err);
     if (!rc && !snap_qcow2_has_room(&h, 1))
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s counts the users of a cluster in %u bits, which "
-                       "its %u snapshots use up; a revert makes one more for "
-                       "its way back: delete another snapshot inside it "
-                       "first, or clone this one",
-                       p->frozen_path, h.refcount_bits, h.snapshots);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s counts the users of a cluster in %u bits, which its %u snapshots use up; a revert makes one more for its way back: delete another snapshot inside it first, or clone this one",
+                      p->frozen_path, h.refcount_bits, h.snapshots);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -218,10 +209,10 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     }
     if (snap_image_corrupt(info)) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s is marked corrupt; repair it first (qemu-img check "
-                       "-r all)",
-                       path);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "%s is marked corrupt; repair it first (qemu-img check -r all)",
+                      path);
         goto out;
     }
     /* A record that a user wrote by hand says neither. */
@@ -238,18 +229,17 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     }
     if (t.count > 1 || t.id_clash) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s has more than one snapshot of name or ID %s; which "
-                       "one is meant cannot be told",
-                       path, tag);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "%s has more than one snapshot of name or ID %s; which one is meant cannot be told",
+                      path, tag);
         goto out;
     }
     if (snap_image_has_bitmaps(info)) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s holds dirty bitmaps, with which qemu-img does not "
-                       "bring a snapshot back; remove them first (qemu-img "
-                       "bitmap --remove)",
-                       path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s holds dirty bitmaps, with which qemu-img does not bring a snapshot back; remove them first (qemu-img bitmap --remove)",
+                      path);
         goto out;
     }
     if (!p->size)
@@ -376,8 +366,7 @@ static int check_unwritten(const struct snap_disk_ctx *c,
     if (rc || !written)
         return rc;
     return snap_fail(err, SNAP_RECOVER,
-                     "%s was written to since snapshot %s was brought back in "
-                     "it, and putting it back would lose that",
+                     "%s was written to since snapshot %s was brought back in it, and putting it back would lose that",
                      path, p->tag);
 }
 

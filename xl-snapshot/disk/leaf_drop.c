@@ -28,11 +28,10 @@ static int has_inside(const char *path, const char *format, bool *yes_r,
         return 0;
     rc = snap_qcow2_read(path, &h, &why);
     if (rc)
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s is kept, since whether it has snapshots inside "
-                       "cannot be told (%s); if it is not needed, remove it "
-                       "by hand",
-                       path, why.msg);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s is kept, since whether it has snapshots inside cannot be told (%s); if it is not needed, remove it by hand",
+                      path, why.msg);
     *yes_r = h.snapshots;
     snap_qcow2_dispose(&h);
     return rc;
@@ -44,9 +43,7 @@ static bool is_somebodys(struct snap_disk_ctx *c, const char *path,
 {
     if (snap_image_differs(path, then))
         snap_say(c->log, SNAP_LOG_WARN,
-                 "%s is kept: somebody has written to it since it was left, "
-                 "perhaps the domain, started from an old xl.cfg.  Copy what "
-                 "you need of it, and remove it by hand",
+                 "%s is kept: somebody has written to it since it was left, perhaps the domain, started from an old xl.cfg.  Copy what you need of it, and remove it by hand",
                  path);
     else if (inside)
         snap_say(c->log, SNAP_LOG_NOTE,
@@ -104,10 +101,10 @@ static bool revert_made(const char *path)
 
     while (r && strstr(r + 2, "-r"))
         r = strstr(r + 2, "-r");
-    return r && !strcmp(r + 2 +
-                            strspn(r + 2, "abcdefghijklmnopqrstuvwxyz"
-                                          "0123456789"),
-                        ".qcow2");
+    return r &&
+           !strcmp(r + 2 +
+                       strspn(r + 2, "abcdefghijklmnopqrstuvwxyz0123456789"),
+                   ".qcow2");
 }
 
 /* "STEM.TAG.qcow2" */
@@ -134,10 +131,10 @@ int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
     if (rc)
         goto out;
     if (!h.backing && !revert_made(path) && !create_made(path, stem)) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s is neither an overlay nor an image that a "
-                       "snapshot command made; it was kept",
-                       path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s is neither an overlay nor an image that a snapshot command made; it was kept",
+                      path);
         goto out;
     }
     /* No record needs it, or we would not be here; but the image itself may

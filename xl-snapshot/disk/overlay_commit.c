@@ -94,10 +94,10 @@ static int repair(struct work *w, struct snap_err *err)
     if (!rc)
         rc = snap_overlay_base_clean(base, format, &clean, err);
     if (!rc && !clean)
-        rc = snap_fail(err, SNAP_FAIL,
-                       "qemu-img said that it repaired %s, which is not "
-                       "closed cleanly all the same",
-                       base);
+        rc =
+            snap_fail(err, SNAP_FAIL,
+                      "qemu-img said that it repaired %s, which is not closed cleanly all the same",
+                      base);
     return rc;
 }
 
@@ -222,8 +222,7 @@ int snap_overlay_retire(const char *over, const char *retired,
     if (snap_file_exists(retired))
         return snap_overlay_sync_folder(over, err);
     return snap_fail(err, SNAP_NOTFOUND,
-                     "%s is not there, and whether %s has all of it is not "
-                     "known; is a file system not mounted?",
+                     "%s is not there, and whether %s has all of it is not known; is a file system not mounted?",
                      over, base);
 }
 

@@ -85,27 +85,26 @@ static int check_child(struct snap_disk_ctx *c, const struct snap_part *p,
         return rc;
     if (h.snapshots) {
         tags = inside(c, path);
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s is over %s and has snapshots inside (%s), which "
-                       "read through it as well and would be lost; delete "
-                       "those first",
-                       path, p->frozen_path, tags);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s is over %s and has snapshots inside (%s), which read through it as well and would be lost; delete those first",
+                      path, p->frozen_path, tags);
         free(tags);
     } else if (h.corrupt) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s is marked corrupt; repair it first (qemu-img check "
-                       "-r all)",
-                       path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s is marked corrupt; repair it first (qemu-img check -r all)",
+                      path);
     } else if (h.encrypted) {
-        rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s is encrypted, and there is no key here to write "
-                       "into it",
-                       path);
+        rc =
+            snap_fail(err, SNAP_UNSUPPORTED,
+                      "%s is encrypted, and there is no key here to write into it",
+                      path);
     } else if (h.data_file) {
-        rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s is over %s and keeps its data in another file; let "
-                       "it stand alone first (qemu-img convert -O qcow2)",
-                       path, p->frozen_path);
+        rc =
+            snap_fail(err, SNAP_UNSUPPORTED,
+                      "%s is over %s and keeps its data in another file; let it stand alone first (qemu-img convert -O qcow2)",
+                      path, p->frozen_path);
     }
     snap_qcow2_dispose(&h);
     return rc;
@@ -125,9 +124,7 @@ static int make_plain(char **path, struct snap_err *err)
         !S_ISREG(st.st_mode)) {
         free(real);
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is not a name that can be written down; rename "
-                         "the file, or correct the header that says so "
-                         "(qemu-img rebase -u -b FILE -F FORMAT IMAGE)",
+                         "%s is not a name that can be written down; rename the file, or correct the header that says so (qemu-img rebase -u -b FILE -F FORMAT IMAGE)",
                          *path);
     }
     free(*path);
@@ -155,11 +152,10 @@ static int find_parent(const struct snap_part *p, struct snap_delete *d,
     d->parent = snap_overlay_backing(p->frozen_path, &h);
     snap_set(&d->parent_format, h.backing_format);
     if (!d->parent || !d->parent_format)
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s does not say which file it is over, and of which "
-                       "format; it is frozen, so correct its header as xl-"
-                       "snapshot(1) says under IMAGES THAT ARE REFUSED",
-                       p->frozen_path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s does not say which file it is over, and of which format; it is frozen, so correct its header as xl-snapshot(1) says under IMAGES THAT ARE REFUSED",
+                      p->frozen_path);
     else
         rc = make_plain(&d->parent, err);
     if (!rc && d->parent && strlen(d->parent) > SNAP_QCOW2_BACKING_MAX)
@@ -246,9 +242,7 @@ static int check_frozen_by(const struct snap_disk_ctx *c,
     snap_cards_close(cards, c->seen);
     return child->protect && !known
                ? snap_fail(err, SNAP_REFUSED,
-                           "%s is over %s and immutable, as a frozen image "
-                           "is, and no snapshot in this store has it: one in "
-                           "another store may.  If none has, chattr -i %s",
+                           "%s is over %s and immutable, as a frozen image is, and no snapshot in this store has it: one in another store may.  If none has, chattr -i %s",
                            child->path, p->frozen_path, child->path)
                : 0;
 }
@@ -262,11 +256,10 @@ static int check_clean(const struct snap_part *p, const char *path,
     int rc = snap_qcow2_read(path, &h, err);
 
     if (!rc && h.dirty)
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s is over %s and was not closed cleanly, which QEMU "
-                       "does not repair while it has it; shut the domain down "
-                       "and delete the snapshot then",
-                       path, p->frozen_path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s is over %s and was not closed cleanly, which QEMU does not repair while it has it; shut the domain down and delete the snapshot then",
+                      path, p->frozen_path);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -292,8 +285,7 @@ static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
                    : snap_image_check_closed(c, path, err);
         if (rc) {
             snap_err_append(err,
-                            "it is over %s; end what uses it, and delete the "
-                            "snapshot then",
+                            "it is over %s; end what uses it, and delete the snapshot then",
                             p->frozen_path);
             return rc;
         }
@@ -302,8 +294,7 @@ static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
         /* the leaf is "at" levels above */
         if (level[-(ptrdiff_t)at].node->job || level->node->job)
             return snap_fail(err, SNAP_BUSY,
-                             "a block job of QEMU works on %s; wait until it "
-                             "has ended",
+                             "a block job of QEMU works on %s; wait until it has ended",
                              path);
         rc = at ? check_clean(p, path, err) : 0;
         if (rc)
@@ -311,9 +302,7 @@ static int check_children(struct snap_disk_ctx *c, const struct snap_part *p,
         /* The leaf is open for writing; others QEMU has to open again. */
         if (at && !level->named)
             return snap_fail(err, SNAP_REFUSED,
-                             "QEMU of the domain opened %s by a name that is "
-                             "another file's now; shut the domain down and "
-                             "delete the snapshot then",
+                             "QEMU of the domain opened %s by a name that is another file's now; shut the domain down and delete the snapshot then",
                              path);
     }
     return 0;
@@ -370,10 +359,10 @@ static int check_space(const struct snap_disk_ctx *c,
         }
         need = snap_size_human(each + SPACE_SLACK);
         have = snap_size_human(bytes);
-        rc = snap_fail(err, SNAP_NOSPACE,
-                       "%s would take over what it reads of %s: %s may be "
-                       "needed, and %s are free",
-                       d->child[i].path, p->frozen_path, need, have);
+        rc =
+            snap_fail(err, SNAP_NOSPACE,
+                      "%s would take over what it reads of %s: %s may be needed, and %s are free",
+                      d->child[i].path, p->frozen_path, need, have);
         free(need);
         free(have);
         return rc;
@@ -390,9 +379,7 @@ static bool nobody_reads(struct snap_disk_ctx *c, const struct snap_part *p,
 
     if (rc)
         snap_say(c->log, SNAP_LOG_NOTE,
-                 "%s: %s; so it is not merged into %s, but takes over what it "
-                 "reads there, which may take longer; to have it merged, end "
-                 "that first",
+                 "%s: %s; so it is not merged into %s, but takes over what it reads there, which may take longer; to have it merged, end that first",
                  p->vdev, why.msg, p->frozen_path);
     return !rc;
 }
@@ -431,8 +418,7 @@ static int decide(struct snap_disk_ctx *c, const struct snap_part *p,
     if (d->keep_image && !d->others_inside && !is_device(p->frozen_path)) {
         tags = inside(c, p->frozen_path);
         snap_say(c->log, SNAP_LOG_NOTE,
-                 "%s: %s stays, since it has snapshots inside that no record "
-                 "knows (%s)",
+                 "%s: %s stays, since it has snapshots inside that no record knows (%s)",
                  p->vdev, p->frozen_path, tags);
         free(tags);
     }

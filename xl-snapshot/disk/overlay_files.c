@@ -88,10 +88,10 @@ int snap_overlay_name(const struct snap_part *p, const char *beside,
 
     /* Room for a temporary name beside it. */
     if (strlen(snap_basename(path)) > NAME_MAX - 26 || !snap_path_ok(path)) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s: a name like %s is too long; give another with "
-                       "target=",
-                       p->vdev, path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s: a name like %s is too long; give another with target=",
+                      p->vdev, path);
         goto out;
     }
     free(*path_r);
@@ -145,11 +145,9 @@ int snap_overlay_check_mounted(const char *leaf, const char *base,
 {
     if (snap_file_exists(base))
         return 0;
-    return snap_fail(
-        err, SNAP_REFUSED,
-        "neither %s nor %s, which it is over, is there; is a file "
-        "system not mounted?",
-        leaf, base);
+    return snap_fail(err, SNAP_REFUSED,
+                     "neither %s nor %s, which it is over, is there; is a file system not mounted?",
+                     leaf, base);
 }
 
 int snap_overlay_mark_new(const char *path, struct snap_err *err)
@@ -244,10 +242,10 @@ static int check_made(const char *tmp, const struct content *what,
              !snap_streq(made.backing, backing) ||
              (backing && !snap_streq(made.backing_format, format)) ||
              (!what->tag && !made.unwritten))
-        rc = snap_fail(err, SNAP_FAIL,
-                       "qemu-img said that it made %s, and it is not the "
-                       "image that it was to be",
-                       tmp);
+        rc =
+            snap_fail(err, SNAP_FAIL,
+                      "qemu-img said that it made %s, and it is not the image that it was to be",
+                      tmp);
     free(backing);
     snap_qcow2_dispose(&made);
     snap_qcow2_dispose(&from);
@@ -449,14 +447,12 @@ int snap_image_protect(const char *path, struct snap_err *err)
 
     if (!stat(path, &st) && S_ISBLK(st.st_mode))
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s is a device and cannot be made immutable; do not "
-                         "start a configuration that names it",
+                         "%s is a device and cannot be made immutable; do not start a configuration that names it",
                          path);
     rc = change_flags(path, FS_IMMUTABLE_FL, 0, &why);
     if (rc)
         snap_fail(err, rc,
-                  "%s could not be made immutable (%s); do not start a "
-                  "configuration that names it",
+                  "%s could not be made immutable (%s); do not start a configuration that names it",
                   path, why.msg);
     return rc;
 }

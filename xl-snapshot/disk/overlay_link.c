@@ -48,8 +48,7 @@ int snap_overlay_link_base(const struct snap_part *p, struct snap_err *err)
     e = do_link(p->path, base);
     if (e == EPERM || e == EOPNOTSUPP || e == ENOSYS)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: the file system has no hard links, so the path "
-                         "cannot be kept; use target= without --keep-path",
+                         "%s: the file system has no hard links, so the path cannot be kept; use target= without --keep-path",
                          p->path);
     if (e)
         return snap_fail_errno(err, e == EEXIST ? SNAP_EXISTS : SNAP_IO, e,
@@ -95,8 +94,7 @@ int snap_overlay_link_active(struct snap_disk_ctx *c,
         return 0;
     if (!snap_same_file(p->path, snap_overlay_base(p)))
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is another image now; it was left alone, and "
-                         "does not name the active image %s",
+                         "%s is another image now; it was left alone, and does not name the active image %s",
                          p->path, file);
     return point(c, p->path, file, err);
 }

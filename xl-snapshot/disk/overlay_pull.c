@@ -171,10 +171,10 @@ static int stream(struct snap_disk_ctx *c, const struct snap_part *p,
 
     if (at + 1 >= n || !snap_same_file(l[at + 1].path, p->frozen_path) ||
         (at && !l[at].named) || (d->parent && at + 2 >= n)) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "QEMU's chain below %s is not what it was when the "
-                       "deletion was planned",
-                       l[at].path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "QEMU's chain below %s is not what it was when the deletion was planned",
+                      l[at].path);
         goto out;
     }
     args = snap_json_object();
@@ -325,8 +325,7 @@ int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
         rc = is_over(child->path, p, &over, err);
         if (!rc && over)
             rc = snap_fail(err, SNAP_FAIL,
-                           "%s still reads through %s, though that was to "
-                           "end",
+                           "%s still reads through %s, though that was to end",
                            child->path, p->frozen_path);
     }
     if (rc)

@@ -33,18 +33,17 @@ static int find_base(struct snap_part *p, struct snap_err *err)
 
     if (!p->active_path)
         return snap_fail(err, SNAP_INVAL,
-                         "neither the frozen image nor the overlay over it is "
-                         "named");
+                         "neither the frozen image nor the overlay over it is named");
     rc = snap_qcow2_read(p->active_path, &h, err);
     if (rc)
         return rc;
     format = snap_libxl_format(h.backing_format);
     if (!h.backing || h.backing[0] != '/' || !snap_path_ok(h.backing) ||
         !format) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s does not say which image it is over, by absolute "
-                       "path and format",
-                       p->active_path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s does not say which image it is over, by absolute path and format",
+                      p->active_path);
         goto out;
     }
     snap_set(&p->frozen_path, h.backing);
@@ -82,9 +81,9 @@ static char *way_out(const char *path, int64_t mtime)
     char *out;
 
     if (!snap_image_can_protect(path))
-        out = snap_printf("%s.  No file can be made immutable there, so look "
-                          "on every machine that sees it who writes to it",
-                          touch);
+        out =
+            snap_printf("%s.  No file can be made immutable there, so look on every machine that sees it who writes to it",
+                        touch);
     else
         out = snap_printf("chattr -i '%s'; %s; chattr +i '%s'", path, touch,
                           path);
@@ -104,19 +103,17 @@ static int check_unchanged(const struct snap_part *p, struct snap_err *err)
         return 0;
     if (st.st_size != f.bytes)
         return snap_fail(err, SNAP_CORRUPT,
-                         "%s has %lld bytes on disk and had %lld when "
-                         "snapshot %s froze it",
+                         "%s has %lld bytes on disk and had %lld when snapshot %s froze it",
                          p->frozen_path, (long long)st.st_size,
                          (long long)f.bytes, p->tag);
     if (snap_stat_mtime_ns(&st) != f.mtime_ns) {
         char *then = snap_time_iso(f.mtime_ns / 1000000000);
         char *now = snap_time_iso(st.st_mtim.tv_sec);
         char *way = way_out(p->frozen_path, f.mtime_ns);
-        int rc = snap_fail(err, SNAP_CORRUPT,
-                           "%s was written to at %s, though snapshot %s froze "
-                           "it at %s.  If its content is known to be the "
-                           "same: %s",
-                           p->frozen_path, now, p->tag, then, way);
+        int rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "%s was written to at %s, though snapshot %s froze it at %s.  If its content is known to be the same: %s",
+                      p->frozen_path, now, p->tag, then, way);
 
         free(way);
         free(then);
@@ -156,18 +153,18 @@ static int check_chain(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     size = snap_image_size(snap_json_at(chain, 0));
     if (snap_image_corrupt(snap_json_at(chain, 0))) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s is marked corrupt; repair it first (qemu-img check "
-                       "-r all)",
-                       p->frozen_path);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "%s is marked corrupt; repair it first (qemu-img check -r all)",
+                      p->frozen_path);
         goto out;
     }
     if (!size || (p->size && p->size != size)) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "%s is a disk of %llu bytes now and was one of %llu "
-                       "when snapshot %s was taken",
-                       p->frozen_path, (unsigned long long)size,
-                       (unsigned long long)p->size, p->tag);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "%s is a disk of %llu bytes now and was one of %llu when snapshot %s was taken",
+                      p->frozen_path, (unsigned long long)size,
+                      (unsigned long long)p->size, p->tag);
         goto out;
     }
     p->size = size;
@@ -234,10 +231,10 @@ int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         goto out;
     if (who) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s is frozen, and %s has it open for writing; what it "
-                       "writes destroys snapshot %s: end that first",
-                       p->frozen_path, who, p->tag);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s is frozen, and %s has it open for writing; what it writes destroys snapshot %s: end that first",
+                      p->frozen_path, who, p->tag);
         goto out;
     }
     rc = plan_leaf(c, p, err);
@@ -350,8 +347,7 @@ int snap_overlay_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
         rc = snap_overlay_unlink_leaf(c, p, err);
     if (!rc && !have && ours && written)
         snap_say(c->log, SNAP_LOG_WARN,
-                 "%s: somebody has written to %s, which a revert had made; it "
-                 "is kept, and nothing needs it",
+                 "%s: somebody has written to %s, which a revert had made; it is kept, and nothing needs it",
                  p->vdev, leaf);
     else if (!rc && !have && ours)
         rc = snap_file_remove(leaf, err);

@@ -160,9 +160,7 @@ static int unclear(const struct search *s, const char *path,
                    struct snap_err *err)
 {
     return snap_fail(err, SNAP_REFUSED,
-                     "whether %s is over %s cannot be told from its header; "
-                     "if it is, give it the whole path of its backing file "
-                     "(qemu-img rebase -u -b FILE -F FORMAT %s)",
+                     "whether %s is over %s cannot be told from its header; if it is, give it the whole path of its backing file (qemu-img rebase -u -b FILE -F FORMAT %s)",
                      path, s->base, path);
 }
 
@@ -249,10 +247,10 @@ static int scan(struct search *s, const char *dir, struct snap_err *err)
             de->d_type != DT_BLK && de->d_type != DT_UNKNOWN)
             continue;
         if (!left--) {
-            rc = snap_fail(err, SNAP_REFUSED,
-                           "%s has too many files to tell which of them need "
-                           "%s",
-                           dir, s->base);
+            rc =
+                snap_fail(err, SNAP_REFUSED,
+                          "%s has too many files to tell which of them need %s",
+                          dir, s->base);
             break;
         }
         file = snap_printf("%s/%s", strcmp(dir, "/") ? dir : "", de->d_name);
@@ -309,14 +307,10 @@ static int scan_all(struct search *s, struct snap_err *err)
     }
     free(dir);
     if (!rc && s->other)
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s looks like an image over %s, and nothing that is "
-                       "known here says that it is one: it may be a guest's "
-                       "raw disk, and is not touched.  If it is an overlay "
-                       "that you made, let it stand alone (qemu-img rebase "
-                       "-f qcow2 -b '' %s) or remove it; if not, move it to "
-                       "another folder",
-                       s->other, s->base, s->other);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s looks like an image over %s, and nothing that is known here says that it is one: it may be a guest's raw disk, and is not touched.  If it is an overlay that you made, let it stand alone (qemu-img rebase -f qcow2 -b '' %s) or remove it; if not, move it to another folder",
+                      s->other, s->base, s->other);
     return rc;
 }
 

@@ -78,8 +78,7 @@ static int parse_nodes(struct snap_qemu_view *v, struct snap_err *err)
     len = snap_json_len(v->nodes);
     if (len > SNAP_QEMU_NODES_MAX)
         return snap_fail(err, SNAP_PROTO,
-                         "QEMU lists %zu block nodes; more than %d are not "
-                         "believed",
+                         "QEMU lists %zu block nodes; more than %d are not believed",
                          len, SNAP_QEMU_NODES_MAX);
     v->node = snap_realloc(NULL, len + 1, sizeof(*v->node));
     for (i = 0; i < len; i++) {
@@ -124,8 +123,8 @@ static int by_name(const void *a, const void *b)
 /* The nodes by name, to be looked up thousands of times. */
 static const struct snap_qemu_node **sort_nodes(const struct snap_qemu_view *v)
 {
-    const struct snap_qemu_node **a = snap_realloc(
-        NULL, v->n + 1, sizeof(const struct snap_qemu_node *));
+    const struct snap_qemu_node **a =
+        snap_realloc(NULL, v->n + 1, sizeof(const struct snap_qemu_node *));
     size_t i;
 
     for (i = 0; i < v->n; i++)
@@ -326,8 +325,9 @@ const struct snap_qemu_node *snap_qemu_named(const struct snap_qemu_view *v,
     return i < 0 ? NULL : &v->node[i];
 }
 
-const struct snap_qemu_node *snap_qemu_backing(
-    const struct snap_qemu_view *v, const struct snap_qemu_node *node)
+const struct snap_qemu_node *snap_qemu_backing(const struct snap_qemu_view *v,
+                                               const struct snap_qemu_node
+                                                   *node)
 {
     size_t i;
 
@@ -415,22 +415,22 @@ int snap_qemu_root_of(const struct snap_qemu_view *v, const char *path,
         if (!is_top(v, i)) {
             idle += snap_qemu_is_root(v, &v->node[i]);
         } else if (root) {
-            rc = snap_fail(err, SNAP_REFUSED,
-                           "QEMU of the domain has %s open twice, as %s and "
-                           "as %s",
-                           path, root->name, v->node[i].name);
+            rc =
+                snap_fail(err, SNAP_REFUSED,
+                          "QEMU of the domain has %s open twice, as %s and as %s",
+                          path, root->name, v->node[i].name);
             goto out;
         } else {
             root = &v->node[i];
         }
     }
     if (!root) {
-        rc = snap_fail(
-            err, SNAP_REFUSED,
-            idle ? "QEMU of the domain has %s open, but no device uses "
-                   "it"
-                 : "QEMU's block graph has no top above %s",
-            path);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      idle
+                          ? "QEMU of the domain has %s open, but no device uses it"
+                          : "QEMU's block graph has no top above %s",
+                      path);
         goto out;
     }
     *root_r = root;
@@ -471,24 +471,15 @@ static int check_frontend(const struct snap_part *p, const char *device,
 {
     if (device && p->frontend_state == 4)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s: %s is open twice in QEMU, as the emulated disk "
-                         "%s and as the PV disk %s, and both are live; a "
-                         "snapshot through one would destroy what the other "
-                         "wrote.  Give it to the guest as a PV disk only "
-                         "(vdev=xvda), or shut the guest down and snapshot it "
-                         "then",
+                         "%s: %s is open twice in QEMU, as the emulated disk %s and as the PV disk %s, and both are live; a snapshot through one would destroy what the other wrote.  Give it to the guest as a PV disk only (vdev=xvda), or shut the guest down and snapshot it then",
                          p->vdev, p->path, device, p->vdev);
     if (device)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s: the guest still uses the emulated disk %s: it "
-                         "is booting, or has no PV drivers.  Try again when "
-                         "it is up, or shut it down and snapshot it then",
+                         "%s: the guest still uses the emulated disk %s: it is booting, or has no PV drivers.  Try again when it is up, or shut it down and snapshot it then",
                          p->vdev, device);
     if (p->frontend_state != 4)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s: the guest's PV driver is not connected (state "
-                         "%d): it is booting, or has given the disk up.  Try "
-                         "again when it is up, or use --no-disk %s",
+                         "%s: the guest's PV driver is not connected (state %d): it is booting, or has given the disk up.  Try again when it is up, or use --no-disk %s",
                          p->vdev, p->frontend_state, p->vdev);
     return 0;
 }
@@ -516,10 +507,7 @@ static int check_amount(const struct snap_qemu_view *v,
     if (v->n <= SNAP_QEMU_NODES_PLAN)
         return 0;
     return snap_fail(err, SNAP_REFUSED,
-                     "%s: QEMU of the domain has %zu block nodes, two for "
-                     "each image of each disk, and more than %d are not "
-                     "handled; delete snapshots that are not needed, or shut "
-                     "the domain down and snapshot it then",
+                     "%s: QEMU of the domain has %zu block nodes, two for each image of each disk, and more than %d are not handled; delete snapshots that are not needed, or shut the domain down and snapshot it then",
                      p->vdev, v->n, SNAP_QEMU_NODES_PLAN);
 }
 
@@ -530,14 +518,12 @@ static int check_root(const struct snap_qemu_node *root,
 
     if (!snap_same_file(root->file, p->path))
         return snap_fail(err, SNAP_REFUSED,
-                         "%s: QEMU writes to %s, not to %s; an earlier "
-                         "command did not end, run xl snapshot-recover",
+                         "%s: QEMU writes to %s, not to %s; an earlier command did not end, run xl snapshot-recover",
                          p->vdev, root->file[0] ? root->file : root->name,
                          p->path);
     if (root->job)
         return snap_fail(err, SNAP_BUSY,
-                         "%s: a block job of QEMU works on %s; wait until it "
-                         "has ended",
+                         "%s: a block job of QEMU works on %s; wait until it has ended",
                          p->vdev, p->path);
     if (!snap_streq(root->driver, format))
         return snap_fail(err, SNAP_REFUSED,

@@ -58,8 +58,9 @@ const struct snap_qemu_node *snap_qemu_named(const struct snap_qemu_view *v,
 char *snap_qemu_plain_file(const char *file, const char *driver);
 
 /* The node that node has as backing, or NULL. */
-const struct snap_qemu_node *snap_qemu_backing(
-    const struct snap_qemu_view *v, const struct snap_qemu_node *node);
+const struct snap_qemu_node *snap_qemu_backing(const struct snap_qemu_view *v,
+                                               const struct snap_qemu_node
+                                                   *node);
 /* True if no other node stands on this one. */
 bool snap_qemu_is_root(const struct snap_qemu_view *v,
                        const struct snap_qemu_node *node);

@@ -76,8 +76,7 @@ static int check_taken(const struct snap_qemu_view *v,
         if (!node || !snap_qemu_is_root(v, node) || !node->used || node->ro ||
             !snap_same_file(node->file, snap_overlay_file(p)))
             return snap_fail(err, SNAP_RECOVER,
-                             "%s: QEMU reported success, but does not write "
-                             "to %s",
+                             "%s: QEMU reported success, but does not write to %s",
                              p->vdev, snap_overlay_file(p));
         return 0;
     }
@@ -85,8 +84,7 @@ static int check_taken(const struct snap_qemu_view *v,
     snap_image_find_tag(node ? node->image : NULL, snap_qcow2_tag(p), &tag);
     if (tag.count != 1)
         return snap_fail(err, SNAP_RECOVER,
-                         "%s: QEMU reported success, but snapshot %s is not "
-                         "in %s",
+                         "%s: QEMU reported success, but snapshot %s is not in %s",
                          p->vdev, snap_qcow2_tag(p), p->path);
     return 0;
 }
@@ -264,8 +262,7 @@ int snap_qemu_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
     for (i = n; i-- > 0;)
         if (parts[i]->taken && parts[i]->drv->undo(c, parts[i], &why)) {
             snap_err_append(err,
-                            "and %s could not be switched back: %s; run "
-                            "snapshot-recover",
+                            "and %s could not be switched back: %s; run snapshot-recover",
                             parts[i]->vdev, why.msg);
             rc = SNAP_RECOVER;
             if (err)
@@ -342,10 +339,10 @@ int snap_qemu_merge_back(struct snap_disk_ctx *c, const char *overlay,
     }
     base = snap_qemu_backing(&v, root);
     if (!snap_same_file(root->file, overlay) || !base) {
-        rc = snap_fail(err, SNAP_RECOVER,
-                       "%s is no longer the top of its disk; it cannot be "
-                       "taken back",
-                       overlay);
+        rc =
+            snap_fail(err, SNAP_RECOVER,
+                      "%s is no longer the top of its disk; it cannot be taken back",
+                      overlay);
         goto out;
     }
     id = snap_printf("xlsnap-back-%s", c->op_id);

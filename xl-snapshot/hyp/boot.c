@@ -95,16 +95,14 @@ static int make_room(struct snap_hyp *h, libxl_domain_config *cfg,
         }
         if (snap_now_ms() >= deadline)
             return snap_fail(err, SNAP_NOSPACE,
-                             "%s: needs %llu MB of memory, of which dom0 "
-                             "could free %llu",
+                             "%s: needs %llu MB of memory, of which dom0 could free %llu",
                              name, (unsigned long long)need >> 10,
                              (unsigned long long)have >> 10);
         xl = libxl_set_memory_target(h->ctx, 0, (int64_t)have - (int64_t)need,
                                      1, 0);
         if (xl) {
             hyp_fail(h, err, xl,
-                     "%s: needs %llu MB of memory, %llu are free, and "
-                     "dom0 gives up no more",
+                     "%s: needs %llu MB of memory, %llu are free, and dom0 gives up no more",
                      name, (unsigned long long)need >> 10,
                      (unsigned long long)have >> 10);
             return no_space(err);

@@ -92,8 +92,7 @@ static void file(struct hyp_lacks *l, const char *what, const char *path,
         add(l, "%s %s: that is a folder", what, path);
     else if (path[0] != '/')
         snap_say(l->log, SNAP_LOG_NOTE,
-                 "%s %s: found, but only from this folder: its path is not "
-                 "absolute",
+                 "%s %s: found, but only from this folder: its path is not absolute",
                  what, path);
 }
 
@@ -240,8 +239,7 @@ static void pci(struct hyp_lacks *l, const struct snap_json *config)
         else if (access(bound, F_OK) &&
                  !snap_json_get_bool(one, "seize", false))
             add(l,
-                "PCI device %s cannot be assigned to a guest (xl "
-                "pci-assignable-add %s makes that possible)",
+                "PCI device %s cannot be assigned to a guest (xl pci-assignable-add %s makes that possible)",
                 bdf, bdf);
         free(there);
         free(bound);
@@ -313,8 +311,9 @@ static char *server_of(const struct snap_json *device)
 
     return name && name[0]
                ? snap_strdup(name)
-               : snap_printf("%lld", (long long)snap_json_get_int(
-                                         device, "backend_domid", 0));
+               : snap_printf("%lld",
+                             (long long)snap_json_get_int(device,
+                                                          "backend_domid", 0));
 }
 
 /* A backend that is in a driver domain: without that domain libxl fails, or
@@ -338,8 +337,7 @@ static void servers(struct snap_hyp *h, struct hyp_lacks *l,
             who = server_of(one);
             if (!l->serves(h, who))
                 add(l,
-                    "domain %s, which serves one of its devices (%s), does "
-                    "not run (start it)",
+                    "domain %s, which serves one of its devices (%s), does not run (start it)",
                     who, snap_json_key_at(config, i));
             free(who);
         }
@@ -412,14 +410,11 @@ static void versions(struct hyp_lacks *l, const struct snap_json *b,
                  memcmp(qemu[0], qemu[1], sizeof(qemu[0]));
     if (type == SNAP_GUEST_HVM && other_qemu && snap_streq(platform, "False"))
         add(l,
-            "its memory was saved with QEMU %d.%d and a machine of that "
-            "version (xen_platform_pci=0), which QEMU %d.%d cannot load "
-            "(install that QEMU again, or use --disk-only)",
+            "its memory was saved with QEMU %d.%d and a machine of that version (xen_platform_pci=0), which QEMU %d.%d cannot load (install that QEMU again, or use --disk-only)",
             qemu[0][0], qemu[0][1], qemu[1][0], qemu[1][1]);
     else if (other_xen || (other_qemu && type == SNAP_GUEST_HVM))
         snap_say(l->log, SNAP_LOG_NOTE,
-                 "its memory was saved under %s, and here is %s: should it "
-                 "not be restored, --disk-only boots from the disks",
+                 "its memory was saved under %s, and here is %s: should it not be restored, --disk-only boots from the disks",
                  then, now);
 }
 
@@ -451,8 +446,8 @@ int hyp_build_lacks(struct snap_hyp *h, const char *config_json,
         versions(l, b, type, then, now);
         program = hyp_xl_program(h);
         if (!program)
-            add(l, "xl is neither in PATH nor in /usr/sbin (install "
-                   "xen-utils)");
+            add(l,
+                "xl is neither in PATH nor in /usr/sbin (install xen-utils)");
         free(program);
     }
     rc = 0;
@@ -493,8 +488,7 @@ static int memory(struct snap_hyp *h, const char *config_json,
         have += freed_kb + freed_kb / 32 + 16 * MB_KB;
     if (need > have)
         add(l,
-            "it needs %llu MB of memory, and %llu can be had (end or shrink "
-            "another domain)",
+            "it needs %llu MB of memory, and %llu can be had (end or shrink another domain)",
             (unsigned long long)need / MB_KB,
             (unsigned long long)have / MB_KB);
     rc = 0;

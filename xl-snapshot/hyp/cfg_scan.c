@@ -161,8 +161,7 @@ static int check_escapes(const char *file, const struct cfg_scan *s,
         i++;
         if (s->text[i] == 'x' || is_digit(s->text[i]))
             return snap_fail(err, SNAP_INVAL,
-                             "%s:%d: numeric escapes (\\%c...) do not work in "
-                             "configuration files",
+                             "%s:%d: numeric escapes (\\%c...) do not work in configuration files",
                              file, s->token_line, s->text[i]);
     }
     return 0;
@@ -183,8 +182,7 @@ int cfg_scan_check(const char *file, const char *text, size_t len,
                              s.token_line);
         if (*s.text == '\r')
             return snap_fail(err, SNAP_INVAL,
-                             "%s:%d: has DOS line ends (convert it with "
-                             "dos2unix)",
+                             "%s:%d: has DOS line ends (convert it with dos2unix)",
                              file, s.token_line);
         if (token == CFG_STRING) {
             rc = check_escapes(file, &s, err);

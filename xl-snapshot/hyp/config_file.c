@@ -39,8 +39,7 @@ char *hyp_xl_program(const struct snap_hyp *h)
 int hyp_no_xl(const struct snap_hyp *h, struct snap_err *err)
 {
     return snap_fail(err, SNAP_NOTFOUND,
-                     "there is no xl: neither /usr/lib/xen-%d.%d/bin/xl nor "
-                     "one in PATH or in /usr/sbin; install xen-utils",
+                     "there is no xl: neither /usr/lib/xen-%d.%d/bin/xl nor one in PATH or in /usr/sbin; install xen-utils",
                      h->xen_major, h->xen_minor);
 }
 
@@ -87,10 +86,10 @@ static int ask_xl(struct snap_hyp *h, const char *path, char **json_r,
         goto out;
     }
     if (!r.out || r.out[strspn(r.out, " \n")] != '{') {
-        rc = snap_fail(err, SNAP_PROTO,
-                       "xl create -n %s printed no JSON; is output_format in "
-                       "xl.conf something else?",
-                       path);
+        rc =
+            snap_fail(err, SNAP_PROTO,
+                      "xl create -n %s printed no JSON; is output_format in xl.conf something else?",
+                      path);
         goto out;
     }
     *json_r = snap_strdup(r.out);
@@ -115,10 +114,10 @@ int hyp_config_file(struct snap_hyp *h, const char *path, char **json_r,
         goto out;
     /* xl takes a word with a "=" for a line of configuration. */
     if (path[0] != '/' || strchr(path, '=')) {
-        rc = snap_fail(err, SNAP_INVAL,
-                       "%s: xl takes no configuration file whose path has a "
-                       "\"=\" in it; give it another name",
-                       path);
+        rc =
+            snap_fail(err, SNAP_INVAL,
+                      "%s: xl takes no configuration file whose path has a \"=\" in it; give it another name",
+                      path);
         goto out;
     }
     rc = snap_file_read(path, SNAP_CFG_MAX, &text, &len, err);

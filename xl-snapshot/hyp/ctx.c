@@ -158,8 +158,7 @@ enum hyp_control hyp_control(void)
 static int not_control(struct snap_err *err)
 {
     return snap_fail(err, SNAP_UNSUPPORTED,
-                     "this is not Xen's control domain (no \"control_d\" in "
-                     "/proc/xen/capabilities)");
+                     "this is not Xen's control domain (no \"control_d\" in /proc/xen/capabilities)");
 }
 
 /* Xen answers a XEN_SYSCTL of its control domain only. */
@@ -174,8 +173,7 @@ static int ask_control(struct snap_hyp *h, struct snap_err *err)
     if (!xl)
         return 0;
     return snap_fail(err, SNAP_UNSUPPORTED,
-                     "this is not Xen's control domain (there is no "
-                     "/proc/xen/capabilities, and Xen refuses: %s)",
+                     "this is not Xen's control domain (there is no /proc/xen/capabilities, and Xen refuses: %s)",
                      h->logger.first[0] ? h->logger.first : "no reason given");
 }
 

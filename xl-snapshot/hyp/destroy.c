@@ -31,8 +31,7 @@ static int wait_domain(struct snap_hyp *h, const struct snap_domain *dom,
         usleep(5000);
     }
     return snap_fail(err, SNAP_TIMEOUT,
-                     "%s: destroyed, and still there after %d s: another "
-                     "domain or a driver holds its memory (see xl list)",
+                     "%s: destroyed, and still there after %d s: another domain or a driver holds its memory (see xl list)",
                      dom->name, hyp_limits.gone_ms / 1000);
 }
 
@@ -44,8 +43,7 @@ static int wait_qemu(const struct hyp_qemus *q, const char *name,
     if (!left)
         return 0;
     return snap_fail(err, SNAP_TIMEOUT,
-                     "%s: destroyed, but its QEMU (process %d) is still "
-                     "there after %d s and may write to the images",
+                     "%s: destroyed, but its QEMU (process %d) is still there after %d s and may write to the images",
                      name, (int)left, hyp_limits.gone_ms / 1000);
 }
 
@@ -104,8 +102,7 @@ static void let_go(struct snap_hyp *h, const struct snap_domain *dom)
 {
     if (libxl_domain_unpause(h->ctx, dom->domid, NULL))
         snap_say(h->log, SNAP_LOG_WARN,
-                 "%s is paused by us, and could not be let go on: run xl "
-                 "unpause %s",
+                 "%s is paused by us, and could not be let go on: run xl unpause %s",
                  dom->name, dom->name);
 }
 
@@ -127,10 +124,10 @@ static int destroy_unborn(struct snap_hyp *h, const struct snap_domain *dom,
                       "whether somebody has let domain %u run cannot be told",
                       dom->domid);
     else if (!xl && info.cpu_time && !info.dying)
-        rc = snap_fail(err, SNAP_BUSY,
-                       "somebody has let domain %u run meanwhile, so it is "
-                       "left alone",
-                       dom->domid);
+        rc =
+            snap_fail(err, SNAP_BUSY,
+                      "somebody has let domain %u run meanwhile, so it is left alone",
+                      dom->domid);
     libxl_dominfo_dispose(&info);
     if (!rc)
         return destroy(h, dom, err);

@@ -97,16 +97,11 @@ static char *program_dir(void)
 static int missing(const char *dir, const char *version, struct snap_err *err)
 {
     if (!version)
-        return snap_fail(
-            err, SNAP_UNSUPPORTED,
-            "this machine does not run on Xen, and no module to "
-            "read configuration files with is in %s; to build one, "
-            "install libxen-dev and run make and make install",
-            dir);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "this machine does not run on Xen, and no module to read configuration files with is in %s; to build one, install libxen-dev and run make and make install",
+                         dir);
     return snap_fail(err, SNAP_UNSUPPORTED,
-                     "no module for Xen %s: %s/hyp-xen-%s.so is missing; to "
-                     "build it, install libxen-dev of that version and run "
-                     "make and make install",
+                     "no module for Xen %s: %s/hyp-xen-%s.so is missing; to build it, install libxen-dev of that version and run make and make install",
                      version, dir, version);
 }
 
@@ -121,26 +116,20 @@ static int open_module(const char *path, const char *version,
     handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         why = dlerror();
-        return snap_fail(
-            err, SNAP_UNSUPPORTED,
-            "cannot use %s: %s; if a library of Xen is named, install "
-            "Xen's libraries of that version, else run make and "
-            "make install",
-            path, why ? why : "no reason given");
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "cannot use %s: %s; if a library of Xen is named, install Xen's libraries of that version, else run make and make install",
+                         path, why ? why : "no reason given");
     }
     mod = dlsym(handle, SNAP_HYP_SYMBOL);
     if (!mod) {
         dlclose(handle);
-        return snap_fail(
-            err, SNAP_UNSUPPORTED,
-            "%s is not a module of xl-snapshot; remove it and run "
-            "make and make install",
-            path);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s is not a module of xl-snapshot; remove it and run make and make install",
+                         path);
     }
     if (mod->abi != SNAP_HYP_ABI) {
         snap_fail(err, SNAP_UNSUPPORTED,
-                  "%s belongs to another version of xl-snapshot (its "
-                  "interface is %d, ours %d): run make and make install",
+                  "%s belongs to another version of xl-snapshot (its interface is %d, ours %d): run make and make install",
                   path, mod->abi, SNAP_HYP_ABI);
         dlclose(handle);
         return SNAP_UNSUPPORTED;
@@ -148,8 +137,7 @@ static int open_module(const char *path, const char *version,
     if (version && mod->xen_version && mod->xen_version[0] &&
         strcmp(mod->xen_version, version)) {
         snap_fail(err, SNAP_UNSUPPORTED,
-                  "%s was built for Xen %s, and Xen %s is running; install "
-                  "libxen-dev of that version and run make and make install",
+                  "%s was built for Xen %s, and Xen %s is running; install libxen-dev of that version and run make and make install",
                   path, mod->xen_version, version);
         dlclose(handle);
         return SNAP_UNSUPPORTED;

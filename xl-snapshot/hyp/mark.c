@@ -156,8 +156,7 @@ void hyp_mark_forget(struct snap_hyp *h, const struct snap_domain *dom)
     /* It runs all the same; a reboot would only carry the word on. */
     if (rc)
         snap_say(h->log, SNAP_LOG_NOTE,
-                 "%s: the mark of this command stays in its stored "
-                 "configuration: %s",
+                 "%s: the mark of this command stays in its stored configuration: %s",
                  dom->name, why.msg);
     free(path);
 }

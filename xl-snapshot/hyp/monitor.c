@@ -71,8 +71,8 @@ static void watch_end(struct monitor *m)
     m->ejects = NULL;
     m->n_ejects = 0;
     /* What had been seen of the old domain is not about the new one. */
-    while (
-        !libxl_event_check(m->h->ctx, &event, LIBXL_EVENTMASK_ALL, NULL, NULL))
+    while (!libxl_event_check(m->h->ctx, &event, LIBXL_EVENTMASK_ALL, NULL,
+                              NULL))
         libxl_event_free(m->h->ctx, event);
 }
 

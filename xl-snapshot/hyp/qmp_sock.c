@@ -69,8 +69,7 @@ static int need_qemu(struct snap_hyp *h, const struct snap_domain *dom,
         return rc;
     if (dom->stubdom)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: its device model runs in a stub domain, out of "
-                         "reach",
+                         "%s: its device model runs in a stub domain, out of reach",
                          dom->name);
     if (state == HYP_DYING)
         return snap_fail(err, SNAP_NOTFOUND, "%s: it is being destroyed",

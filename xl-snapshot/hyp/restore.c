@@ -337,8 +337,7 @@ static void clear_away(struct snap_hyp *h, const char *uuid, const char *mark,
 
     if (hyp_mark_find(h, uuid, mark, &domid) == SNAP_FAIL)
         snap_err_append(err,
-                        "and Xen does not tell whether something of it is "
-                        "left: see xl list");
+                        "and Xen does not tell whether something of it is left: see xl list");
     hyp_clear_away(h, uuid, name, domid, err);
 }
 

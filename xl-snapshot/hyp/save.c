@@ -86,8 +86,7 @@ static int monitor_hold_without_locks(struct snap_hyp *h,
         hyp_monitor_release(h);
         if (snap_now_ms() >= deadline)
             return snap_fail(err, SNAP_BUSY,
-                             "%s: another xl command has been holding one of "
-                             "its locks for %d ms",
+                             "%s: another xl command has been holding one of its locks for %d ms",
                              dom->name, hyp_limits.lock_ms);
         usleep(TICK_US);
     }
@@ -171,8 +170,7 @@ static int fail_save(struct snap_hyp *h, const struct saving *s, int xl,
 
     if (other->helper)
         return snap_fail(err, SNAP_BUSY,
-                         "%s: %s (process %d) saved or migrated it at the "
-                         "same time",
+                         "%s: %s (process %d) saved or migrated it at the same time",
                          name, other->user ? other->program : "a save helper",
                          (int)(other->user ? other->user : other->helper));
     if (s->seen.ended == HYP_ENDED_ASKED)
@@ -180,13 +178,11 @@ static int fail_save(struct snap_hyp *h, const struct saving *s, int xl,
                          "%s: interrupted while its memory was saved", name);
     if (s->seen.ended == HYP_ENDED_GONE)
         return snap_fail(err, SNAP_BUSY,
-                         "%s: it shut down or was destroyed while its memory "
-                         "was saved",
+                         "%s: it shut down or was destroyed while its memory was saved",
                          name);
     if (s->seen.ended == HYP_ENDED_STALL)
         return snap_fail(err, SNAP_TIMEOUT,
-                         "%s: it stood for a minute without anything of its "
-                         "memory being written",
+                         "%s: it stood for a minute without anything of its memory being written",
                          name);
     return hyp_fail(h, err, xl, "%s: cannot save its memory", name);
 }
@@ -207,8 +203,7 @@ static int check_saved(struct snap_hyp *h, const struct saving *s,
         return rc;
     if (state != HYP_SUSPENDED)
         return snap_fail(err, SNAP_BUSY,
-                         "%s: somebody let it go on while its memory was "
-                         "saved",
+                         "%s: somebody let it go on while its memory was saved",
                          s->dom->name);
     if (s->live && s->dom->type == SNAP_GUEST_HVM)
         return hyp_qmp_brief(h, s->dom, reactivate, err);
@@ -351,10 +346,10 @@ int hyp_resume(struct snap_hyp *h, const struct snap_domain *dom, bool paused,
     if (rc)
         goto out;
     if (state != HYP_SUSPENDED) {
-        rc = snap_fail(err, SNAP_BUSY,
-                       "%s: somebody else let it go on before us, so its "
-                       "memory image is torn",
-                       dom->name);
+        rc =
+            snap_fail(err, SNAP_BUSY,
+                      "%s: somebody else let it go on before us, so its memory image is torn",
+                      dom->name);
         goto out;
     }
     /* The other way round, the guest would run for a moment. */

@@ -154,12 +154,10 @@ int hyp_saver_refuse(const struct snap_domain *dom, struct snap_err *err)
         return 0;
     if (!s.user)
         return snap_fail(err, SNAP_BUSY,
-                         "%s: what is left of another save of it (process %d) "
-                         "has not ended yet: try again in a moment",
+                         "%s: what is left of another save of it (process %d) has not ended yet: try again in a moment",
                          dom->name, (int)s.helper);
     return snap_fail(err, SNAP_BUSY,
-                     "%s: it is being saved or migrated by %s (process %d): "
-                     "try again when that has ended",
+                     "%s: it is being saved or migrated by %s (process %d): try again when that has ended",
                      dom->name, s.program, (int)s.user);
 }
 

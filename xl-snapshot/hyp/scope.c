@@ -36,8 +36,7 @@ void hyp_scope_enter(struct snap_hyp *h, struct hyp_scope *s)
         rc = snap_cgroup_leave(getpid(), &why);
     if (rc)
         snap_say(h->log, SNAP_LOG_WARN,
-                 "if this command is part of a systemd unit, the domain ends "
-                 "with the unit: %s",
+                 "if this command is part of a systemd unit, the domain ends with the unit: %s",
                  why.msg);
 }
 

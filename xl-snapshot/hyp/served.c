@@ -41,8 +41,7 @@ static int ask_xenstore(struct snap_hyp *h, uint32_t domid, bool *qdisk_r,
     *qdisk_r = false;
     if (!list)
         return snap_fail_errno(err, SNAP_FAIL, errno,
-                               "xenstore does not tell the disks of domain "
-                               "%u",
+                               "xenstore does not tell the disks of domain %u",
                                domid);
     for (node = strtok_r(list, "\n", &save); node && !*qdisk_r;
          node = strtok_r(NULL, "\n", &save)) {

@@ -116,8 +116,7 @@ int hyp_settle(struct snap_hyp *h, const struct snap_domain *dom,
     request = withdraw(h, dom->domid);
     if (request == REQUEST_UNKNOWN && !being_destroyed(h, dom->domid))
         return snap_fail(err, SNAP_RECOVER,
-                         "%s: its request to suspend cannot be taken back: "
-                         "xenstore does not answer",
+                         "%s: its request to suspend cannot be taken back: xenstore does not answer",
                          dom->name);
     need_ms = request == REQUEST_WITHDRAWN ? WITHDRAWN_MS : ACKED_MS;
     last = snap_now_ms();

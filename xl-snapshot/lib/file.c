@@ -298,8 +298,7 @@ static int make_one(const char *path, mode_t mode, struct snap_err *err)
         /* It may be a link that the administrator put there. */
         if (stat(path, &st) || !S_ISDIR(st.st_mode))
             return snap_fail(err, SNAP_EXISTS,
-                             "cannot create folder %s: "
-                             "something else has this name",
+                             "cannot create folder %s: something else has this name",
                              path);
         return 0;
     }

@@ -130,8 +130,8 @@ static int enter(struct parser *p, enum snap_json_type type)
     bool skip = unwanted(p);
 
     if (p->depth + p->skipping == SNAP_JSON_DEPTH)
-        return stop(
-            p, snap_printf("nested deeper than %d levels", SNAP_JSON_DEPTH));
+        return stop(p, snap_printf("nested deeper than %d levels",
+                                   SNAP_JSON_DEPTH));
     if (p->skipping) {
         p->skipping++;
         return count(p);

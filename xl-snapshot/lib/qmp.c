@@ -175,9 +175,10 @@ static int fill(struct snap_qmp *q, const char *doing, double deadline,
         if (n < 0)
             return broken(q, SNAP_IO, err, "%s: %s", doing, loss(errno));
         if (n == 0)
-            return broken(
-                q, SNAP_IO, err, "%s: QEMU closed the connection%s", doing,
-                q->in.len > q->taken ? " in the middle of a message" : "");
+            return broken(q, SNAP_IO, err, "%s: QEMU closed the connection%s",
+                          doing,
+                          q->in.len > q->taken ? " in the middle of a message"
+                                               : "");
         break;
     }
     /* Forget what was handed out, then append. */
@@ -512,11 +513,12 @@ static int greet(struct snap_qmp *q, double deadline, int timeout_ms,
     rc = receive_ours(q, "greeting", deadline, &msg, &bytes, err);
     if (rc == SNAP_TIMEOUT) {
         rc = q->in.len ? SNAP_TIMEOUT : silent_rc;
-        rc = snap_fail(
-            err, rc, "%s: no greeting within %d ms%s", q->name, timeout_ms,
-            q->in.len ? ""
-                      : "; QEMU hangs, or another program is connected to "
-                        "it");
+        rc =
+            snap_fail(err, rc, "%s: no greeting within %d ms%s", q->name,
+                      timeout_ms,
+                      q->in.len
+                          ? ""
+                          : "; QEMU hangs, or another program is connected to it");
     }
     if (rc)
         goto out;
@@ -607,11 +609,10 @@ int snap_qmp_connect(const char *path, int timeout_ms,
             goto out;
         }
         if (!left_ms(deadline)) {
-            rc = snap_fail(err, SNAP_BUSY,
-                           "%s: others have been waiting for it for %d ms; "
-                           "QEMU hangs, or another program is connected to "
-                           "it",
-                           path, timeout_ms);
+            rc =
+                snap_fail(err, SNAP_BUSY,
+                          "%s: others have been waiting for it for %d ms; QEMU hangs, or another program is connected to it",
+                          path, timeout_ms);
             goto out;
         }
         poll(NULL, 0, CONNECT_RETRY_MS);

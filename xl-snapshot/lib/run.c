@@ -237,8 +237,9 @@ static void say_start(const struct snap_run *r)
         return;
     for (i = 0; r->argv[i]; i++) {
         a = r->argv[i];
-        snap_buf_addf(
-            &b, !*a || strpbrk(a, " '\"\\$*?;&|<>()") ? " '%s'" : " %s", a);
+        snap_buf_addf(&b,
+                      !*a || strpbrk(a, " '\"\\$*?;&|<>()") ? " '%s'" : " %s",
+                      a);
     }
     snap_say(r->log, SNAP_LOG_DEBUG, "run:%s", b.data);
     snap_buf_dispose(&b);

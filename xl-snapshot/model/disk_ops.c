@@ -80,9 +80,9 @@ void snap_held_images_dispose(struct snap_held_images *l)
     l->image = NULL;
 }
 
-const struct snap_disk_driver *snap_disk_match(
-    const struct snap_disk_driver *const *drivers, const struct snap_part *p,
-    enum snap_disk_type want)
+const struct snap_disk_driver *
+snap_disk_match(const struct snap_disk_driver *const *drivers,
+                const struct snap_part *p, enum snap_disk_type want)
 {
     const struct snap_disk_driver *best = NULL;
     int score, best_score = 0;
@@ -97,8 +97,9 @@ const struct snap_disk_driver *snap_disk_match(
     return best;
 }
 
-const struct snap_disk_driver *snap_disk_by_name(
-    const struct snap_disk_driver *const *drivers, const char *name)
+const struct snap_disk_driver *snap_disk_by_name(const struct snap_disk_driver
+                                                     *const *drivers,
+                                                 const char *name)
 {
     for (; *drivers; drivers++)
         if (snap_streq((*drivers)->name, name))

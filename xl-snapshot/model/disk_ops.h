@@ -419,10 +419,11 @@ struct snap_disk_driver {
 extern const struct snap_disk_driver *const snap_disk_drivers[];
 
 /* The best match among drivers, or NULL.  (model/disk_ops.c) */
-const struct snap_disk_driver *snap_disk_match(
-    const struct snap_disk_driver *const *drivers, const struct snap_part *p,
-    enum snap_disk_type want);
-const struct snap_disk_driver *snap_disk_by_name(
-    const struct snap_disk_driver *const *drivers, const char *name);
+const struct snap_disk_driver *
+snap_disk_match(const struct snap_disk_driver *const *drivers,
+                const struct snap_part *p, enum snap_disk_type want);
+const struct snap_disk_driver *snap_disk_by_name(const struct snap_disk_driver
+                                                     *const *drivers,
+                                                 const char *name);
 
 #endif /* SNAP_MODEL_DISK_OPS_H */

@@ -178,8 +178,7 @@ static int unknown_key(const char *key, bool from_file, struct snap_err *err)
 
     if (!from_file && is_key(key))
         return snap_fail(err, SNAP_INVAL,
-                         "%s= is for the configuration files that "
-                         "snapshot-revert takes",
+                         "%s= is for the configuration files that snapshot-revert takes",
                          key);
     near = snap_cfg_nearest(key, keys);
     q = snap_excerpt(key, strlen(key), QUOTE_MAX);
@@ -187,10 +186,10 @@ static int unknown_key(const char *key, bool from_file, struct snap_err *err)
         rc = snap_fail(err, SNAP_INVAL,
                        "unknown key \"%s\"; did you mean \"%s\"?", q, near);
     else
-        rc = snap_fail(err, SNAP_INVAL,
-                       "unknown key \"%s\"; known are vdev, type, target and "
-                       "format",
-                       q);
+        rc =
+            snap_fail(err, SNAP_INVAL,
+                      "unknown key \"%s\"; known are vdev, type, target and format",
+                      q);
     free(q);
     return rc;
 }
@@ -207,17 +206,14 @@ static int positional(const struct spec *s, struct snap_disk_choice *c,
             break;
     if (i < s->n || s->n != 3)
         return snap_fail(err, SNAP_INVAL,
-                         "the form without keys has three fields, "
-                         "target,format,vdev, as in '/new.qcow2,qcow2,xvda' "
-                         "or ',,xvda'");
+                         "the form without keys has three fields, target,format,vdev, as in '/new.qcow2,qcow2,xvda' or ',,xvda'");
     rc = set_vdev(c, s->f[2].value, err);
     if (rc)
         return rc;
     if (!s->f[0].value[0]) {
         if (s->f[1].value[0])
             return snap_fail(err, SNAP_INVAL,
-                             "format %s without a target; name the new image, "
-                             "or leave both empty for an internal snapshot",
+                             "format %s without a target; name the new image, or leave both empty for an internal snapshot",
                              s->f[1].value);
         c->type = SNAP_DISK_INTERNAL;
         return 0;
@@ -284,9 +280,9 @@ static int keyed(const struct spec *s, bool from_file,
     }
     if (!c->vdev)
         return snap_fail(err, SNAP_INVAL,
-                         from_file ? "no disk is named; add vdev=xvda"
-                                   : "begin with the disk's name, as in "
-                                     "xvda,type=external");
+                         from_file
+                             ? "no disk is named; add vdev=xvda"
+                             : "begin with the disk's name, as in xvda,type=external");
     return 0;
 }
 
@@ -295,23 +291,19 @@ static int consistent(struct snap_disk_choice *c, struct snap_err *err)
 {
     if (c->image_format && !c->image)
         return snap_fail(err, SNAP_INVAL,
-                         "imageformat= without image=; add the image or leave "
-                         "its format out");
+                         "imageformat= without image=; add the image or leave its format out");
     if (c->type == SNAP_DISK_INTERNAL && c->target)
         return snap_fail(err, SNAP_INVAL,
-                         "an internal snapshot has no target (%s); leave it "
-                         "out or use type=external",
+                         "an internal snapshot has no target (%s); leave it out or use type=external",
                          c->target);
     if (c->type == SNAP_DISK_INTERNAL && c->format)
         return snap_fail(err, SNAP_INVAL,
-                         "format=%s is the new image's, and an internal "
-                         "snapshot makes none; leave it out",
+                         "format=%s is the new image's, and an internal snapshot makes none; leave it out",
                          c->format);
     /* What --output wrote may name any image; what is to be made may not. */
     if (c->format && !c->image && !snap_streq(c->format, "qcow2"))
         return snap_fail(err, SNAP_INVAL,
-                         "format=%s: the new image of an external snapshot "
-                         "can only be qcow2",
+                         "format=%s: the new image of an external snapshot can only be qcow2",
                          c->format);
     if (c->type == SNAP_DISK_AUTO && (c->target || c->format))
         c->type = SNAP_DISK_EXTERNAL;

@@ -36,9 +36,7 @@ int snap_refuse_dying(const struct snap_domain *d, const char *who,
                       struct snap_err *err)
 {
     return snap_fail(err, SNAP_BUSY,
-                     "%s (domain %u) is being destroyed; try again when it is "
-                     "gone; if it stays, its QEMU or another backend still "
-                     "holds its memory",
+                     "%s (domain %u) is being destroyed; try again when it is gone; if it stays, its QEMU or another backend still holds its memory",
                      who, d->domid);
 }
 

@@ -297,8 +297,7 @@ static int read_type(const struct snap_json *j, enum snap_guest_type *type_r,
     }
     if (i == 3)
         return snap_fail(err, SNAP_CORRUPT,
-                         "the domain's configuration does not say whether it "
-                         "is pv, pvh or hvm");
+                         "the domain's configuration does not say whether it is pv, pvh or hvm");
     *type_r = types[i];
     return 0;
 }
@@ -396,8 +395,7 @@ static int read_disk(const struct snap_json *d, struct snap_vbd *v,
 
     if (!vdev || snap_vdev_check(vdev, NULL))
         return snap_fail(err, SNAP_CORRUPT,
-                         "the domain's configuration has a disk without a "
-                         "proper vdev");
+                         "the domain's configuration has a disk without a proper vdev");
     v->vdev = snap_strdup(vdev);
     v->path = snap_strdup(snap_json_string(snap_json_get(d, "pdev_path"), ""));
     v->format = word(d, "format");
@@ -413,8 +411,7 @@ static int read_disk(const struct snap_json *d, struct snap_vbd *v,
     domid = snap_json_unsigned(snap_json_get(d, "backend_domid"), 0);
     if (domid > UINT32_MAX)
         return snap_fail(err, SNAP_CORRUPT,
-                         "%s: the domain's configuration has an impossible "
-                         "backend_domid",
+                         "%s: the domain's configuration has an impossible backend_domid",
                          vdev);
     v->backend_domid = domid;
     return 0;

@@ -54,14 +54,14 @@ int snap_create_req_add_disk(struct snap_create_req *r,
     for (i = 0; i < r->n_disks; i++) {
         if (!snap_streq(r->disks[i].vdev, c->vdev))
             continue;
-        rc = snap_streq(r->disks[i].origin, c->origin)
-                 ? snap_fail(err, SNAP_INVAL,
-                             "disk %s is named twice by %s; remove one",
-                             c->vdev, c->origin)
-                 : snap_fail(err, SNAP_INVAL,
-                             "disk %s: both %s and %s say what to do with "
-                             "it; remove one",
-                             c->vdev, r->disks[i].origin, c->origin);
+        rc =
+            snap_streq(r->disks[i].origin, c->origin)
+                ? snap_fail(err, SNAP_INVAL,
+                            "disk %s is named twice by %s; remove one",
+                            c->vdev, c->origin)
+                : snap_fail(err, SNAP_INVAL,
+                            "disk %s: both %s and %s say what to do with it; remove one",
+                            c->vdev, r->disks[i].origin, c->origin);
         goto out;
     }
     if (r->n_disks == SNAP_DISKS_MAX) {
@@ -174,8 +174,8 @@ static int merge_memory(const struct merge *m)
     else if (snap_path_ok(m->value))
         file = m->value;
     else if (strcmp(m->value, "yes"))
-        return bad_value(m, "is neither \"yes\" nor \"no\" nor an absolute "
-                            "path without . and ..");
+        return bad_value(m,
+                         "is neither \"yes\" nor \"no\" nor an absolute path without . and ..");
 
     if (r->origin_memory) {
         if (r->memory != want || !snap_streq(r->memory_file, file))
@@ -201,9 +201,10 @@ static int merge_type(const struct merge *m)
     else
         return bad_value(m, "is neither \"internal\" nor \"external\"");
     if (r->origin_type && r->type != t)
-        return disagree(
-            m, r->type == SNAP_DISK_INTERNAL ? "internal" : "external",
-            r->origin_type);
+        return disagree(m,
+                        r->type == SNAP_DISK_INTERNAL ? "internal"
+                                                      : "external",
+                        r->origin_type);
     r->type = t;
     set_origin(m, &r->origin_type);
     return 0;
@@ -227,8 +228,8 @@ static int merge_live(const struct merge *m)
 static int merge_quiesce(const struct merge *m)
 {
     if (strcmp(m->value, "none"))
-        return bad_value(m, "cannot be done by this version; only \"none\" "
-                            "can");
+        return bad_value(m,
+                         "cannot be done by this version; only \"none\" can");
     return 0;
 }
 
@@ -296,10 +297,7 @@ static int unknown_key(const struct merge *m)
     for (i = 0; revert_keys[i]; i++)
         if (!strcmp(m->e->key, revert_keys[i]))
             return snap_fail(m->err, SNAP_INVAL,
-                             "%s:%d: key \"%s\" is in files that describe a "
-                             "snapshot already taken; use it with "
-                             "snapshot-revert --config, or write a new file "
-                             "for snapshot-create",
+                             "%s:%d: key \"%s\" is in files that describe a snapshot already taken; use it with snapshot-revert --config, or write a new file for snapshot-create",
                              m->cfg->file, m->e->line, m->e->key);
     for (i = 0; i < N_CREATE_KEYS; i++)
         known[i] = create_keys[i].key;
@@ -310,10 +308,10 @@ static int unknown_key(const struct merge *m)
                        "%s:%d: unknown key \"%s\"; did you mean \"%s\"?",
                        m->cfg->file, m->e->line, q, near);
     else
-        rc = snap_fail(m->err, SNAP_INVAL,
-                       "%s:%d: unknown key \"%s\"; known are name, "
-                       "description, memory, type, live and disks",
-                       m->cfg->file, m->e->line, q);
+        rc =
+            snap_fail(m->err, SNAP_INVAL,
+                      "%s:%d: unknown key \"%s\"; known are name, description, memory, type, live and disks",
+                      m->cfg->file, m->e->line, q);
     free(q);
     return rc;
 }
@@ -350,8 +348,7 @@ int snap_create_req_merge(struct snap_create_req *r,
 
     if (one && many)
         return snap_fail(err, SNAP_INVAL,
-                         "%s: disk (line %d) and disks (line %d) are the same "
-                         "key; use only disks",
+                         "%s: disk (line %d) and disks (line %d) are the same key; use only disks",
                          cfg->file, one->line, many->line);
     for (i = 0; i < cfg->n; i++) {
         m.e = &cfg->entries[i];
@@ -400,13 +397,11 @@ static int check_memory(const struct snap_create_req *r, struct snap_err *err)
 
     if (r->memory == SNAP_MEM_NO && r->live == 1)
         return snap_fail(err, SNAP_INVAL,
-                         "%s is about saving memory, and %s leaves memory "
-                         "out; remove one",
+                         "%s is about saving memory, and %s leaves memory out; remove one",
                          said(r->origin_live, "--live"), memory);
     if (r->memory == SNAP_MEM_NO && r->memory_file)
         return snap_fail(err, SNAP_INVAL,
-                         "--memory %s names a file for the memory, and %s "
-                         "leaves memory out; remove one",
+                         "--memory %s names a file for the memory, and %s leaves memory out; remove one",
                          r->memory_file, memory);
     if (r->memory_file && !snap_path_ok(r->memory_file)) {
         q = snap_excerpt(r->memory_file, strlen(r->memory_file), QUOTE_MAX);
@@ -426,20 +421,15 @@ static int check_output(const struct snap_create_req *r, struct snap_err *err)
                          "--output: the file's name is empty");
     if (r->output && !r->no_metadata)
         return snap_fail(err, SNAP_INVAL,
-                         "--output %s goes with --no-metadata; add that, or "
-                         "leave --output out and the snapshot is kept in the "
-                         "store",
+                         "--output %s goes with --no-metadata; add that, or leave --output out and the snapshot is kept in the store",
                          r->output);
     if (r->no_metadata && !r->output)
         return snap_fail(err, SNAP_INVAL,
-                         "--no-metadata needs --output FILE: without that "
-                         "file nobody could bring the snapshot back");
+                         "--no-metadata needs --output FILE: without that file nobody could bring the snapshot back");
     if (r->output && r->output[0] != '/' && r->memory != SNAP_MEM_NO &&
         !r->memory_file)
         return snap_fail(err, SNAP_INVAL,
-                         "--output %s is not an absolute path, which it must "
-                         "be if the memory image is to be put beside it; "
-                         "write the whole path, or add --memory=FILE",
+                         "--output %s is not an absolute path, which it must be if the memory image is to be put beside it; write the whole path, or add --memory=FILE",
                          r->output);
     if (r->output && snap_streq(r->output, r->memory_file))
         return snap_fail(err, SNAP_INVAL, "--output and %s are both %s",
@@ -461,8 +451,7 @@ static int check_disk(const struct snap_create_req *r,
 
     if (c->image)
         return snap_fail(err, SNAP_INVAL,
-                         "%s: image=%s is for the files that snapshot-revert "
-                         "takes; the new image is named by target=",
+                         "%s: image=%s is for the files that snapshot-revert takes; the new image is named by target=",
                          c->origin, c->image);
     if (!c->target)
         return 0;
@@ -472,20 +461,19 @@ static int check_disk(const struct snap_create_req *r,
                          c->origin, c->target);
     if (r->keep_path)
         return snap_fail(err, SNAP_INVAL,
-                         "%s: with --keep-path the new image takes the old "
-                         "one's path and not %s; remove one",
+                         "%s: with --keep-path the new image takes the old one's path and not %s; remove one",
                          c->origin, c->target);
     if (snap_streq(c->target, r->memory_file) ||
         snap_streq(c->target, r->output))
-        return snap_fail(
-            err, SNAP_INVAL, "%s: target %s is also %s", c->origin, c->target,
-            snap_streq(c->target, r->output) ? "the file of --output"
-                                             : "the memory image");
+        return snap_fail(err, SNAP_INVAL, "%s: target %s is also %s",
+                         c->origin, c->target,
+                         snap_streq(c->target, r->output)
+                             ? "the file of --output"
+                             : "the memory image");
     for (i = 0; &r->disks[i] != c; i++)
         if (snap_streq(r->disks[i].target, c->target))
             return snap_fail(err, SNAP_INVAL,
-                             "%s and %s have the same target %s; give each "
-                             "disk its own",
+                             "%s and %s have the same target %s; give each disk its own",
                              r->disks[i].origin, c->origin, c->target);
     return 0;
 }
@@ -507,13 +495,11 @@ static int check_disks(const struct snap_create_req *r, struct snap_err *err)
     }
     if (r->keep_path && !external)
         return snap_fail(err, SNAP_INVAL,
-                         "--keep-path is about external snapshots, and %s "
-                         "asks for internal ones; remove one",
+                         "--keep-path is about external snapshots, and %s asks for internal ones; remove one",
                          said(r->origin_type, "--type internal"));
     if (r->reuse_external && !target)
         return snap_fail(err, SNAP_INVAL,
-                         "--reuse-external: no disk names the image to use; "
-                         "add --disk VDEV,target=FILE");
+                         "--reuse-external: no disk names the image to use; add --disk VDEV,target=FILE");
     return 0;
 }
 

@@ -77,10 +77,7 @@ static int await(struct wait *w, struct snap_err *err)
         return go_on(w, err);
     w->gave_up = true;
     return snap_fail(err, SNAP_BUSY,
-                     "%s does not run now, but process %ld, which is to build "
-                     "it again, is there: it reboots, or is being built.  Run "
-                     "the command again when xl list shows it; if it never "
-                     "comes, kill %ld first",
+                     "%s does not run now, but process %ld, which is to build it again, is there: it reboots, or is being built.  Run the command again when xl list shows it; if it never comes, kill %ld first",
                      w->name, (long)pid, (long)pid);
 }
 
@@ -147,12 +144,10 @@ int snap_absent_saved(struct snap_env *env, const char *uuid, const char *name,
 
     if (path && !(since && !stat(path, &st) && !stat(since, &before) &&
                   st.st_mtim.tv_sec < before.st_mtim.tv_sec))
-        rc = snap_fail(err, SNAP_BUSY,
-                       "%s is saved in %s, and goes on from there with the "
-                       "disks that it had.  Restore it first (xl restore "
-                       "%s); if its memory is not wanted any more, remove "
-                       "that file",
-                       name ? name : uuid, path, path);
+        rc =
+            snap_fail(err, SNAP_BUSY,
+                      "%s is saved in %s, and goes on from there with the disks that it had.  Restore it first (xl restore %s); if its memory is not wanted any more, remove that file",
+                      name ? name : uuid, path, path);
     free(path);
     return rc;
 }

@@ -103,8 +103,7 @@ static int edit_nics(const struct edit *e, struct snap_err *err)
         nic = snap_json_at(nics, i);
         if (snap_json_type(nic) != SNAP_JSON_OBJECT)
             return snap_fail(err, SNAP_CORRUPT,
-                             "the domain's configuration: a network device "
-                             "is no object");
+                             "the domain's configuration: a network device is no object");
         rc = mac_make(e, mac, err);
         if (rc)
             return rc;
@@ -115,8 +114,7 @@ static int edit_nics(const struct edit *e, struct snap_err *err)
         ip = snap_json_get_str(nic, "ip");
         if (ip)
             snap_note_add(e->notes, e->n_notes,
-                          "network device %zu is bound to the address %s, as "
-                          "the original's is; change that before both use it",
+                          "network device %zu is bound to the address %s, as the original's is; change that before both use it",
                           i, ip);
     }
     return 0;
@@ -146,8 +144,7 @@ static void edit_vnc(const struct edit *e, struct snap_json *vnc)
     snap_json_set_str(vnc, "findunused", "True");
     if (fixed)
         snap_note_add(e->notes, e->n_notes,
-                      "VNC: the original has a fixed display; the clone takes "
-                      "the next free one (xl vncviewer %s)",
+                      "VNC: the original has a fixed display; the clone takes the next free one (xl vncviewer %s)",
                       e->c->name);
 }
 
@@ -158,9 +155,7 @@ static int edit_spice(const struct edit *e, struct snap_json *spice,
         return 0;
     if (e->c->memory)
         return snap_fail(err, SNAP_REFUSED,
-                         "the domain has SPICE on a fixed port, which two "
-                         "cannot have, and its guest would miss it; use "
-                         "--disk-only");
+                         "the domain has SPICE on a fixed port, which two cannot have, and its guest would miss it; use --disk-only");
     snap_json_set_str(spice, "enable", "False");
     snap_note_add(e->notes, e->n_notes,
                   "SPICE: the port is the original's; the clone has none");
@@ -224,8 +219,7 @@ static void edit_channels(const struct edit *e)
         snap_json_set(ch, "connection.socket", NULL);
         snap_json_set(ch, "connection.pty", snap_json_object());
         snap_note_add(e->notes, e->n_notes,
-                      "channel %s: the socket is the original's; the clone's "
-                      "is a pty",
+                      "channel %s: the socket is the original's; the clone's is a pty",
                       name ? name : "without a name");
     }
 }
@@ -255,13 +249,11 @@ static int edit_devices(const struct edit *e, struct snap_err *err)
             continue;
         if (e->c->memory)
             return snap_fail(err, SNAP_REFUSED,
-                             "the domain has %s, which two cannot have, and "
-                             "its guest would miss them; use --disk-only",
+                             "the domain has %s, which two cannot have, and its guest would miss them; use --disk-only",
                              single[i].what);
         snap_json_set(e->root, single[i].key, NULL);
         snap_note_add(e->notes, e->n_notes,
-                      "%s: two domains cannot have the same; the clone has "
-                      "none",
+                      "%s: two domains cannot have the same; the clone has none",
                       single[i].what);
     }
     for (i = 0; i < snap_json_len(p9s); i++) {
@@ -294,19 +286,17 @@ static int edit_usb(const struct edit *e, struct snap_json *hvm,
     }
     if (!found || e->c->memory) {
         snap_json_free(kept);
-        return found ? snap_fail(err, SNAP_REFUSED,
-                                 "the domain has USB devices of the host, "
-                                 "which two cannot have, and its guest would "
-                                 "miss them; use --disk-only")
-                     : 0;
+        return found
+                   ? snap_fail(err, SNAP_REFUSED,
+                               "the domain has USB devices of the host, which two cannot have, and its guest would miss them; use --disk-only")
+                   : 0;
     }
     if (one)
         snap_json_set(hvm, "usbdevice", NULL);
     /* An empty list is none. */
     snap_json_set(hvm, "usbdevice_list", kept);
     snap_note_add(e->notes, e->n_notes,
-                  "USB devices of the host: two domains cannot have the same; "
-                  "the clone has none");
+                  "USB devices of the host: two domains cannot have the same; the clone has none");
     return 0;
 }
 
@@ -324,8 +314,7 @@ static void edit_smbios(const struct edit *e, struct snap_json *hvm)
         key = snap_json_get_str(one, "key");
         if (key && (strstr(key, "serial_number") || strstr(key, "asset_tag")))
             snap_note_add(e->notes, e->n_notes,
-                          "SMBIOS: %s is the original's; from its next boot "
-                          "on the clone has none",
+                          "SMBIOS: %s is the original's; from its next boot on the clone has none",
                           key);
         else
             snap_json_push(kept, snap_json_copy(one));
@@ -336,8 +325,7 @@ static void edit_smbios(const struct edit *e, struct snap_json *hvm)
         snap_json_free(kept);
     if (file && file[0])
         snap_note_add(e->notes, e->n_notes,
-                      "SMBIOS: the clone has the tables of %s as well, serial "
-                      "numbers and all",
+                      "SMBIOS: the clone has the tables of %s as well, serial numbers and all",
                       file);
 }
 
@@ -374,9 +362,7 @@ static int edit_hvm(const struct edit *e, struct snap_err *err)
     for (i = 0; i < 3; i++)
         if (snap_json_len(snap_json_get(b_info, extra[i]))) {
             snap_note_add(e->notes, e->n_notes,
-                          "the configuration has arguments for QEMU, which "
-                          "are the clone's as well: see that no file or port "
-                          "in them is used twice");
+                          "the configuration has arguments for QEMU, which are the clone's as well: see that no file or port in them is used twice");
             break;
         }
     hvm = snap_json_get(b_info, "type.hvm");

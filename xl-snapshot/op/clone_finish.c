@@ -40,12 +40,10 @@ static int end_ours(struct snap_env *env, const struct snap_owned *o,
         rc = snap_owned_destroy(env, o, dom, who_r, err);
     if (!rc && (*who_r == SNAP_OWNER_BEFORE || *who_r == SNAP_OWNER_AGAIN ||
                 *who_r == SNAP_OWNER_OTHER))
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "somebody has made a domain (%s, id %u) with the UUID "
-                       "of the unfinished clone, which does not run on its "
-                       "images; it was left alone: destroy it or give it "
-                       "another UUID, then run xl snapshot-recover",
-                       dom->name, dom->domid);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "somebody has made a domain (%s, id %u) with the UUID of the unfinished clone, which does not run on its images; it was left alone: destroy it or give it another UUID, then run xl snapshot-recover",
+                      dom->name, dom->domid);
     return rc;
 }
 

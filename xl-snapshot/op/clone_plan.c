@@ -56,15 +56,14 @@ static int check_name(struct snap_env *env, const struct snap_clone_req *req,
         return rc;
     if (!name[strspn(name, "0123456789")])
         return snap_fail(err, SNAP_INVAL,
-                         "%s is a number, which xl would take for that of a "
-                         "domain; choose another name",
+                         "%s is a number, which xl would take for that of a domain; choose another name",
                          name);
     rc = env->ops->find(env->hyp, name, &other, err);
     if (!rc)
-        rc = snap_fail(err, SNAP_EXISTS,
-                       "a domain is called %s already (UUID %s); choose "
-                       "another name",
-                       name, other.uuid);
+        rc =
+            snap_fail(err, SNAP_EXISTS,
+                      "a domain is called %s already (UUID %s); choose another name",
+                      name, other.uuid);
     else if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
         rc = snap_clones_name_free(env, name, dry_run, err);
@@ -131,8 +130,7 @@ static int choose_dir(const struct snap_clone_req *req, struct snap_part *part,
     part->leaf_dir = snap_dirname(part->frozen_path);
     if (is_device(part->frozen_path))
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is a device, beside which there is no place for "
-                         "the clone's image; say where with --dir",
+                         "%s is a device, beside which there is no place for the clone's image; say where with --dir",
                          part->frozen_path);
     return 0;
 }
@@ -196,16 +194,14 @@ static int check_others(struct snap_clone_plan *p, struct snap_err *err)
         if (has_part(&p->rec, v->vdev))
             continue;
         if (!v->readonly && !v->cdrom && p->memory) {
-            rc = snap_fail(err, SNAP_REFUSED,
-                           "%s is not in the snapshot: the clone cannot have "
-                           "it, and its guest, waking up, would miss it; use "
-                           "--disk-only",
-                           v->vdev);
+            rc =
+                snap_fail(err, SNAP_REFUSED,
+                          "%s is not in the snapshot: the clone cannot have it, and its guest, waking up, would miss it; use --disk-only",
+                          v->vdev);
         } else if (!v->readonly && !v->cdrom) {
             snap_note_add(&p->left_out, &p->n_left_out, "%s", v->vdev);
             snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                          "%s: not in the snapshot, so the clone does not "
-                          "have it",
+                          "%s: not in the snapshot, so the clone does not have it",
                           v->vdev);
         } else if (snap_media_gone(v)) {
             rc = snap_media_refuse(v, v->path, err);
@@ -237,10 +233,10 @@ static int make_config(const struct snap_clone_req *req,
 
     rc = snap_domcfg_identity(r->config_json, NULL, uuid, NULL, NULL, err);
     if (!rc && !snap_streq(uuid, r->domain_uuid))
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "the configuration in snapshot %s is of domain %s, not "
-                       "of %s",
-                       r->name, uuid, r->domain_uuid);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "the configuration in snapshot %s is of domain %s, not of %s",
+                      r->name, uuid, r->domain_uuid);
     for (i = 0; i < r->n_parts; i++) {
         a[i].vdev = r->parts[i].vdev;
         a[i].path = r->parts[i].leaf_path;
@@ -283,8 +279,7 @@ static int check_memory(struct snap_env *env, const struct snap_clone_req *req,
             return rc;
         if (need > have)
             return snap_fail(err, SNAP_NOSPACE,
-                             "%s needs %llu MB of memory and the host has "
-                             "%llu MB free",
+                             "%s needs %llu MB of memory and the host has %llu MB free",
                              req->new_name, (unsigned long long)need >> 10,
                              (unsigned long long)have >> 10);
     }
@@ -304,26 +299,20 @@ static void note_all(const struct snap_clone_req *req, bool dry_run,
 
     if (p->memory)
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "%s wakes up as a twin of %s: host name, keys and IP "
-                      "addresses are the same.  Its network devices have new "
-                      "MAC addresses, but a guest may keep using the old ones "
-                      "until it reboots (Linux's own driver does not)",
+                      "%s wakes up as a twin of %s: host name, keys and IP addresses are the same.  Its network devices have new MAC addresses, but a guest may keep using the old ones until it reboots (Linux's own driver does not)",
                       req->new_name, r->domain_name);
     else
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "%s has the host name, the keys and the fixed IP "
-                      "addresses of %s on its disks",
+                      "%s has the host name, the keys and the fixed IP addresses of %s on its disks",
                       req->new_name, r->domain_name);
     if (r->has_memory && !p->memory)
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "the memory of %s is not used: to the clone its disks "
-                      "are as after a power cut",
+                      "the memory of %s is not used: to the clone its disks are as after a power cut",
                       r->name);
     if (dry_run) /* the real one gets another UUID, and other images */
         return;
     snap_buf_addf(&b,
-                  "to start it%s, copy %s's xl.cfg and put in: name=\"%s\", "
-                  "uuid=\"%s\"",
+                  "to start it%s, copy %s's xl.cfg and put in: name=\"%s\", uuid=\"%s\"",
                   req->no_start ? "" : " again later", r->domain_name,
                   req->new_name, p->uuid);
     for (i = 0; i < p->n_macs; i++)
@@ -365,10 +354,10 @@ int snap_clone_plan_make(struct snap_env *env,
     if (rc)
         goto out;
     if (req->dir && !is_folder(req->dir)) {
-        rc = snap_fail(err, SNAP_NOTFOUND,
-                       "%s is not a folder for images; make one, or leave out "
-                       "--dir",
-                       req->dir);
+        rc =
+            snap_fail(err, SNAP_NOTFOUND,
+                      "%s is not a folder for images; make one, or leave out --dir",
+                      req->dir);
         goto out;
     }
     rc = open_source(req, dry_run, p, err);
@@ -382,10 +371,10 @@ int snap_clone_plan_make(struct snap_env *env,
         goto out;
     p->memory = p->rec.has_memory && !req->disk_only && !req->no_start;
     if (!p->memory && !p->rec.n_parts) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s holds no disk, only memory; there is nothing to "
-                       "boot from",
-                       p->rec.name);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s holds no disk, only memory; there is nothing to boot from",
+                      p->rec.name);
         goto out;
     }
     rc = choose_uuid(env, p, err);

@@ -155,8 +155,7 @@ static int go_back(struct run *r, struct snap_err *err)
         (!there && snap_journal_end(&r->journal, &e))) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
-                        "removing what there is of %s failed, too: %s; xl "
-                        "snapshot-recover tries again",
+                        "removing what there is of %s failed, too: %s; xl snapshot-recover tries again",
                         r->req->new_name, e.msg);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
@@ -164,8 +163,7 @@ static int go_back(struct run *r, struct snap_err *err)
     if (there) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
-                        "somebody has let %s run meanwhile, so it stays; xl "
-                        "snapshot-recover finishes it",
+                        "somebody has let %s run meanwhile, so it stays; xl snapshot-recover finishes it",
                         r->req->new_name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;

@@ -37,19 +37,16 @@ static int check_off(const struct snap_create_req *req, const char *name,
 {
     if (req->memory == SNAP_MEM_YES)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s does not run, so it has no memory to save (%s); "
-                         "leave that out, or start it first",
+                         "%s does not run, so it has no memory to save (%s); leave that out, or start it first",
                          name,
                          req->origin_memory ? req->origin_memory : "--memory");
     if (req->live == 1)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s does not run, so there is nothing to take live "
-                         "(%s); leave that out, or start it first",
+                         "%s does not run, so there is nothing to take live (%s); leave that out, or start it first",
                          name, req->origin_live ? req->origin_live : "--live");
     if (req->paused)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s does not run, so it cannot be left paused "
-                         "(--paused); leave that out, or start it first",
+                         "%s does not run, so it cannot be left paused (--paused); leave that out, or start it first",
                          name);
     return 0;
 }
@@ -63,64 +60,50 @@ static int check_domain(const struct snap_create_req *req,
 
     if (req->domain_config)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s runs, so its configuration is known; "
-                         "--domain-config is for a domain that does not run, "
-                         "leave it out",
+                         "%s runs, so its configuration is known; --domain-config is for a domain that does not run, leave it out",
                          n);
     if (d->dying)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is being destroyed; "
-                         "there is nothing left to snapshot",
+                         "%s is being destroyed; there is nothing left to snapshot",
                          n);
     if (d->suspended)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is suspended; resume it "
-                         "first (another save or snapshot may be under way)",
+                         "%s is suspended; resume it first (another save or snapshot may be under way)",
                          n);
     if (d->shutdown)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s has shut down or crashed and "
-                         "is only kept by its on_poweroff/on_crash setting; "
-                         "destroy it first",
+                         "%s has shut down or crashed and is only kept by its on_poweroff/on_crash setting; destroy it first",
                          n);
     if (d->stubdom)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s has its device model in "
-                         "a stub domain, whose QEMU cannot be reached from "
-                         "here",
+                         "%s has its device model in a stub domain, whose QEMU cannot be reached from here",
                          n);
     if (!memory)
         return 0;
     if (d->paused)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is paused, and a paused "
-                         "guest cannot save its memory; unpause it, or use "
-                         "--disk-only",
+                         "%s is paused, and a paused guest cannot save its memory; unpause it, or use --disk-only",
                          n);
     if (d->passthrough)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s has PCI devices passed "
-                         "through, whose state cannot be saved; use "
-                         "--disk-only",
+                         "%s has PCI devices passed through, whose state cannot be saved; use --disk-only",
                          n);
     if (!d->can_suspend)
-        return snap_fail(
-            err, SNAP_REFUSED,
-            "%s cannot be suspended: %s; try "
-            "again later, or use --disk-only",
-            n, d->why_no_suspend ? d->why_no_suspend : "it does not say why");
+        return snap_fail(err, SNAP_REFUSED,
+                         "%s cannot be suspended: %s; try again later, or use --disk-only",
+                         n,
+                         d->why_no_suspend ? d->why_no_suspend
+                                           : "it does not say why");
     if (req->live == 1 && !d->can_live)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s cannot be saved live: "
-                         "%s; leave --live out",
-                         n,
+                         "%s cannot be saved live: %s; leave --live out", n,
                          d->why_no_live ? d->why_no_live
                                         : "this hypervisor cannot do it");
     return 0;
 }
 
-static const struct snap_disk_choice *choice_for(
-    const struct snap_create_req *req, const char *vdev)
+static const struct snap_disk_choice *
+choice_for(const struct snap_create_req *req, const char *vdev)
 {
     size_t i;
 
@@ -148,19 +131,15 @@ static int check_choices(const struct snap_create_req *req,
             for (k = 0; k < n; k++)
                 snap_buf_addf(&have, "%s%s", k ? " " : "", vbds[k].vdev);
             rc = snap_fail(err, SNAP_INVAL,
-                           "%s: %s has no disk %s; it has: "
-                           "%s",
-                           c->origin, dom->name, c->vdev,
-                           have.len ? have.data : "none");
+                           "%s: %s has no disk %s; it has: %s", c->origin,
+                           dom->name, c->vdev, have.len ? have.data : "none");
         } else if (!c->skip && v->cdrom) {
             rc = snap_fail(err, SNAP_INVAL,
-                           "%s: %s is a CD-ROM and cannot "
-                           "be snapshotted",
+                           "%s: %s is a CD-ROM and cannot be snapshotted",
                            c->origin, c->vdev);
         } else if (!c->skip && v->readonly) {
             rc = snap_fail(err, SNAP_INVAL,
-                           "%s: %s is read-only and needs "
-                           "no snapshot",
+                           "%s: %s is read-only and needs no snapshot",
                            c->origin, c->vdev);
         }
         snap_buf_dispose(&have);
@@ -187,25 +166,19 @@ static int check_vbd(const struct snap_vbd *v, struct snap_err *err)
 {
     if (v->backend_domid)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: its backend is in "
-                         "driver domain %u, whose QEMU cannot be reached "
-                         "from here; use --no-disk %s",
+                         "%s: its backend is in driver domain %u, whose QEMU cannot be reached from here; use --no-disk %s",
                          v->vdev, v->backend_domid, v->vdev);
     if (v->virtio)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: a virtio disk is not "
-                         "supported; use --no-disk %s",
+                         "%s: a virtio disk is not supported; use --no-disk %s",
                          v->vdev, v->vdev);
     if (v->script && v->script[0])
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: made by block script "
-                         "%s, which has no driver here; use --no-disk %s",
+                         "%s: made by block script %s, which has no driver here; use --no-disk %s",
                          v->vdev, v->script, v->vdev);
     if (!snap_streq(v->backend, "qdisk"))
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: no driver for backend "
-                         "%s (%s); use --no-disk %s, or give the disk "
-                         "backendtype=qdisk",
+                         "%s: no driver for backend %s (%s); use --no-disk %s, or give the disk backendtype=qdisk",
                          v->vdev, v->backend, v->path, v->vdev);
     return 0;
 }
@@ -218,13 +191,13 @@ static int probe_as(struct snap_env *env, struct snap_disk_ctx *ctx,
         part->keep_path = false; /* it keeps its path anyway */
     part->drv = snap_disk_match(env->drivers, part, want);
     if (!part->drv) {
-        return snap_fail(
-            err, SNAP_UNSUPPORTED,
-            "%s: no driver for %s%s"
-            "snapshots of a %s image (%s)",
-            part->vdev,
-            want == SNAP_DISK_AUTO ? "" : snap_disk_type_name(want),
-            want == SNAP_DISK_AUTO ? "" : " ", part->format, part->path);
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: no driver for %s%ssnapshots of a %s image (%s)",
+                         part->vdev,
+                         want == SNAP_DISK_AUTO ? ""
+                                                : snap_disk_type_name(want),
+                         want == SNAP_DISK_AUTO ? "" : " ", part->format,
+                         part->path);
     }
     return part->drv->probe(ctx, part, err);
 }
@@ -284,22 +257,20 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
     if (rc)
         goto out;
     if (!snap_path_ok(v->path)) {
-        rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s: image \"%s\" is not an absolute path; give it one "
-                       "in the xl.cfg and start the domain anew, or use "
-                       "--no-disk %s",
-                       v->vdev, v->path, v->vdev);
+        rc =
+            snap_fail(err, SNAP_UNSUPPORTED,
+                      "%s: image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
+                      v->vdev, v->path, v->vdev);
         goto out;
     }
     rc = env->ops->image_user(env->hyp, v->path, p->ses.dom.domid, &who, err);
     if (rc)
         goto out;
     if (who) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s: %s is also used by %s; a "
-                       "shared image cannot be snapshotted, use --no-disk "
-                       "%s",
-                       v->vdev, v->path, who, v->vdev);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "%s: %s is also used by %s; a shared image cannot be snapshotted, use --no-disk %s",
+                      v->vdev, v->path, who, v->vdev);
         goto out;
     }
 
@@ -350,12 +321,12 @@ static int check_collisions(const struct snap_record *r, struct snap_err *err)
                 snap_streq(a->active_path, b->active_path) ||
                 snap_streq(a->active_path, b->path) ||
                 snap_streq(a->path, b->active_path))
-                return snap_fail(
-                    err, SNAP_REFUSED,
-                    "%s and %s would both "
-                    "use %s; give each its own target",
-                    a->vdev, b->vdev,
-                    snap_streq(a->path, b->path) ? a->path : b->active_path);
+                return snap_fail(err, SNAP_REFUSED,
+                                 "%s and %s would both use %s; give each its own target",
+                                 a->vdev, b->vdev,
+                                 snap_streq(a->path, b->path)
+                                     ? a->path
+                                     : b->active_path);
         }
     return 0;
 }
@@ -379,12 +350,10 @@ static int check_kept_paths(struct snap_env *env,
 
                 if (part->keep_path && in->type == SNAP_DISK_INTERNAL &&
                     snap_streq(in->frozen_path, part->path))
-                    rc = snap_fail(err, SNAP_REFUSED,
-                                   "%s: snapshot %s is inside %s and known "
-                                   "by that path, which --keep-path gives to "
-                                   "another image; leave --keep-path out, or "
-                                   "use --type internal instead",
-                                   part->vdev, all[i].name, part->path);
+                    rc =
+                        snap_fail(err, SNAP_REFUSED,
+                                  "%s: snapshot %s is inside %s and known by that path, which --keep-path gives to another image; leave --keep-path out, or use --type internal instead",
+                                  part->vdev, all[i].name, part->path);
             }
     snap_records_free(&all, &n);
     return rc;
@@ -428,12 +397,9 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
         if (c && c->skip) {
             leave_out(p, v->vdev, "not wanted");
             if (!v->readonly && !v->cdrom && wants_memory(req, p))
-                snap_note_add(
-                    &p->ses.notes, &p->ses.n_notes,
-                    "%s: after a revert the guest still believes what it knew "
-                    "of this disk when the snapshot was taken, and may damage "
-                    "its file system; --disk-only avoids that",
-                    v->vdev);
+                snap_note_add(&p->ses.notes, &p->ses.n_notes,
+                              "%s: after a revert the guest still believes what it knew of this disk when the snapshot was taken, and may damage its file system; --disk-only avoids that",
+                              v->vdev);
         } else if (v->cdrom) {
             leave_out(p, v->vdev, "CD-ROM");
         } else if (v->readonly) {
@@ -480,13 +446,11 @@ static int plan_memory(const struct snap_create_req *req,
         r->mem_path = snap_store_memory_path(&p->ses.store, r->name);
     if (!snap_path_ok(r->mem_path))
         return snap_fail(err, SNAP_INVAL,
-                         "memory image \"%s\": not an "
-                         "absolute path without . and ..",
+                         "memory image \"%s\": not an absolute path without . and ..",
                          r->mem_path);
     if (snap_file_exists(r->mem_path))
         return snap_fail(err, SNAP_EXISTS,
-                         "memory image %s exists already; "
-                         "remove it or name another file",
+                         "memory image %s exists already; remove it or name another file",
                          r->mem_path);
     p->space_needed = snap_memfile_need(p->ses.dom.mem_kb, r->live,
                                         strlen(r->config_json));
@@ -495,10 +459,7 @@ static int plan_memory(const struct snap_create_req *req,
         return rc;
     if (p->space_free < p->space_needed)
         return snap_fail(err, SNAP_NOSPACE,
-                         "%s: the memory image may take "
-                         "%llu MB and %llu MB are free; free some space, use "
-                         "--memory FILE on another file system, or "
-                         "--disk-only",
+                         "%s: the memory image may take %llu MB and %llu MB are free; free some space, use --memory FILE on another file system, or --disk-only",
                          r->mem_path,
                          (unsigned long long)p->space_needed >> 20,
                          (unsigned long long)p->space_free >> 20);
@@ -660,16 +621,15 @@ int snap_create_plan_make(struct snap_env *env,
         goto out;
     p->rec.paused = p->paused_before;
     if (!req->no_metadata && snap_store_has(&p->ses.store, p->rec.name)) {
-        rc = snap_fail(err, SNAP_EXISTS,
-                       "%s has a snapshot named %s "
-                       "already; choose another name",
-                       p->ses.dom.name, p->rec.name);
+        rc =
+            snap_fail(err, SNAP_EXISTS,
+                      "%s has a snapshot named %s already; choose another name",
+                      p->ses.dom.name, p->rec.name);
         goto out;
     }
     if (req->output && snap_file_exists(req->output)) {
         rc = snap_fail(err, SNAP_EXISTS,
-                       "%s exists already; choose another "
-                       "file for --output",
+                       "%s exists already; choose another file for --output",
                        req->output);
         goto out;
     }

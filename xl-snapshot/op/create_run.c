@@ -76,9 +76,10 @@ static int remember_name(struct snap_create_run *r, struct snap_err *err)
 static int begin(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
-    struct snap_json *plan = snap_commit_plan_json(
-        &r->p->rec, &r->p->ses.dom, r->p->ses.op_id,
-        r->req->no_metadata ? r->req->output : NULL, r->req->paused);
+    struct snap_json *plan =
+        snap_commit_plan_json(&r->p->rec, &r->p->ses.dom, r->p->ses.op_id,
+                              r->req->no_metadata ? r->req->output : NULL,
+                              r->req->paused);
 
     if (!r->p->ses.there)
         snap_json_set_bool(plan, "offline", true);
@@ -176,11 +177,11 @@ static int take_at_rest(struct snap_create_run *r, struct snap_err *err)
         r->taken = true;
         return 0;
     }
-    rc = rc ? snap_fail(err, rc, "%s", why.msg)
-            : snap_fail(err, SNAP_BUSY,
-                        "%s was started while its disks were taken; the "
-                        "snapshot is given up",
-                        r->p->ses.dom.name);
+    rc =
+        rc ? snap_fail(err, rc, "%s", why.msg)
+           : snap_fail(err, SNAP_BUSY,
+                       "%s was started while its disks were taken; the snapshot is given up",
+                       r->p->ses.dom.name);
     return take_failed(r, rc, err);
 }
 
@@ -203,8 +204,7 @@ static int abandon(struct snap_create_run *r, struct snap_err *err)
     if (rc) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
-                        "tidying up also failed: %s; it is done by the "
-                        "next snapshot command for %s",
+                        "tidying up also failed: %s; it is done by the next snapshot command for %s",
                         e.msg, r->p->ses.dom.name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
@@ -247,9 +247,7 @@ static int drop_torn(struct snap_create_run *r, struct snap_err *err)
 static int say_torn(const struct snap_create_run *r, struct snap_err *err)
 {
     return snap_fail(err, SNAP_RECOVER,
-                     "%s, so its memory image fits no disks: snapshot %s was "
-                     "finished without it, as a disk-only one, crash "
-                     "consistent; nothing is left to recover",
+                     "%s, so its memory image fits no disks: snapshot %s was finished without it, as a disk-only one, crash consistent; nothing is left to recover",
                      r->why_torn.msg, r->p->rec.name);
 }
 
@@ -320,13 +318,11 @@ static int complete(struct snap_create_run *r, struct snap_err *err)
     if (rc && !p->ses.there && !committed(r))
         return abandon(r, err);
     if (rc && !p->ses.there)
-        snap_err_append(err, "the snapshot is there; the next snapshot "
-                             "command for the domain tidies up");
+        snap_err_append(err,
+                        "the snapshot is there; the next snapshot command for the domain tidies up");
     else if (rc)
         snap_err_append(err,
-                        "the disks of %s are snapshotted and it runs on "
-                        "the new images; the next snapshot command for "
-                        "it completes or repairs the record",
+                        "the disks of %s are snapshotted and it runs on the new images; the next snapshot command for it completes or repairs the record",
                         p->ses.dom.name);
     if (rc)
         goto out;
@@ -422,11 +418,9 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
     res->disks_ms = r.take_done_ms - r.take_begun_ms;
     res->stale_path_hint = snap_stale_created(&p->rec, &p->offline);
     if (p->ses.there && !p->ses.dom.monitor_pid)
-        res->monitor_note = snap_printf("%s has no xl daemon watching it "
-                                        "(and had none before): a reboot or "
-                                        "poweroff in the guest is not acted "
-                                        "on",
-                                        p->ses.dom.name);
+        res->monitor_note =
+            snap_printf("%s has no xl daemon watching it (and had none before): a reboot or poweroff in the guest is not acted on",
+                        p->ses.dom.name);
     if (req->no_metadata)
         res->output = snap_strdup(req->output);
     res->total_ms = snap_now_ms() - started;

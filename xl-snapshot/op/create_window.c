@@ -274,11 +274,10 @@ static int check_disks(struct snap_create_run *r, struct snap_err *err)
             break;
     }
     if (!rc && (i < n || n != rec->n_parts + rec->n_left_out))
-        rc = snap_fail(err, SNAP_BUSY,
-                       "%s: a disk was plugged in or out, or changed, while "
-                       "its snapshot was prepared; nothing was changed: run "
-                       "it again",
-                       r->p->ses.dom.name);
+        rc =
+            snap_fail(err, SNAP_BUSY,
+                      "%s: a disk was plugged in or out, or changed, while its snapshot was prepared; nothing was changed: run it again",
+                      r->p->ses.dom.name);
     snap_vbds_free(&v, &n);
     return rc;
 }
@@ -332,9 +331,7 @@ static int open_window(struct snap_create_run *r, struct snap_err *err)
 static void say_times(const struct snap_create_run *r)
 {
     snap_say(r->env->log, SNAP_LOG_DEBUG,
-             "%s stood still for %.0f ms; since it stopped: "
-             "memory written after %.0f, disks taken from %.0f to %.0f, "
-             "new images known after %.0f",
+             "%s stood still for %.0f ms; since it stopped: memory written after %.0f, disks taken from %.0f to %.0f, new images known after %.0f",
              r->p->ses.dom.name, r->p->rec.window_ms,
              r->saved_ms - r->stopped_ms, r->take_begun_ms - r->stopped_ms,
              r->take_done_ms - r->stopped_ms, r->known_ms - r->stopped_ms);

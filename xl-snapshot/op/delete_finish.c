@@ -129,8 +129,8 @@ static int get_part(const struct snap_json *l, struct snap_delete *d,
         rc = get_path(l, "gone", merge, &d->gone, err);
     d->child = snap_zalloc((snap_json_len(kids) + 1) * sizeof(*d->child));
     for (i = 0; !rc && i < snap_json_len(kids); i++) {
-        d->child[d->n_child].protect = snap_json_get_bool(
-            snap_json_at(kids, i), "protect", false);
+        d->child[d->n_child].protect =
+            snap_json_get_bool(snap_json_at(kids, i), "protect", false);
         rc = get_path(snap_json_at(kids, i), "path", true,
                       &d->child[d->n_child++].path, err);
     }
@@ -437,8 +437,7 @@ static int let_go_on(struct snap_deletion *x, const struct snap_domain *dom,
         rc = snap_fail(err, SNAP_RECOVER, "%s could not be unpaused: %s",
                        dom->name, e.msg);
         snap_err_append(err,
-                        "it stands still; our guardian goes on trying; xl "
-                        "snapshot-recover %s tells when it has ended",
+                        "it stands still; our guardian goes on trying; xl snapshot-recover %s tells when it has ended",
                         dom->name);
         return rc;
     }
@@ -683,8 +682,7 @@ int snap_deleted_known(const struct snap_deletion *x,
         return 0;
     if (hangs)
         return snap_fail(err, SNAP_RECOVER,
-                         "%s: whether QEMU writes to %s or %s is not known as "
-                         "long as the command hangs",
+                         "%s: whether QEMU writes to %s or %s is not known as long as the command hangs",
                          vdev, x->del[i].leaf, x->del[i].active_path);
     rc = snap_domain_qmp(x->env, dom, &qmp, &qemu, err);
     if (!rc && qemu) {
@@ -856,11 +854,7 @@ static int astray(const struct snap_deletion *x, const struct snap_part *p,
         mark(x, "astray", p->vdev, data, &ignored);
     return snap_fail(
         err, SNAP_RECOVER,
-        "%s %s %s while %s was being merged into it.  The latter has what the "
-        "guest wrote before, the former what was written since; nothing more "
-        "is done to either.  Copy what you need of both to a safe place; then "
-        "xl snapshot-recover --keep %s gives the deletion up and leaves them "
-        "as they are",
+        "%s %s %s while %s was being merged into it.  The latter has what the guest wrote before, the former what was written since; nothing more is done to either.  Copy what you need of both to a safe place; then xl snapshot-recover --keep %s gives the deletion up and leaves them as they are",
         seen ? domain_name(x) : "somebody",
         seen ? "was started on"
              : "(probably the domain, started from an old xl.cfg) wrote to",
@@ -884,18 +878,13 @@ static int refuse_above(const struct snap_deletion *x,
                         const struct snap_delete *d, enum has has,
                         struct snap_err *err)
 {
-    return snap_fail(
-        err, SNAP_RECOVER,
-        "%s %s %s after that had been merged into %s.  The latter has what the "
-        "guest wrote before, and the former hides it, and has what was written "
-        "since; nothing more is done to either.  Copy what you need of both to "
-        "a safe place; then xl snapshot-recover --keep %s gives the deletion "
-        "up and leaves them as they are",
-        has == HAS_LEAF ? domain_name(x) : "somebody",
-        has == HAS_LEAF
-            ? "was started on"
-            : "(probably the domain, started from its xl.cfg) wrote to",
-        d->gone, d->active_path, domain_name(x));
+    return snap_fail(err, SNAP_RECOVER,
+                     "%s %s %s after that had been merged into %s.  The latter has what the guest wrote before, and the former hides it, and has what was written since; nothing more is done to either.  Copy what you need of both to a safe place; then xl snapshot-recover --keep %s gives the deletion up and leaves them as they are",
+                     has == HAS_LEAF ? domain_name(x) : "somebody",
+                     has == HAS_LEAF
+                         ? "was started on"
+                         : "(probably the domain, started from its xl.cfg) wrote to",
+                     d->gone, d->active_path, domain_name(x));
 }
 
 /* Until what the domain has is known everywhere. */
@@ -1140,8 +1129,7 @@ static int keep_memory(const struct snap_deletion *x, bool *keep_r,
     }
     if (*keep_r)
         snap_say(x->env->log, SNAP_LOG_WARN,
-                 "%s, the memory image of %s, is kept: %s; remove it if "
-                 "nobody needs it",
+                 "%s, the memory image of %s, is kept: %s; remove it if nobody needs it",
                  path, x->rec->name, why.msg);
 
 out:

@@ -85,13 +85,11 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
         return snap_refuse_dying(&p->ses.dom, p->ses.name, err);
     if (p->ses.dom.suspended)
         return snap_fail(err, SNAP_BUSY,
-                         "%s is suspended: it is being saved or migrated; "
-                         "try again afterwards",
+                         "%s is suspended: it is being saved or migrated; try again afterwards",
                          p->ses.dom.name);
     if (p->ses.dom.stubdom)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s has its device model in a stub domain; shut it "
-                         "down and delete the snapshot then",
+                         "%s has its device model in a stub domain; shut it down and delete the snapshot then",
                          p->ses.dom.name);
     rc = snap_saver_look(&saver, err);
     return rc ? rc
@@ -212,11 +210,11 @@ static int check_neighbour(void *opaque, const char *uuid,
 
                     if (!snap_same_file(rs[k].parts[m].frozen_path, path))
                         continue;
-                    rc = snap_fail(err, SNAP_REFUSED,
-                                   "%s: snapshot %s of domain %s has %s; "
-                                   "delete that one first",
-                                   p->rec.parts[i].vdev, rs[k].name,
-                                   rs[k].domain_name, path);
+                    rc =
+                        snap_fail(err, SNAP_REFUSED,
+                                  "%s: snapshot %s of domain %s has %s; delete that one first",
+                                  p->rec.parts[i].vdev, rs[k].name,
+                                  rs[k].domain_name, path);
                     goto out;
                 }
     }
@@ -260,9 +258,7 @@ static int check_child(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
             rc = o->drv->verify(ctx, o, &why);
             if (rc)
                 return snap_fail(err, rc,
-                                 "snapshot %s stands on this one, and cannot "
-                                 "be used: %s.  Repair or delete that one "
-                                 "first",
+                                 "snapshot %s stands on this one, and cannot be used: %s.  Repair or delete that one first",
                                  p->ses.all[i].name, why.msg);
         }
     return 0;
@@ -296,8 +292,9 @@ static bool *find_ancestors(const struct snap_delete_plan *p)
 {
     size_t i;
     bool *before = snap_zalloc(p->ses.n_all + 1);
-    const struct snap_record **sorted = snap_realloc(
-        NULL, p->ses.n_all + 1, sizeof(const struct snap_record *));
+    const struct snap_record **sorted =
+        snap_realloc(NULL, p->ses.n_all + 1,
+                     sizeof(const struct snap_record *));
     struct snap_record key = { .name = p->rec.parent };
     const struct snap_record **found, *k = &key;
 
@@ -376,9 +373,7 @@ static int check_seen(struct snap_disk_ctx *ctx,
             rc = see(ctx, part, other->frozen_path, &why);
             if (rc)
                 return snap_fail(err, rc,
-                                 "%s, which snapshot %s needs, may stand on "
-                                 "%s: %s.  Put back what is missing, or "
-                                 "delete %s first",
+                                 "%s, which snapshot %s needs, may stand on %s: %s.  Put back what is missing, or delete %s first",
                                  other->frozen_path, o->name,
                                  part->frozen_path, why.msg, o->name);
         }
@@ -386,9 +381,7 @@ static int check_seen(struct snap_disk_ctx *ctx,
         return 0;
     rc = see(ctx, part, d->leaf, &why);
     return rc ? snap_fail(err, rc,
-                          "%s, the domain's disk, may stand on %s: %s.  Put "
-                          "back what is missing (is it not mounted?), or "
-                          "revert to a snapshot that is whole first",
+                          "%s, the domain's disk, may stand on %s: %s.  Put back what is missing (is it not mounted?), or revert to a snapshot that is whole first",
                           d->leaf, part->frozen_path, why.msg)
               : 0;
 }
@@ -411,9 +404,7 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
             !snap_same_file(d->leaf, part->frozen_path) &&
             !is_there(ctx, part, &there, &ignored) && there)
             snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                          "%s: %s stays; no snapshot of %s is inside it any "
-                          "more, and the domain's disk is %s, so no xl.cfg "
-                          "may name it",
+                          "%s: %s stays; no snapshot of %s is inside it any more, and the domain's disk is %s, so no xl.cfg may name it",
                           part->vdev, part->frozen_path, p->ses.name, d->leaf);
         return;
     }
@@ -423,8 +414,7 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
     else if (d->others_inside && d->leaf &&
              !snap_same_file(d->leaf, part->frozen_path))
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "%s: %s stays, since other snapshots are inside; the "
-                      "domain's disk is %s, and no xl.cfg may name the former",
+                      "%s: %s stays, since other snapshots are inside; the domain's disk is %s, and no xl.cfg may name the former",
                       part->vdev, part->frozen_path, d->leaf);
     else if (!part->frozen_made && !d->keep_image &&
              d->how != SNAP_DELETE_STAY && d->leaf)

@@ -119,8 +119,7 @@ static int go_back(struct run *r, struct snap_err *err)
     if (snap_deleted_undo(&r->x, &e) || snap_journal_end(&r->journal, &e)) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
-                        "tidying up also failed: %s; the next snapshot "
-                        "command for %s tries again",
+                        "tidying up also failed: %s; the next snapshot command for %s tries again",
                         e.msg, r->p->ses.name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
@@ -218,8 +217,7 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
             return 0;
         }
         snap_err_append(err,
-                        "snapshot %s is deleted; the next snapshot command "
-                        "for %s tidies up what it left",
+                        "snapshot %s is deleted; the next snapshot command for %s tidies up what it left",
                         p->rec.name, p->ses.name);
         err->rc = rc = SNAP_RECOVER;
         keep_true_notes(p);

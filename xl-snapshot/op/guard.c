@@ -153,9 +153,7 @@ static void tell_xen(struct guard *g, bool hangs)
     rc = snap_limited(snap_guard_tell_ms, tell_known, &t);
     if (rc)
         syslog(LOG_WARNING,
-               "%s: it goes on before Xen knows its images%s; until the "
-               "command or snapshot-recover has told Xen, a reboot may find "
-               "such as it does not write to any more",
+               "%s: it goes on before Xen knows its images%s; until the command or snapshot-recover has told Xen, a reboot may find such as it does not write to any more",
                g->name, snap_limited_why(rc));
 }
 
@@ -204,8 +202,7 @@ static void look_at_silence(struct guard *g)
         syslog(LOG_ERR, "%s: %s; trying again", g->name, err.msg);
     else
         syslog(LOG_WARNING,
-               "%s: the command that stopped it hangs; it goes on, and its "
-               "memory image is void",
+               "%s: the command that stopped it hangs; it goes on, and its memory image is void",
                g->name);
 }
 

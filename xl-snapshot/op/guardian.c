@@ -55,10 +55,7 @@ static void stop(pid_t pid)
 static void warn_exposed(const struct snap_env *env, const char *name)
 {
     snap_say(env->log, SNAP_LOG_WARN,
-             "the guardian of %s cannot leave our control group: if this "
-             "command is part of a systemd unit that is stopped in the "
-             "middle, the guest stands until xl snapshot-recover %s; "
-             "KillMode=process in the unit prevents that",
+             "the guardian of %s cannot leave our control group: if this command is part of a systemd unit that is stopped in the middle, the guest stands until xl snapshot-recover %s; KillMode=process in the unit prevents that",
              name, name);
 }
 
@@ -91,8 +88,7 @@ static int launch(const struct snap_env *env, char *const argv[], int lock,
         stop(pid);
         close(line[0]);
         return snap_fail(err, SNAP_FAIL,
-                         "the guardian of the guest (%s --guardian) did not "
-                         "start",
+                         "the guardian of the guest (%s --guardian) did not start",
                          env->self_exe);
     }
     if (c == SNAP_GUARD_EXPOSED)

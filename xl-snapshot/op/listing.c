@@ -66,13 +66,11 @@ static void say_it_waits(struct snap_env *env, const struct snap_listing *l,
 {
     if (snap_recover_elsewhere(plan))
         snap_say(env->log, SNAP_LOG_NOTE,
-                 "%s: a snapshot-%s is under way on another machine, or waits "
-                 "to be recovered there",
+                 "%s: a snapshot-%s is under way on another machine, or waits to be recovered there",
                  l->name, l->interrupted);
     else
         snap_say(env->log, SNAP_LOG_NOTE,
-                 "%s: an interrupted snapshot-%s waits to be recovered; run "
-                 "xl snapshot-recover %s",
+                 "%s: an interrupted snapshot-%s waits to be recovered; run xl snapshot-recover %s",
                  l->name, l->interrupted, l->name);
 }
 
@@ -100,8 +98,7 @@ static void look_at_journal(struct snap_env *env, const struct snap_store *s,
     if (rc || !n) {
         l->interrupted = snap_strdup("unknown");
         snap_say(env->log, SNAP_LOG_NOTE,
-                 "%s: an interrupted snapshot command waits to be recovered; "
-                 "run xl snapshot-recover %s",
+                 "%s: an interrupted snapshot command waits to be recovered; run xl snapshot-recover %s",
                  l->name, l->name);
         goto out;
     }
@@ -191,8 +188,7 @@ static void note_namesakes(struct snap_env *env, const struct snap_listing *l)
     snap_namesakes(env, l->name, l->uuid, &uuids, &n);
     for (i = 0; i < n; i++)
         snap_say(env->log, SNAP_LOG_NOTE,
-                 "another %s, with the UUID %s, has snapshots of its own: "
-                 "snapshot-list %s",
+                 "another %s, with the UUID %s, has snapshots of its own: snapshot-list %s",
                  l->name, uuids[i], uuids[i]);
     snap_notes_free(&uuids, &n);
 }

@@ -20,12 +20,11 @@ int snap_media_refuse(const struct snap_vbd *v, const char *path,
                       struct snap_err *err)
 {
     return snap_fail(err, SNAP_NOTFOUND,
-                     "%s: %s, which the domain's configuration names: %s "
-                     "(put it back%s)",
+                     "%s: %s, which the domain's configuration names: %s (put it back%s)",
                      v->vdev, path, strerror(errno),
-                     v->cdrom ? ", or go on without it: --eject-missing, with "
-                                "--disk-only if there is memory"
-                              : "");
+                     v->cdrom
+                         ? ", or go on without it: --eject-missing, with --disk-only if there is memory"
+                         : "");
 }
 
 /* What becomes of one drive. */
@@ -36,9 +35,7 @@ static int choose(const struct snap_vbd *v, enum snap_guest_type type,
     e_r->remove = type != SNAP_GUEST_HVM;
     if (memory)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s: %s is not there, and a guest that wakes up "
-                         "would miss it: put the image back, or use "
-                         "--disk-only as well",
+                         "%s: %s is not there, and a guest that wakes up would miss it: put the image back, or use --disk-only as well",
                          v->vdev, v->path);
     return 0;
 }

@@ -58,14 +58,10 @@ static int refuse(const char *op, const char *path, const char *mount,
                   const char *name, struct snap_err *err)
 {
     return snap_fail(err, SNAP_RECOVER,
-                     "%s is not there, and what was mounted on %s when this "
-                     "began is not mounted; nothing was done to the disks.  "
-                     "Mount it, and run xl snapshot-recover %s.  If it is no "
-                     "more, run xl snapshot-recover --keep %s%s",
+                     "%s is not there, and what was mounted on %s when this began is not mounted; nothing was done to the disks.  Mount it, and run xl snapshot-recover %s.  If it is no more, run xl snapshot-recover --keep %s%s",
                      path, mount, name, name,
                      snap_streq(op, "revert")
-                         ? ", which gives the revert up and leaves the disks "
-                           "as they are now, perhaps of two moments"
+                         ? ", which gives the revert up and leaves the disks as they are now, perhaps of two moments"
                          : "");
 }
 

@@ -74,9 +74,9 @@ static void read_state(struct snap_env *env, struct snap_clone *c,
 
         add_image(c, l->path, l->format);
         if (!c->unseen && snap_mount_missing(l->path, l->mount))
-            c->unseen = snap_printf("%s is not there, and what was mounted on "
-                                    "%s when it was is not mounted",
-                                    l->path, l->mount);
+            c->unseen =
+                snap_printf("%s is not there, and what was mounted on %s when it was is not mounted",
+                            l->path, l->mount);
         c->alive = c->alive || c->unseen || !gone(env, l->path);
     }
     free(journal);
@@ -244,9 +244,7 @@ static int nobody_knows(const struct snap_clone *c, const char *why,
                         struct snap_err *err)
 {
     return snap_fail(err, SNAP_REFUSED,
-                     "%s is a clone, and %s, so nobody knows what it needs; "
-                     "mount it, or, if %s is no more, remove its folder %s "
-                     "from the store",
+                     "%s is a clone, and %s, so nobody knows what it needs; mount it, or, if %s is no more, remove its folder %s from the store",
                      c->name, why, c->name, c->uuid);
 }
 
@@ -299,13 +297,12 @@ int snap_clones_stand_on(struct snap_disk_ctx *ctx,
                       cs[i].origin.uuid ? "clone " : "domain ", cs[i].name,
                       image);
     }
-    rc = found ? snap_fail(err, SNAP_REFUSED,
-                           "%s is what others stand on: %s.  End them and "
-                           "remove their images, or let them stand alone: "
-                           "shut them down, delete their snapshots, and "
-                           "qemu-img rebase -f qcow2 -b '' IMAGE",
-                           part->frozen_path, who.data)
-               : 0;
+    rc =
+        found
+            ? snap_fail(err, SNAP_REFUSED,
+                        "%s is what others stand on: %s.  End them and remove their images, or let them stand alone: shut them down, delete their snapshots, and qemu-img rebase -f qcow2 -b '' IMAGE",
+                        part->frozen_path, who.data)
+            : 0;
 
 out:
     snap_buf_dispose(&who);
@@ -355,16 +352,15 @@ int snap_clones_name_free(struct snap_env *env, const char *name, bool dry_run,
         snap_err_clear(err);
         rc = 0;
         if (cs[i].unfinished)
-            rc = snap_fail(err, SNAP_EXISTS,
-                           "making or changing a domain %s (UUID %s) was not "
-                           "finished; run xl snapshot-recover %s, or choose "
-                           "another name",
-                           name, cs[i].uuid, cs[i].uuid);
+            rc =
+                snap_fail(err, SNAP_EXISTS,
+                          "making or changing a domain %s (UUID %s) was not finished; run xl snapshot-recover %s, or choose another name",
+                          name, cs[i].uuid, cs[i].uuid);
         else if (!cs[i].origin.uuid || cs[i].alive)
-            rc = snap_fail(err, SNAP_EXISTS,
-                           "a domain that does not run is called %s (UUID "
-                           "%s); choose another name",
-                           name, cs[i].uuid);
+            rc =
+                snap_fail(err, SNAP_EXISTS,
+                          "a domain that does not run is called %s (UUID %s); choose another name",
+                          name, cs[i].uuid);
         else if (!dry_run)
             forget(env, cs[i].uuid);
     }

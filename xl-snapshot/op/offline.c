@@ -102,8 +102,8 @@ int snap_offline_find(struct snap_env *env, const struct snap_create_req *req,
         return find_by_file(env, req, o, uuid_r, err);
     rc = snap_store_resolve(env, req->domain, uuid_r, err);
     if (rc == SNAP_NOTFOUND)
-        snap_err_append(err, "to snapshot one that is shut down, name its "
-                             "xl.cfg with --domain-config FILE");
+        snap_err_append(err,
+                        "to snapshot one that is shut down, name its xl.cfg with --domain-config FILE");
     return rc;
 }
 
@@ -128,17 +128,16 @@ static int from_records(struct snap_env *env, const struct snap_store *s,
             break;
     }
     if (!best) {
-        rc = snap_fail(err, SNAP_NOTFOUND,
-                       "%s does not run, and no snapshot of it is left that "
-                       "knows its configuration; name its xl.cfg with "
-                       "--domain-config FILE",
-                       st->domain_name ? st->domain_name : s->uuid);
+        rc =
+            snap_fail(err, SNAP_NOTFOUND,
+                      "%s does not run, and no snapshot of it is left that knows its configuration; name its xl.cfg with --domain-config FILE",
+                      st->domain_name ? st->domain_name : s->uuid);
         goto out;
     }
     o->config_json = snap_strdup(best->config_json);
-    *note_r = snap_printf("%s does not run; its configuration is the one of "
-                          "snapshot %s (--domain-config FILE names another)",
-                          best->domain_name, best->name);
+    *note_r =
+        snap_printf("%s does not run; its configuration is the one of snapshot %s (--domain-config FILE names another)",
+                    best->domain_name, best->name);
     rc = 0;
 
 out:
@@ -195,16 +194,12 @@ static int refuse_frozen(const struct snap_offline *o,
 
     if (leaf && !snap_streq(leaf->path, v->path))
         snap_fail(err, SNAP_REFUSED,
-                  "%s: %s names %s, which a snapshot froze; the domain wrote "
-                  "to %s since: change the line to format=%s, target=%s, or "
-                  "leave --domain-config out",
+                  "%s: %s names %s, which a snapshot froze; the domain wrote to %s since: change the line to format=%s, target=%s, or leave --domain-config out",
                   v->vdev, where, v->path, leaf->path, leaf->format,
                   leaf->path);
     else
         snap_fail(err, SNAP_REFUSED,
-                  "%s: %s names %s, which a snapshot froze; name an xl.cfg "
-                  "with the image that the domain writes to with "
-                  "--domain-config FILE",
+                  "%s: %s names %s, which a snapshot froze; name an xl.cfg with the image that the domain writes to with --domain-config FILE",
                   v->vdev, where, v->path);
     free(where);
     return SNAP_REFUSED;
@@ -228,10 +223,7 @@ static int check_stale(const struct snap_offline *o,
             continue;
         where = named_in(o, v[i].path);
         snap_fail(err, SNAP_REFUSED,
-                  "%s: %s names %s, but the domain wrote to %s since: change "
-                  "the line to format=%s, target=%s, or leave --domain-config "
-                  "out.  If it is meant to go on with the former, move the "
-                  "latter away first",
+                  "%s: %s names %s, but the domain wrote to %s since: change the line to format=%s, target=%s, or leave --domain-config out.  If it is meant to go on with the former, move the latter away first",
                   v[i].vdev, where, v[i].path, leaf->path, leaf->format,
                   leaf->path);
         free(where);
@@ -274,9 +266,7 @@ static int read_frozen(const struct named *c, const char *uuid,
         rc = snap_store_brief_whole(&s, c->env->drivers, rs_r, n_r, &why);
     snap_store_close(&s);
     return rc ? snap_fail(err, SNAP_REFUSED,
-                          "which images the snapshots of domain %s froze "
-                          "cannot be told, and one may be a disk of this "
-                          "domain: %s",
+                          "which images the snapshots of domain %s froze cannot be told, and one may be a disk of this domain: %s",
                           uuid, why.msg)
               : 0;
 }
@@ -349,10 +339,9 @@ int snap_offline_load(struct snap_env *env, const struct snap_store *s,
     if (rc)
         goto out;
     if (o->no_uuid)
-        *note_r = snap_printf("%s has no uuid; the snapshots are kept for "
-                              "UUID %s: add the line uuid=\"%s\" to it, or "
-                              "the domain will not be known as theirs",
-                              o->file, uuid, uuid);
+        *note_r =
+            snap_printf("%s has no uuid; the snapshots are kept for UUID %s: add the line uuid=\"%s\" to it, or the domain will not be known as theirs",
+                        o->file, uuid, uuid);
 
 out:
     snap_vbds_free(&v, &n);

@@ -57,8 +57,7 @@ int snap_domain_qmp(struct snap_env *env, const struct snap_domain *dom,
         return snap_fail(err, rc, "%s", why.msg);
     if (rc == SNAP_NOTFOUND)
         snap_say(env->log, SNAP_LOG_WARN,
-                 "%s; its disks do not answer any more: xl destroy %s, and "
-                 "start it again",
+                 "%s; its disks do not answer any more: xl destroy %s, and start it again",
                  why.msg, dom->name);
     return 0;
 }

@@ -113,9 +113,7 @@ static int check_ids(const struct snap_store *s, const struct snap_json *plan,
             strlen(op_id) ||
         strlen(op_id) > 16)
         return snap_fail(err, SNAP_CORRUPT,
-                         "journal of %s is not of this "
-                         "domain",
-                         s->dir);
+                         "journal of %s is not of this domain", s->dir);
     return 0;
 }
 
@@ -126,8 +124,7 @@ static int load_plan(struct rec *r, struct snap_err *err)
     r->plan = r->e[0].data;
     if (!snap_streq(r->e[0].step, "plan") || !r->plan)
         return snap_fail(err, SNAP_CORRUPT,
-                         "journal of %s does not begin "
-                         "with a plan",
+                         "journal of %s does not begin with a plan",
                          r->s->dir);
     rc = check_ids(r->s, r->plan, err);
     if (rc)
@@ -188,10 +185,7 @@ int snap_recover_can_read(const struct snap_env *env,
     snap_json_free(back);
     free(text);
     return rc ? snap_fail(err, rc == SNAP_REFUSED ? rc : SNAP_FAIL,
-                          "%s; no recovery could read that, so nothing was "
-                          "done (an image needs an absolute path without . "
-                          "and .., control characters and bytes that are not "
-                          "UTF-8)",
+                          "%s; no recovery could read that, so nothing was done (an image needs an absolute path without . and .., control characters and bytes that are not UTF-8)",
                           why.msg)
               : 0;
 }
@@ -210,10 +204,10 @@ static int compare(const char *path, const char *op,
         got = snap_json_text(e[0].data, false);
     if (!rc && (n != 1 || !snap_streq(e[0].op, op) ||
                 !snap_streq(e[0].step, "plan") || strcmp(got, meant) != 0))
-        rc = snap_fail(err, SNAP_IO,
-                       "%s does not hold what was written to it; nothing "
-                       "was done",
-                       path);
+        rc =
+            snap_fail(err, SNAP_IO,
+                      "%s does not hold what was written to it; nothing was done",
+                      path);
     snap_journal_entries_free(e, n);
     free(got);
     free(meant);
@@ -281,12 +275,7 @@ static int check_machine(const struct rec *r, struct snap_err *err)
     if (!there || (r->how && r->how->take_over))
         return 0;
     return snap_fail(err, SNAP_RECOVER,
-                     "it ran, or still runs, on another machine (its "
-                     "/etc/machine-id or, if that is the same here, the UUID "
-                     "of its hardware is %s); nothing was done.  Run xl "
-                     "snapshot-recover there.  If that machine is gone, or "
-                     "has got another ID or mainboard, and %s runs nowhere "
-                     "else, run xl snapshot-recover --take-over %s here",
+                     "it ran, or still runs, on another machine (its /etc/machine-id or, if that is the same here, the UUID of its hardware is %s); nothing was done.  Run xl snapshot-recover there.  If that machine is gone, or has got another ID or mainboard, and %s runs nowhere else, run xl snapshot-recover --take-over %s here",
                      there, name, name);
 }
 
@@ -517,9 +506,7 @@ static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,
         return 0;
     }
     return snap_fail(err, SNAP_RECOVER,
-                     "only %zu of %zu disks of %s are "
-                     "snapshotted; look at the images before anything "
-                     "else",
+                     "only %zu of %zu disks of %s are snapshotted; look at the images before anything else",
                      present, r->record.n_parts, r->record.domain_name);
 }
 
@@ -607,11 +594,8 @@ static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
             goto out;
         r->what =
             wanted_memory && !r->record.has_memory
-                ? snap_printf(
-                      "snapshot %s was finished without its memory image, "
-                      "which was not whole: it is a disk-only one, crash "
-                      "consistent",
-                      r->record.name)
+                ? snap_printf("snapshot %s was finished without its memory image, which was not whole: it is a disk-only one, crash consistent",
+                              r->record.name)
                 : snap_printf("snapshot %s was finished", r->record.name);
     }
     snap_parts_finish(r->env, ctx, r->record.parts, r->record.n_parts);
@@ -750,21 +734,21 @@ static int let_run(struct rec *r, struct snap_err *err)
 static int revert_forward(struct rec *r, struct snap_err *err)
 {
     r->what = snap_printf("revert to %s was finished", r->record.name);
-    return snap_reverted_finish(
-        r->env, r->s, &r->record, &r->state,
-        snap_json_get_bool(r->plan, "no_metadata", false), true, r->op_id,
-        err);
+    return snap_reverted_finish(r->env, r->s, &r->record, &r->state,
+                                snap_json_get_bool(r->plan, "no_metadata",
+                                                   false),
+                                true, r->op_id, err);
 }
 
 static int revert_back(struct rec *r, const char *name, struct snap_err *err)
 {
     static const char *const ends[] = {
         [SNAP_REVERTED_BACK] = "",
-        [SNAP_REVERTED_BOOTED] = "; the domain was started again from its "
-                                 "disks",
+        [SNAP_REVERTED_BOOTED] =
+            "; the domain was started again from its disks",
         [SNAP_REVERTED_OFF] = "; the domain is off, its disks as they were",
-        [SNAP_REVERTED_LEFT] = "; the domain, which somebody has started "
-                               "since, was left alone",
+        [SNAP_REVERTED_LEFT] =
+            "; the domain, which somebody has started since, was left alone",
     };
     int rc;
     enum snap_reverted_end end;
@@ -789,9 +773,9 @@ static int revert_back(struct rec *r, const char *name, struct snap_err *err)
     if (end == SNAP_REVERTED_RUNS)
         return revert_forward(r, err);
     if (end == SNAP_REVERTED_KEEP) {
-        r->what = snap_printf("unfinished revert to %s was given up; the "
-                              "disks are kept as they are",
-                              r->record.name);
+        r->what =
+            snap_printf("unfinished revert to %s was given up; the disks are kept as they are",
+                        r->record.name);
         return snap_reverted_keep(r->env, r->s, &r->record, &r->state,
                                   r->op_id, err);
     }
@@ -871,11 +855,9 @@ static int recover_clone(struct rec *r, bool *undone_r, struct snap_err *err)
                           other_boot(r), &there, err);
     *undone_r = !there;
     if (there)
-        r->what = snap_printf(
-            "clone %s was finished: somebody has let it run; "
-            "its UUID is %s, and %s/state.json names its "
-            "images",
-            name ? name : r->uuid, r->uuid, r->s->dir);
+        r->what =
+            snap_printf("clone %s was finished: somebody has let it run; its UUID is %s, and %s/state.json names its images",
+                        name ? name : r->uuid, r->uuid, r->s->dir);
     else
         r->what = snap_printf("unfinished clone %s was undone",
                               name ? name : r->uuid);
@@ -884,8 +866,8 @@ static int recover_clone(struct rec *r, bool *undone_r, struct snap_err *err)
 
 /* The pause that nobody has ended, as far as the journal says, or NULL; and
  * its note, if there is one. */
-static const struct snap_journal_entry *open_pause(
-    const struct rec *r, const struct snap_journal_entry **note_r)
+static const struct snap_journal_entry *
+open_pause(const struct rec *r, const struct snap_journal_entry **note_r)
 {
     size_t i;
     const struct snap_journal_entry *at = NULL;
@@ -974,9 +956,7 @@ static void say_untold(const struct rec *r, int rc)
 {
     if (rc)
         snap_say(r->env->log, SNAP_LOG_WARN,
-                 "%s goes on before Xen knows its images%s; until this "
-                 "recovery, or another one, has told Xen, a reboot may find "
-                 "such as it does not write to any more",
+                 "%s goes on before Xen knows its images%s; until this recovery, or another one, has told Xen, a reboot may find such as it does not write to any more",
                  name_of(r), snap_limited_why(rc));
 }
 
@@ -1073,15 +1053,14 @@ static int recover_delete(struct rec *r, const char *path,
     if (rc)
         goto out;
     if (snap_store_has(r->s, r->record.name)) {
-        r->what = snap_printf("unfinished deletion of %s was undone; the "
-                              "snapshot is kept",
-                              r->record.name);
+        r->what =
+            snap_printf("unfinished deletion of %s was undone; the snapshot is kept",
+                        r->record.name);
         rc = snap_deleted_undo(&x, err);
     } else if (r->how && r->how->keep) {
-        r->what = snap_printf(
-            "deletion of %s was given up; the images that it "
-            "worked on are kept as they are",
-            r->record.name);
+        r->what =
+            snap_printf("deletion of %s was given up; the images that it worked on are kept as they are",
+                        r->record.name);
         rc = snap_deleted_keep(&x, err);
     } else {
         r->what = snap_printf("deletion of %s was finished", r->record.name);
@@ -1140,12 +1119,11 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
         goto out;
     }
     if (dry_run) {
-        r.what = snap_printf(
-            snap_recover_elsewhere(e[0].data)
-                ? "a snapshot-%s is under way on another machine, or waits to "
-                  "be recovered there"
-                : "an interrupted snapshot-%s waits to be recovered",
-            e[0].op);
+        r.what =
+            snap_printf(snap_recover_elsewhere(e[0].data)
+                            ? "a snapshot-%s is under way on another machine, or waits to be recovered there"
+                            : "an interrupted snapshot-%s waits to be recovered",
+                        e[0].op);
         rc = 0;
         goto out;
     }
@@ -1183,8 +1161,7 @@ out:
         if (how)
             how->why = rc;
         snap_err_prefix(err,
-                        "recovering what an interrupted command left "
-                        "(%s)",
+                        "recovering what an interrupted command left (%s)",
                         path);
         if (err)
             err->rc = SNAP_RECOVER;

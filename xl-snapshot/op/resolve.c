@@ -95,10 +95,10 @@ int snap_store_resolve(const struct snap_env *env, const char *who,
                        "two domains were called %s; use the UUID: %s or %s",
                        who, m.uuids[0], m.uuids[1]);
     else if (!m.n)
-        rc = snap_fail(err, SNAP_NOTFOUND,
-                       "no domain named %s runs, and the store %s has no "
-                       "snapshot of one",
-                       who, root);
+        rc =
+            snap_fail(err, SNAP_NOTFOUND,
+                      "no domain named %s runs, and the store %s has no snapshot of one",
+                      who, root);
     else
         snprintf(uuid_r, 37, "%s", m.uuids[0]);
     if (!m.n && m.unseen)
@@ -154,9 +154,7 @@ int snap_hint_namesake(const struct snap_env *env, const char *name,
     for (i = 0; i < n; i++)
         if (has_snapshot(env->store_root, uuids[i], snapshot)) {
             snap_err_append(err,
-                            "another %s has one, with the UUID %s: give that "
-                            "instead of the name; a uuid in the xl.cfg keeps "
-                            "a domain and its snapshots together",
+                            "another %s has one, with the UUID %s: give that instead of the name; a uuid in the xl.cfg keeps a domain and its snapshots together",
                             name, uuids[i]);
             break;
         }

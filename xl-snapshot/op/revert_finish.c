@@ -79,16 +79,14 @@ int snap_reverted_plan_parts(const struct snap_json *plan,
 
     if (snap_json_len(leaves) != rec->n_parts)
         return snap_fail(err, SNAP_CORRUPT,
-                         "journal: leaves do not match "
-                         "the record");
+                         "journal: leaves do not match the record");
     for (i = 0; i < rec->n_parts; i++) {
         struct snap_part *part = &rec->parts[i];
         const struct snap_json *l = snap_json_at(leaves, i);
 
         if (!snap_streq(snap_json_get_str(l, "vdev"), part->vdev))
             return snap_fail(err, SNAP_CORRUPT,
-                             "journal: leaves do not "
-                             "match the record");
+                             "journal: leaves do not match the record");
         rc = get_path(l, "leaf_path", &part->leaf_path, err);
         if (!rc)
             rc = get_path(l, "drop_path", &part->drop_path, err);
@@ -235,14 +233,12 @@ static int keep_before(const struct snap_env *env, struct snap_record *rec,
     *stays_r = b.has || (b.changed && !b.runs && b.old_ns > b.new_ns);
     if (!rc && (b.has || b.changed)) {
         snap_say(env->log, SNAP_LOG_WARN,
-                 "%s, after it was reverted to %s, %s on what it had before: "
-                 "%s.  All of that is kept%s; remove by hand what you do not "
-                 "need",
+                 "%s, after it was reverted to %s, %s on what it had before: %s.  All of that is kept%s; remove by hand what you do not need",
                  rec->domain_name, rec->name ? rec->name : "a snapshot",
                  b.has ? "was started" : "has run, it seems,", b.list,
-                 *stays_r ? ", and taken for the disks that it has; what the "
-                            "revert had made is kept as well"
-                          : "");
+                 *stays_r
+                     ? ", and taken for the disks that it has; what the revert had made is kept as well"
+                     : "");
         for (i = 0; i < rec->n_parts; i++)
             snap_free(&rec->parts[i].drop_path);
     }
@@ -405,9 +401,7 @@ static int heal(struct undo *u, struct snap_err *err)
     /* libxl pauses it first: this one runs, and lost its QEMU otherwise. */
     if (!u->dom.dying && !u->dom.paused)
         return snap_fail(err, SNAP_RECOVER,
-                         "%s runs, but its QEMU is gone, and with it its "
-                         "disks; it was left alone: run xl destroy %s, and "
-                         "then xl snapshot-recover %s",
+                         "%s runs, but its QEMU is gone, and with it its disks; it was left alone: run xl destroy %s, and then xl snapshot-recover %s",
                          u->dom.name, u->dom.name, u->dom.name);
     snap_say(env->log, SNAP_LOG_WARN, "%s is half destroyed%s",
              u->rec->domain_name, u->dom.dying ? ": it is dying" : "");
@@ -477,21 +471,13 @@ static int undo_parts(struct undo *u, struct snap_err *err)
         rc = snap_parts_revert_undo(&ctx, u->rec->parts, u->rec->n_parts, err);
     snap_hold_end(&hold);
     if (rc == SNAP_BUSY && u->who == SNAP_OWNER_OTHER)
-        snap_err_append(
-            err,
-            "somebody has started %s since; it was left alone.  To keep the "
-            "disks as they are now, run xl snapshot-recover --keep %s.  To "
-            "have all of them as they were before the revert, shut it down "
-            "and run xl snapshot-recover --discard %s: what it has written to "
-            "that image is lost then",
-            name, name, name);
+        snap_err_append(err,
+                        "somebody has started %s since; it was left alone.  To keep the disks as they are now, run xl snapshot-recover --keep %s.  To have all of them as they were before the revert, shut it down and run xl snapshot-recover --discard %s: what it has written to that image is lost then",
+                        name, name, name);
     if (rc == SNAP_RECOVER && !u->old->discard)
-        snap_err_append(
-            err,
-            "to keep the disks as they are now, run xl snapshot-recover "
-            "--keep %s; to have them as they were before the revert, and lose "
-            "what was written since, xl snapshot-recover --discard %s",
-            u->rec->domain_name, u->rec->domain_name);
+        snap_err_append(err,
+                        "to keep the disks as they are now, run xl snapshot-recover --keep %s; to have them as they were before the revert, and lose what was written since, xl snapshot-recover --discard %s",
+                        u->rec->domain_name, u->rec->domain_name);
     return rc;
 }
 
@@ -510,9 +496,7 @@ static int boot(struct undo *u, enum snap_reverted_end *end_r,
                                   &why) == SNAP_REFUSED;
     if (refused && u->old->last_try) {
         snap_say(env->log, SNAP_LOG_WARN,
-                 "%s cannot be started again and stays off, its disks as they "
-                 "were: %s; start it with xl create when that is mended, or "
-                 "revert to a snapshot with memory",
+                 "%s cannot be started again and stays off, its disks as they were: %s; start it with xl create when that is mended, or revert to a snapshot with memory",
                  u->rec->domain_name, why.msg);
         *end_r = SNAP_REVERTED_OFF;
         return 0;
@@ -528,9 +512,7 @@ static int boot(struct undo *u, enum snap_reverted_end *end_r,
         rc = env->ops->unpause(env->hyp, &u->dom, err);
     if (rc)
         snap_err_append(err,
-                        "%s could not be started again, and its disks are as "
-                        "they were; mend that, or start it with xl create, "
-                        "and run xl snapshot-recover",
+                        "%s could not be started again, and its disks are as they were; mend that, or start it with xl create, and run xl snapshot-recover",
                         u->rec->domain_name);
     *end_r = SNAP_REVERTED_BOOTED;
     return rc;

@@ -89,11 +89,10 @@ static int complete_parts(struct snap_record *r, struct snap_err *err)
             snap_set(&part->active_path, v->path);
             snap_set(&part->active_format, v->format);
         } else {
-            rc = snap_fail(err, SNAP_INVAL,
-                           "%s: the file does not say which "
-                           "image holds its snapshot, and the domain has no "
-                           "such disk; add image=PATH",
-                           part->vdev);
+            rc =
+                snap_fail(err, SNAP_INVAL,
+                          "%s: the file does not say which image holds its snapshot, and the domain has no such disk; add image=PATH",
+                          part->vdev);
             goto out;
         }
         snap_set(&part->path, part->frozen_path);
@@ -118,28 +117,25 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
     if (rc)
         goto out;
     if (r->domain_uuid[0] && !snap_streq(uuid, r->domain_uuid)) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "the configuration in snapshot %s "
-                       "is of domain %s, not of %s",
-                       r->name, uuid, r->domain_uuid);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "the configuration in snapshot %s is of domain %s, not of %s",
+                      r->name, uuid, r->domain_uuid);
         goto out;
     }
     memcpy(r->domain_uuid, uuid, sizeof(uuid));
     if (!r->domain_name)
         snap_set(&r->domain_name, name);
     if (p->ses.there && !snap_streq(p->ses.dom.uuid, uuid)) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "snapshot %s is of domain %s "
-                       "(UUID %s), but the running %s has UUID %s; destroy "
-                       "or rename it first",
-                       r->name, name, uuid, p->ses.dom.name, p->ses.dom.uuid);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "snapshot %s is of domain %s (UUID %s), but the running %s has UUID %s; destroy or rename it first",
+                      r->name, name, uuid, p->ses.dom.name, p->ses.dom.uuid);
         goto out;
     }
     if (p->ses.there && !snap_streq(p->ses.dom.name, name))
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "the domain is called %s now, and will be %s again, as "
-                      "when the snapshot was taken; xl rename %s %s gives it "
-                      "back its name of now",
+                      "the domain is called %s now, and will be %s again, as when the snapshot was taken; xl rename %s %s gives it back its name of now",
                       p->ses.dom.name, name, name, p->ses.dom.name);
     /* The name that the new domain will have must be free, but for us. */
     rc = env->ops->find(env->hyp, name, &other, err);
@@ -148,10 +144,10 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
         rc = 0;
     } else if (!rc && !snap_streq(other.uuid, uuid) &&
                snap_streq(other.name, name)) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "another domain (UUID %s) is named "
-                       "%s now; rename or destroy it first",
-                       other.uuid, name);
+        rc =
+            snap_fail(err, SNAP_REFUSED,
+                      "another domain (UUID %s) is named %s now; rename or destroy it first",
+                      other.uuid, name);
     }
 
 out:
@@ -201,9 +197,7 @@ static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
                           "%s: not in the snapshot, keeps what it has now%s",
                           cfg[i].vdev,
                           p->memory
-                              ? ", which the memory that comes back does not "
-                                "know: look at its file system before "
-                                "anything is written"
+                              ? ", which the memory that comes back does not know: look at its file system before anything is written"
                               : "");
         }
         if (path && path[0] == '/' && access(path, F_OK)) {
@@ -244,9 +238,7 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
         goto out;
     if (damaged) {
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "%s: the image of before, %s, "
-                      "is kept, since a record that cannot be read may need "
-                      "it",
+                      "%s: the image of before, %s, is kept, since a record that cannot be read may need it",
                       part->vdev, file);
         goto out;
     }
@@ -255,8 +247,7 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
         goto out;
     if (need) {
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "%s: the image of before, %s, is kept, since a snapshot "
-                      "of another domain needs it or cannot be read",
+                      "%s: the image of before, %s, is kept, since a snapshot of another domain needs it or cannot be read",
                       part->vdev, file);
         goto out;
     }
@@ -387,8 +378,7 @@ static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
     if (need >
         have + (p->ses.there ? MEM_SLACK_KB + p->ses.dom.mem_kb / 100 : 0))
         return snap_fail(err, SNAP_NOSPACE,
-                         "%s needs %llu MB of memory and "
-                         "the host has %llu MB free%s",
+                         "%s needs %llu MB of memory and the host has %llu MB free%s",
                          r->domain_name, (unsigned long long)need >> 10,
                          (unsigned long long)have >> 10,
                          p->ses.there ? " once it is destroyed" : "");
@@ -415,8 +405,7 @@ static int check_way_back(struct snap_env *env, bool eject,
         lacks = snap_strdup(why.msg);
     if (lacks)
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "if the revert fails after %s is destroyed, it cannot "
-                      "be started again with what it has now: %s",
+                      "if the revert fails after %s is destroyed, it cannot be started again with what it has now: %s",
                       p->ses.dom.name, lacks);
     free(lacks);
     return 0;
@@ -469,13 +458,11 @@ static int without(const struct snap_revert_req *req,
 
     if (!p->memory && !r->n_parts)
         return snap_fail(err, SNAP_REFUSED,
-                         "%s holds no disk, only memory; there is nothing to "
-                         "boot from",
+                         "%s holds no disk, only memory; there is nothing to boot from",
                          r->name ? r->name : req->config_file);
     if (r->has_memory && !p->memory)
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
-                      "the memory of %s is not used: its disks are as after a "
-                      "power cut",
+                      "the memory of %s is not used: its disks are as after a power cut",
                       r->name ? r->name : req->config_file);
     return req->eject_missing
                ? snap_media_eject(&r->config_json, p->memory, &p->ses.notes,
@@ -512,11 +499,10 @@ static int load_record(struct snap_env *env, const struct snap_revert_req *req,
             goto out;
     }
     if (!r->config_json) {
-        rc = snap_fail(err, SNAP_INVAL,
-                       "%s says nothing about the domain's "
-                       "configuration, and %s does not run; use the file "
-                       "that snapshot-create --output wrote",
-                       req->config_file, req->domain);
+        rc =
+            snap_fail(err, SNAP_INVAL,
+                      "%s says nothing about the domain's configuration, and %s does not run; use the file that snapshot-create --output wrote",
+                      req->config_file, req->domain);
         goto out;
     }
     rc = req->config_file ? complete_parts(r, err) : 0;
@@ -545,8 +531,7 @@ static int check_domain(const struct snap_revert_req *req,
     /* Not by a recovery, nor by another command that we waited for. */
     if (off && !dom->mark)
         return snap_fail(err, SNAP_BUSY,
-                         "%s was started meanwhile; nothing was changed: run "
-                         "it again to revert it all the same",
+                         "%s was started meanwhile; nothing was changed: run it again to revert it all the same",
                          dom->name);
     return 0;
 }

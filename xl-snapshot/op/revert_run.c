@@ -132,8 +132,7 @@ int snap_revert_can_build(struct snap_env *env,
                              "interrupted; nothing was changed");
         if (!told)
             snap_say(env->log, SNAP_LOG_NOTE,
-                     "%s; waiting for at most %d minutes, and the domain is "
-                     "left as it is until then",
+                     "%s; waiting for at most %d minutes, and the domain is left as it is until then",
                      why.msg, BUILD_WAIT_MS / 60000);
         told = true;
         usleep(BUILD_LOOK_US);
@@ -145,9 +144,7 @@ int snap_revert_refuse_suspended(const struct snap_domain *dom,
                                  struct snap_err *err)
 {
     return snap_fail(err, SNAP_BUSY,
-                     "%s is suspended: it is being saved or migrated; nothing "
-                     "was changed: try again afterwards, or xl destroy it "
-                     "first if that was given up",
+                     "%s is suspended: it is being saved or migrated; nothing was changed: try again afterwards, or xl destroy it first if that was given up",
                      dom->name);
 }
 
@@ -168,10 +165,10 @@ static int look_again(struct run *r, const char *config, struct snap_err *err)
         rc = snap_fail(err, rc, "%s", why.msg);
     else if (rc ? p->ses.there
                 : !p->ses.there || now.domid != p->ses.dom.domid)
-        rc = snap_fail(err, SNAP_BUSY,
-                       "%s was started, stopped or rebooted while the revert "
-                       "was prepared; nothing was changed: run it again",
-                       p->rec.domain_name);
+        rc =
+            snap_fail(err, SNAP_BUSY,
+                      "%s was started, stopped or rebooted while the revert was prepared; nothing was changed: run it again",
+                      p->rec.domain_name);
     else
         rc = now.suspended ? snap_revert_refuse_suspended(&now, err) : 0;
     snap_domain_dispose(&now);
@@ -200,12 +197,10 @@ static int check_absent(struct run *r, struct snap_err *err)
     else if (!d.dying && !(p->ses.there && d.domid == p->ses.dom.domid) &&
              (snap_streq(d.uuid, p->rec.domain_uuid) ||
               snap_streq(d.name, p->rec.domain_name))) /* not its number */
-        rc = snap_fail(
-            err, SNAP_BUSY,
-            "somebody has started %s while its disks were being "
-            "reverted, so that it lacks those that it was not to "
-            "open: run xl destroy %s, then start it or revert again",
-            d.name, d.name);
+        rc =
+            snap_fail(err, SNAP_BUSY,
+                      "somebody has started %s while its disks were being reverted, so that it lacks those that it was not to open: run xl destroy %s, then start it or revert again",
+                      d.name, d.name);
     snap_domain_dispose(&d);
     return rc;
 }
@@ -305,8 +300,7 @@ static int go_back(struct run *r, struct snap_err *err)
     if (!rc && end == SNAP_REVERTED_RUNS) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
-                        "somebody has let %s run meanwhile, reverted as it "
-                        "is; xl snapshot-recover %s finishes the revert",
+                        "somebody has let %s run meanwhile, reverted as it is; xl snapshot-recover %s finishes the revert",
                         r->p->rec.domain_name, r->p->rec.domain_name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
@@ -316,23 +310,19 @@ static int go_back(struct run *r, struct snap_err *err)
     if (rc) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
-                        "going back also failed: %s; the next snapshot "
-                        "command for %s tries again",
+                        "going back also failed: %s; the next snapshot command for %s tries again",
                         e.msg, r->p->rec.domain_name);
         err->rc = SNAP_RECOVER;
         return SNAP_RECOVER;
     }
     if (end == SNAP_REVERTED_BOOTED)
         snap_err_append(err,
-                        "%s was started again from the disks it had; "
-                        "what was in its memory is lost",
+                        "%s was started again from the disks it had; what was in its memory is lost",
                         r->p->ses.dom.name);
     else if (end == SNAP_REVERTED_LEFT)
-        snap_err_append(
-            err,
-            "the disks are as they were before; %s, which somebody "
-            "has started since, was left alone",
-            r->p->rec.domain_name);
+        snap_err_append(err,
+                        "the disks are as they were before; %s, which somebody has started since, was left alone",
+                        r->p->rec.domain_name);
     return err->rc;
 }
 
@@ -376,8 +366,7 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
         rc = env->ops->unpause(env->hyp, &res->dom, err);
         if (rc)
             snap_err_append(err,
-                            "the domain is reverted and still paused; "
-                            "try xl unpause %s",
+                            "the domain is reverted and still paused; try xl unpause %s",
                             p->rec.domain_name);
     }
     res->down_ms = snap_now_ms() - down;
@@ -389,8 +378,7 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
         rc = snap_journal_end(&r.journal, err);
     if (rc) {
         snap_err_append(err,
-                        "%s is reverted; the next snapshot command for "
-                        "it tidies up",
+                        "%s is reverted; the next snapshot command for it tidies up",
                         p->rec.domain_name);
         err->rc = rc = SNAP_RECOVER;
         snap_journal_dispose(&r.journal);

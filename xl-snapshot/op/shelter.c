@@ -37,8 +37,7 @@ static bool leave_group(const struct snap_log *log)
                           &why))
         return true;
     snap_say(log, SNAP_LOG_WARN,
-             "cannot leave the control group of the command: %s; and no scope "
-             "of systemd's: %s",
+             "cannot leave the control group of the command: %s; and no scope of systemd's: %s",
              err.msg, why.msg);
     return false;
 }

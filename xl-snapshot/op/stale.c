@@ -34,15 +34,12 @@ char *snap_stale_created(const struct snap_record *rec,
             continue;
         where = xl_cfg(o, rec->domain_name, p->path);
         if (snap_streq(p->path, p->active_path))
-            snap_buf_addf(&b,
-                          "%s%s: in %s, change the format of %s "
-                          "to %s",
+            snap_buf_addf(&b, "%s%s: in %s, change the format of %s to %s",
                           b.len ? "\n" : "", p->vdev, where, p->path,
                           p->active_format);
         else
             snap_buf_addf(&b,
-                          "%s%s: %s is frozen now; in %s, "
-                          "change this disk to format=%s, target=%s%s",
+                          "%s%s: %s is frozen now; in %s, change this disk to format=%s, target=%s%s",
                           b.len ? "\n" : "", p->vdev, p->path, where,
                           p->active_format, p->active_path,
                           /* Others would have to be called qcow2. */
@@ -58,8 +55,7 @@ char *snap_stale_reverted(const struct snap_part *p, const char *domain)
 {
     if (snap_streq(p->leaf_path, p->path))
         return NULL;
-    return snap_printf("%s: the guest will write to a new image; "
-                       "in " SNAP_NOTE_XL_CFG
+    return snap_printf("%s: the guest will write to a new image; in " SNAP_NOTE_XL_CFG
                        ", change this disk to format=%s, target=%s",
                        p->vdev, domain, p->leaf_format, p->leaf_path);
 }
@@ -74,8 +70,7 @@ char *snap_stale_merged(const char *vdev, const char *domain, const char *path,
 
 char *snap_stale_gone(const char *vdev, const char *frozen, const char *leaf)
 {
-    return snap_printf("%s: %s goes; no xl.cfg may name it any more, the "
-                       "domain's disk is %s",
+    return snap_printf("%s: %s goes; no xl.cfg may name it any more, the domain's disk is %s",
                        vdev, frozen, leaf);
 }
 

@@ -88,13 +88,12 @@ static void check_others(const struct snap_record *rec,
         *c = snap_realloc(*c, *n + 1, sizeof(**c));
         (*c)[*n].part = snap_strdup(vbds[i].vdev);
         (*c)[*n].problem = snap_printf(
-            "%s, which the domain's configuration names, is not there: put it "
-            "back%s",
+            "%s, which the domain's configuration names, is not there: put it back%s",
             path,
-            !vbds[i].cdrom     ? ""
-            : !rec->has_memory ? ", or revert without it (--eject-missing)"
-                               : ", or revert without it and the memory "
-                                 "(--eject-missing --disk-only)");
+            !vbds[i].cdrom ? ""
+            : !rec->has_memory
+                ? ", or revert without it (--eject-missing)"
+                : ", or revert without it and the memory (--eject-missing --disk-only)");
         (*n)++;
     }
     snap_vbds_free(&vbds, &n_vbds);

@@ -42,9 +42,7 @@ static int add_line(struct snap_journal *j, const char *line,
 
     if (j->torn)
         return snap_fail(err, SNAP_IO,
-                         "%s: a step could not be written whole, nor taken "
-                         "back, so no other is written behind it; make room, "
-                         "and run xl snapshot-recover",
+                         "%s: a step could not be written whole, nor taken back, so no other is written behind it; make room, and run xl snapshot-recover",
                          j->path);
     rc = snap_write_all(j->fd, line, strlen(line), j->path, err);
     if (rc)
@@ -285,8 +283,9 @@ void snap_journal_entries_free(struct snap_journal_entry *e, size_t n)
     free(e);
 }
 
-const struct snap_journal_entry *snap_journal_find(
-    const struct snap_journal_entry *e, size_t n, const char *step)
+const struct snap_journal_entry *
+snap_journal_find(const struct snap_journal_entry *e, size_t n,
+                  const char *step)
 {
     size_t i;
 

@@ -64,7 +64,8 @@ struct snap_journal_entry {
 int snap_journal_read(const char *path, struct snap_journal_entry **e_r,
                       size_t *n_r, struct snap_err *err);
 void snap_journal_entries_free(struct snap_journal_entry *e, size_t n);
-const struct snap_journal_entry *snap_journal_find(
-    const struct snap_journal_entry *e, size_t n, const char *step);
+const struct snap_journal_entry *
+snap_journal_find(const struct snap_journal_entry *e, size_t n,
+                  const char *step);
 
 #endif /* SNAP_STORE_JOURNAL_H */

@@ -122,8 +122,7 @@ static int open_lock(const char *path, int *fd_r, struct snap_err *err)
         e = e ? e : errno;
         if (e == ENOENT)
             return snap_fail(err, SNAP_NOTFOUND,
-                             "this domain has no snapshots: there is no "
-                             "folder for %s",
+                             "this domain has no snapshots: there is no folder for %s",
                              path);
         if (e == ELOOP)
             return snap_fail(err, SNAP_REFUSED,
@@ -152,8 +151,7 @@ static int take(int fd, int how, const char *path, struct snap_err *err)
         return SNAP_BUSY; /* the caller knows more to say */
     if (e == EINTR)
         return snap_fail(err, SNAP_INTR,
-                         "interrupted while waiting for another command; "
-                         "nothing was done");
+                         "interrupted while waiting for another command; nothing was done");
     return snap_fail_errno(err, SNAP_IO, e, "cannot lock %s", path);
 }
 
@@ -188,8 +186,7 @@ int snap_store_lock(struct snap_store *s, bool wait, const char *command,
             who = snap_strdup("another command");
         if (rc == SNAP_BUSY && !wait) {
             snap_fail(err, rc,
-                      "%s is at work on this domain; wait until it has "
-                      "finished",
+                      "%s is at work on this domain; wait until it has finished",
                       who);
             goto out;
         }
@@ -209,10 +206,10 @@ int snap_store_lock(struct snap_store *s, bool wait, const char *command,
         fd = -1;
     }
     if (fd < 0) {
-        rc = snap_fail(err, SNAP_BUSY,
-                       "%s is replaced again and again by another process; "
-                       "end that, and try again",
-                       path);
+        rc =
+            snap_fail(err, SNAP_BUSY,
+                      "%s is replaced again and again by another process; end that, and try again",
+                      path);
         goto out;
     }
     sign(fd, command);

@@ -45,10 +45,10 @@ int snap_memfile_create(struct snap_memfile *m, const char *path,
     m->tail = snap_hash_new();
 
     if (snap_file_exists(path)) {
-        rc = snap_fail(err, SNAP_EXISTS,
-                       "memory image %s exists already; "
-                       "choose another name or remove it",
-                       path);
+        rc =
+            snap_fail(err, SNAP_EXISTS,
+                      "memory image %s exists already; choose another name or remove it",
+                      path);
         goto out;
     }
     rc = snap_file_create(m->part, 0600, &m->fd, err);
@@ -59,8 +59,7 @@ int snap_memfile_create(struct snap_memfile *m, const char *path,
         fault = errno;
     if (fault && fault != EOPNOTSUPP && fault != ENOSYS) {
         rc = snap_fail_errno(err, SNAP_IO, fault,
-                             "%s: setting aside %llu MB "
-                             "for the memory image",
+                             "%s: setting aside %llu MB for the memory image",
                              m->part, (unsigned long long)need >> 20);
         goto out;
     }
@@ -157,8 +156,7 @@ static int name_it(struct snap_memfile *m, const struct stat *st,
         return snap_fail_errno(err, SNAP_IO, errno, "%s", m->part);
     if (!snap_same_stat(st, &now))
         return snap_fail(err, SNAP_IO,
-                         "%s is another file than the one that the memory "
-                         "was written to",
+                         "%s is another file than the one that the memory was written to",
                          m->part);
     /* A recovery after a death between two names. */
     if (!lstat(m->path, &now) && snap_same_stat(st, &now))
@@ -166,9 +164,7 @@ static int name_it(struct snap_memfile *m, const struct stat *st,
     rc = snap_file_rename_new(m->part, m->path, &why);
     if (rc == SNAP_EXISTS)
         return snap_fail(err, rc,
-                         "somebody made a file %s while the memory was saved, "
-                         "which is kept, and so is the memory, in %s; move it "
-                         "away first",
+                         "somebody made a file %s while the memory was saved, which is kept, and so is the memory, in %s; move it away first",
                          m->path, m->part);
     return rc ? snap_fail(err, rc, "%s", why.msg) : 0;
 }
@@ -248,12 +244,11 @@ int snap_memfile_open(struct snap_env *env, const char *path, uint64_t *size,
         goto out;
     }
     if (*size && (uint64_t)st.st_size != *size) {
-        rc = snap_fail(err, SNAP_CORRUPT,
-                       "memory image %s has %llu bytes and was recorded with "
-                       "%llu; it is damaged: put it back, or go without the "
-                       "memory (--disk-only)",
-                       path, (unsigned long long)st.st_size,
-                       (unsigned long long)*size);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "memory image %s has %llu bytes and was recorded with %llu; it is damaged: put it back, or go without the memory (--disk-only)",
+                      path, (unsigned long long)st.st_size,
+                      (unsigned long long)*size);
         goto out;
     }
     *size = st.st_size;
@@ -305,11 +300,9 @@ int snap_memfile_verify(struct snap_env *env, int fd, const char *path,
 
     rc = snap_memfile_hash(env, fd, path, size, now, err);
     if (!rc && strcmp(now, hash))
-        rc = snap_fail(
-            err, SNAP_CORRUPT,
-            "memory image %s does not have the checksum it was "
-            "recorded with (%s, now %s); it is damaged: put it back, or go "
-            "without the memory (--disk-only)",
-            path, hash, now);
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "memory image %s does not have the checksum it was recorded with (%s, now %s); it is damaged: put it back, or go without the memory (--disk-only)",
+                      path, hash, now);
     return rc;
 }

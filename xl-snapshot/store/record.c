@@ -473,8 +473,8 @@ static int read_format(const struct snap_json *j, struct snap_err *err)
         return rc;
     if (format != SNAP_RECORD_FORMAT)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "format %" PRIu64 " is not "
-                         "known to this version, which reads format %d",
+                         "format %" PRIu64
+                         " is not known to this version, which reads format %d",
                          format, SNAP_RECORD_FORMAT);
     return 0;
 }

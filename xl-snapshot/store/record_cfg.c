@@ -92,9 +92,7 @@ static int put_field(struct snap_buf *b, const char *key, const char *value,
 
     if (strchr(value, ',') || (len && strchr(" \t", value[len - 1])))
         return snap_fail(err, SNAP_INVAL,
-                         "%s: a path with a comma in it, or a blank at its "
-                         "end, cannot stand in a file of --output; rename the "
-                         "image or leave out --no-metadata",
+                         "%s: a path with a comma in it, or a blank at its end, cannot stand in a file of --output; rename the image or leave out --no-metadata",
                          value);
     snap_buf_addf(b, ",%s=%s", key, value);
     return 0;
@@ -169,8 +167,7 @@ static void put_head(struct snap_buf *b, const struct snap_record *r)
     snap_buf_addf(b,
                   "# This file is all that knows of it.  To go back:\n"
                   "#     xl snapshot-revert --config THIS_FILE %s\n"
-                  "# An image or the memory file that was moved: change "
-                  "its path below.\n\n",
+                  "# An image or the memory file that was moved: change its path below.\n\n",
                   dom);
     free(name);
     free(dom);
@@ -230,10 +227,10 @@ int snap_record_to_cfg(const struct snap_record *r, char **text_r,
     snap_buf_adds(&b, "]\n");
     put_str(&b, "domain_config", r->config_json);
     if (b.len > SNAP_CFG_MAX) {
-        rc = snap_fail(err, SNAP_INVAL,
-                       "snapshot %s: its description has %zu bytes, and a "
-                       "file of --output at most %u; leave out --no-metadata",
-                       r->name, b.len, SNAP_CFG_MAX);
+        rc =
+            snap_fail(err, SNAP_INVAL,
+                      "snapshot %s: its description has %zu bytes, and a file of --output at most %u; leave out --no-metadata",
+                      r->name, b.len, SNAP_CFG_MAX);
         goto out;
     }
     *text_r = b.data;
@@ -462,10 +459,10 @@ static int copy_disks(struct snap_json *obj, const struct snap_cfg *cfg,
     for (i = 0; i < n; i++) {
         if (!details[i])
             continue;
-        rc = snap_fail(err, SNAP_INVAL,
-                       "%s:%d: disk_details has a disk that disks has not; "
-                       "remove it there too",
-                       cfg->file, more->lines[i]);
+        rc =
+            snap_fail(err, SNAP_INVAL,
+                      "%s:%d: disk_details has a disk that disks has not; remove it there too",
+                      cfg->file, more->lines[i]);
         goto out;
     }
     rc = 0;
@@ -616,9 +613,7 @@ static int plain_memory(const struct snap_cfg *cfg,
         return 0;
     if (!req->memory_file)
         return snap_fail(err, SNAP_INVAL,
-                         "%s:%d: memory=\"yes\" does not say where it is; "
-                         "write the path of the memory image, or give the "
-                         "snapshot's name instead of --config",
+                         "%s:%d: memory=\"yes\" does not say where it is; write the path of the memory image, or give the snapshot's name instead of --config",
                          cfg->file, snap_cfg_find(cfg, "memory")->line);
     r->mem_path = snap_strdup(req->memory_file);
     r->live = req->live == 1;
@@ -637,10 +632,10 @@ static int from_plain(const struct snap_cfg *cfg, struct snap_record *r_out,
     if (rc)
         goto out;
     if (!req.name) {
-        rc = snap_fail(err, SNAP_INVAL,
-                       "%s: which snapshot? add name=\"NAME\", as "
-                       "snapshot-create said it",
-                       cfg->file);
+        rc =
+            snap_fail(err, SNAP_INVAL,
+                      "%s: which snapshot? add name=\"NAME\", as snapshot-create said it",
+                      cfg->file);
         goto out;
     }
     r.name = snap_strdup(req.name);
@@ -673,9 +668,7 @@ int snap_record_from_cfg(const struct snap_cfg *cfg,
         e = keys[i].ours ? snap_cfg_find(cfg, keys[i].key) : NULL;
         if (e)
             return snap_fail(err, SNAP_INVAL,
-                             "%s:%d: key \"%s\" belongs to a file of "
-                             "--output, and its line format=%d is missing; "
-                             "put it back",
+                             "%s:%d: key \"%s\" belongs to a file of --output, and its line format=%d is missing; put it back",
                              cfg->file, e->line, e->key, SNAP_RECORD_FORMAT);
     }
     return from_plain(cfg, r_out, err);

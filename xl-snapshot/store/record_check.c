@@ -102,8 +102,7 @@ static int check_places(const struct snap_part *p, struct snap_err *err)
     if (p->type == SNAP_DISK_INTERNAL && !path_active &&
         !snap_streq(p->frozen_path, p->active_path))
         return bad(err, "type",
-                   "an internal snapshot has one image, and active_path is "
-                   "neither path nor frozen_path");
+                   "an internal snapshot has one image, and active_path is neither path nor frozen_path");
     if (p->type == SNAP_DISK_EXTERNAL && path_frozen && path_active)
         return bad(err, "active_path",
                    "the guest would write into the frozen image");
@@ -214,8 +213,7 @@ static int check_left_out(const struct snap_record *r, struct snap_err *err)
         for (k = 0; k < r->n_parts; k++)
             if (snap_streq(r->left_out[i], r->parts[k].vdev))
                 return snap_fail(err, SNAP_CORRUPT,
-                                 "disk %s is both in the snapshot and left "
-                                 "out",
+                                 "disk %s is both in the snapshot and left out",
                                  r->left_out[i]);
     }
     return 0;

@@ -248,8 +248,8 @@ static int read_state(const struct snap_json *j, struct snap_state *st,
         return snap_fail(err, SNAP_CORRUPT, "not a state of a domain");
     if (format != STATE_FORMAT)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "format %" PRId64 " is not "
-                         "known to this version, which reads format %d",
+                         "format %" PRId64
+                         " is not known to this version, which reads format %d",
                          format, STATE_FORMAT);
     rc = get(j, "current", &st->current, err);
     if (rc)
@@ -305,12 +305,10 @@ int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
     if (!rc && check(&st, &e))
         rc = SNAP_CORRUPT;
     if (rc) {
-        rc = snap_fail(err, rc,
-                       "%s: %s; move the file away: without it images that "
-                       "earlier reverts made are kept though nobody needs "
-                       "them, and nothing else is lost, unless the domain is "
-                       "a clone: nobody knows then what it stands on",
-                       path, e.msg);
+        rc =
+            snap_fail(err, rc,
+                      "%s: %s; move the file away: without it images that earlier reverts made are kept though nobody needs them, and nothing else is lost, unless the domain is a clone: nobody knows then what it stands on",
+                      path, e.msg);
         goto out;
     }
     *st_r = st;

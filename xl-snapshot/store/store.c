@@ -66,24 +66,19 @@ static int check_folder(const char *path, bool root, struct snap_err *err)
     }
     if (S_ISLNK(st.st_mode))
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is a symbolic link, and none is followed here; "
-                         "move the folder back there, or mount it there "
-                         "(mount --bind)",
+                         "%s is a symbolic link, and none is followed here; move the folder back there, or mount it there (mount --bind)",
                          path);
     if (!S_ISDIR(st.st_mode))
         return snap_fail(err, SNAP_REFUSED,
-                         "%s is not a folder; the store of snapshots needs "
-                         "that name",
+                         "%s is not a folder; the store of snapshots needs that name",
                          path);
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return snap_fail(err, SNAP_REFUSED,
-                         "%s belongs to user %ld; make it root's, or use "
-                         "another store",
+                         "%s belongs to user %ld; make it root's, or use another store",
                          path, (long)st.st_uid);
     if (st.st_mode & (S_IWGRP | S_IWOTH))
         return snap_fail(err, SNAP_REFUSED,
-                         "%s can be written to by others (mode %04o); chmod "
-                         "it to 0700",
+                         "%s can be written to by others (mode %04o); chmod it to 0700",
                          path, (unsigned)st.st_mode & 07777);
     return 0;
 }
@@ -112,9 +107,9 @@ int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
     if (rc)
         goto out;
     if (!snap_path_ok(root)) {
-        rc = snap_fail(err, SNAP_INVAL,
-                       "the store's folder must be an absolute path without . "
-                       "and ..");
+        rc =
+            snap_fail(err, SNAP_INVAL,
+                      "the store's folder must be an absolute path without . and ..");
         goto out;
     }
     s->root = snap_strdup(root);
@@ -218,18 +213,17 @@ int snap_store_put(const struct snap_store *s, const struct snap_record *r,
     snap_buf_adds(&b, text);
     snap_buf_adds(&b, "\n");
     if (b.len > SNAP_RECORD_MAX) {
-        rc = snap_fail(err, SNAP_FAIL,
-                       "snapshot %s: its record has %zu bytes; at most %u can "
-                       "be read again",
-                       r->name, b.len, SNAP_RECORD_MAX);
+        rc =
+            snap_fail(err, SNAP_FAIL,
+                      "snapshot %s: its record has %zu bytes; at most %u can be read again",
+                      r->name, b.len, SNAP_RECORD_MAX);
         goto out;
     }
     path = snap_store_record_path(s, r->name);
     rc = snap_file_write(path, b.data, b.len, 0600, true, &e);
     if (rc == SNAP_EXISTS)
         snap_fail(err, rc,
-                  "there is a snapshot %s of this domain already; choose "
-                  "another name",
+                  "there is a snapshot %s of this domain already; choose another name",
                   r->name);
     else if (rc)
         snap_fail(err, rc, "snapshot %s: %s", r->name, e.msg);
@@ -560,10 +554,10 @@ static int all(const struct snap_store *s, bool brief, bool whole,
     rc = scan(&c, err);
     for (i = 0; !rc && whole && i < c.n; i++)
         if (c.f[i].why && !c.f[i].foreign)
-            rc = snap_fail(err, SNAP_REFUSED,
-                           "a record cannot be read, so nobody knows what it "
-                           "needs; repair it, or move it away: %s",
-                           c.f[i].why);
+            rc =
+                snap_fail(err, SNAP_REFUSED,
+                          "a record cannot be read, so nobody knows what it needs; repair it, or move it away: %s",
+                          c.f[i].why);
     if (rc)
         goto out;
     *rs_r = c.n ? snap_realloc(NULL, c.n, sizeof(**rs_r)) : NULL;

@@ -256,8 +256,7 @@ static void kill_command(const char *id)
         _exit(1);
     fclose(f);
     snprintf(cmd, sizeof(cmd),
-             "ps -s %d -o pid,stat,etime,wchan:24,args >ps.new 2>&1;"
-             "mv ps.new ps; pkill -TERM -s %d; sleep 1; pkill -KILL -s %d",
+             "ps -s %d -o pid,stat,etime,wchan:24,args >ps.new 2>&1;mv ps.new ps; pkill -TERM -s %d; sleep 1; pkill -KILL -s %d",
              pid, pid, pid);
     signal(SIGCHLD, SIG_DFL);
     _exit(system(cmd) != 0);

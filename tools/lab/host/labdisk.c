@@ -155,8 +155,7 @@ static void power_cut(void)
     unsigned int held = n_cached, kept;
 
     kept = empty(chances[draw() % 5]);
-    printf("power cut: %u blocks were not flushed, %u of them were written "
-           "(seed %llu)\n",
+    printf("power cut: %u blocks were not flushed, %u of them were written (seed %llu)\n",
            held, kept, (unsigned long long)first);
     exit(0);
 }
