@@ -437,6 +437,35 @@ static void test_in_its_recovery(void **state)
     print_message("%u acts\n", count);
 }
 
+/* The guardian could not tell Xen in time. */
+static int untold(struct fake_host *h, void *arg, struct snap_err *err)
+{
+    return op < REVERT ? fake_host_guardian_untold(h, arg, err) : 0;
+}
+
+static bool only_slow_reboots(const void *kind, enum third_act act, bool dead)
+{
+    const struct kind *k = kind;
+
+    (void)dead;
+    return k->op == REVERT || act != THIRD_REBOOT_SLOWLY;
+}
+
+/* It reboots from what Xen knows, which may be old; but it comes up. */
+static void test_untold_in_its_recovery(void **state)
+{
+    struct sweep w = acts;
+
+    (void)state;
+    count = 0;
+    whole = false;
+    w.not_yet = only_slow_reboots;
+    w.stride = 2;
+    w.stride_of = NULL;
+    sweep_each_act_in_recovery(&w, untold, acted_in_recovery);
+    print_message("%u acts\n", count);
+}
+
 /* Those that pause it. */
 static const struct sweep pauses = {
     .kinds = &kinds[3],
@@ -535,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_after_its_death),
         cmocka_unit_test(test_paused_after_two_deaths),
         cmocka_unit_test(test_in_its_recovery),
+        cmocka_unit_test(test_untold_in_its_recovery),
         cmocka_unit_test(test_started_while_it_switches),
         cmocka_unit_test(test_started_while_it_is_put_back),
     };

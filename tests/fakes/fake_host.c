@@ -374,7 +374,7 @@ static void tell_xen(struct fake_host *h, uint32_t domid)
     snap_store_close(&s);
 }
 
-int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err)
+static int guardian(struct fake_host *h, bool tells, struct snap_err *err)
 {
     int rc;
     const struct fake_domain *d = fake_domain_find(h->world, FAKE_UUID);
@@ -387,12 +387,26 @@ int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err)
         .pause = true,
     };
 
-    (void)arg;
-    tell_xen(h, held.domid);
+    if (tells)
+        tell_xen(h, held.domid);
     rc = h->env.ops->rescue(h->env.hyp, &held, err);
     if (!rc)
         note_resumed(h, stood);
     return rc;
+}
+
+int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err)
+{
+    (void)arg;
+    return guardian(h, true, err);
+}
+
+int fake_host_guardian_untold(struct fake_host *h, void *arg,
+                              struct snap_err *err)
+{
+    (void)arg;
+    third_may_lose(h);
+    return guardian(h, false, err);
 }
 
 /* ---- off and on ---- */

@@ -69,6 +69,9 @@ int fake_host_recover_discard(struct fake_host *h, void *arg,
                               struct snap_err *err);
 /* What the guardian does once its parent is dead. */
 int fake_host_guardian(struct fake_host *h, void *arg, struct snap_err *err);
+/* Likewise, but its time was up before Xen was told anything. */
+int fake_host_guardian_untold(struct fake_host *h, void *arg,
+                              struct snap_err *err);
 
 /* vm1 goes away, as after a poweroff. */
 void fake_host_stop(struct fake_host *h);

@@ -725,7 +725,7 @@ static int f_stands(struct snap_hyp *h, const struct snap_domain *dom,
     rc = reach(h, dom, "stands", &f, err);
     if (rc)
         return rc;
-    if ((f->other_save && !f->precopy) ||
+    if ((f->other_save && !f->precopy) || f->shutdown ||
         !(suspended ? f->suspended : f->paused))
         return snap_fail(err, SNAP_BUSY, "somebody let %s go on", f->name);
     if (!snap_streq(h->window, f->config))
@@ -796,6 +796,9 @@ static int f_set_active(struct snap_hyp *h, const struct snap_domain *dom,
     if (!rc && h->window)
         snap_set(&h->window, f->config); /* its own doing */
     free(json);
+    /* Its daemon has read what it had. */
+    if (!rc && f->shutdown && f->monitor_pid)
+        return snap_fail(err, SNAP_BUSY, "%s went down before", f->name);
     return rc ? rc : fault("set_active done", err);
 }
 

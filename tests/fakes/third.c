@@ -21,6 +21,7 @@
 
 #define FIRST_LOOK  2 /* calls of a command: open, find */
 #define BUILD_CALLS 8
+#define GOING_CALLS 16
 /* Calls of the rounds that let the guest run; it stands for as many more. */
 #define MIGRATE_CALLS 40
 
@@ -191,7 +192,7 @@ void third_write(struct fake_host *h)
         third_wrong(t, "the guest was let go on while xl saved it");
     a = fake_store_read(h->disks, d->domid, "xvda");
     b = fake_store_read(h->disks, d->domid, "xvdb");
-    if (t->n)
+    if (t->n && !t->may_lose)
         look(t, d, a, b);
     if (t->n == THIRD_MOMENTS)
         abort();
@@ -284,24 +285,32 @@ static void stop(struct fake_host *h, struct fake_domain *d)
 
 /* A QEMU can open them; or those that nobody holds, and libxl does not hear
  * that it could not open the others: a PV guest comes up without them. */
+static char kept[200]; /* why it cannot */
 static bool can_start(struct fake_host *h, const struct fake_domain *d,
                       bool pv)
 {
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_vbd *v = NULL;
     size_t n = 0, i;
-    bool can = true;
+    const char *not = NULL;
 
     snap_domcfg_disks(d->config, &v, &n, &err);
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n && !not ; i++) {
         struct fake_image *im = fake_store_find(h->disks, v[i].path);
 
-        can = can && im && !im->immutable &&
-              (pv || !fake_store_held(h->disks, v[i].path)) &&
-              !strcmp(im->format, v[i].format);
+        if (!im)
+            not = "is gone";
+        else if (im->immutable)
+            not = "is protected";
+        else if (!pv && fake_store_held(h->disks, v[i].path))
+            not = "is held";
+        else if (strcmp(im->format, v[i].format) != 0)
+            not = "has another format";
+        if (not )
+            snprintf(kept, sizeof(kept), "%s %s", v[i].path, not );
     }
     snap_vbds_free(&v, &n);
-    return can;
+    return !not ;
 }
 
 static bool is_changing(const struct fake_host *h, const char *path)
@@ -341,8 +350,9 @@ static void come(struct fake_host *h)
     if (fake_domain_find(h->world, h->third->coming.uuid))
         return;
     if (!can_start(h, &h->third->coming, false)) {
-        third_wrong(h->third, "the guest rebooted, and its images were kept "
-                              "from it");
+        third_wrong(h->third,
+                    "the guest rebooted, and its images were kept from it: %s",
+                    kept);
         return;
     }
     while (d->exists)
@@ -351,12 +361,40 @@ static void come(struct fake_host *h)
     boot(h, d);
 }
 
+/* It went down, and what it is to have next was read then; the daemon destroys
+ * it a moment later. */
+static void go_down(struct fake_host *h, struct fake_domain *d)
+{
+    h->third->coming = *d;
+    h->third->looks = 0;
+    if (h->third->calls % 2) {
+        d->shutdown = true;
+        h->third->going = GOING_CALLS;
+    } else {
+        stop(h, d);
+        h->third->comes = true;
+    }
+}
+
+static void go_away(struct fake_host *h)
+{
+    struct fake_domain *d = fake_domain_find(h->world, h->third->coming.uuid);
+
+    h->third->going = 0;
+    if (!d || d->domid != h->third->coming.domid)
+        return;
+    stop(h, d);
+    h->third->comes = true;
+}
+
 pid_t third_monitor(struct fake_host *h, const char *name)
 {
     struct third *t = h->third;
 
-    if (!t || !t->comes || strcmp(t->coming.name, name) != 0)
+    if (!t || !(t->comes || t->going) || strcmp(t->coming.name, name) != 0)
         return 0;
+    if (t->going)
+        return t->coming.monitor_pid;
     if (++t->looks < 3)
         return t->coming.monitor_pid;
     come(h);
@@ -547,12 +585,8 @@ static bool act_on(struct fake_host *h, struct fake_domain *d)
         }
         return runs;
     case THIRD_REBOOT_SLOWLY:
-        if (runs) {
-            h->third->coming = *d;
-            stop(h, d);
-            h->third->comes = true;
-            h->third->looks = 0;
-        }
+        if (runs)
+            go_down(h, d);
         return runs;
     case THIRD_POWEROFF:
         if (runs)
@@ -560,6 +594,8 @@ static bool act_on(struct fake_host *h, struct fake_domain *d)
         return runs;
     case THIRD_CRASH:
         d->shutdown |= runs;
+        if (runs)
+            d->monitor_pid = 0; /* it is kept, and nobody waits for it */
         return runs;
     case THIRD_PAUSE:
         /* What we have not unpaused yet stays paused then. */
@@ -729,6 +765,8 @@ void third_arm(struct fake_host *h, enum third_act a, unsigned n)
 
 void third_rebooted(struct fake_host *h)
 {
+    if (h->third->going)
+        go_away(h);
     if (h->third->comes)
         come(h);
 }
@@ -759,6 +797,12 @@ void third_may_run(struct fake_host *h)
     h->third->may_run = true;
 }
 
+void third_may_lose(struct fake_host *h)
+{
+    if (h->third)
+        h->third->may_lose = true;
+}
+
 unsigned third_calls(const struct fake_host *h)
 {
     return h->third->calls;
@@ -772,6 +816,8 @@ void third_at_call(struct fake_host *h)
     t->calls++;
     if (t->build_left && !--t->build_left)
         end_build(h);
+    if (t->going && !--t->going)
+        go_away(h);
     look_at_carried(h);
     if (t->save_left && !--t->save_left)
         end_save(h);

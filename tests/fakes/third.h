@@ -69,6 +69,9 @@ void third_disarm(struct fake_host *h);
 void third_rebooted(struct fake_host *h);
 bool third_acted(const struct fake_host *h);
 enum third_act third_act(const struct fake_host *h);
+/* Xen could not be told which images it writes to: a reboot may find such as
+ * it does not write to any more. */
+void third_may_lose(struct fake_host *h);
 /* What was paused may run by now. */
 void third_may_run(struct fake_host *h);
 unsigned third_calls(const struct fake_host *h);

@@ -72,7 +72,7 @@ const char *third_check_state(const struct fake_host *h)
         WRONG("the hypervisor was misused: %s", h->world->why_bad);
     if (h->disks->violation[0])
         WRONG("%s", h->disks->violation);
-    if (!d && t->comes && !strcmp(t->coming.uuid, FAKE_UUID))
+    if (!strcmp(t->coming.uuid, FAKE_UUID) && (t->going || (!d && t->comes)))
         return NULL;
     if (!d)
         return may_be_off && (t->acted || t->off) ? NULL : "vm1 is gone";

@@ -34,9 +34,10 @@ struct third { /* shared with all processes of the host */
     enum third_who who;
     enum third_act act;
     unsigned at, calls;
-    bool acted, may_run;
+    bool acted, may_run, may_lose;
     bool rested; /* what he renamed did not run */
     bool comes; /* coming is being rebooted */
+    unsigned going; /* calls until its old domain, which is down, is away */
     struct fake_domain coming;
     unsigned looks; /* of who waits for it */
     unsigned build_left; /* calls until what is being built has its devices */

@@ -24,6 +24,7 @@
 #include "lib/boot_id.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
+#include "op/absent.h"
 #include "op/delete.h"
 #include "op/guardian.h"
 #include "op/recover.h"
@@ -1471,6 +1472,56 @@ static void a_guest_that_reboots_is_waited_for(void **state)
     assert_true(fake_store_content(host.disks, "/img/a.qcow2") == last);
 }
 
+/* It is down, and its daemon has not destroyed it yet. */
+static int down_then_gone(const char *layer, const char *what)
+{
+    static bool busy;
+
+    if (busy || strcmp(layer, "hyp") || !snap_has_prefix(what, "find"))
+        return 0;
+    busy = true;
+    if (++looks == 3)
+        fake_host_stop(&host);
+    if (looks == 5)
+        fake_host_start(&host);
+    busy = false;
+    return 0;
+}
+
+static pid_t while_it_is_away(void *opaque, const char *name)
+{
+    (void)opaque;
+    (void)name;
+    return vm() ? 0 : 4242;
+}
+
+static void one_that_is_down_is_waited_for(void **state)
+{
+    struct snap_domain dom = { 0 };
+    uint32_t domid = vm()->domid;
+
+    (void)state;
+    host.world->monitor = while_it_is_away;
+    vm()->shutdown = true;
+    looks = 0;
+    snap_fault_hook = down_then_gone;
+    assert_int_equal(
+        snap_absent_find(&host.env, FAKE_UUID, "vm1", false, &dom, &err), 0);
+    assert_true(dom.domid != domid && !dom.shutdown);
+    snap_domain_dispose(&dom);
+    /* One that is kept after a crash has no daemon. */
+    memset(&dom, 0, sizeof(dom));
+    vm()->shutdown = true;
+    vm()->monitor_pid = 0;
+    looks = 10;
+    assert_int_equal(
+        snap_absent_find(&host.env, FAKE_UUID, "vm1", false, &dom, &err), 0);
+    snap_fault_hook = NULL;
+    assert_int_equal(looks, 11);
+    assert_true(dom.shutdown);
+    snap_domain_dispose(&dom);
+}
+
 static int merged_off(const char *layer, const char *what)
 {
     (void)layer;
@@ -1660,6 +1711,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             went_on_as_before_and_then_after_a_revert, setup, teardown),
         cmocka_unit_test_setup_teardown(a_revert_that_died_is_finished, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(one_that_is_down_is_waited_for, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_guest_that_reboots_is_waited_for,
                                         setup, teardown),

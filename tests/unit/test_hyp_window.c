@@ -417,17 +417,77 @@ static void test_beside_a_save(void **state)
     s->h.xsh = xsh;
 }
 
+/* --- telling Xen ------------------------------------------------------- */
+
+/* What libxl has stored of it. */
+static void store(const struct xen_scene *s)
+{
+    char *name = snap_printf("userdata-d.%u.%s.libxl-json", s->dom.domid,
+                             s->dom.uuid);
+    char *path = xen_scene_path(s, name);
+    char *text = xen_scene_config(
+        ",\"disks\":[{\"pdev_path\":\"/img/a.qcow2\",\"vdev\":\"xvda\","
+        "\"backend\":\"qdisk\",\"format\":\"qcow2\"}]");
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, strlen(text) + 1, 1, f), 1);
+    assert_int_equal(fclose(f), 0);
+    free(text);
+    free(path);
+    free(name);
+}
+
+static int tell(struct xen_scene *s)
+{
+    static const struct snap_active to = { .vdev = (char *)"xvda",
+                                           .path = (char *)"/img/a.s1.qcow2",
+                                           .format = (char *)"qcow2" };
+
+    snap_err_clear(&s->err);
+    return hyp_set_active(&s->h, &s->dom, &to, 1, &s->err);
+}
+
+/* Its monitor reads what it is to have next when it is down: before we tell, or
+ * after.  Of one that is kept nobody builds anything. */
+static void test_told_too_late(void **state)
+{
+    struct xen_scene *s = *state;
+    pid_t monitor = xen_scene_hold(s, "nothing", FOREVER_MS);
+
+    store(s);
+    s->dom.monitor_pid = monitor;
+    assert_int_equal(tell(s), 0);
+    fake_guest(s->dom.domid)->pauses = 1;
+    assert_int_equal(tell(s), 0);
+    fake_guest_stop(s->dom.domid, LIBXL_SHUTDOWN_REASON_REBOOT);
+    assert_int_equal(tell(s), SNAP_BUSY);
+    xen_scene_says(s->err.msg, "went down before");
+    assert_true(is_free(s, HYP_LOCK_DATA));
+    s->dom.monitor_pid = 0;
+    assert_int_equal(tell(s), 0);
+    s->dom.monitor_pid = monitor;
+    fake_xen->destroy_leaves = true; /* for a moment */
+    fake_guest_end(s->dom.domid);
+    assert_int_equal(tell(s), SNAP_BUSY);
+    xen_scene_end_of(monitor);
+    assert_int_equal(tell(s), 0);
+    fake_guest(s->dom.domid)->used = false;
+    assert_int_equal(tell(s), SNAP_NOTFOUND);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, xen_scene_end)
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_held_in_it),   TEST(test_of_another),
-        TEST(test_qmp_of_a_pvh), TEST(test_let_go_in_time),
-        TEST(test_cross),        TEST(test_refused),
-        TEST(test_borrow),       TEST(test_standing),
-        TEST(test_reborn),       TEST(test_other_disks),
-        TEST(test_nobody_tells), TEST(test_beside_a_save),
+        TEST(test_held_in_it),    TEST(test_of_another),
+        TEST(test_qmp_of_a_pvh),  TEST(test_let_go_in_time),
+        TEST(test_cross),         TEST(test_refused),
+        TEST(test_borrow),        TEST(test_standing),
+        TEST(test_reborn),        TEST(test_other_disks),
+        TEST(test_nobody_tells),  TEST(test_beside_a_save),
+        TEST(test_told_too_late),
     };
 
     if (argc > 1 && !strcmp(argv[1], "--save-domain")) {

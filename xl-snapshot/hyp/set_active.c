@@ -22,6 +22,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -170,6 +171,28 @@ static int write_nodes(struct snap_hyp *h, const struct snap_domain *dom,
                            dom->name);
 }
 
+/*
+ * Was it told in time?  Whoever builds it again reads the stored configuration
+ * once it is down, under the lock that is held here: so if it runs still, it
+ * was.  Else he may have read it before.
+ */
+static int was_in_time(struct snap_hyp *h, const struct snap_domain *dom,
+                       struct snap_err *err)
+{
+    enum hyp_state state = HYP_DYING;
+    struct snap_err gone = SNAP_ERR_INIT;
+    int rc = hyp_state(h, dom, &state, &gone);
+
+    if (rc && rc != SNAP_NOTFOUND)
+        return snap_fail(err, rc, "%s", gone.msg);
+    if ((state != HYP_SHUTDOWN && state != HYP_DYING) ||
+        dom->monitor_pid <= 0 || kill(dom->monitor_pid, 0))
+        return 0;
+    return snap_fail(err, SNAP_BUSY,
+                     "%s went down before its disks were known to Xen, and process %ld may build it again with those that it had",
+                     dom->name, (long)dom->monitor_pid);
+}
+
 int hyp_set_active(struct snap_hyp *h, const struct snap_domain *dom,
                    const struct snap_active *a, size_t n, struct snap_err *err)
 {
@@ -208,6 +231,8 @@ out:
         snap_err_clear(err);
         rc = 0;
     }
+    if (!rc && n)
+        rc = was_in_time(h, dom, err);
     nodes_dispose(nodes, n);
     if (opened)
         hyp_window_close(h);

@@ -23,6 +23,14 @@ static bool is_being_built(const struct snap_domain *dom, bool waited)
            (waited || (!dom->qemu_pid && !dom->mark && !dom->nameless));
 }
 
+/* It went down, and its monitor has read, or is about to read, what it builds
+ * next: what Xen is told now may come too late.  One that is kept after a crash
+ * has no monitor. */
+static bool is_going(const struct snap_domain *dom)
+{
+    return (dom->shutdown || dom->dying) && dom->monitor_pid > 0;
+}
+
 struct wait {
     struct snap_env *env;
     const char *uuid, *name;
@@ -92,9 +100,9 @@ static int find(struct wait *w, bool built, struct snap_domain *dom,
         rc = w->env->ops->find_uuid(w->env->hyp, w->uuid, dom, err);
         if (rc == SNAP_NOTFOUND) {
             r = await(w, err);
-        } else if (rc || !(built || w->waited) ||
-                   !is_being_built(dom, w->waited) ||
-                   snap_now_ms() >= waits_until(w)) {
+        } else if (rc || snap_now_ms() >= waits_until(w) ||
+                   !(is_going(dom) || ((built || w->waited) &&
+                                       is_being_built(dom, w->waited)))) {
             return rc;
         } else {
             /* Its QEMU comes before it can be talked to. */

@@ -887,13 +887,52 @@ static int refuse_above(const struct snap_deletion *x,
                      d->gone, d->active_path, domain_name(x));
 }
 
+/* It went down meanwhile, and is built again, or not: wait, and look again. */
+static int refresh(const struct snap_deletion *x, struct now *now,
+                   struct snap_err *err)
+{
+    struct snap_domain dom = { 0 };
+    struct snap_saver saver = now->saver;
+    bool same;
+    int rc;
+
+    if (!now->there)
+        return 0;
+    rc = x->env->ops->find_uuid(x->env->hyp, x->s->uuid, &dom, err);
+    same = !rc && dom.domid == now->dom.domid && !dom.shutdown && !dom.dying;
+    snap_domain_dispose(&dom);
+    if (same || (rc && rc != SNAP_NOTFOUND))
+        return rc;
+    snap_err_clear(err);
+    now_close(now);
+    rc = now_open(x, now, err);
+    now->saver.why = saver.why;
+    return rc;
+}
+
+/* The merge has not come to its end.  Xen may have been told the image below,
+ * and the domain be about to be built with it, so that is not protected before
+ * it is known what it has.  Fails if it may write there. */
+static int stop_merge(const struct snap_deletion *x, struct now *now,
+                      struct snap_part *p, const struct snap_delete *d)
+{
+    struct snap_err ignored = SNAP_ERR_INIT;
+    enum has has;
+    int rc = refresh(x, now, &ignored);
+
+    if (!rc)
+        rc = has_disk(x, dom_of(now), p->vdev, d, &has, &ignored);
+    if (!rc && has == HAS_BASE)
+        rc = SNAP_BUSY;
+    return rc ? rc : p->drv->delete_stop(&now->ctx, p, d, &ignored);
+}
+
 /* Until what the domain has is known everywhere. */
 static int move_over(struct snap_deletion *x, struct now *now,
                      struct snap_part *p, struct snap_delete *d,
                      struct snap_err *err)
 {
     int rc;
-    struct snap_err e = SNAP_ERR_INIT;
 
     if (!step(x, "switched", p->vdev)) {
         rc = note_merging(x, now, p, err);
@@ -906,7 +945,7 @@ static int move_over(struct snap_deletion *x, struct now *now,
             rc = now->qemu ? exchange(x, now, p, d, err)
                            : mark(x, "switched", p->vdev, NULL, err);
         if (rc) {
-            x->over |= p->drv->delete_stop(&now->ctx, p, d, &e) != 0;
+            x->over |= stop_merge(x, now, p, d) != 0;
             return rc;
         }
     } else if (now->there) {
