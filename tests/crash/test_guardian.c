@@ -437,7 +437,7 @@ static void test_known_before_it_goes_on(void **state)
             scene_dispose(&s);
         }
     fake_guardian_hook = NULL;
-    snap_guard_tell_ms = 3000;
+    snap_guard_tell_ms = 10000;
 }
 
 /* A deletion in the exchange of its images: before QEMU was told, while it has
@@ -473,7 +473,7 @@ static void test_known_in_an_exchange(void **state)
         scene_dispose(&s);
     }
     fake_guardian_hook = NULL;
-    snap_guard_tell_ms = 3000;
+    snap_guard_tell_ms = 10000;
 }
 
 /* The deletion hangs there, with QEMU's ear: nobody can be asked, nobody is

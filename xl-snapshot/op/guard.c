@@ -27,7 +27,7 @@
 #define RECOVER_MS   (10.0 * 60 * 1000)
 #define SAY_EVERY    10 /* tries, after the first */
 
-unsigned snap_guard_tell_ms = 3000;
+unsigned snap_guard_tell_ms = 10000;
 
 struct guard {
     struct snap_env *env;
