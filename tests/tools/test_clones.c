@@ -349,18 +349,20 @@ static void a_name(void **state)
     (void)state;
     put_state(CLONE, "web2", leaf, "qcow2", true);
     put_state(OTHER, "other", far, "qcow2", false);
-    assert_int_equal(snap_clones_name_free(&env, "web1", false, &err), 0);
-    assert_int_equal(snap_clones_name_free(&env, "web2", false, &err),
+    assert_int_equal(snap_clones_name_free(&env, "web1", NULL, false, &err),
+                     0);
+    assert_int_equal(snap_clones_name_free(&env, "web2", NULL, false, &err),
                      SNAP_EXISTS);
     assert_non_null(strstr(err.msg, CLONE));
     snap_err_clear(&err);
-    assert_int_equal(snap_clones_name_free(&env, "other", false, &err),
+    assert_int_equal(snap_clones_name_free(&env, "other", NULL, false, &err),
                      SNAP_EXISTS);
     snap_err_clear(&err);
     assert_int_equal(unlink(leaf), 0);
-    assert_int_equal(snap_clones_name_free(&env, "web2", true, &err), 0);
+    assert_int_equal(snap_clones_name_free(&env, "web2", NULL, true, &err), 0);
     assert_true(snap_file_exists(path));
-    assert_int_equal(snap_clones_name_free(&env, "web2", false, &err), 0);
+    assert_int_equal(snap_clones_name_free(&env, "web2", NULL, false, &err),
+                     0);
     assert_false(snap_file_exists(path));
     free(path);
 }

@@ -1205,6 +1205,48 @@ static void test_lock_waits(void **state)
     snap_store_close(&s);
 }
 
+/* Many may share it; one that wants it alone waits for all of them, and they
+ * for it.  The name of the last one stands there, until it ends. */
+static void test_lock_shared(void **state)
+{
+    struct snap_store a = SNAP_STORE_INIT, b = SNAP_STORE_INIT;
+    struct snap_store alone = SNAP_STORE_INIT;
+    struct snap_err err = SNAP_ERR_INIT;
+    char *path, *text = NULL;
+    size_t len;
+    FILE *f;
+
+    (void)state;
+    open_store(&a, true);
+    open_store(&b, true);
+    open_store(&alone, true);
+    assert_int_equal(snap_store_lock_shared(&a, false, "a", NULL, &err), 0);
+    assert_int_equal(snap_store_lock_shared(&b, false, "b", NULL, &err), 0);
+    try_lock(&alone, false, SNAP_BUSY, "b (pid ");
+    snap_store_unlock(&b);
+    try_lock(&alone, false, SNAP_BUSY, "another command is at work");
+    snap_store_unlock(&a);
+    try_lock(&alone, false, 0, NULL);
+    assert_int_equal(snap_store_lock_shared(&a, false, "a", NULL, &err),
+                     SNAP_BUSY);
+    snap_store_unlock(&alone);
+    /* What another one signed stays. */
+    assert_int_equal(snap_store_lock_shared(&a, false, "a", NULL, &err), 0);
+    path = snap_printf("%s/lock", dir);
+    f = fopen(path, "w"); /* the same file */
+    assert_non_null(f);
+    assert_true(fputs("1 of another\n", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    snap_store_unlock(&a);
+    assert_int_equal(snap_file_read(path, 4096, &text, &len, &err), 0);
+    assert_string_equal(text, "1 of another\n");
+    free(text);
+    free(path);
+    snap_store_close(&a);
+    snap_store_close(&b);
+    snap_store_close(&alone);
+}
+
 static void test_lock_of_a_dead_owner(void **state)
 {
     struct snap_store s = SNAP_STORE_INIT;
@@ -1415,6 +1457,7 @@ int main(void)
         T(test_lock_busy),
         T(test_worker),
         T(test_lock_waits),
+        T(test_lock_shared),
         T(test_lock_of_a_dead_owner),
         T(test_lock_text_of_a_stranger),
         T(test_lock_file_refused),

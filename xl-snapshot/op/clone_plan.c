@@ -49,7 +49,6 @@ static int check_name(struct snap_env *env, const struct snap_clone_req *req,
 {
     int rc;
     const char *name = req->new_name;
-    struct snap_domain other = { 0 };
 
     rc = snap_name_check(name, err);
     if (rc)
@@ -58,18 +57,7 @@ static int check_name(struct snap_env *env, const struct snap_clone_req *req,
         return snap_fail(err, SNAP_INVAL,
                          "%s is a number, which xl would take for that of a domain; choose another name",
                          name);
-    rc = env->ops->find(env->hyp, name, &other, err);
-    if (!rc)
-        rc =
-            snap_fail(err, SNAP_EXISTS,
-                      "a domain is called %s already (UUID %s); choose another name",
-                      name, other.uuid);
-    else if (rc == SNAP_NOTFOUND) {
-        snap_err_clear(err);
-        rc = snap_clones_name_free(env, name, dry_run, err);
-    }
-    snap_domain_dispose(&other);
-    return rc;
+    return snap_clones_name_free(env, name, NULL, dry_run, err);
 }
 
 static int choose_uuid(struct snap_env *env, struct snap_clone_plan *p,
@@ -326,7 +314,8 @@ static void note_all(const struct snap_clone_req *req, bool dry_run,
 
 /* ---- all of it ---- */
 
-/* Its domain, locked, with nothing half done in it. */
+/* Its domain, locked (other clones may be made meanwhile), with nothing half
+ * done in it. */
 static int open_source(const struct snap_clone_req *req, bool dry_run,
                        struct snap_clone_plan *p, struct snap_err *err)
 {
@@ -334,6 +323,7 @@ static int open_source(const struct snap_clone_req *req, bool dry_run,
     const struct snap_entry how = {
         .command = "snapshot-clone",
         .wait = !req->no_wait,
+        .shared = true,
         .dry_run = dry_run,
         .snapshot = req->name,
     };

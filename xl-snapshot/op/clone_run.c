@@ -22,6 +22,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "op/clone_finish.h"
+#include "op/neighbours.h"
 #include "op/parts.h"
 #include "op/recover.h"
 #include "store/journal.h"
@@ -196,6 +197,10 @@ int snap_clone_run(struct snap_env *env, const struct snap_clone_req *req,
         goto out;
     }
     rc = save_state(&r, err);
+    /* Whoever makes one of the same name at the same time sees ours by now. */
+    if (!rc)
+        rc = snap_clones_name_free(env, req->new_name, r.store.uuid, true,
+                                   err);
     if (!rc)
         rc = prepare(&r, err);
     if (!rc) {

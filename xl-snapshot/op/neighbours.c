@@ -331,17 +331,39 @@ static void forget(struct snap_env *env, const char *uuid)
     snap_store_close(&s);
 }
 
-int snap_clones_name_free(struct snap_env *env, const char *name, bool dry_run,
-                          struct snap_err *err)
+/* A domain that is there. */
+static int check_there(struct snap_env *env, const char *name, const char *but,
+                       struct snap_err *err)
+{
+    struct snap_domain dom = { 0 };
+    int rc = env->ops->find(env->hyp, name, &dom, err);
+
+    if (rc == SNAP_NOTFOUND) {
+        snap_err_clear(err);
+        rc = 0;
+    } else if (!rc && !snap_streq(dom.uuid, but)) {
+        rc =
+            snap_fail(err, SNAP_EXISTS,
+                      "a domain is called %s already (UUID %s); choose another name",
+                      name, dom.uuid);
+    }
+    snap_domain_dispose(&dom);
+    return rc;
+}
+
+int snap_clones_name_free(struct snap_env *env, const char *name,
+                          const char *but, bool dry_run, struct snap_err *err)
 {
     int rc;
     size_t i, n = 0;
     struct snap_clone *cs = NULL;
     struct snap_domain dom = { 0 };
 
-    rc = snap_clones_look(env, NULL, &cs, &n, err);
+    rc = check_there(env, name, but, err);
+    if (!rc)
+        rc = snap_clones_look(env, NULL, &cs, &n, err);
     for (i = 0; !rc && i < n; i++) {
-        if (!snap_streq(cs[i].name, name))
+        if (!snap_streq(cs[i].name, name) || snap_streq(cs[i].uuid, but))
             continue;
         rc = env->ops->find_uuid(env->hyp, cs[i].uuid, &dom, err);
         snap_domain_dispose(&dom);

@@ -46,10 +46,10 @@ int snap_clones_stand_on(struct snap_disk_ctx *ctx,
                          const struct snap_clone *cs, size_t n,
                          const struct snap_part *part, struct snap_err *err);
 
-/* May a new domain be called so?  SNAP_EXISTS if a domain of the store that
- * is not there now has the name.  Clones of that name that have ended are
- * forgotten, unless it is a dry run. */
-int snap_clones_name_free(struct snap_env *env, const char *name, bool dry_run,
-                          struct snap_err *err);
+/* May a new domain be called so?  SNAP_EXISTS if a domain has the name, or one
+ * of the store that is not there now, but for the one with UUID but (or NULL).
+ * Clones of that name that have ended are forgotten, unless it is a dry run. */
+int snap_clones_name_free(struct snap_env *env, const char *name,
+                          const char *but, bool dry_run, struct snap_err *err);
 
 #endif /* SNAP_OP_NEIGHBOURS_H */

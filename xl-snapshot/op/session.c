@@ -112,6 +112,48 @@ static int recover(struct snap_session *s, bool dry_run, struct snap_err *err)
     return rc;
 }
 
+/* What an earlier command left is put right by one alone. */
+static int recover_alone(struct snap_session *s, const struct snap_entry *how,
+                         struct snap_err *err)
+{
+    int rc = snap_store_lock(&s->store, how->wait, how->command, s->env->log,
+                             err);
+
+    if (!rc)
+        rc = wait_for_reboot(s, err);
+    if (!rc)
+        rc = recover(s, false, err);
+    snap_store_unlock(&s->store);
+    return rc;
+}
+
+#define TRIES 10 /* how often a command may die before us */
+
+/* Shared, and with nothing half done in the folder. */
+static int share(struct snap_session *s, const struct snap_entry *how,
+                 struct snap_err *err)
+{
+    char *journal = snap_store_journal_path(&s->store);
+    int rc, i;
+
+    for (i = 0;; i++) {
+        rc = snap_store_lock_shared(&s->store, how->wait, how->command,
+                                    s->env->log, err);
+        if (rc || !snap_file_exists(journal))
+            break;
+        snap_store_unlock(&s->store);
+        if (i == TRIES)
+            rc = snap_fail(err, SNAP_BUSY,
+                           "commands for %s die one after the other", s->name);
+        else
+            rc = recover_alone(s, how, err);
+        if (rc)
+            break;
+    }
+    free(journal);
+    return rc ? rc : wait_for_reboot(s, err);
+}
+
 int snap_session_open(struct snap_session *s, const struct snap_entry *how,
                       struct snap_err *err)
 {
@@ -123,6 +165,8 @@ int snap_session_open(struct snap_session *s, const struct snap_entry *how,
         rc = snap_fail(err, SNAP_NOTFOUND,
                        "there is no snapshot %s of %s in %s", how->snapshot,
                        s->name, s->store.dir);
+    if (!rc && how->shared && !how->dry_run)
+        return share(s, how, err);
     if (!rc && !how->dry_run)
         rc = snap_store_lock(&s->store, how->wait, how->command, s->env->log,
                              err);

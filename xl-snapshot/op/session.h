@@ -60,6 +60,8 @@ int snap_session_find_there(struct snap_session *s, const char *who,
 struct snap_entry {
     const char *command; /* "snapshot-create", for who waits for us */
     bool wait; /* for another command */
+    bool shared; /* nothing is changed in its folder: others may do likewise at
+                  * the same time */
     bool dry_run; /* no lock, and only told what would be recovered */
     bool make; /* its folder in the store, if it has none */
     const char *snapshot; /* that the command is about: SNAP_NOTFOUND if there

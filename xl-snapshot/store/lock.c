@@ -164,8 +164,9 @@ static bool current(int fd, const char *path)
            ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-int snap_store_lock(struct snap_store *s, bool wait, const char *command,
-                    const struct snap_log *log, struct snap_err *err)
+/* how: LOCK_EX or LOCK_SH. */
+static int lock(struct snap_store *s, int how, bool wait, const char *command,
+                const struct snap_log *log, struct snap_err *err)
 {
     char *path = snap_printf("%s/lock", s->dir), *who = NULL;
     bool noted = false;
@@ -179,7 +180,7 @@ int snap_store_lock(struct snap_store *s, bool wait, const char *command,
         rc = open_lock(path, &fd, err);
         if (rc)
             goto out;
-        rc = take(fd, LOCK_EX | LOCK_NB, path, err);
+        rc = take(fd, how | LOCK_NB, path, err);
         if (rc == SNAP_BUSY && !who)
             who = owner(fd);
         if (rc == SNAP_BUSY && !who)
@@ -196,7 +197,7 @@ int snap_store_lock(struct snap_store *s, bool wait, const char *command,
                          "waiting for %s, which is at work on this domain",
                          who);
             noted = true;
-            rc = take(fd, LOCK_EX, path, err);
+            rc = take(fd, how, path, err);
         }
         if (rc)
             goto out;
@@ -223,6 +224,19 @@ out:
     free(who);
     free(path);
     return rc;
+}
+
+int snap_store_lock(struct snap_store *s, bool wait, const char *command,
+                    const struct snap_log *log, struct snap_err *err)
+{
+    return lock(s, LOCK_EX, wait, command, log, err);
+}
+
+int snap_store_lock_shared(struct snap_store *s, bool wait,
+                           const char *command, const struct snap_log *log,
+                           struct snap_err *err)
+{
+    return lock(s, LOCK_SH, wait, command, log, err);
 }
 
 int snap_store_inherit(struct snap_store *s, int fd, const char *command,
@@ -260,12 +274,22 @@ char *snap_store_worker(const struct snap_store *s)
     return who;
 }
 
+/* Others that share it may have come after us. */
+static bool is_signed_by_us(int fd)
+{
+    char buf[TEXT_MAX + 1];
+    ssize_t n = pread(fd, buf, TEXT_MAX, 0);
+
+    buf[n > 0 ? n : 0] = '\0';
+    return strtol(buf, NULL, 10) == getpid();
+}
+
 void snap_store_unlock(struct snap_store *s)
 {
     if (s->lock_fd < 0)
         return;
     /* Nobody should read our name once we are gone. */
-    if (ftruncate(s->lock_fd, 0))
+    if (is_signed_by_us(s->lock_fd) && ftruncate(s->lock_fd, 0))
         errno = 0;
     close(s->lock_fd);
     s->lock_fd = -1;

@@ -41,6 +41,11 @@ int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
  * one NOTE and then waiting. */
 int snap_store_lock(struct snap_store *s, bool wait, const char *command,
                     const struct snap_log *log, struct snap_err *err);
+/* Likewise, but others may have it so at the same time: whoever changes nothing
+ * in the folder, and needs that nobody else does. */
+int snap_store_lock_shared(struct snap_store *s, bool wait,
+                           const char *command, const struct snap_log *log,
+                           struct snap_err *err);
 /* The lock of a dead parent, in a descriptor that it left us: it is ours now,
  * and says so.  SNAP_REFUSED if fd is not that. */
 int snap_store_inherit(struct snap_store *s, int fd, const char *command,
