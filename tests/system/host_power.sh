@@ -19,7 +19,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 . tests/system/moments.sh
 # shellcheck source=tests/lib/tap.sh
 . tests/lib/tap.sh
-cuts=${1:-2}
+cuts=${1:-1}
 seed=${2:-7}
 name=power-$$
 logs=${BUILD:-build}/test-logs/host_power

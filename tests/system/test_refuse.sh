@@ -284,13 +284,13 @@ front_off() {
 
 t "guest starts" fresh $g pvh
 passed || { verdict; exit; }
-t "names that are malformed" names
+rare "names that are malformed" names
 t "a raw disk internally" raw_inside
-t "a name that is taken" taken
+rare "a name that is taken" taken
 t "targets that exist or cannot be" targets
 t "no space for the memory" no_space
-t "unknown domains, disks, options, snapshots; conflicts" unknown
-t "errors in the file, with its line" config_file
+rare "unknown domains, disks, options, snapshots; conflicts" unknown
+rare "errors in the file, with its line" config_file
 t "a dry run touches nothing" dry_run
 t "a paused domain, but not its disks alone" paused
 t "the front: xl help lists the commands as its own" front_help

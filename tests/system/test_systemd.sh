@@ -207,10 +207,10 @@ power_off() {
 t "systemd: a unit creates snapshots of a guest" begin
 passed || { verdict; exit; }
 t "systemd: killed while the guest stands" killed
-t "systemd: killed so, with ProtectControlGroups" killed_protected
+rare "systemd: killed so, with ProtectControlGroups" killed_protected
 t "systemd: a live create is stopped in its window" stopped_live
 t "systemd: a unit reverts with memory, the domain lives on" revert base-1
-t "systemd: a unit reverts to disks, the domain lives on" revert disks-1
+rare "systemd: a unit reverts to disks, the domain lives on" revert disks-1
 t "systemd: the same with ProtectControlGroups" revert_protected
 t "systemd: a timer clones, the clone lives on" clone_by_timer
 t "systemd: D-Bus is away" no_dbus

@@ -183,7 +183,7 @@ finish() {
 t "a guest with two snapshots" begin
 t "unit: revert with memory, then the unit is killed" revert_memory
 t "unit: revert without memory, then the unit is killed" revert_disks
-t "unit: clone, then the unit is killed" clone
+rare "unit: clone, then the unit is killed" clone
 t "unit: killed while the guest stands" killed
 t "xl's lock held by another: waited for, the guest running" lock_held
 t "the kernel is gone: refused before anything is destroyed" kernel_gone

@@ -273,7 +273,8 @@ cmd_run() {
     # shellcheck disable=SC2016 # expanded in dom0
     machine_exec -t $left -S "$LAB_RUN/step" -- sh -c '
         rm -rf /root/lab-script && cp -a /lab/script /root/lab-script &&
-        cd /root/lab-script && exec "./$@"' run "$base" "${rest[@]:1}" &
+        cd /root/lab-script && EVERYTHING=$1 && export EVERYTHING && shift &&
+        exec "./$@"' run "${EVERYTHING:-}" "$base" "${rest[@]:1}" &
     wait $!
     status=$?
     [ $status -ne 124 ] ||
