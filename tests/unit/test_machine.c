@@ -21,7 +21,7 @@
 #include "lib/machine_id.h"
 #include "lib/mem.h"
 #include "op/create.h"
-#include "op/create_commit.h"
+#include "op/create_finish.h"
 #include "op/recover.h"
 #include "store/journal.h"
 
@@ -60,7 +60,7 @@ static int setup(void **state)
                                    .type = SNAP_DISK_EXTERNAL };
     struct snap_create_plan p;
     struct snap_journal j = SNAP_JOURNAL_INIT;
-    struct snap_json *plan;
+    struct snap_intent in;
 
     (void)state;
     if (taken_attached(&host, &err))
@@ -74,12 +74,11 @@ static int setup(void **state)
     this_is(HERE);
     assert_int_equal(snap_create_plan_make(&host.env, &req, false, &p, &err),
                      0);
-    plan = snap_commit_plan_json(&p.rec, &p.ses.dom, p.ses.op_id, NULL, false);
-    assert_int_equal(
-        snap_recover_plan(&host.env, &p.ses.store, "create", plan, &j, &err),
-        0);
+    snap_created_intent(&p, &req, &in);
+    assert_int_equal(snap_intent_begin(&host.env, &p.ses.store, &in, &j, &err),
+                     0);
     snap_journal_dispose(&j);
-    snap_json_free(plan);
+    snap_intent_dispose(&in);
     snap_create_plan_dispose(&p);
     return 0;
 }

@@ -32,11 +32,7 @@ static struct snap_err err;
 
 /* ---- what a plan names ---- */
 
-static const char *const named[] = {
-    "/img/now",  "/img/frozen", "/img/active", "/img/child",
-    "/img/leaf", "/img/memory", "/img/output", "/img/gone",
-};
-#define N_NAMED (sizeof(named) / sizeof(named[0]))
+#define NAMED "/img/now", "/img/frozen", "/img/active"
 
 static struct snap_json *a_plan(void)
 {
@@ -56,37 +52,55 @@ static struct snap_json *a_plan(void)
     return plan;
 }
 
-static void every_file(void **state)
+/* With what is named not mounted, one after the other. */
+static void each_is_missed(const struct snap_intent *in,
+                           const char *const *names, size_t n)
 {
     size_t i;
-    const char *op = "create";
-    struct snap_record rec = { .domain_name = (char *)"vm1" };
     struct snap_state st = { 0 };
-    struct snap_json *plan = a_plan(), *mounts;
 
-    (void)state;
-    snap_mounts_note("revert", plan);
-    mounts = snap_json_get(plan, "mounts");
-    assert_int_equal(snap_json_len(mounts), N_NAMED - 2);
-    assert_null(snap_json_get(mounts, "/img/memory"));
-    assert_null(snap_json_get(mounts, "/img/output"));
-    snap_mounts_note(op, plan);
-    mounts = snap_json_get(plan, "mounts");
-    assert_int_equal(snap_json_len(mounts), N_NAMED);
-    assert_int_equal(snap_mounts_check(op, plan, &rec, &st, &err), 0);
-    for (i = 0; i < N_NAMED; i++) {
-        char *was = snap_strdup(snap_json_get_str(mounts, named[i]));
+    assert_int_equal(snap_json_len(in->mounts), n);
+    assert_int_equal(snap_mounts_check(in, &st, &err), 0);
+    for (i = 0; i < n; i++) {
+        char *was = snap_strdup(snap_json_get_str(in->mounts, names[i]));
 
         assert_non_null(was);
-        snap_json_set_str(mounts, named[i], NOWHERE);
+        snap_json_set_str(in->mounts, names[i], NOWHERE);
         snap_err_clear(&err);
-        assert_int_equal(snap_mounts_check(op, plan, &rec, &st, &err),
-                         SNAP_RECOVER);
-        assert_non_null(strstr(err.msg, named[i]));
+        assert_int_equal(snap_mounts_check(in, &st, &err), SNAP_RECOVER);
+        assert_non_null(strstr(err.msg, names[i]));
         assert_non_null(strstr(err.msg, NOWHERE));
         assert_non_null(strstr(err.msg, "snapshot-recover vm1"));
-        snap_json_set_str(mounts, named[i], was);
+        snap_json_set_str(in->mounts, names[i], was);
         free(was);
+    }
+}
+
+static void every_file(void **state)
+{
+    static const struct {
+        struct snap_op op;
+        const char *named[8];
+        size_t n;
+    } all[] = {
+        { { .name = "a" }, { NAMED }, 3 },
+        { { .disks = "leaves" }, { NAMED, "/img/leaf" }, 4 },
+        { { .disks = "disks" }, { NAMED, "/img/gone", "/img/child" }, 5 },
+        { { .disks = "disks", .makes_files = true },
+          { NAMED, "/img/gone", "/img/child", "/img/memory", "/img/output" },
+          7 },
+    };
+    size_t i;
+    struct snap_record rec = { .domain_name = (char *)"vm1" };
+    struct snap_json *plan = a_plan();
+
+    (void)state;
+    for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        struct snap_intent in = { .op = &all[i].op, .rec = &rec };
+
+        in.mounts = snap_mounts_of(in.op, plan);
+        each_is_missed(&in, all[i].named, all[i].n);
+        snap_json_free(in.mounts);
     }
     snap_json_free(plan);
 }

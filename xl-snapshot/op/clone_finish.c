@@ -2,30 +2,19 @@
 /* See clone_finish.h. */
 #include "op/clone_finish.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "lib/boot_id.h"
 #include "lib/mem.h"
+#include "op/leaves.h"
 #include "op/owned.h"
 #include "op/parts.h"
-#include "op/revert_finish.h"
 
-struct snap_json *snap_cloned_plan_json(const struct snap_clone_plan *p,
-                                        const struct snap_clone_req *req)
+void snap_cloned_intent(struct snap_clone_plan *p,
+                        const struct snap_clone_req *req,
+                        struct snap_intent *in)
 {
-    struct snap_json *j = snap_json_object();
-    char *boot = snap_boot_id();
-
-    snap_json_set_str(j, "boot_id", boot);
-    free(boot);
-    snap_json_set(j, "record", snap_record_to_json(&p->rec));
-    snap_json_set_str(j, "op_id", p->ses.op_id);
-    snap_json_set_str(j, "uuid", p->uuid);
-    snap_json_set_str(j, "new_name", req->new_name);
-    snap_json_set_bool(j, "paused_after", req->paused);
-    snap_json_set(j, "leaves", snap_reverted_leaves_json(&p->rec));
-    return j;
+    snap_intent_init(in, &snap_op_clone, p->ses.op_id, p->uuid, &p->rec);
+    snap_set(&in->after.name, req->new_name);
+    in->after.paused = req->paused;
+    in->disks = snap_leaves_json(&p->rec);
 }
 
 /* Whose is the domain?  What has never run goes. */
@@ -99,3 +88,9 @@ out:
     snap_domain_dispose(&dom);
     return rc;
 }
+
+const struct snap_op snap_op_clone = {
+    .name = "clone",
+    .disks = SNAP_LEAVES,
+    .check = snap_leaves_check,
+};

@@ -4,10 +4,14 @@
 #define SNAP_OP_CLONE_FINISH_H
 
 #include "op/clone.h"
+#include "op/intent.h"
 
-/* What recover needs to know of a clone. */
-struct snap_json *snap_cloned_plan_json(const struct snap_clone_plan *p,
-                                        const struct snap_clone_req *req);
+extern const struct snap_op snap_op_clone;
+
+/* What recovery needs to know; borrows of p. */
+void snap_cloned_intent(struct snap_clone_plan *p,
+                        const struct snap_clone_req *req,
+                        struct snap_intent *in);
 
 /* s: the clone's, locked; rec: the snapshot with the planned leaves.  Before
  * the commit: the domain, which has never run, its images and its state go.

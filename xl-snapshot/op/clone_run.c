@@ -24,7 +24,6 @@
 #include "op/clone_finish.h"
 #include "op/neighbours.h"
 #include "op/parts.h"
-#include "op/recover.h"
 #include "store/journal.h"
 
 void snap_clone_result_dispose(struct snap_clone_result *r)
@@ -51,16 +50,16 @@ static int interrupted(const struct run *r, struct snap_err *err)
 static int begin(struct run *r, struct snap_err *err)
 {
     int rc;
-    struct snap_json *plan = snap_cloned_plan_json(r->p, r->req);
+    struct snap_intent in;
 
+    snap_cloned_intent(r->p, r->req, &in);
     rc = snap_store_open(&r->store, r->env->store_root, r->p->uuid, true, err);
     if (!rc)
         rc = snap_store_lock(&r->store, false, "snapshot-clone", r->env->log,
                              err);
     if (!rc)
-        rc = snap_recover_plan(r->env, &r->store, "clone", plan, &r->journal,
-                               err);
-    snap_json_free(plan);
+        rc = snap_intent_begin(r->env, &r->store, &in, &r->journal, err);
+    snap_intent_dispose(&in);
     return rc;
 }
 

@@ -5,31 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/boot_id.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "op/parts.h"
-
-struct snap_json *snap_commit_plan_json(const struct snap_record *rec,
-                                        const struct snap_domain *dom,
-                                        const char *op_id, const char *output,
-                                        bool paused_after)
-{
-    struct snap_json *j = snap_json_object();
-    char *boot = snap_boot_id();
-
-    snap_json_set(j, "record", snap_record_to_json(rec));
-    snap_json_set_str(j, "op_id", op_id);
-    snap_json_set_str(j, "uuid", dom->uuid);
-    snap_json_set_int(j, "domid", dom->domid);
-    snap_json_set_int(j, "monitor_pid", dom->monitor_pid);
-    snap_json_set_bool(j, "was_paused", dom->paused);
-    snap_json_set_bool(j, "paused_after", paused_after);
-    snap_json_set_str(j, "output", output);
-    snap_json_set_str(j, "boot_id", boot);
-    free(boot);
-    return j;
-}
 
 int snap_commit(struct snap_env *env, const struct snap_store *s,
                 struct snap_record *rec, struct snap_memfile *mem,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * The commit of a snapshot, shared by create and recover, and the plan that
- * the journal keeps for it.
+ * The commit of a snapshot, shared by create and its recovery.
  */
 #ifndef SNAP_OP_CREATE_COMMIT_H
 #define SNAP_OP_CREATE_COMMIT_H
@@ -10,13 +9,6 @@
 #include "store/memfile.h"
 #include "store/record.h"
 #include "store/store.h"
-
-/* What recover needs to know: the record as planned, and how the domain was.
- * output: the file of --no-metadata, or NULL. */
-struct snap_json *snap_commit_plan_json(const struct snap_record *rec,
-                                        const struct snap_domain *dom,
-                                        const char *op_id, const char *output,
-                                        bool paused_after);
 
 /* Guest running.  Puts the memory file (mem, may hold none) in place and the
  * record into the store, or into output.  Durable on return. */

@@ -37,9 +37,9 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "op/create_commit.h"
+#include "op/create_finish.h"
 #include "op/create_run.h"
 #include "op/parts.h"
-#include "op/recover.h"
 #include "op/settle.h"
 #include "op/stale.h"
 
@@ -76,18 +76,14 @@ static int remember_name(struct snap_create_run *r, struct snap_err *err)
 static int begin(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
-    struct snap_json *plan =
-        snap_commit_plan_json(&r->p->rec, &r->p->ses.dom, r->p->ses.op_id,
-                              r->req->no_metadata ? r->req->output : NULL,
-                              r->req->paused);
+    struct snap_intent in;
 
-    if (!r->p->ses.there)
-        snap_json_set_bool(plan, "offline", true);
+    snap_created_intent(r->p, r->req, &in);
     rc = remember_name(r, err);
     if (!rc)
-        rc = snap_recover_plan(r->env, &r->p->ses.store, "create", plan,
-                               &r->journal, err);
-    snap_json_free(plan);
+        rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal,
+                               err);
+    snap_intent_dispose(&in);
     return rc;
 }
 

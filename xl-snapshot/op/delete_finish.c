@@ -30,6 +30,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "op/absent.h"
+#include "op/delete_intent.h"
 #include "op/guardian.h"
 #include "op/needed.h"
 #include "op/parts.h"
@@ -37,146 +38,6 @@
 #include "op/saver.h"
 #include "op/stamp.h"
 #include "store/memfile.h"
-
-/* ---- the journal's plan ---- */
-
-static const char *const hows[] = {
-    [SNAP_DELETE_DROP] = "drop",
-    [SNAP_DELETE_PULL] = "pull",
-    [SNAP_DELETE_MERGE] = "merge",
-    [SNAP_DELETE_STAY] = "stay",
-};
-
-struct snap_json *snap_deleted_plan_json(const struct snap_delete_plan *p)
-{
-    size_t i, k;
-    struct snap_json *j = snap_json_object(), *disks = snap_json_array();
-    char *boot = snap_boot_id();
-
-    snap_json_set(j, "record", snap_record_to_json(&p->rec));
-    snap_json_set_str(j, "op_id", p->ses.op_id);
-    snap_json_set_str(j, "uuid", p->ses.uuid);
-    snap_json_set_str(j, "boot_id", boot);
-    free(boot);
-    snap_json_set_int(j, "monitor_pid",
-                      p->ses.there ? p->ses.dom.monitor_pid : 0);
-    for (i = 0; i < p->rec.n_parts; i++) {
-        const struct snap_delete *d = &p->del[i];
-        struct snap_json *l = snap_json_object(), *kids = snap_json_array();
-
-        snap_json_set_str(l, "vdev", p->rec.parts[i].vdev);
-        snap_json_set_str(l, "how", hows[d->how]);
-        snap_json_set_bool(l, "keep_image", d->keep_image);
-        snap_json_set_str(l, "leaf", d->leaf);
-        snap_json_set_str(l, "parent", d->parent);
-        snap_json_set_str(l, "parent_format", d->parent_format);
-        snap_json_set_str(l, "active_path", d->active_path);
-        snap_json_set_str(l, "active_format", d->active_format);
-        snap_json_set_str(l, "gone", d->gone);
-        for (k = 0; k < d->n_child; k++) {
-            struct snap_json *kid = snap_json_object();
-
-            snap_json_set_str(kid, "path", d->child[k].path);
-            snap_json_set_bool(kid, "protect", d->child[k].protect);
-            snap_json_push(kids, kid);
-        }
-        snap_json_set(l, "children", kids);
-        snap_json_push(disks, l);
-    }
-    snap_json_set(j, "disks", disks);
-    return j;
-}
-
-/* A path out of a journal: ours, but checked like anything read from disk. */
-static int get_path(const struct snap_json *l, const char *key, bool needed,
-                    char **out, struct snap_err *err)
-{
-    const char *s = snap_json_get_str(l, key);
-
-    if (s ? !snap_path_ok(s) : needed)
-        return snap_fail(err, SNAP_CORRUPT, "journal: bad %s \"%s\"", key,
-                         s ? s : "");
-    snap_set(out, s);
-    return 0;
-}
-
-static int get_part(const struct snap_json *l, struct snap_delete *d,
-                    struct snap_err *err)
-{
-    int rc;
-    size_t i;
-    const struct snap_json *kids = snap_json_get(l, "children");
-    bool merge;
-
-    for (i = 0; i < sizeof(hows) / sizeof(hows[0]); i++)
-        if (snap_streq(hows[i], snap_json_get_str(l, "how")))
-            break;
-    if (i == sizeof(hows) / sizeof(hows[0]))
-        return snap_fail(err, SNAP_CORRUPT, "journal: bad how");
-    d->how = (enum snap_delete_how)i;
-    merge = d->how == SNAP_DELETE_MERGE;
-    d->keep_image = snap_json_get_bool(l, "keep_image", true);
-    snap_set(&d->parent_format, snap_json_get_str(l, "parent_format"));
-    snap_set(&d->active_format, snap_json_get_str(l, "active_format"));
-    if (merge && !snap_format_known(d->active_format))
-        return snap_fail(err, SNAP_CORRUPT, "journal: bad active_format");
-    rc = get_path(l, "leaf", merge, &d->leaf, err);
-    if (!rc)
-        rc = get_path(l, "parent", false, &d->parent, err);
-    if (!rc)
-        rc = get_path(l, "active_path", merge, &d->active_path, err);
-    if (!rc)
-        rc = get_path(l, "gone", merge, &d->gone, err);
-    d->child = snap_zalloc((snap_json_len(kids) + 1) * sizeof(*d->child));
-    for (i = 0; !rc && i < snap_json_len(kids); i++) {
-        d->child[d->n_child].protect =
-            snap_json_get_bool(snap_json_at(kids, i), "protect", false);
-        rc = get_path(snap_json_at(kids, i), "path", true,
-                      &d->child[d->n_child++].path, err);
-    }
-    return rc;
-}
-
-int snap_deleted_plan_parts(const struct snap_json *plan,
-                            const struct snap_record *rec,
-                            struct snap_delete **del_r, struct snap_err *err)
-{
-    int rc;
-    size_t i;
-    const struct snap_json *disks = snap_json_get(plan, "disks");
-    struct snap_delete *del;
-
-    if (snap_json_len(disks) != rec->n_parts)
-        return snap_fail(err, SNAP_CORRUPT,
-                         "journal: disks do not match the record");
-    del = snap_zalloc((rec->n_parts + 1) * sizeof(*del));
-    for (i = 0; i < rec->n_parts; i++) {
-        const struct snap_json *l = snap_json_at(disks, i);
-
-        if (!snap_streq(snap_json_get_str(l, "vdev"), rec->parts[i].vdev))
-            rc = snap_fail(err, SNAP_CORRUPT,
-                           "journal: disks do not match the record");
-        else
-            rc = get_part(l, &del[i], err);
-        if (rc) {
-            snap_deleted_free(&del, rec->n_parts);
-            return rc;
-        }
-        snap_set(&rec->parts[i].tag, rec->name);
-    }
-    *del_r = del;
-    return 0;
-}
-
-void snap_deleted_free(struct snap_delete **del, size_t n)
-{
-    size_t i;
-
-    for (i = 0; *del && i < n; i++)
-        snap_delete_dispose(&(*del)[i]);
-    free(*del);
-    *del = NULL;
-}
 
 /* ---- the domain as it is now ---- */
 
@@ -1375,3 +1236,9 @@ out:
     now_close(&now);
     return rc;
 }
+
+const struct snap_op snap_op_delete = {
+    .name = "delete",
+    .disks = SNAP_DELETED_DISKS,
+    .check = snap_deleted_check,
+};

@@ -7,7 +7,12 @@
 #define SNAP_OP_DELETE_FINISH_H
 
 #include "op/delete.h"
+#include "op/op.h"
 #include "store/journal.h"
+
+/* Its row; what each disk has in an intent is under this key. */
+extern const struct snap_op snap_op_delete;
+#define SNAP_DELETED_DISKS "disks"
 
 /* One deletion under way. */
 struct snap_deletion {
@@ -27,13 +32,6 @@ struct snap_deletion {
     bool stands; /* out: the guest could not be let go on */
     bool over; /* within: the disk in hand may have changed over */
 };
-
-/* The journal's plan, and back. */
-struct snap_json *snap_deleted_plan_json(const struct snap_delete_plan *p);
-int snap_deleted_plan_parts(const struct snap_json *plan,
-                            const struct snap_record *rec,
-                            struct snap_delete **del_r, struct snap_err *err);
-void snap_deleted_free(struct snap_delete **del, size_t n);
 
 /* Records that freeze an image which was changed are brought up to date:
  * what a pull wrote to, or, with inside, what had a snapshot removed. */

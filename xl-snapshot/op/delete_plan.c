@@ -18,9 +18,9 @@
 #include "op/absent.h"
 #include "op/delete.h"
 #include "op/delete_finish.h"
+#include "op/delete_intent.h"
 #include "op/neighbours.h"
 #include "op/parts.h"
-#include "op/recover.h"
 #include "op/resolve.h"
 #include "op/saver.h"
 #include "op/stale.h"
@@ -525,13 +525,15 @@ out:
 }
 
 /* Here and not only before the first step: a dry run says so, too. */
-static int can_read(const struct snap_env *env,
-                    const struct snap_delete_plan *p, struct snap_err *err)
+static int can_read(const struct snap_env *env, struct snap_delete_plan *p,
+                    struct snap_err *err)
 {
-    struct snap_json *plan = snap_deleted_plan_json(p);
-    int rc = snap_recover_can_read(env, &p->ses.store, "delete", plan, err);
+    int rc;
+    struct snap_intent in;
 
-    snap_json_free(plan);
+    snap_deleted_intent(p, &in);
+    rc = snap_intent_can_read(env, &p->ses.store, &in, err);
+    snap_intent_dispose(&in);
     return rc;
 }
 

@@ -21,8 +21,8 @@
 
 #include "lib/mem.h"
 #include "op/delete_finish.h"
+#include "op/delete_intent.h"
 #include "op/parts.h"
-#include "op/recover.h"
 #include "op/saver.h"
 #include "op/settle.h"
 #include "store/journal.h"
@@ -60,11 +60,11 @@ static int on_tick(void *opaque, uint64_t done, uint64_t total)
 static int begin(struct run *r, struct snap_err *err)
 {
     int rc;
-    struct snap_json *plan = snap_deleted_plan_json(r->p);
+    struct snap_intent in;
 
-    rc = snap_recover_plan(r->env, &r->p->ses.store, "delete", plan,
-                           &r->journal, err);
-    snap_json_free(plan);
+    snap_deleted_intent(r->p, &in);
+    rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal, err);
+    snap_intent_dispose(&in);
     return rc;
 }
 

@@ -7,8 +7,8 @@
 
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/intent.h"
 #include "op/parts.h"
-#include "op/recover.h"
 #include "op/resolve.h"
 #include "store/journal.h"
 #include "store/store.h"
@@ -64,7 +64,7 @@ static void look_at_state(struct snap_env *env, const struct snap_store *s,
 static void say_it_waits(struct snap_env *env, const struct snap_listing *l,
                          const struct snap_json *plan)
 {
-    if (snap_recover_elsewhere(plan))
+    if (snap_intent_plan_elsewhere(plan))
         snap_say(env->log, SNAP_LOG_NOTE,
                  "%s: a snapshot-%s is under way on another machine, or waits to be recovered there",
                  l->name, l->interrupted);

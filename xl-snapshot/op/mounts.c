@@ -37,56 +37,54 @@ static void note_list(struct snap_json *mounts, const struct snap_json *list)
     }
 }
 
-void snap_mounts_note(const char *op, struct snap_json *plan)
+struct snap_json *snap_mounts_of(const struct snap_op *op,
+                                 const struct snap_json *plan)
 {
     struct snap_json *mounts = snap_json_object();
 
     note_list(mounts, snap_json_path(plan, "record.disks"));
-    note_list(mounts, snap_json_get(plan, "disks"));
-    note_list(mounts, snap_json_get(plan, "leaves"));
-    /* Only a create makes these; nothing else that is half done needs them. */
-    if (snap_streq(op, "create")) {
+    if (op->disks)
+        note_list(mounts, snap_json_get(plan, op->disks));
+    /* Nothing else that is half done needs them. */
+    if (op->makes_files) {
         note_file(mounts,
                   snap_json_string(snap_json_path(plan, "record.memory.path"),
                                    NULL));
         note_file(mounts, snap_json_get_str(plan, "output"));
     }
-    snap_json_set(plan, "mounts", mounts);
+    return mounts;
 }
 
-static int refuse(const char *op, const char *path, const char *mount,
-                  const char *name, struct snap_err *err)
+static int refuse(const struct snap_op *op, const char *path,
+                  const char *mount, const char *name, struct snap_err *err)
 {
     return snap_fail(err, SNAP_RECOVER,
                      "%s is not there, and what was mounted on %s when this began is not mounted; nothing was done to the disks.  Mount it, and run xl snapshot-recover %s.  If it is no more, run xl snapshot-recover --keep %s%s",
                      path, mount, name, name,
-                     snap_streq(op, "revert")
-                         ? ", which gives the revert up and leaves the disks as they are now, perhaps of two moments"
-                         : "");
+                     op->keep_means ? op->keep_means : "");
 }
 
-int snap_mounts_check(const char *op, const struct snap_json *plan,
-                      const struct snap_record *rec,
+int snap_mounts_check(const struct snap_intent *in,
                       const struct snap_state *state, struct snap_err *err)
 {
     size_t i;
-    const struct snap_json *mounts = snap_json_get(plan, "mounts");
-    const char *name = snap_json_get_str(plan, "new_name");
+    const struct snap_record *rec = in->rec;
+    const char *name = in->after.name;
 
     if (!name)
         name = state->domain_name ? state->domain_name : rec->domain_name;
-    for (i = 0; i < snap_json_len(mounts); i++) {
-        const char *path = snap_json_key_at(mounts, i);
-        const char *at = snap_json_string(snap_json_at(mounts, i), NULL);
+    for (i = 0; i < snap_json_len(in->mounts); i++) {
+        const char *path = snap_json_key_at(in->mounts, i);
+        const char *at = snap_json_string(snap_json_at(in->mounts, i), NULL);
 
         if (snap_mount_missing(path, at))
-            return refuse(op, path, at, name, err);
+            return refuse(in->op, path, at, name, err);
     }
     for (i = 0; i < rec->n_parts; i++) {
         const struct snap_leaf *l = snap_state_leaf(state, rec->parts[i].vdev);
 
         if (l && snap_mount_missing(l->path, l->mount))
-            return refuse(op, l->path, l->mount, name, err);
+            return refuse(in->op, l->path, l->mount, name, err);
     }
     return 0;
 }

@@ -7,14 +7,14 @@
 #ifndef SNAP_OP_MOUNTS_H
 #define SNAP_OP_MOUNTS_H
 
-#include "lib/json.h"
-#include "store/record.h"
+#include "op/intent.h"
 #include "store/store.h"
 
-/* Before a plan is written down: "mounts" in it says where the file system of
- * each file is mounted now that it names: of the record's disks, of
- * its own disks and leaves; of a create (op) also of its memory and output. */
-void snap_mounts_note(const char *op, struct snap_json *plan);
+/* Of a plan of op that is about to be written down: where the file system of
+ * each file is mounted now that it names: of the record's disks, of op's own
+ * part of it, and of its memory and output, if op makes them. */
+struct snap_json *snap_mounts_of(const struct snap_op *op,
+                                 const struct snap_json *plan);
 
 /*
  * Guest in any state; reads only.  SNAP_RECOVER, naming the file and the mount
@@ -23,8 +23,7 @@ void snap_mounts_note(const char *op, struct snap_json *plan);
  * (a journal of an earlier version has no "mounts").  Where the kernel does not
  * say what is mounted where (lib/mount.h), success.
  */
-int snap_mounts_check(const char *op, const struct snap_json *plan,
-                      const struct snap_record *rec,
+int snap_mounts_check(const struct snap_intent *in,
                       const struct snap_state *state, struct snap_err *err);
 
 #endif /* SNAP_OP_MOUNTS_H */

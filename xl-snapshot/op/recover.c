@@ -14,14 +14,16 @@
 
 #include "lib/boot_id.h"
 #include "lib/file.h"
-#include "lib/machine_id.h"
 #include "lib/mem.h"
 #include "model/domain_json.h"
 #include "op/absent.h"
 #include "op/clone_finish.h"
 #include "op/create_commit.h"
 #include "op/delete_finish.h"
+#include "op/delete_intent.h"
 #include "op/guardian.h"
+#include "op/intent.h"
+#include "op/leaves.h"
 #include "op/limited.h"
 #include "op/mounts.h"
 #include "op/parts.h"
@@ -38,10 +40,7 @@ struct rec {
     struct snap_store *s;
     const struct snap_journal_entry *e;
     size_t n;
-    const struct snap_json *plan;
-    const char *uuid;
-    const char *op_id;
-    struct snap_record record;
+    struct snap_intent in;
     struct snap_state state;
     struct snap_domain dom; /* if there */
     bool there;
@@ -62,11 +61,11 @@ static bool has_step(const struct rec *r, const char *step)
 /* As it was called last.  A clone's record is that of another domain. */
 static const char *name_of(const struct rec *r)
 {
-    const char *name = snap_json_get_str(r->plan, "new_name");
+    const char *name = r->in.after.name;
 
     if (!name)
         name = r->state.domain_name;
-    return name ? name : r->record.domain_name;
+    return name ? name : r->in.rec->domain_name;
 }
 
 static int look_for_domain(struct rec *r, struct snap_err *err)
@@ -76,7 +75,7 @@ static int look_for_domain(struct rec *r, struct snap_err *err)
     snap_domain_dispose(&r->dom);
     memset(&r->dom, 0, sizeof(r->dom));
     r->there = false;
-    rc = snap_absent_find(r->env, r->uuid, name_of(r), false, &r->dom, err);
+    rc = snap_absent_find(r->env, r->in.uuid, name_of(r), false, &r->dom, err);
     if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
         return 0;
@@ -92,7 +91,7 @@ static int check_saved(struct rec *r, struct snap_err *err)
     int rc = 0;
 
     if (!r->how || !r->how->keep)
-        rc = snap_absent_saved(r->env, r->uuid, name_of(r), r->path, err);
+        rc = snap_absent_saved(r->env, r->in.uuid, name_of(r), r->path, err);
     /* What else may be wrong is said by who works with it. */
     if (rc && (look_for_domain(r, &ignored) || r->there)) {
         snap_err_clear(err);
@@ -101,176 +100,28 @@ static int check_saved(struct rec *r, struct snap_err *err)
     return rc;
 }
 
-/* Of this domain, and no names in it that are not ours? */
-static int check_ids(const struct snap_store *s, const struct snap_json *plan,
-                     struct snap_err *err)
-{
-    const char *uuid = snap_json_get_str(plan, "uuid");
-    const char *op_id = snap_json_get_str(plan, "op_id");
-
-    if (!snap_streq(uuid, s->uuid) || !op_id ||
-        strspn(op_id, "abcdefghijklmnopqrstuvwxyz0123456789") !=
-            strlen(op_id) ||
-        strlen(op_id) > 16)
-        return snap_fail(err, SNAP_CORRUPT,
-                         "journal of %s is not of this domain", s->dir);
-    return 0;
-}
-
 static int load_plan(struct rec *r, struct snap_err *err)
 {
     int rc;
+    const struct snap_journal_entry *e = &r->e[0];
+    const struct snap_op *op = snap_op_find(e->op);
 
-    r->plan = r->e[0].data;
-    if (!snap_streq(r->e[0].step, "plan") || !r->plan)
+    if (!op)
+        return snap_fail(err, SNAP_CORRUPT, "%s: unknown operation %s",
+                         r->path, e->op);
+    if (!snap_streq(e->step, "plan") || !e->data)
         return snap_fail(err, SNAP_CORRUPT,
                          "journal of %s does not begin with a plan",
                          r->s->dir);
-    rc = check_ids(r->s, r->plan, err);
-    if (rc)
-        return rc;
-    r->uuid = snap_json_get_str(r->plan, "uuid");
-    r->op_id = snap_json_get_str(r->plan, "op_id");
-    rc = snap_record_from_json(snap_json_get(r->plan, "record"),
-                               "journal's plan", r->env->drivers, &r->record,
-                               err);
-    if (rc)
-        return rc;
-    return snap_state_load(r->s, &r->state, err);
-}
-
-/* All that any recovery of op would read of this plan. */
-static int read_all(const struct snap_env *env, const struct snap_store *s,
-                    const char *op, const struct snap_json *plan,
-                    struct snap_err *err)
-{
-    int rc;
-    struct snap_record r = { 0 };
-    struct snap_delete *del = NULL;
-
-    rc = check_ids(s, plan, err);
-    if (!rc)
-        rc = snap_record_from_json(snap_json_get(plan, "record"), "the plan",
-                                   env->drivers, &r, err);
-    if (!rc && snap_streq(op, "delete"))
-        rc = snap_deleted_plan_parts(plan, &r, &del, err);
-    else if (!rc && !snap_streq(op, "create"))
-        rc = snap_reverted_plan_parts(plan, &r, err);
-    snap_deleted_free(&del, r.n_parts);
-    snap_record_dispose(&r);
-    return rc;
-}
-
-int snap_recover_can_read(const struct snap_env *env,
-                          const struct snap_store *s, const char *op,
-                          const struct snap_json *plan, struct snap_err *err)
-{
-    int rc;
-    struct snap_err why = SNAP_ERR_INIT;
-    const char *lossy = snap_json_lossy(plan);
-    char *text = snap_json_text(plan, false), *quote;
-    struct snap_json *back = NULL;
-
-    if (lossy) {
-        quote = snap_excerpt(lossy, strlen(lossy), 200);
-        rc = snap_fail(&why, SNAP_REFUSED,
-                       "\"%s\" has a byte that is not UTF-8; rename it",
-                       quote);
-        free(quote);
-    } else {
-        rc = snap_json_parse(text, strlen(text), &back, &why);
-    }
-    if (!rc)
-        rc = read_all(env, s, op, back, &why);
-    snap_json_free(back);
-    free(text);
-    return rc ? snap_fail(err, rc == SNAP_REFUSED ? rc : SNAP_FAIL,
-                          "%s; no recovery could read that, so nothing was done (an image needs an absolute path without . and .., control characters and bytes that are not UTF-8)",
-                          why.msg)
-              : 0;
-}
-
-/* Is what is in the file by now what was meant? */
-static int compare(const char *path, const char *op,
-                   const struct snap_json *plan, struct snap_err *err)
-{
-    int rc;
-    size_t n = 0;
-    struct snap_journal_entry *e = NULL;
-    char *meant = snap_json_text(plan, false), *got = NULL;
-
-    rc = snap_journal_read(path, &e, &n, err);
-    if (!rc && n)
-        got = snap_json_text(e[0].data, false);
-    if (!rc && (n != 1 || !snap_streq(e[0].op, op) ||
-                !snap_streq(e[0].step, "plan") || strcmp(got, meant) != 0))
-        rc =
-            snap_fail(err, SNAP_IO,
-                      "%s does not hold what was written to it; nothing was done",
-                      path);
-    snap_journal_entries_free(e, n);
-    free(got);
-    free(meant);
-    return rc;
-}
-
-int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
-                      const char *op, struct snap_json *plan,
-                      struct snap_journal *j, struct snap_err *err)
-{
-    int rc;
-    char *path, *machine = snap_machine_id(), *hardware = snap_hardware_id();
-    struct snap_err ignored = SNAP_ERR_INIT;
-
-    if (machine[0])
-        snap_json_set_str(plan, "machine_id", machine);
-    free(machine);
-    if (hardware[0])
-        snap_json_set_str(plan, "hardware", hardware);
-    free(hardware);
-    snap_mounts_note(op, plan);
-    rc = snap_recover_can_read(env, s, op, plan, err);
-    if (rc)
-        return rc;
-    path = snap_store_journal_path(s);
-    rc = snap_journal_begin(j, path, op, plan, err);
-    if (!rc) {
-        rc = compare(path, op, plan, err);
-        /* Nothing has been done under it: take it back. */
-        if (rc && snap_journal_end(j, &ignored))
-            snap_journal_dispose(j);
-    }
-    free(path);
-    return rc;
-}
-
-/* Two copies of one installation have one ID, on hardware of their own. */
-static const char *other_hardware(const struct snap_json *plan)
-{
-    const char *there = snap_json_get_str(plan, "hardware");
-    char *here = snap_hardware_id();
-    bool other = there && here[0] && strcmp(here, there) != 0;
-
-    free(here);
-    return other ? there : NULL;
-}
-
-const char *snap_recover_elsewhere(const struct snap_json *plan)
-{
-    const char *there = snap_json_get_str(plan, "machine_id");
-    char *here = snap_machine_id();
-    bool known = there && here[0];
-    bool other = known && strcmp(here, there) != 0;
-
-    free(here);
-    return other ? there : known ? other_hardware(plan) : NULL;
+    rc = snap_intent_read(r->env, r->s, op, e->data, &r->in, err);
+    return rc ? rc : snap_state_load(r->s, &r->state, err);
 }
 
 /* The store is one that several machines see.  What runs there cannot be seen
  * from here, so the command may not even have died. */
 static int check_machine(const struct rec *r, struct snap_err *err)
 {
-    const char *there = snap_recover_elsewhere(r->plan), *name = name_of(r);
+    const char *there = snap_intent_elsewhere(&r->in), *name = name_of(r);
 
     if (!there || (r->how && r->how->take_over))
         return 0;
@@ -283,7 +134,7 @@ static int check_machine(const struct rec *r, struct snap_err *err)
  * the plan speaks of. */
 static bool other_boot(const struct rec *r)
 {
-    const char *then = snap_json_get_str(r->plan, "boot_id");
+    const char *then = r->in.boot_id;
     char *now = snap_boot_id();
     bool other = then && strcmp(now, then) != 0;
 
@@ -351,7 +202,7 @@ static int look_if_stood(struct rec *r, struct snap_held *held,
     int rc;
     bool ours = true;
 
-    held->uuid = r->uuid;
+    held->uuid = r->in.uuid;
     if (is_rescued(r)) {
         r->stood = r->how && !other_boot(r) && r->how->stood;
         return 0;
@@ -383,18 +234,16 @@ static void make_known(struct rec *r)
     struct snap_err ignored = SNAP_ERR_INIT;
 
     if (!is_rescued(r) && r->stood && has_step(r, "taken"))
-        snap_parts_set_active(r->env, &r->dom, r->record.parts,
-                              r->record.n_parts, &ignored);
+        snap_parts_set_active(r->env, &r->dom, r->in.rec->parts,
+                              r->in.rec->n_parts, &ignored);
 }
 
 /* What is on a file system that is not mounted now is not gone.  The guest has
  * been let go on; with --keep its user has decided. */
 static int check_mounts(const struct rec *r, struct snap_err *err)
 {
-    return r->how && r->how->keep
-               ? 0
-               : snap_mounts_check(r->e[0].op, r->plan, &r->record, &r->state,
-                                   err);
+    return r->how && r->how->keep ? 0
+                                  : snap_mounts_check(&r->in, &r->state, err);
 }
 
 /* Which lines of its xl.cfg its user has to change; frees lines. */
@@ -425,7 +274,7 @@ static bool is_leaf(const struct rec *r, const struct snap_part *p,
 static int rescue_create(struct rec *r, struct snap_err *err)
 {
     int rc;
-    bool torn, memory = r->record.has_memory;
+    bool torn, memory = r->in.rec->has_memory;
     const struct snap_journal_entry *window = snap_journal_find(r->e, r->n,
                                                                 "window");
     const struct by_pause by = {
@@ -434,13 +283,12 @@ static int rescue_create(struct rec *r, struct snap_err *err)
         .e = snap_journal_find(r->e, r->n, "paused"),
     };
     struct snap_held held = {
-        .domid = snap_json_get_int(r->plan, "domid", 0),
-        .monitor_pid = snap_json_get_int(r->plan, "monitor_pid", 0),
+        .domid = r->in.before.domid,
+        .monitor_pid = r->in.before.monitor_pid,
         .suspend = memory,
         .pause = !memory,
-        .was_paused = snap_json_get_bool(r->plan, "was_paused", false) ||
-                      (has_step(r, "taken") &&
-                       snap_json_get_bool(r->plan, "paused_after", false)),
+        .was_paused = r->in.before.paused ||
+                      (has_step(r, "taken") && r->in.after.paused),
     };
 
     if (!window || has_step(r, "resumed"))
@@ -462,7 +310,7 @@ static int rescue_create(struct rec *r, struct snap_err *err)
 /* Was it a snapshot of a domain that did not run? */
 static bool was_off(const struct rec *r)
 {
-    return snap_json_get_bool(r->plan, "offline", false);
+    return !r->in.before.there;
 }
 
 /*
@@ -481,8 +329,8 @@ static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,
     int rc;
     size_t i, present = 0, moved = 0, missing = 0;
 
-    for (i = 0; i < r->record.n_parts; i++) {
-        struct snap_part *p = &r->record.parts[i];
+    for (i = 0; i < r->in.rec->n_parts; i++) {
+        struct snap_part *p = &r->in.rec->parts[i];
         enum snap_part_state st = SNAP_PART_ABSENT;
         bool external = p->type == SNAP_DISK_EXTERNAL;
 
@@ -499,7 +347,7 @@ static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,
         }
     }
     *taken_r = present > 0;
-    if (!present || present == r->record.n_parts)
+    if (!present || present == r->in.rec->n_parts)
         return 0;
     if (!r->qemu && (!moved || !missing)) {
         *taken_r = moved > 0;
@@ -507,7 +355,7 @@ static int was_taken(struct rec *r, struct snap_disk_ctx *ctx, bool *taken_r,
     }
     return snap_fail(err, SNAP_RECOVER,
                      "only %zu of %zu disks of %s are snapshotted; look at the images before anything else",
-                     present, r->record.n_parts, r->record.domain_name);
+                     present, r->in.rec->n_parts, r->in.rec->domain_name);
 }
 
 /* The memory image counts only if it was whole when its writer died, which
@@ -517,8 +365,7 @@ static bool memory_is_whole(const struct rec *r)
 {
     return has_step(r, "saved") && has_step(r, "taken") &&
            !has_step(r, "void") && !other_boot(r) &&
-           (has_step(r, "resumed") || r->stood) &&
-           snap_json_get_str(r->plan, "boot_id");
+           (has_step(r, "resumed") || r->stood) && r->in.boot_id;
 }
 
 /* The file that the command made for its memory. */
@@ -528,7 +375,7 @@ static void find_memory(const struct rec *r, struct snap_memfile *mem,
     const struct snap_journal_entry *e = snap_journal_find(r->e, r->n,
                                                            "window");
 
-    snap_memfile_find(mem, r->record.mem_path, r->op_id,
+    snap_memfile_find(mem, r->in.rec->mem_path, r->in.op_id,
                       e ? snap_json_get_int(e->data, "memory_file", 0) : 0,
                       open);
 }
@@ -560,7 +407,7 @@ static int adopt_memory(struct rec *r, struct snap_memfile *mem,
         return 0;
     rc = drop_memory(mem, err);
     if (!rc)
-        snap_commit_drop_memory(&r->record, mem);
+        snap_commit_drop_memory(r->in.rec, mem);
     return rc;
 }
 
@@ -568,41 +415,41 @@ static int create_forward(struct rec *r, struct snap_disk_ctx *ctx,
                           struct snap_err *err)
 {
     int rc;
-    bool wanted_memory = r->record.has_memory;
+    bool wanted_memory = r->in.rec->has_memory;
     struct snap_memfile mem = SNAP_MEMFILE_INIT;
-    const char *output = snap_json_get_str(r->plan, "output");
+    const char *output = r->in.after.output;
 
     if (r->there && !was_off(r)) {
-        rc = snap_parts_set_active(r->env, &r->dom, r->record.parts,
-                                   r->record.n_parts, err);
+        rc = snap_parts_set_active(r->env, &r->dom, r->in.rec->parts,
+                                   r->in.rec->n_parts, err);
         if (rc)
             goto out;
     }
-    if (!output && snap_store_has(r->s, r->record.name)) {
+    if (!output && snap_store_has(r->s, r->in.rec->name)) {
         r->what = snap_printf("snapshot %s was complete; tidied up",
-                              r->record.name);
+                              r->in.rec->name);
     } else if (output && snap_file_exists(output)) {
         r->what = snap_printf("%s was complete; tidied up", output);
     } else {
         rc = wanted_memory ? adopt_memory(r, &mem, err) : 0;
         if (!rc)
-            rc = snap_parts_secure(ctx, r->record.parts, r->record.n_parts,
+            rc = snap_parts_secure(ctx, r->in.rec->parts, r->in.rec->n_parts,
                                    err);
         if (!rc)
-            rc = snap_commit(r->env, r->s, &r->record, &mem, output, err);
+            rc = snap_commit(r->env, r->s, r->in.rec, &mem, output, err);
         if (rc)
             goto out;
         r->what =
-            wanted_memory && !r->record.has_memory
+            wanted_memory && !r->in.rec->has_memory
                 ? snap_printf("snapshot %s was finished without its memory image, which was not whole: it is a disk-only one, crash consistent",
-                              r->record.name)
-                : snap_printf("snapshot %s was finished", r->record.name);
+                              r->in.rec->name)
+                : snap_printf("snapshot %s was finished", r->in.rec->name);
     }
-    snap_parts_finish(r->env, ctx, r->record.parts, r->record.n_parts);
-    snap_state_after_create(&r->state, &r->record);
+    snap_parts_finish(r->env, ctx, r->in.rec->parts, r->in.rec->n_parts);
+    snap_state_after_create(&r->state, r->in.rec);
     rc = snap_state_save(r->s, &r->state, err);
     if (!rc)
-        note_stale(r, snap_stale_created(&r->record, NULL));
+        note_stale(r, snap_stale_created(r->in.rec, NULL));
 
 out:
     snap_memfile_dispose(&mem);
@@ -616,20 +463,21 @@ static int create_back(struct rec *r, struct snap_disk_ctx *ctx,
     struct snap_memfile mem = SNAP_MEMFILE_INIT;
 
     if (r->there && !was_off(r)) {
-        rc = snap_commit_set_old(r->env, &r->dom, &r->record, err);
+        rc = snap_commit_set_old(r->env, &r->dom, r->in.rec, err);
         if (rc)
             return rc;
     }
-    rc = snap_parts_undo(ctx, r->record.parts, r->record.n_parts, err);
+    rc = snap_parts_undo(ctx, r->in.rec->parts, r->in.rec->n_parts, err);
     if (rc)
         return rc;
-    if (r->record.has_memory) {
+    if (r->in.rec->has_memory) {
         find_memory(r, &mem, false);
         rc = drop_memory(&mem, err);
         if (rc)
             return rc;
     }
-    r->what = snap_printf("unfinished snapshot %s was undone", r->record.name);
+    r->what = snap_printf("unfinished snapshot %s was undone",
+                          r->in.rec->name);
     return 0;
 }
 
@@ -641,8 +489,8 @@ static int name_old(struct rec *r, struct snap_disk_ctx *ctx,
     int rc = 0;
     size_t i;
 
-    for (i = 0; !rc && r->there && i < r->record.n_parts; i++) {
-        const struct snap_part *p = &r->record.parts[i];
+    for (i = 0; !rc && r->there && i < r->in.rec->n_parts; i++) {
+        const struct snap_part *p = &r->in.rec->parts[i];
         const struct snap_active old = { p->vdev, p->path, p->format };
         enum snap_part_state st = SNAP_PART_ABSENT;
 
@@ -662,12 +510,12 @@ static int recover_create_off(struct rec *r, struct snap_disk_ctx *ctx,
 {
     int rc;
     size_t i;
-    const char *output = snap_json_get_str(r->plan, "output");
+    const char *output = r->in.after.output;
     bool done = output ? snap_file_exists(output)
-                       : snap_store_has(r->s, r->record.name);
+                       : snap_store_has(r->s, r->in.rec->name);
 
-    for (i = 0; i < r->record.n_parts; i++)
-        r->record.parts[i].taken = done;
+    for (i = 0; i < r->in.rec->n_parts; i++)
+        r->in.rec->parts[i].taken = done;
     if (done)
         return create_forward(r, ctx, err);
     rc = name_old(r, ctx, err);
@@ -700,7 +548,7 @@ static int recover_create(struct rec *r, struct snap_err *err)
             return rc;
     }
     snap_ctx_init(&ctx, r->env, r->there ? r->dom.domid : UINT32_MAX, r->qmp,
-                  r->op_id);
+                  r->in.op_id);
     if (was_off(r))
         return recover_create_off(r, &ctx, err);
 
@@ -709,10 +557,10 @@ static int recover_create(struct rec *r, struct snap_err *err)
         if (rc)
             return rc;
     }
-    for (i = 0; i < r->record.n_parts; i++)
-        r->record.parts[i].taken = taken;
+    for (i = 0; i < r->in.rec->n_parts; i++)
+        r->in.rec->parts[i].taken = taken;
     /* A snapshot of memory alone is taken once its image is whole. */
-    if (!r->record.n_parts && memory_is_whole(r))
+    if (!r->in.rec->n_parts && memory_is_whole(r))
         taken = true;
     return taken ? create_forward(r, &ctx, err) : create_back(r, &ctx, err);
 }
@@ -725,19 +573,17 @@ static int let_run(struct rec *r, struct snap_err *err)
 
     rc = look_for_domain(r, err);
     if (rc || !r->there || !r->dom.paused || r->dom.has_run || other_boot(r) ||
-        !snap_streq(r->dom.mark, r->op_id) ||
-        snap_json_get_bool(r->plan, "paused_after", true))
+        !snap_streq(r->dom.mark, r->in.op_id) || r->in.after.paused)
         return rc;
     return r->env->ops->unpause(r->env->hyp, &r->dom, err);
 }
 
 static int revert_forward(struct rec *r, struct snap_err *err)
 {
-    r->what = snap_printf("revert to %s was finished", r->record.name);
-    return snap_reverted_finish(r->env, r->s, &r->record, &r->state,
-                                snap_json_get_bool(r->plan, "no_metadata",
-                                                   false),
-                                true, r->op_id, err);
+    r->what = snap_printf("revert to %s was finished", r->in.rec->name);
+    return snap_reverted_finish(r->env, r->s, r->in.rec, &r->state,
+                                r->in.after.no_metadata, true, r->in.op_id,
+                                err);
 }
 
 static int revert_back(struct rec *r, const char *name, struct snap_err *err)
@@ -752,14 +598,14 @@ static int revert_back(struct rec *r, const char *name, struct snap_err *err)
     };
     int rc;
     enum snap_reverted_end end;
-    bool running = snap_json_get_bool(r->plan, "running", false);
+    bool running = r->in.before.there;
     bool boot = running && has_step(r, "destroy") && !other_boot(r);
     const struct snap_reverted_old old = {
         .name = name,
-        .config = boot ? snap_json_get_str(r->plan, "old_config") : NULL,
-        .domid = running ? snap_json_get_int(r->plan, "domid", 0) : UINT32_MAX,
-        .paused = snap_json_get_bool(r->plan, "was_paused", false),
-        .had_qemu = snap_json_get_bool(r->plan, "had_qemu", true),
+        .config = boot ? r->in.before.config : NULL,
+        .domid = r->in.before.domid,
+        .paused = r->in.before.paused,
+        .had_qemu = r->in.before.had_qemu,
         .destroyed = has_step(r, "destroy"),
         .other_boot = other_boot(r),
         .keep = r->how && r->how->keep,
@@ -767,7 +613,7 @@ static int revert_back(struct rec *r, const char *name, struct snap_err *err)
         .last_try = true,
     };
 
-    rc = snap_reverted_undo(r->env, &r->record, &old, r->op_id, &end, err);
+    rc = snap_reverted_undo(r->env, r->in.rec, &old, r->in.op_id, &end, err);
     if (rc)
         return rc;
     if (end == SNAP_REVERTED_RUNS)
@@ -775,12 +621,12 @@ static int revert_back(struct rec *r, const char *name, struct snap_err *err)
     if (end == SNAP_REVERTED_KEEP) {
         r->what =
             snap_printf("unfinished revert to %s was given up; the disks are kept as they are",
-                        r->record.name);
-        return snap_reverted_keep(r->env, r->s, &r->record, &r->state,
-                                  r->op_id, err);
+                        r->in.rec->name);
+        return snap_reverted_keep(r->env, r->s, r->in.rec, &r->state,
+                                  r->in.op_id, err);
     }
     r->what = snap_printf("unfinished revert to %s was undone%s",
-                          r->record.name, ends[end]);
+                          r->in.rec->name, ends[end]);
     return 0;
 }
 
@@ -789,11 +635,11 @@ static void note_reverted(struct rec *r)
 {
     size_t i;
 
-    for (i = 0; i < r->record.n_parts; i++) {
-        const struct snap_part *p = &r->record.parts[i];
+    for (i = 0; i < r->in.rec->n_parts; i++) {
+        const struct snap_part *p = &r->in.rec->parts[i];
 
         note_stale(r, is_leaf(r, p, p->leaf_path)
-                          ? snap_stale_reverted(p, r->record.domain_name)
+                          ? snap_stale_reverted(p, r->in.rec->domain_name)
                           : snap_stale_now(leaf_of(r, p), name_of(r)));
     }
 }
@@ -804,12 +650,12 @@ static int go_on_with_revert(struct rec *r, struct snap_err *err)
     char *name = NULL;
     const struct snap_journal_entry *restored;
 
-    rc = snap_reverted_plan_parts(r->plan, &r->record, err);
+    rc = snap_leaves_read(&r->in, err);
     if (rc)
         return rc;
     restored = snap_journal_find(r->e, r->n, "restored");
     if (restored) {
-        snap_reverted_left(restored->data, &r->record);
+        snap_reverted_left(restored->data, r->in.rec);
         rc = let_run(r, err);
         if (!rc)
             rc = check_mounts(r, err);
@@ -817,7 +663,7 @@ static int go_on_with_revert(struct rec *r, struct snap_err *err)
     }
     rc = check_mounts(r, err);
     if (!rc)
-        rc = snap_domcfg_identity(r->record.config_json, &name, NULL, NULL,
+        rc = snap_domcfg_identity(r->in.rec->config_json, &name, NULL, NULL,
                                   NULL, err);
     if (!rc)
         rc = revert_back(r, name, err);
@@ -839,28 +685,29 @@ static int recover_clone(struct rec *r, bool *undone_r, struct snap_err *err)
 {
     int rc;
     bool there = false;
-    const char *name = snap_json_get_str(r->plan, "new_name");
+    const char *name = r->in.after.name;
 
-    rc = snap_reverted_plan_parts(r->plan, &r->record, err);
+    rc = snap_leaves_read(&r->in, err);
     if (rc)
         return rc;
     if (has_step(r, "built")) {
-        r->what = snap_printf("clone %s was finished", name ? name : r->uuid);
+        r->what = snap_printf("clone %s was finished",
+                              name ? name : r->in.uuid);
         return let_run(r, err);
     }
     rc = check_mounts(r, err);
     if (rc)
         return rc;
-    rc = snap_cloned_undo(r->env, r->s, &r->record, name, r->op_id,
+    rc = snap_cloned_undo(r->env, r->s, r->in.rec, name, r->in.op_id,
                           other_boot(r), &there, err);
     *undone_r = !there;
     if (there)
         r->what =
             snap_printf("clone %s was finished: somebody has let it run; its UUID is %s, and %s/state.json names its images",
-                        name ? name : r->uuid, r->uuid, r->s->dir);
+                        name ? name : r->in.uuid, r->in.uuid, r->s->dir);
     else
         r->what = snap_printf("unfinished clone %s was undone",
-                              name ? name : r->uuid);
+                              name ? name : r->in.uuid);
     return rc;
 }
 
@@ -892,14 +739,14 @@ static struct snap_deletion deletion(struct rec *r, struct snap_delete *del,
     return (struct snap_deletion){
         .env = r->env,
         .s = r->s,
-        .rec = &r->record,
+        .rec = r->in.rec,
         .del = del,
         .state = &r->state,
-        .op_id = r->op_id,
+        .op_id = r->in.op_id,
         .journal = journal,
         .e = r->e,
         .n_e = r->n,
-        .boot_id = snap_json_get_str(r->plan, "boot_id"),
+        .boot_id = r->in.boot_id,
         .last_try = true,
     };
 }
@@ -913,13 +760,13 @@ static int exchange_known(struct rec *r, const char *pause, bool hangs,
     struct snap_delete *del = NULL;
     struct snap_deletion x;
 
-    rc = snap_deleted_plan_parts(r->plan, &r->record, &del, err);
+    rc = snap_deleted_read(&r->in, &del, err);
     if (!rc) {
         x = deletion(r, del, NULL);
         rc = snap_deleted_known(&x, &r->dom, pause + strlen("pause-"), hangs,
                                 err);
     }
-    snap_deleted_free(&del, r->record.n_parts);
+    snap_deleted_free(&del, r->in.rec->n_parts);
     return rc;
 }
 
@@ -1002,7 +849,7 @@ static bool is_gone(const struct rec *r, const struct snap_part *p)
 
     if (r->how && r->how->keep)
         return false;
-    snap_ctx_init(&off, r->env, UINT32_MAX, NULL, r->op_id);
+    snap_ctx_init(&off, r->env, UINT32_MAX, NULL, r->in.op_id);
     return p->drv->stands_on(&off, p, p->frozen_path, &how, &ignored) ||
            how == SNAP_STAND_GONE;
 }
@@ -1013,8 +860,8 @@ static void note_deleted(struct rec *r, const struct snap_delete *del)
 {
     size_t i;
 
-    for (i = 0; i < r->record.n_parts; i++) {
-        const struct snap_part *p = &r->record.parts[i];
+    for (i = 0; i < r->in.rec->n_parts; i++) {
+        const struct snap_part *p = &r->in.rec->parts[i];
         const struct snap_delete *d = &del[i];
 
         if (d->how == SNAP_DELETE_MERGE && is_leaf(r, p, d->active_path))
@@ -1040,7 +887,7 @@ static int recover_delete(struct rec *r, const char *path,
 
     rc = resume_paused(r, err);
     if (!rc)
-        rc = snap_deleted_plan_parts(r->plan, &r->record, &del, err);
+        rc = snap_deleted_read(&r->in, &del, err);
     if (!rc)
         rc = snap_journal_resume(&journal, path, "delete", err);
     if (rc)
@@ -1052,26 +899,26 @@ static int recover_delete(struct rec *r, const char *path,
     rc = check_mounts(r, err);
     if (rc)
         goto out;
-    if (snap_store_has(r->s, r->record.name)) {
+    if (snap_store_has(r->s, r->in.rec->name)) {
         r->what =
             snap_printf("unfinished deletion of %s was undone; the snapshot is kept",
-                        r->record.name);
+                        r->in.rec->name);
         rc = snap_deleted_undo(&x, err);
     } else if (r->how && r->how->keep) {
         r->what =
             snap_printf("deletion of %s was given up; the images that it worked on are kept as they are",
-                        r->record.name);
+                        r->in.rec->name);
         rc = snap_deleted_keep(&x, err);
     } else {
-        r->what = snap_printf("deletion of %s was finished", r->record.name);
+        r->what = snap_printf("deletion of %s was finished", r->in.rec->name);
         rc = snap_deleted_finish(&x, err);
     }
-    if (!rc && !snap_store_has(r->s, r->record.name))
+    if (!rc && !snap_store_has(r->s, r->in.rec->name))
         note_deleted(r, del);
 
 out:
     snap_journal_dispose(&journal);
-    snap_deleted_free(&del, r->record.n_parts);
+    snap_deleted_free(&del, r->in.rec->n_parts);
     return rc;
 }
 
@@ -1080,7 +927,7 @@ static void dispose(struct rec *r)
     snap_buf_dispose(&r->stale);
     snap_qmp_close(r->qmp);
     snap_domain_dispose(&r->dom);
-    snap_record_dispose(&r->record);
+    snap_intent_dispose(&r->in);
     snap_state_dispose(&r->state);
 }
 
@@ -1120,7 +967,7 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     }
     if (dry_run) {
         r.what =
-            snap_printf(snap_recover_elsewhere(e[0].data)
+            snap_printf(snap_intent_plan_elsewhere(e[0].data)
                             ? "a snapshot-%s is under way on another machine, or waits to be recovered there"
                             : "an interrupted snapshot-%s waits to be recovered",
                         e[0].op);
@@ -1135,7 +982,7 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     if (!rc)
         rc = check_machine(&r, err);
     if (!rc)
-        rc = snap_absent_wait(env, r.uuid, name_of(&r), false, err);
+        rc = snap_absent_wait(env, r.in.uuid, name_of(&r), false, err);
     if (!rc)
         rc = check_saved(&r, err);
     if (rc)
@@ -1148,9 +995,6 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
         rc = recover_delete(&r, path, err);
     else if (snap_streq(e[0].op, "clone"))
         rc = recover_clone(&r, &undone, err);
-    else
-        rc = snap_fail(err, SNAP_CORRUPT, "%s: unknown operation %s", path,
-                       e[0].op);
     if (!rc)
         rc = snap_file_remove(path, err);
     if (!rc && undone)
@@ -1195,7 +1039,7 @@ static int is_taken(struct rec *r, bool hangs, bool *taken_r,
     rc = snap_domain_qmp(r->env, &r->dom, &r->qmp, &r->qemu, err);
     if (rc)
         return rc;
-    snap_ctx_init(&ctx, r->env, r->dom.domid, r->qmp, r->op_id);
+    snap_ctx_init(&ctx, r->env, r->dom.domid, r->qmp, r->in.op_id);
     return was_taken(r, &ctx, taken_r, err);
 }
 
@@ -1206,7 +1050,7 @@ static int tell(struct rec *r, bool hangs, struct snap_err *err)
     struct snap_active *a;
     const struct snap_hyp_ops *ops = r->env->ops;
 
-    snap_parts_active(r->record.parts, r->record.n_parts, &a, &n);
+    snap_parts_active(r->in.rec->parts, r->in.rec->n_parts, &a, &n);
     rc = n && hangs ? ops->window_borrow(r->env->hyp, &r->dom, a, n, err) : 0;
     if (!rc && n)
         rc = ops->set_active(r->env->hyp, &r->dom, a, n, err);
@@ -1240,7 +1084,7 @@ static int known(struct rec *r, uint32_t domid, bool hangs,
         return 0;
     rc = load_plan(r, err);
     if (!rc)
-        rc = r->env->ops->find_uuid(r->env->hyp, r->uuid, &r->dom, err);
+        rc = r->env->ops->find_uuid(r->env->hyp, r->in.uuid, &r->dom, err);
     if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
         return 0;

@@ -53,21 +53,4 @@ void snap_recover_say_stale(const struct snap_env *env,
 int snap_recover_known(struct snap_env *env, struct snap_store *s,
                        uint32_t domid, bool hangs, struct snap_err *err);
 
-/* Which other machine (its ID, or its name) wrote this plan down?  It lives as long as the
- * plan.  NULL: none that is known. */
-const char *snap_recover_elsewhere(const struct snap_json *plan);
-
-/* Could snap_recover() read this plan of op ("create"), whole, and would it
- * read what is meant?  Changes nothing.  SNAP_REFUSED or SNAP_FAIL if not: a name
- * that a journal cannot hold, or a defect of ours. */
-int snap_recover_can_read(const struct snap_env *env,
-                          const struct snap_store *s, const char *op,
-                          const struct snap_json *plan, struct snap_err *err);
-/* Store locked: writes down, durably, what op is about to do, and on which
- * machine, after snap_recover_can_read(), and reads it back.  On failure there
- * is no journal, and nothing has been done. */
-int snap_recover_plan(const struct snap_env *env, const struct snap_store *s,
-                      const char *op, struct snap_json *plan,
-                      struct snap_journal *j, struct snap_err *err);
-
 #endif /* SNAP_OP_RECOVER_H */

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/boot_id.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "model/domain_json.h"
+#include "op/leaves.h"
 #include "op/owned.h"
 #include "op/parts.h"
 #include "op/stamp.h"
@@ -17,85 +17,17 @@
 /* How often it is looked whether an image is closed. */
 #define LOOK_MS 250
 
-struct snap_json *snap_reverted_leaves_json(const struct snap_record *rec)
+void snap_reverted_intent(struct snap_revert_plan *p,
+                          const struct snap_revert_req *req,
+                          struct snap_intent *in)
 {
-    size_t i;
-    struct snap_json *leaves = snap_json_array();
-
-    for (i = 0; i < rec->n_parts; i++) {
-        const struct snap_part *part = &rec->parts[i];
-        struct snap_json *l = snap_json_object();
-
-        snap_json_set_str(l, "vdev", part->vdev);
-        snap_json_set_str(l, "leaf_path", part->leaf_path);
-        snap_json_set_str(l, "leaf_format", part->leaf_format);
-        snap_json_set_str(l, "drop_path", part->drop_path);
-        snap_json_set_str(l, "stem", part->stem);
-        snap_json_push(leaves, l);
-    }
-    return leaves;
-}
-
-struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
-                                          bool paused_after, bool no_metadata)
-{
-    struct snap_json *j = snap_json_object();
-    char *boot = snap_boot_id();
-
-    snap_json_set(j, "record", snap_record_to_json(&p->rec));
-    snap_json_set_str(j, "op_id", p->ses.op_id);
-    snap_json_set_str(j, "uuid", p->rec.domain_uuid);
-    snap_json_set_bool(j, "running", p->ses.there);
-    snap_json_set_bool(j, "was_paused", p->ses.there && p->ses.dom.paused);
-    snap_json_set_bool(j, "had_qemu", p->ses.there && p->ses.dom.qemu_pid);
-    snap_json_set_int(j, "domid", p->ses.there ? p->ses.dom.domid : 0);
-    snap_json_set_str(j, "boot_id", boot);
-    free(boot);
-    snap_json_set_str(j, "old_config", p->old_config);
-    snap_json_set_bool(j, "paused_after", paused_after);
-    snap_json_set_bool(j, "no_metadata", no_metadata);
-    snap_json_set(j, "leaves", snap_reverted_leaves_json(&p->rec));
-    return j;
-}
-
-/* A path out of a journal: ours, but checked like anything read from disk. */
-static int get_path(const struct snap_json *l, const char *key, char **out,
-                    struct snap_err *err)
-{
-    const char *s = snap_json_get_str(l, key);
-
-    if (s && !snap_path_ok(s))
-        return snap_fail(err, SNAP_CORRUPT, "journal: bad %s \"%s\"", key, s);
-    snap_set(out, s);
-    return 0;
-}
-
-int snap_reverted_plan_parts(const struct snap_json *plan,
-                             struct snap_record *rec, struct snap_err *err)
-{
-    int rc;
-    size_t i;
-    const struct snap_json *leaves = snap_json_get(plan, "leaves");
-
-    if (snap_json_len(leaves) != rec->n_parts)
-        return snap_fail(err, SNAP_CORRUPT,
-                         "journal: leaves do not match the record");
-    for (i = 0; i < rec->n_parts; i++) {
-        struct snap_part *part = &rec->parts[i];
-        const struct snap_json *l = snap_json_at(leaves, i);
-
-        if (!snap_streq(snap_json_get_str(l, "vdev"), part->vdev))
-            return snap_fail(err, SNAP_CORRUPT,
-                             "journal: leaves do not match the record");
-        rc = get_path(l, "leaf_path", &part->leaf_path, err);
-        if (!rc)
-            rc = get_path(l, "drop_path", &part->drop_path, err);
-        if (rc)
-            return rc;
-        snap_set(&part->leaf_format, snap_json_get_str(l, "leaf_format"));
-        snap_set(&part->stem, snap_json_get_str(l, "stem"));
-    }
-    return 0;
+    snap_intent_init(in, &snap_op_revert, p->ses.op_id, p->rec.domain_uuid,
+                     &p->rec);
+    snap_intent_before(in, &p->ses);
+    snap_set(&in->before.config, p->old_config);
+    in->after.paused = req->paused;
+    in->after.no_metadata = req->config_file != NULL;
+    in->disks = snap_leaves_json(&p->rec);
 }
 
 struct snap_json *snap_reverted_left_json(const struct snap_env *env,
@@ -589,3 +521,11 @@ int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
     snap_qmp_close(qmp);
     return rc;
 }
+
+const struct snap_op snap_op_revert = {
+    .name = "revert",
+    .disks = SNAP_LEAVES,
+    .keep_means =
+        ", which gives the revert up and leaves the disks as they are now, perhaps of two moments",
+    .check = snap_leaves_check,
+};

@@ -7,16 +7,15 @@
 #define SNAP_OP_REVERT_FINISH_H
 
 #include "op/hold.h"
+#include "op/intent.h"
 #include "op/revert.h"
 
-/* What recover needs to know of a revert. */
-struct snap_json *snap_reverted_plan_json(const struct snap_revert_plan *p,
-                                          bool paused_after, bool no_metadata);
-/* The leaves planned for the parts of rec, for such a plan's "leaves". */
-struct snap_json *snap_reverted_leaves_json(const struct snap_record *rec);
-/* Put the planned leaves of such a plan back into the parts of its record. */
-int snap_reverted_plan_parts(const struct snap_json *plan,
-                             struct snap_record *rec, struct snap_err *err);
+extern const struct snap_op snap_op_revert;
+
+/* What recovery needs to know; borrows of p. */
+void snap_reverted_intent(struct snap_revert_plan *p,
+                          const struct snap_revert_req *req,
+                          struct snap_intent *in);
 
 /* The images that a revert drops, as the domain has left them (op/stamp.h),
  * for "restored"; and back. */

@@ -27,7 +27,6 @@
 #include "op/absent.h"
 #include "op/hold.h"
 #include "op/parts.h"
-#include "op/recover.h"
 #include "op/revert_finish.h"
 #include "store/journal.h"
 
@@ -61,12 +60,11 @@ static int interrupted(const struct run *r, struct snap_err *err)
 static int begin(struct run *r, struct snap_err *err)
 {
     int rc;
-    struct snap_json *plan = snap_reverted_plan_json(r->p, r->req->paused,
-                                                     r->req->config_file);
+    struct snap_intent in;
 
-    rc = snap_recover_plan(r->env, &r->p->ses.store, "revert", plan,
-                           &r->journal, err);
-    snap_json_free(plan);
+    snap_reverted_intent(r->p, r->req, &in);
+    rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal, err);
+    snap_intent_dispose(&in);
     return rc;
 }
 

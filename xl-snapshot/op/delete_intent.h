@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/* What a deletion's intent says of each disk. */
+#ifndef SNAP_OP_DELETE_INTENT_H
+#define SNAP_OP_DELETE_INTENT_H
+
+#include "op/delete.h"
+#include "op/intent.h"
+
+/* The whole of it; borrows of p. */
+void snap_deleted_intent(struct snap_delete_plan *p, struct snap_intent *in);
+
+/* What becomes of each part of in->rec, which gets the tag that it goes by.
+ * SNAP_CORRUPT: nothing is in *del_r.  snap_deleted_free() it. */
+int snap_deleted_read(struct snap_intent *in, struct snap_delete **del_r,
+                      struct snap_err *err);
+void snap_deleted_free(struct snap_delete **del, size_t n);
+/* For op->check. */
+int snap_deleted_check(struct snap_intent *in, struct snap_err *err);
+
+#endif /* SNAP_OP_DELETE_INTENT_H */
