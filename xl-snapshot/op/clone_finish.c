@@ -6,6 +6,7 @@
 #include "op/leaves.h"
 #include "op/owned.h"
 #include "op/parts.h"
+#include "op/recovery.h"
 
 void snap_cloned_intent(struct snap_clone_plan *p,
                         const struct snap_clone_req *req,
@@ -89,8 +90,41 @@ out:
     return rc;
 }
 
+/* The journal is the clone's: its record is another domain's. */
+static int recover_clone(struct snap_rescue *r, struct snap_err *err)
+{
+    int rc;
+    bool there = false;
+    const char *name = r->in.after.name;
+
+    rc = snap_leaves_read(&r->in, err);
+    if (rc)
+        return rc;
+    if (snap_rescue_has(r, "built")) {
+        r->what = snap_printf("clone %s was finished",
+                              name ? name : r->in.uuid);
+        return snap_rescue_let_run(r, err);
+    }
+    rc = snap_rescue_mounts(r, err);
+    if (rc)
+        return rc;
+    rc = snap_cloned_undo(r->ses.env, &r->ses.store, r->in.rec, name,
+                          r->in.op_id, snap_rescue_other_boot(r), &there, err);
+    r->gone = !there;
+    if (there)
+        r->what =
+            snap_printf("clone %s was finished: somebody has let it run; its UUID is %s, and %s/state.json names its images",
+                        name ? name : r->in.uuid, r->in.uuid,
+                        r->ses.store.dir);
+    else
+        r->what = snap_printf("unfinished clone %s was undone",
+                              name ? name : r->in.uuid);
+    return rc;
+}
+
 const struct snap_op snap_op_clone = {
     .name = "clone",
     .disks = SNAP_LEAVES,
     .check = snap_leaves_check,
+    .recover = recover_clone,
 };

@@ -32,10 +32,13 @@
 #include "op/absent.h"
 #include "op/delete_intent.h"
 #include "op/guardian.h"
+#include "op/limited.h"
 #include "op/needed.h"
 #include "op/parts.h"
 #include "op/paused.h"
+#include "op/recovery.h"
 #include "op/saver.h"
+#include "op/stale.h"
 #include "op/stamp.h"
 #include "store/memfile.h"
 
@@ -1237,8 +1240,244 @@ out:
     return rc;
 }
 
+/* ---- recovery ---- */
+
+/* The pause that nobody has ended, as far as the journal says, or NULL; and
+ * its note, if there is one. */
+static const struct snap_journal_entry *
+open_pause(const struct snap_rescue *r,
+           const struct snap_journal_entry **note_r)
+{
+    size_t i;
+    const struct snap_journal_entry *at = NULL;
+
+    *note_r = NULL;
+    for (i = 0; i < r->n; i++) {
+        const struct snap_journal_entry *e = &r->e[i];
+
+        if (snap_has_prefix(e->step, "paused-"))
+            *note_r = e;
+        else if (snap_has_prefix(e->step, "pause-"))
+            at = e;
+        else if (snap_has_prefix(e->step, "resumed-"))
+            at = *note_r = NULL;
+    }
+    return at;
+}
+
+static struct snap_deletion deletion(struct snap_rescue *r,
+                                     struct snap_delete *del,
+                                     struct snap_journal *journal)
+{
+    return (struct snap_deletion){
+        .env = r->ses.env,
+        .s = &r->ses.store,
+        .rec = r->in.rec,
+        .del = del,
+        .state = &r->ses.state,
+        .op_id = r->in.op_id,
+        .journal = journal,
+        .e = r->e,
+        .n_e = r->n,
+        .boot_id = r->in.boot_id,
+        .last_try = true,
+    };
+}
+
+/* The guest, which is r->dom, stands in the exchange of a disk, since this
+ * "pause-VDEV". */
+static int exchange_known(struct snap_rescue *r, const char *pause, bool hangs,
+                          struct snap_err *err)
+{
+    int rc;
+    struct snap_delete *del = NULL;
+    struct snap_deletion x;
+
+    rc = snap_deleted_read(&r->in, &del, err);
+    if (!rc) {
+        x = deletion(r, del, NULL);
+        rc = snap_deleted_known(&x, &r->ses.dom, pause + strlen("pause-"),
+                                hangs, err);
+    }
+    snap_deleted_free(&del, r->in.rec->n_parts);
+    return rc;
+}
+
+struct exchange {
+    struct snap_rescue *r;
+    const char *pause; /* its "pause-VDEV" */
+};
+
+/* In a process of its own, which ends with this.  The lock is its parent's,
+ * though this one may hang. */
+static int exchange_child(void *opaque)
+{
+    const struct exchange *x = opaque;
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_rescue *r = x->r;
+    int rc;
+
+    close(r->ses.store.lock_fd);
+    r->ses.store.lock_fd = -1;
+    r->ses.env->hyp = NULL;
+    rc = r->ses.env->ops->open(r->ses.env->log, &r->ses.env->hyp, &ignored);
+    return rc ? rc : exchange_known(r, x->pause, false, &ignored);
+}
+
+/* It goes on soon, whatever hangs. */
+static int tell_in_time(struct snap_rescue *r, const char *pause)
+{
+    struct exchange x = { .r = r, .pause = pause };
+
+    return snap_limited(snap_guard_tell_ms, exchange_child, &x);
+}
+
+static void say_untold(const struct snap_rescue *r, int rc)
+{
+    if (rc)
+        snap_say(r->ses.env->log, SNAP_LOG_WARN,
+                 "%s goes on before Xen knows its images%s; until this recovery, or another one, has told Xen, a reboot may find such as it does not write to any more",
+                 snap_rescue_name(r), snap_limited_why(rc));
+}
+
+/* A guest that we paused for the exchange of images goes on. */
+static int resume_paused(struct snap_rescue *r, struct snap_err *err)
+{
+    int rc, untold = 0;
+    char *step;
+    struct snap_by_pause by = { .step = NULL };
+    const struct snap_journal_entry *at = open_pause(r, &by.e);
+    struct snap_held held = { .pause = true };
+
+    if (!at)
+        return 0;
+    /* As it was then: it may have been rebooted since the plan. */
+    held.domid = snap_json_get_int(at->data, "domid", 0);
+    held.monitor_pid = snap_json_get_int(at->data, "monitor_pid", 0);
+    step = snap_printf("paused-%s", at->step + strlen("pause-"));
+    by.step = step;
+    rc = snap_rescue_stood(r, &held, &by, err);
+    if (!rc && !snap_rescue_runs(r) && r->stood)
+        untold = tell_in_time(r, at->step);
+    if (!rc)
+        rc = snap_rescue_go_on(r, &held, err);
+    free(step);
+    if (rc)
+        return rc;
+    say_untold(r, untold);
+    step = snap_printf("resumed-%s", at->step + strlen("pause-"));
+    snap_rescue_note(r, NULL, step);
+    free(step);
+    return 0;
+}
+
+/* Has the frozen image gone?  --keep removes none; one that could not be
+ * removed, or that is somebody's by now, has had its warning.  What cannot be
+ * seen, with all mounted, is gone. */
+static bool is_gone(const struct snap_rescue *r, const struct snap_part *p)
+{
+    enum snap_stand how = SNAP_STAND_GONE;
+    struct snap_disk_ctx off;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    if (snap_rescue_keep(r))
+        return false;
+    snap_ctx_init(&off, r->ses.env, UINT32_MAX, NULL, r->in.op_id);
+    return p->drv->stands_on(&off, p, p->frozen_path, &how, &ignored) ||
+           how == SNAP_STAND_GONE;
+}
+
+/* The snapshot is gone: what was merged, and what no xl.cfg may name any
+ * more. */
+static void note_deleted(struct snap_rescue *r, const struct snap_delete *del)
+{
+    size_t i;
+
+    for (i = 0; i < r->in.rec->n_parts; i++) {
+        const struct snap_part *p = &r->in.rec->parts[i];
+        const struct snap_delete *d = &del[i];
+
+        if (d->how == SNAP_DELETE_MERGE &&
+            snap_rescue_is_leaf(r, p, d->active_path))
+            snap_rescue_stale(r,
+                              snap_stale_merged(p->vdev, snap_rescue_name(r),
+                                                d->active_path,
+                                                d->active_format));
+        else if (d->how == SNAP_DELETE_MERGE)
+            snap_rescue_stale(r, snap_stale_now(snap_rescue_leaf(r, p),
+                                                snap_rescue_name(r)));
+        else if (p->type == SNAP_DISK_EXTERNAL && !p->frozen_made &&
+                 !d->keep_image && d->how != SNAP_DELETE_STAY && d->leaf &&
+                 is_gone(r, p))
+            snap_rescue_stale(r, snap_stale_gone(p->vdev, p->frozen_path,
+                                                 d->leaf));
+    }
+}
+
+static int recover_delete(struct snap_rescue *r, struct snap_err *err)
+{
+    int rc;
+    struct snap_delete *del = NULL;
+    struct snap_journal journal = SNAP_JOURNAL_INIT;
+    struct snap_deletion x;
+    struct snap_err ignored = SNAP_ERR_INIT;
+
+    rc = resume_paused(r, err);
+    if (!rc)
+        rc = snap_deleted_read(&r->in, &del, err);
+    if (!rc)
+        rc = snap_journal_resume(&journal, r->path, r->in.op->name, err);
+    if (rc)
+        goto out;
+    x = deletion(r, del, &journal);
+    /* What gives it up asks QEMU itself, and works on with nothing. */
+    if (!snap_rescue_keep(r))
+        snap_deleted_note_over(&x, &ignored);
+    rc = snap_rescue_mounts(r, err);
+    if (rc)
+        goto out;
+    if (snap_store_has(&r->ses.store, r->in.rec->name)) {
+        r->what =
+            snap_printf("unfinished deletion of %s was undone; the snapshot is kept",
+                        r->in.rec->name);
+        rc = snap_deleted_undo(&x, err);
+    } else if (snap_rescue_keep(r)) {
+        r->what =
+            snap_printf("deletion of %s was given up; the images that it worked on are kept as they are",
+                        r->in.rec->name);
+        rc = snap_deleted_keep(&x, err);
+    } else {
+        r->what = snap_printf("deletion of %s was finished", r->in.rec->name);
+        rc = snap_deleted_finish(&x, err);
+    }
+    if (!rc && !snap_store_has(&r->ses.store, r->in.rec->name))
+        note_deleted(r, del);
+
+out:
+    snap_journal_dispose(&journal);
+    snap_deleted_free(&del, r->in.rec->n_parts);
+    return rc;
+}
+
+static bool stands(const struct snap_rescue *r)
+{
+    const struct snap_journal_entry *note_of;
+
+    return open_pause(r, &note_of) != NULL;
+}
+
+static int known(struct snap_rescue *r, bool hangs, struct snap_err *err)
+{
+    const struct snap_journal_entry *note_of, *pause = open_pause(r, &note_of);
+
+    return r->ses.dom.paused ? exchange_known(r, pause->step, hangs, err) : 0;
+}
+
 const struct snap_op snap_op_delete = {
     .name = "delete",
-    .disks = SNAP_DELETED_DISKS,
+    .disks = "disks",
     .check = snap_deleted_check,
+    .recover = recover_delete,
+    .stands = stands,
+    .known = known,
 };

@@ -10,9 +10,7 @@
 #include "op/op.h"
 #include "store/journal.h"
 
-/* Its row; what each disk has in an intent is under this key. */
 extern const struct snap_op snap_op_delete;
-#define SNAP_DELETED_DISKS "disks"
 
 /* One deletion under way. */
 struct snap_deletion {

@@ -185,8 +185,8 @@ static int check_ids(const struct snap_store *s, const struct snap_json *plan,
     return 0;
 }
 
-/* Earlier versions wrote "offline" in a create's plan, and "running" in a
- * revert's alone. */
+/* A plan of an earlier version has "offline", or neither if it was there or does
+ * not matter. */
 static void read_before(struct source *s, struct snap_intent *in)
 {
     in->before.there = get_bool(s, "running", !get_bool(s, "offline", false));

@@ -12,6 +12,7 @@
 #include "lib/rc.h"
 
 struct snap_intent;
+struct snap_rescue;
 
 struct snap_op {
     const char *name; /* "create"; as the journal has it */
@@ -27,6 +28,19 @@ struct snap_op {
     /* Reads what is under disks, whole and checked, as recovery does, and puts
      * in its place what would be written of what was read. */
     int (*check)(struct snap_intent *in, struct snap_err *err);
+    /*
+     * Finishes or undoes what a command left, r read but for that part, and the
+     * domain looked at by nobody yet: a guest that we left standing goes on
+     * first.  Says in r->what what was done, in r->stale what is to be changed
+     * in an xl.cfg.  Everything may have been done already.
+     */
+    int (*recover)(struct snap_rescue *r, struct snap_err *err);
+    /* By the steps in the journal alone: does the guest stand, or may it, so
+     * that it may run on images that Xen does not know?  NULL: never. */
+    bool (*stands)(const struct snap_rescue *r);
+    /* If so, the guest being r's domain: Xen gets to know what its QEMU writes
+     * to.  hangs: see snap_recover_known(). */
+    int (*known)(struct snap_rescue *r, bool hangs, struct snap_err *err);
 };
 
 /* Ends with NULL. */

@@ -12,6 +12,8 @@
 #include "op/leaves.h"
 #include "op/owned.h"
 #include "op/parts.h"
+#include "op/recovery.h"
+#include "op/stale.h"
 #include "op/stamp.h"
 
 /* How often it is looked whether an image is closed. */
@@ -522,10 +524,120 @@ int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
     return rc;
 }
 
+/* ---- recovery ---- */
+
+static int revert_forward(struct snap_rescue *r, struct snap_err *err)
+{
+    r->what = snap_printf("revert to %s was finished", r->in.rec->name);
+    return snap_reverted_finish(r->ses.env, &r->ses.store, r->in.rec,
+                                &r->ses.state, r->in.after.no_metadata, true,
+                                r->in.op_id, err);
+}
+
+static int revert_back(struct snap_rescue *r, const char *name,
+                       struct snap_err *err)
+{
+    static const char *const ends[] = {
+        [SNAP_REVERTED_BACK] = "",
+        [SNAP_REVERTED_BOOTED] =
+            "; the domain was started again from its disks",
+        [SNAP_REVERTED_OFF] = "; the domain is off, its disks as they were",
+        [SNAP_REVERTED_LEFT] =
+            "; the domain, which somebody has started since, was left alone",
+    };
+    int rc;
+    enum snap_reverted_end end;
+    bool running = r->in.before.there;
+    bool boot = running && snap_rescue_has(r, "destroy") &&
+                !snap_rescue_other_boot(r);
+    const struct snap_reverted_old old = {
+        .name = name,
+        .config = boot ? r->in.before.config : NULL,
+        .domid = r->in.before.domid,
+        .paused = r->in.before.paused,
+        .had_qemu = r->in.before.had_qemu,
+        .destroyed = snap_rescue_has(r, "destroy"),
+        .other_boot = snap_rescue_other_boot(r),
+        .keep = snap_rescue_keep(r),
+        .discard = r->how && r->how->discard,
+        .last_try = true,
+    };
+
+    rc = snap_reverted_undo(r->ses.env, r->in.rec, &old, r->in.op_id, &end,
+                            err);
+    if (rc)
+        return rc;
+    if (end == SNAP_REVERTED_RUNS)
+        return revert_forward(r, err);
+    if (end == SNAP_REVERTED_KEEP) {
+        r->what =
+            snap_printf("unfinished revert to %s was given up; the disks are kept as they are",
+                        r->in.rec->name);
+        return snap_reverted_keep(r->ses.env, &r->ses.store, r->in.rec,
+                                  &r->ses.state, r->in.op_id, err);
+    }
+    r->what = snap_printf("unfinished revert to %s was undone%s",
+                          r->in.rec->name, ends[end]);
+    return 0;
+}
+
+/* Its disks are those of the snapshot by now, or those of before. */
+static void note_reverted(struct snap_rescue *r)
+{
+    size_t i;
+
+    for (i = 0; i < r->in.rec->n_parts; i++) {
+        const struct snap_part *p = &r->in.rec->parts[i];
+
+        snap_rescue_stale(r,
+                          snap_rescue_is_leaf(r, p, p->leaf_path)
+                              ? snap_stale_reverted(p, r->in.rec->domain_name)
+                              : snap_stale_now(snap_rescue_leaf(r, p),
+                                               snap_rescue_name(r)));
+    }
+}
+
+static int go_on_with_revert(struct snap_rescue *r, struct snap_err *err)
+{
+    int rc;
+    char *name = NULL;
+    const struct snap_journal_entry *restored;
+
+    rc = snap_leaves_read(&r->in, err);
+    if (rc)
+        return rc;
+    restored = snap_journal_find(r->e, r->n, "restored");
+    if (restored) {
+        snap_reverted_left(restored->data, r->in.rec);
+        rc = snap_rescue_let_run(r, err);
+        if (!rc)
+            rc = snap_rescue_mounts(r, err);
+        return rc ? rc : revert_forward(r, err);
+    }
+    rc = snap_rescue_mounts(r, err);
+    if (!rc)
+        rc = snap_domcfg_identity(r->in.rec->config_json, &name, NULL, NULL,
+                                  NULL, err);
+    if (!rc)
+        rc = revert_back(r, name, err);
+    free(name);
+    return rc;
+}
+
+static int recover_revert(struct snap_rescue *r, struct snap_err *err)
+{
+    int rc = go_on_with_revert(r, err);
+
+    if (!rc)
+        note_reverted(r);
+    return rc;
+}
+
 const struct snap_op snap_op_revert = {
     .name = "revert",
     .disks = SNAP_LEAVES,
     .keep_means =
         ", which gives the revert up and leaves the disks as they are now, perhaps of two moments",
     .check = snap_leaves_check,
+    .recover = recover_revert,
 };

@@ -21,6 +21,15 @@ int snap_session_init(struct snap_session *s, struct snap_env *env,
     return snap_op_id_make(s->op_id, err);
 }
 
+void snap_session_lend(struct snap_session *s, struct snap_env *env,
+                       const struct snap_store *store)
+{
+    memset(s, 0, sizeof(*s));
+    s->env = env;
+    s->store = *store;
+    s->lent = true;
+}
+
 static void forget_domain(struct snap_session *s)
 {
     s->there = false;
@@ -49,7 +58,8 @@ void snap_session_dispose(struct snap_session *s)
 {
     forget(s);
     snap_free(&s->name);
-    snap_store_close(&s->store);
+    if (!s->lent)
+        snap_store_close(&s->store);
     memset(s, 0, sizeof(*s));
     s->store.lock_fd = -1;
 }

@@ -24,6 +24,7 @@ struct snap_session {
     struct snap_domain dom; /* else empty, or what is known of one that is off,
                              * with domid UINT32_MAX */
     struct snap_store store; /* locked, unless it is only looked at */
+    bool lent; /* it is closed by somebody else */
     struct snap_state state;
     struct snap_record *all; /* every record of it, where one asked */
     size_t n_all;
@@ -40,10 +41,14 @@ struct snap_session {
 /* Empty, with an op_id of its own.  Whatever comes of it, dispose it. */
 int snap_session_init(struct snap_session *s, struct snap_env *env,
                       struct snap_err *err);
+/* Likewise, for who has locked the store already and keeps it: with that, and
+ * with no op_id. */
+void snap_session_lend(struct snap_session *s, struct snap_env *env,
+                       const struct snap_store *store);
 /* For who does several things one after the other: the session is as after
  * snap_session_open(), with another op_id. */
 int snap_session_again(struct snap_session *s, struct snap_err *err);
-/* Closes the store, which gives up its lock.  Idempotent. */
+/* Closes the store, unless it is lent, which gives up its lock.  Idempotent. */
 void snap_session_dispose(struct snap_session *s);
 
 /* Who is it: a domain that exists, by its name, number or UUID, or else one
