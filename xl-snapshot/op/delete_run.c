@@ -20,8 +20,9 @@
 #include <string.h>
 
 #include "lib/mem.h"
-#include "op/delete_finish.h"
+#include "op/delete_ends.h"
 #include "op/delete_intent.h"
+#include "op/delete_records.h"
 #include "op/parts.h"
 #include "op/saver.h"
 #include "op/settle.h"
@@ -184,12 +185,9 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
     struct run r = { .env = env, .p = p, .journal = SNAP_JOURNAL_INIT };
 
     r.x = (struct snap_deletion){
-        .env = env,
-        .s = &p->ses.store,
+        .ses = &p->ses,
         .rec = &p->rec,
         .del = p->del,
-        .state = &p->ses.state,
-        .op_id = p->ses.op_id,
         .journal = &r.journal,
         .ran = p->ses.there,
     };
