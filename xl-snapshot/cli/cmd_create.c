@@ -77,6 +77,20 @@ struct job {
     struct snap_create_result res;
 };
 
+/* A recovery looks for it from another folder.  What cannot be resolved is told
+ * when it is written. */
+static void set_output(struct snap_create_req *req, const char *path)
+{
+    char *dir = snap_dirname(path);
+    char *real = path[0] == '/' ? NULL : realpath(dir, NULL);
+
+    snap_free(&req->output);
+    req->output = real ? snap_printf("%s/%s", real, snap_basename(path))
+                       : snap_strdup(path);
+    free(real);
+    free(dir);
+}
+
 static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
                      struct snap_err *err)
 {
@@ -125,7 +139,7 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
         req->no_metadata = true;
         return 0;
     case OPT_OUTPUT:
-        snap_set(&req->output, arg);
+        set_output(req, arg);
         return 0;
     case OPT_NO_WAIT:
         req->no_wait = true;
