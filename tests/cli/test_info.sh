@@ -101,7 +101,7 @@ is "a control character: refused" "$status" 1
 is "and not printed" "$(tr -cd '\033' <"$T/err" | wc -c)" 0
 has "but named" "$err" "description: control character"
 sed -e 's/"name": "s1"/"name": "evil"/' "$R/s1.json" |
-    sed -E 's|("frozen_path": ")/img/b.raw|\1/img/\\u0007|' >"$R/evil.json"
+    sed -E '/"frozen": /,/}/s|("id": ")/img/b.raw|\1/img/\\u0007|' >"$R/evil.json"
 run "$FAKE" info vm1 evil
 is "in a path: refused" "$status $out" "1 "
 rm "$R/evil.json"

@@ -37,6 +37,13 @@ static const struct kind kinds[] = {
       .disk_only = true,
       .how.over = true },
     { .name = "not started, mixed", .no_start = true },
+    { .name = "v-from memory",
+      .how = { .memory = true, .disks = FAKE_VOLUMES } },
+    { .name = "v-from disks, the domain gone",
+      .how = { .off = true, .disks = FAKE_VOLUMES } },
+    { .name = "vm-inside, from memory",
+      .how = { .memory = true, .disks = FAKE_INSIDE_VOLUME } },
+    { .name = "vm-over, from disks", .how.disks = FAKE_OVER_VOLUME },
 };
 
 struct scene {
@@ -130,15 +137,15 @@ static const char *take_part(struct scene *s, struct inventory *v,
     uint64_t want, have;
 
     v->keep[v->n_keep++] = own(v, snap_strdup(p->frozen_path));
-    if (p->type == SNAP_DISK_INTERNAL)
+    if (p->drv->inside)
         v->tags[v->n_tags++] = own(
             v, snap_printf("%s@%s", p->frozen_path, r->name));
     if (strcmp(r->name, "s1") != 0)
         return NULL;
     want = snap_streq(p->vdev, "xvda") ? s->t.at.a : s->t.at.b;
-    have = p->type == SNAP_DISK_EXTERNAL
-               ? fake_store_content(s->t.h.disks, p->frozen_path)
-               : fake_store_snap(s->t.h.disks, p->frozen_path, r->name);
+    have = p->drv->inside
+               ? fake_store_snap(s->t.h.disks, p->frozen_path, r->name)
+               : fake_store_content(s->t.h.disks, p->frozen_path);
     if (have != want)
         WRONG("%s: the snapshot is not what it was", p->vdev);
     return NULL;
@@ -246,6 +253,7 @@ static void end_clone(struct scene *s, const char *name)
 {
     struct fake_domain *d = fake_domain_find(s->t.h.world, name);
     char *prefix = snap_printf("/img/%s-", name);
+    char *volume = snap_printf("/vol/%s-", name);
     int i;
 
     if (d) {
@@ -254,8 +262,10 @@ static void end_clone(struct scene *s, const char *name)
     }
     for (i = 0; i < FAKE_IMAGES; i++)
         if (s->t.h.disks->image[i].exists &&
-            snap_has_prefix(s->t.h.disks->image[i].path, prefix))
+            (snap_has_prefix(s->t.h.disks->image[i].path, prefix) ||
+             snap_has_prefix(s->t.h.disks->image[i].path, volume)))
             s->t.h.disks->image[i].exists = false;
+    free(volume);
     free(prefix);
 }
 
@@ -282,6 +292,13 @@ static const char *write_apart(struct scene *s)
     return NULL;
 }
 
+/* Are all its images copies? */
+static bool stands_alone(const struct scene *s)
+{
+    return s->k->how.disks == FAKE_VOLUMES ||
+           s->k->how.disks == FAKE_INSIDE_VOLUME;
+}
+
 /* The snapshot stays as long as a clone stands on it. */
 static void check_delete(struct scene *s)
 {
@@ -293,6 +310,12 @@ static void check_delete(struct scene *s)
     del.name = (char *)"s1";
     del.no_wait = true;
     fake_host_run(&s->t.h, fake_host_delete, &del, DOOM_NONE, 0, 0, &out);
+    if (stands_alone(s)) {
+        w = out.rc ? out.msg : s->k->how.off ? NULL : check_source(s);
+        if (w)
+            sweep_fail("deleting what nobody stands on: %s", w);
+        return;
+    }
     if (out.rc != SNAP_REFUSED ||
         (!s->k->how.over &&
          (!strstr(out.msg, "vm2") || !strstr(out.msg, "vm3"))))

@@ -21,8 +21,8 @@ struct kind {
     bool live; /* disks are taken before the memory is whole */
     bool off; /* the domain does not run */
     bool known; /* its configuration is in the store, as that of s0 */
-    bool volume; /* xvdb is one: another driver takes it, in a group of its
-                  * own */
+    enum fake_disks disks; /* volumes are in a group of their own, and their
+                            * images beside the disk */
 };
 
 static const struct kind kinds[] = {
@@ -35,6 +35,27 @@ static const struct kind kinds[] = {
       .type = SNAP_DISK_EXTERNAL,
       .off = true,
       .known = true },
+    { .name = "v-memory", .memory = true, .disks = FAKE_VOLUMES },
+    { .name = "v-disk-only", .disks = FAKE_VOLUMES },
+    { .name = "v-off", .off = true, .known = true, .disks = FAKE_VOLUMES },
+    { .name = "vm-inside, memory",
+      .memory = true,
+      .disks = FAKE_INSIDE_VOLUME },
+    { .name = "vm-inside, off",
+      .off = true,
+      .known = true,
+      .disks = FAKE_INSIDE_VOLUME },
+    { .name = "vm-over, memory", .memory = true, .disks = FAKE_OVER_VOLUME },
+    { .name = "vm-over, live memory",
+      .memory = true,
+      .live = true,
+      .disks = FAKE_OVER_VOLUME },
+    { .name = "vm-over, disk-only", .disks = FAKE_OVER_VOLUME },
+    { .name = "vm-over, off",
+      .off = true,
+      .known = true,
+      .disks = FAKE_OVER_VOLUME },
+    { .name = "vm-volume first, disk-only", .disks = FAKE_VOLUME_OVER },
 };
 
 /* An xl.cfg of vm1 as it was at the beginning. */
@@ -79,17 +100,6 @@ struct scene {
     struct before b; /* what the guest has */
 };
 
-/* vm1 anew, with an image that gets an overlay, and a volume. */
-static void start_with_volume(struct fake_host *h)
-{
-    static const char *const disks[] = { "xvda:raw:/img/b.img",
-                                         "xvdb:raw:/vol/b", NULL };
-
-    fake_host_stop(h);
-    fake_store_add(h->disks, "/vol/b", "raw", 1 << 30);
-    fake_domain_add(h->world, "vm1", FAKE_UUID, disks);
-}
-
 /* A host just before a snapshot of this kind. */
 static void scene_init(void *scene, const void *kind)
 {
@@ -97,9 +107,7 @@ static void scene_init(void *scene, const void *kind)
     struct snap_create_req req;
 
     s->k = kind;
-    fake_host_init(&s->h);
-    if (s->k->volume)
-        start_with_volume(&s->h);
+    fake_host_init_with(&s->h, s->k->disks);
     if (s->k->known) {
         ask(&req, s->k);
         req.name = (char *)"s0";
@@ -276,8 +284,8 @@ static void test_started_before_recovery(void **state)
 /* ---- disks that no one operation takes together ---- */
 
 static const struct kind of_two_groups[] = {
-    { .name = "groups, memory", .memory = true, .volume = true },
-    { .name = "groups, disk-only", .volume = true },
+    { .name = "groups, memory", .memory = true, .disks = FAKE_OVER_VOLUME },
+    { .name = "groups, disk-only", .disks = FAKE_OVER_VOLUME },
 };
 
 static const struct sweep groups = {

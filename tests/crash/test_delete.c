@@ -31,33 +31,50 @@ struct kind {
     bool children;
     bool heavy; /* the leaf holds much: it is not merged */
     unsigned gone; /* how many snapshots go */
+    enum fake_disks disks;
 };
 
 static const struct kind kinds[] = {
     { "the only one, running", SNAP_DISK_EXTERNAL, false, false, "c", "s1",
-      false, false, 1 },
+      false, false, 1, FAKE_FILES },
     { "the only one, off", SNAP_DISK_EXTERNAL, false, true, "c", "s1", false,
-      false, 1 },
+      false, 1, FAKE_FILES },
     { "the only one, heavy leaf, running", SNAP_DISK_EXTERNAL, false, false,
-      "c", "s1", false, true, 1 },
+      "c", "s1", false, true, 1, FAKE_FILES },
     { "mixed, with memory", SNAP_DISK_AUTO, true, false, "cc", "s1", false,
-      false, 1 },
+      false, 1, FAKE_FILES },
     { "in the middle, running", SNAP_DISK_EXTERNAL, false, false, "ccc", "s2",
-      false, false, 1 },
+      false, false, 1, FAKE_FILES },
     { "in the middle, off", SNAP_DISK_EXTERNAL, false, true, "ccc", "s2",
-      false, false, 1 },
+      false, false, 1, FAKE_FILES },
     { "two children, one of them active", SNAP_DISK_EXTERNAL, false, false,
-      "cc1", "s1", false, false, 1 },
+      "cc1", "s1", false, false, 1, FAKE_FILES },
     { "off the active branch", SNAP_DISK_EXTERNAL, false, false, "ccc1", "s3",
-      false, false, 1 },
+      false, false, 1, FAKE_FILES },
     { "external, back at an internal one below", SNAP_DISK_EXTERNAL, false,
-      false, "ie1", "s2", false, false, 1 },
+      false, "ie1", "s2", false, false, 1, FAKE_FILES },
     { "external, back at an internal one below, off", SNAP_DISK_EXTERNAL,
-      false, true, "ie1", "s2", false, false, 1 },
+      false, true, "ie1", "s2", false, false, 1, FAKE_FILES },
     { "external below an internal one", SNAP_DISK_EXTERNAL, false, false, "ei",
-      "s1", false, true, 1 },
+      "s1", false, true, 1, FAKE_FILES },
     { "with all that descend from it", SNAP_DISK_EXTERNAL, false, false, "ccc",
-      "s2", true, false, 2 },
+      "s2", true, false, 2, FAKE_FILES },
+    { "v-the only one, running", SNAP_DISK_AUTO, false, false, "c", "s1",
+      false, false, 1, FAKE_VOLUMES },
+    { "v-in the middle, off", SNAP_DISK_AUTO, false, true, "ccc", "s2", false,
+      false, 1, FAKE_VOLUMES },
+    { "v-external over a volume's", SNAP_DISK_AUTO, false, false, "iei", "s1",
+      false, false, 1, FAKE_VOLUMES },
+    { "v-volume's below an external", SNAP_DISK_AUTO, false, false, "ie", "s2",
+      false, false, 1, FAKE_VOLUMES },
+    { "vm-inside, with memory", SNAP_DISK_AUTO, true, false, "cc", "s1", false,
+      false, 1, FAKE_INSIDE_VOLUME },
+    { "vm-over, with memory", SNAP_DISK_AUTO, true, false, "cc", "s1", false,
+      false, 1, FAKE_OVER_VOLUME },
+    { "vm-over, in the middle, off", SNAP_DISK_AUTO, false, true, "ccc", "s2",
+      false, false, 1, FAKE_OVER_VOLUME },
+    { "vm-over, back at the first", SNAP_DISK_AUTO, false, false, "cc1", "s1",
+      false, false, 1, FAKE_OVER_VOLUME },
 };
 
 struct scene {
@@ -108,7 +125,7 @@ static void scene_init(void *scene, const void *kind)
     int i;
 
     s->k = k;
-    fake_host_init(&s->h);
+    fake_host_init_with(&s->h, k->disks);
     for (c = k->script; *c; c++) {
         if (*c == 'c') {
             create(s, k->type);
@@ -174,13 +191,12 @@ static const char *check_part(struct scene *s, const struct snap_record *r,
     struct snap_err err = SNAP_ERR_INIT;
     struct fake_image *im = fake_store_find(s->h.disks, p->frozen_path);
 
-    have = p->type == SNAP_DISK_EXTERNAL
-               ? fake_store_content(s->h.disks, p->frozen_path)
-               : fake_store_snap(s->h.disks, p->frozen_path, p->tag);
+    have = p->drv->inside ? fake_store_snap(s->h.disks, p->frozen_path, p->tag)
+                          : fake_store_content(s->h.disks, p->frozen_path);
     if (have != want)
         WRONG("%s: %s holds %llu, the guest had %llu", r->name, p->vdev,
               (unsigned long long)have, (unsigned long long)want);
-    if (p->type == SNAP_DISK_EXTERNAL && !im->immutable)
+    if (p->drv->moves_active && !im->immutable)
         WRONG("%s: %s is not protected", r->name, p->frozen_path);
     memset(&ctx, 0, sizeof(ctx));
     ctx.domid = UINT32_MAX;
@@ -222,7 +238,7 @@ static const char *check_records(struct scene *s, unsigned *n_r, bool *there_r)
             snap_set(&p->tag, all[i].name);
             w = check_part(s, &all[i], p);
             keep[nk++] = p->frozen_path;
-            if (p->type == SNAP_DISK_INTERNAL)
+            if (p->drv->inside)
                 tags[nt] = made[nt] = snap_printf("%s@%s", p->frozen_path,
                                                   p->tag),
                 nt++;

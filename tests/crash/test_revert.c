@@ -27,6 +27,17 @@ static const struct kind kinds[] = {
       .how.over = true },
     { .name = "paused by its user, external",
       .how = { .type = SNAP_DISK_EXTERNAL, .paused = true } },
+    { .name = "v-running, memory",
+      .how = { .memory = true, .disks = FAKE_VOLUMES } },
+    { .name = "v-gone", .how = { .off = true, .disks = FAKE_VOLUMES } },
+    { .name = "v-frozen since",
+      .how = { .over = true, .disks = FAKE_VOLUMES } },
+    { .name = "vm-inside, memory",
+      .how = { .memory = true, .disks = FAKE_INSIDE_VOLUME } },
+    { .name = "vm-over, memory",
+      .how = { .memory = true, .disks = FAKE_OVER_VOLUME } },
+    { .name = "vm-over, gone",
+      .how = { .off = true, .disks = FAKE_OVER_VOLUME } },
 };
 
 struct scene {

@@ -83,9 +83,9 @@ static const char *check_part(struct fake_host *h, const struct snap_part *p,
                               const struct before *b)
 {
     uint64_t want = snap_streq(p->vdev, "xvda") ? b->a : b->b;
-    uint64_t have = p->type == SNAP_DISK_EXTERNAL
-                        ? fake_store_content(h->disks, p->frozen_path)
-                        : fake_store_snap(h->disks, p->frozen_path, p->tag);
+    uint64_t have = p->drv->inside
+                        ? fake_store_snap(h->disks, p->frozen_path, p->tag)
+                        : fake_store_content(h->disks, p->frozen_path);
 
     if (have != want)
         WRONG("%s: the snapshot holds %llu, the guest had %llu", p->vdev,
@@ -164,7 +164,7 @@ const char *check_record(struct fake_host *h, const char *name, bool memory,
             const struct snap_part *p = &all[o].parts[i];
 
             keep[k++] = p->frozen_path;
-            if (p->type == SNAP_DISK_INTERNAL)
+            if (p->drv->inside)
                 tags[t++] = made[m++] = snap_printf("%s@%s", p->frozen_path,
                                                     p->tag);
         }

@@ -145,12 +145,6 @@ int fake_verify_image(const struct snap_part *p, const char *path,
     return 0;
 }
 
-const char *fake_group_qemu(const struct snap_part *p)
-{
-    (void)p;
-    return "qemu";
-}
-
 /* What it would sync is there in any case here; it can fail, and be died in. */
 int fake_secure(struct snap_disk_ctx *c, struct snap_part *p,
                 struct snap_err *err)
@@ -208,9 +202,9 @@ static int take_late(struct snap_disk_ctx *c, struct snap_part *const *parts,
     return snap_fail(err, SNAP_RECOVER, "QEMU does not answer");
 }
 
-/* One group, any of the three drivers: all or none, as QEMU does it. */
-int fake_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
-              size_t n, struct snap_err *err)
+/* All or none, as QEMU does it. */
+static int take(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                size_t n, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -275,6 +269,52 @@ int fake_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
     }
     return 0;
 }
+
+static bool any_live(const struct snap_disk_ctx *c,
+                     struct snap_part *const *parts, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (fake_live(c, parts[i]))
+            return true;
+    return false;
+}
+
+/* It makes the snapshots inside images first, and moves to overlays last: with
+ * a QEMU that is gone, one that it moved to tells that all was done. */
+static int was_taken(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                     size_t n, enum snap_taken *how_r, struct snap_err *err)
+{
+    int rc;
+    size_t i, present = 0, moved = 0, missing = 0;
+    enum snap_part_state st;
+
+    for (i = 0; i < n; i++) {
+        bool moves = parts[i]->drv->moves_active;
+
+        rc = snap_part_look(c, parts[i], &st, err);
+        if (rc)
+            return rc;
+        present += parts[i]->taken;
+        moved += parts[i]->taken && moves;
+        missing += !parts[i]->taken && (!moves || st != SNAP_PART_PARTIAL);
+    }
+    if (!present || present == n)
+        *how_r = present ? SNAP_TAKEN_ALL : SNAP_TAKEN_NONE;
+    else if (any_live(c, parts, n) || (moved && missing))
+        *how_r = SNAP_TAKEN_HALF;
+    else
+        *how_r = moved ? SNAP_TAKEN_ALL : SNAP_TAKEN_NONE;
+    return 0;
+}
+
+const struct snap_group fake_qemu_group = {
+    .name = "qemu",
+    .deadline_ms = SNAP_TAKE_MAX_MS,
+    .take = take,
+    .was_taken = was_taken,
+};
 
 /* ---- going back ---- */
 

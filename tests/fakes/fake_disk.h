@@ -5,7 +5,8 @@
  *
  *     fake-internal   qcow2: a snapshot inside the image     group "qemu"
  *     fake-external   any format: an overlay over the image  group "qemu"
- *     fake-volume     /vol/…: a copy beside the volume       group "volume"
+ *     fake-volume     /vol/NAME: another volume, vol/NAME-TAG, which is no
+ *                     path                                   group "volume"
  *
  * A driver takes live when the store says that a QEMU has the image open,
  * whatever c->qmp is: the fake hypervisor has no QEMU to talk to.

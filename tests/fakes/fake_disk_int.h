@@ -5,6 +5,7 @@
 #define TESTS_FAKES_FAKE_DISK_INT_H
 
 #include "fakes/fake_disk.h"
+#include "model/disk_slots.h"
 
 #define S fake_store_current
 
@@ -59,14 +60,14 @@ bool fake_is_somebodys(struct snap_disk_ctx *c, int i,
 int fake_undo_leaf(struct snap_disk_ctx *c, const struct snap_part *p, int i,
                    bool written, struct snap_err *err);
 
+/* Disks of one QEMU: one transaction. */
+extern const struct snap_group fake_qemu_group;
+
 /* Slots that are the same in all of them. */
-const char *fake_group_qemu(const struct snap_part *p);
 int fake_nothing(struct snap_disk_ctx *c, struct snap_part *p,
                  struct snap_err *err);
 int fake_secure(struct snap_disk_ctx *c, struct snap_part *p,
                 struct snap_err *err);
-int fake_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
-              size_t n, struct snap_err *err);
 int fake_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
                    const char *path, enum snap_stand *how_r,
                    struct snap_err *err);

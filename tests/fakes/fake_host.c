@@ -72,12 +72,32 @@ static void on_going_on(void *opaque)
     fake_store_comes_to_it(h->disks);
 }
 
+static const char *const disks_of[][3] = {
+    [FAKE_FILES] = { "xvda:qcow2:/img/a.qcow2", "xvdb:raw:/img/b.img" },
+    [FAKE_VOLUMES] = { "xvda:raw:/vol/a", "xvdb:raw:/vol/b" },
+    [FAKE_INSIDE_VOLUME] = { "xvda:qcow2:/img/a.qcow2", "xvdb:raw:/vol/b" },
+    [FAKE_OVER_VOLUME] = { "xvda:raw:/img/a.img", "xvdb:raw:/vol/b" },
+    [FAKE_VOLUME_OVER] = { "xvda:raw:/vol/a", "xvdb:raw:/img/b.img" },
+};
+
+static void add_image(struct fake_host *h, const char *disk)
+{
+    const char *format = strchr(disk, ':') + 1;
+    char *word = snap_strndup(format, strcspn(format, ":"));
+
+    fake_store_add(h->disks, strchr(format, ':') + 1, word, 1 << 30);
+    free(word);
+}
+
 void fake_host_init(struct fake_host *h)
 {
-    static const char *const disks[] = { "xvda:qcow2:/img/a.qcow2",
-                                         "xvdb:raw:/img/b.img", NULL };
+    fake_host_init_with(h, FAKE_FILES);
+}
 
+void fake_host_init_with(struct fake_host *h, enum fake_disks disks)
+{
     memset(h, 0, sizeof(*h));
+    h->disk = disks_of[disks];
     h->world = fake_world_new();
     h->disks = fake_store_new();
     h->disks->free_bytes = (uint64_t)10 << 30;
@@ -111,9 +131,9 @@ void fake_host_init(struct fake_host *h)
     h->env.build_ms = 240; /* a millisecond between two looks */
     h->env.late_ms = 100; /* nobody answers late unless a test makes it so */
 
-    fake_store_add(h->disks, "/img/a.qcow2", "qcow2", 1 << 30);
-    fake_store_add(h->disks, "/img/b.img", "raw", 1 << 30);
-    fake_domain_add(h->world, "vm1", FAKE_UUID, disks);
+    add_image(h, h->disk[0]);
+    add_image(h, h->disk[1]);
+    fake_domain_add(h->world, "vm1", FAKE_UUID, h->disk);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type,
@@ -431,10 +451,10 @@ void fake_host_start(struct fake_host *h)
         snap_state_load(&s, &st, &err);
     a = snap_state_leaf(&st, "xvda");
     b = snap_state_leaf(&st, "xvdb");
-    da = snap_printf("xvda:%s:%s", a ? a->format : "qcow2",
-                     a ? a->path : "/img/a.qcow2");
-    db = snap_printf("xvdb:%s:%s", b ? b->format : "raw",
-                     b ? b->path : "/img/b.img");
+    da = a ? snap_printf("xvda:%s:%s", a->format, a->path)
+           : snap_strdup(h->disk[0]);
+    db = b ? snap_printf("xvdb:%s:%s", b->format, b->path)
+           : snap_strdup(h->disk[1]);
     fake_domain_add(h->world, "vm1", FAKE_UUID,
                     (const char *const[]){ da, db, NULL });
     free(da);

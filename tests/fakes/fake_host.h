@@ -22,6 +22,16 @@ typedef int fake_op(struct fake_host *h, void *arg, struct snap_err *err);
 
 enum fake_doom { DOOM_NONE, DOOM_ERRNO, DOOM_DEATH };
 
+/* Which disks vm1 has, xvda and xvdb. */
+enum fake_disks {
+    FAKE_FILES, /* qcow2 /img/a.qcow2, raw /img/b.img */
+    FAKE_VOLUMES, /* /vol/a, /vol/b */
+    FAKE_INSIDE_VOLUME, /* qcow2 /img/a.qcow2, /vol/b */
+    FAKE_OVER_VOLUME, /* raw /img/a.img, of which there are overlays only;
+                       * /vol/b */
+    FAKE_VOLUME_OVER, /* /vol/a, raw /img/b.img */
+};
+
 struct fake_host {
     struct fake_world *world;
     struct fake_store *disks;
@@ -31,10 +41,12 @@ struct fake_host {
     char said[4096]; /* notes and warnings, a line each */
     struct snap_log log;
     struct third *third; /* third.h; NULL: nobody else is there */
+    const char *const *disk; /* "xvda:qcow2:/img/a.qcow2", NULL-terminated */
 };
 
-/* vm1 with xvda (qcow2 /img/a.qcow2) and xvdb (raw /img/b.img), running. */
+/* vm1, running, with FAKE_FILES or what is asked for. */
 void fake_host_init(struct fake_host *h);
+void fake_host_init_with(struct fake_host *h, enum fake_disks disks);
 void fake_host_dispose(struct fake_host *h);
 /* Open and close the hypervisor for one operation. */
 int fake_host_attach(struct fake_host *h, struct snap_err *err);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/*
- * Reference drivers whose snapshots are inside the image, or beside a volume:
- * fake-internal and fake-volume.
- */
+/* Reference driver fake-internal: a snapshot inside the image. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,20 +13,6 @@ static int i_match(const struct snap_part *p, enum snap_disk_type want)
         !snap_streq(p->format, "qcow2"))
         return 0;
     return want == SNAP_DISK_AUTO && p->stem ? 5 : 20;
-}
-
-static int v_match(const struct snap_part *p, enum snap_disk_type want)
-{
-    if (want == SNAP_DISK_EXTERNAL || p->target ||
-        !snap_has_prefix(p->path, "/vol/"))
-        return 0;
-    return 30;
-}
-
-static const char *group_volume(const struct snap_part *p)
-{
-    (void)p;
-    return "volume";
 }
 
 /* ---- taking ---- */
@@ -403,47 +386,14 @@ const struct snap_disk_driver fake_internal = {
     .doc = "a snapshot inside an image in memory",
     .live = true,
     .offline = true,
+    .inside = true,
     .can_fill_up = true,
     .match = i_match,
     .probe = i_probe,
-    .group_key = fake_group_qemu,
+    .check = snap_slot_check_inside,
+    .group = &fake_qemu_group,
+    .group_key = snap_slot_group_name,
     .prepare = i_prepare,
-    .take = fake_take,
-    .secure = fake_secure,
-    .finish = fake_nothing,
-    .undo = i_undo,
-    .inspect = i_inspect,
-    .verify = i_verify,
-    .revert_prepare = i_revert_prepare,
-    .in_place = i_in_place,
-    .revert_switch = i_revert_switch,
-    .revert_finish = i_revert_finish,
-    .revert_undo = i_revert_undo,
-    .stands_on = fake_stands_on,
-    .delete_plan = i_delete_plan,
-    .pull = never_child,
-    .delete_stop = nothing_deleted,
-    .refreeze = fake_nothing,
-    .merge = never,
-    .merge_astray = never_astray,
-    .merge_went_on = never_went_on,
-    .merge_went_below = never_went_on,
-    .merge_switch = never,
-    .merge_switched = never_switched,
-    .merge_finish = never,
-    .remove = i_remove,
-};
-
-const struct snap_disk_driver fake_volume = {
-    .name = "fake-volume",
-    .doc = "a snapshot of a volume in memory, in a group of its own",
-    .live = true,
-    .offline = true,
-    .match = v_match,
-    .probe = i_probe,
-    .group_key = group_volume,
-    .prepare = i_prepare,
-    .take = fake_take,
     .secure = fake_secure,
     .finish = fake_nothing,
     .undo = i_undo,

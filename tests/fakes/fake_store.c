@@ -19,7 +19,7 @@ struct fake_store *fake_store_new(void)
 
     if (s == MAP_FAILED)
         abort();
-    s->free_bytes = 1ull << 40;
+    s->free_bytes = s->pool_bytes = 1ull << 40;
     return s;
 }
 
@@ -64,7 +64,7 @@ int fake_add_entry(struct fake_store *s, const char *path, const char *format,
     snprintf(s->image[i].path, FAKE_PATH, "%s", path);
     snprintf(s->image[i].format, sizeof(s->image[i].format), "%s", format);
     s->image[i].size = size;
-    s->image[i].backing = s->image[i].alias = -1;
+    s->image[i].backing = s->image[i].alias = s->image[i].origin = -1;
     s->image[i].whole = true;
     s->image[i].exists = true;
     return i;
@@ -104,8 +104,21 @@ uint64_t fake_content_of(const struct fake_store *s, int i)
     return 0;
 }
 
+/* What was there goes into the frozen volumes first, as long as they have
+ * room.  The writer does not notice. */
+static void fill_up(struct fake_store *s, int origin)
+{
+    int i;
+
+    for (i = 0; i < FAKE_IMAGES; i++)
+        if (s->image[i].exists && s->image[i].origin == origin &&
+            s->image[i].room && !--s->image[i].room)
+            s->image[i].damaged = true;
+}
+
 void fake_write_to(struct fake_store *s, int i, uint64_t content)
 {
+    fill_up(s, i);
     if (s->image[i].frozen || s->image[i].immutable)
         violate(s, "a frozen image was written to", s->image[i].path);
     s->image[i].content = content;

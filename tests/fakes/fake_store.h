@@ -37,6 +37,11 @@ struct fake_image {
     int64_t written; /* the time of that, as long as days are told apart */
     int64_t merged; /* the time of its last merge, if it is an overlay */
     int backing; /* index, or -1 */
+    char
+        mark[20]; /* a volume: the operation that made it, as a tag of LVM's */
+    uint64_t room; /* a frozen volume: so many writes to what it was taken of
+                    * before it is full, and lost; 0: any number */
+    int origin; /* what it was taken of, or -1 */
     int alias; /* the path is a link to it, or -1 */
     char path[FAKE_PATH];
     char format[8];
@@ -73,6 +78,8 @@ struct fake_store {
     uint64_t stamps; /* last one handed out */
     int64_t now; /* the time, which moves when a test says so */
     uint64_t free_bytes; /* what prepare may still fill */
+    uint64_t pool_bytes; /* what the volumes' pool has left */
+    uint64_t room; /* of the frozen volumes to come */
     bool mortal; /* QEMU may end with us in the middle of a take: then
                            * "take half VDEV" is asked between two disks */
     /*

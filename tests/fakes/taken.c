@@ -13,7 +13,7 @@ void taken_init(struct taken *t, const struct taken_how *how)
     struct snap_create_req req = { 0 };
     struct fake_domain *d;
 
-    fake_host_init(&t->h);
+    fake_host_init_with(&t->h, how->disks);
     d = fake_domain_find(t->h.world, "vm1");
     d->tick = 100;
     before_take(&t->at, &t->h);

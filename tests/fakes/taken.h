@@ -22,6 +22,7 @@ struct taken_how {
     bool off; /* the domain is gone */
     bool paused; /* its user has paused it */
     enum snap_disk_type type;
+    enum fake_disks disks;
 };
 
 /* Both for sweep_begin and sweep_end; t is zeroed. */

@@ -9,12 +9,19 @@
 
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/disk_slots.h"
 #include "store/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct snap_disk_driver internal = { .name = "s-int" };
-static const struct snap_disk_driver external = { .name = "s-ext" };
+static const struct snap_disk_driver internal = {
+    .name = "s-int",
+    .check = snap_slot_check_inside,
+};
+static const struct snap_disk_driver external = {
+    .name = "s-ext",
+    .check = snap_slot_check_over,
+};
 static const struct snap_disk_driver *const drivers[] = {
     &internal,
     &external,

@@ -12,12 +12,33 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
+#include "model/disk_slots.h"
 
-static const struct snap_disk_driver internal = { .name = "s-int" };
-static const struct snap_disk_driver external = { .name = "s-ext" };
+static const struct snap_disk_driver internal = {
+    .name = "s-int",
+    .check = snap_slot_check_inside,
+};
+static const struct snap_disk_driver external = {
+    .name = "s-ext",
+    .check = snap_slot_check_over,
+};
+/* Frozen volumes beside a file. */
+static int check_volume(const struct snap_part *p, struct snap_err *err)
+{
+    return snap_streq(p->frozen_kind, "volume") && !p->active_kind &&
+                   !p->before_kind
+               ? 0
+               : snap_fail(err, SNAP_CORRUPT, "frozen: not a volume");
+}
+
+static const struct snap_disk_driver volume = {
+    .name = "s-vol",
+    .check = check_volume,
+};
 const struct snap_disk_driver *const sample_drivers[] = {
     &internal,
     &external,
+    &volume,
     NULL,
 };
 

@@ -10,7 +10,8 @@
 
 #define SAMPLE_UUID "6b1f9a3c-2d4e-4f60-8a7b-0c1d2e3f4a5b"
 
-/* "s-int", "s-ext"; NULL at the end. */
+/* "s-int", "s-ext"; "s-vol", whose frozen objects are of the kind "volume"; NULL
+ * at the end. */
 extern const struct snap_disk_driver *const sample_drivers[];
 
 /* A checkpoint of a pvh domain: xvda internal, xvdb external, xvdc left out.

@@ -114,7 +114,7 @@ no_orphans() {
     dir=$(guest dir $g)
     store=$(store_of $g)
     { jq -r '.disks[].path' "$store/state.json"
-      jq -r '.disks[] | .frozen_path' "$store"/records/*.json
+      jq -r '.disks[] | .frozen.id' "$store"/records/*.json
       # The user's own.
       printf '%s\n' "$dir/$g.cfg" "$dir/xvda.qcow2" "$dir/xvdb.qcow2"
     } 2>/dev/null | sort -u >"$WORK/named"
@@ -132,7 +132,7 @@ no_orphans() {
         for tag in $(qemu-img info -U --output=json "$f" |
             jq -r '.snapshots[]?.name'); do
             [ "$f" = "$(record '.disks[] | select(.type == "internal") |
-                .frozen_path' "$tag" 2>/dev/null | grep -xF "$f")" ] || {
+                .frozen.id' "$tag" 2>/dev/null | grep -xF "$f")" ] || {
                 echo "nobody owns snapshot $tag in $f"
                 bad=1
             }

@@ -43,7 +43,7 @@ whole() { # SNAPSHOT...
 # Every image in the guest's folder is one that a record or the domain names.
 no_orphans() {
     local f known bad=0
-    known=$(jq -r '.disks[].frozen_path' "$(store_of $g)"/records/*.json \
+    known=$(jq -r '.disks[].frozen.id' "$(store_of $g)"/records/*.json \
         2>/dev/null
         jq -r '.disks[].path' "$(store_of $g)/state.json" |
             while read -r f; do echo "$f"; readlink -f "$f"; done)

@@ -22,7 +22,7 @@ take() { # NAME TYPE NUMBER...
 # Every image in the guest's folder is one that a record or the domain names.
 no_orphans() { # NAME
     local f known bad=0
-    known=$(jq -r '.disks[].frozen_path' "$(store_of "$1")"/records/*.json \
+    known=$(jq -r '.disks[].frozen.id' "$(store_of "$1")"/records/*.json \
         2>/dev/null
         jq -r '.disks[].path' "$(store_of "$1")/state.json")
     while read -r f; do

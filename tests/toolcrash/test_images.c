@@ -94,7 +94,7 @@ static int create(struct crash_world *w, struct snap_err *err)
     p->prepared = p->taken = false;
     rc = p->drv->prepare(&w->f->c, p, err);
     if (!rc)
-        rc = p->drv->take(&w->f->c, &p, 1, err);
+        rc = p->drv->group->take(&w->f->c, &p, 1, err);
     if (!rc)
         rc = p->drv->secure(&w->f->c, p, err);
     return rc;

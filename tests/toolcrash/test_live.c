@@ -262,7 +262,7 @@ static void take(struct crash_world *w)
 
     guest_writes(w, 1);
     DO(prepare, p);
-    scene_ok(p->drv->take(&f->c, &p, 1, &e), &e);
+    scene_ok(p->drv->group->take(&f->c, &p, 1, &e), &e);
     guest_writes(w, 3);
     guest_writes(w, 6);
 }

@@ -178,6 +178,9 @@ static void reload(struct snap_part *p)
     q.frozen_format = snap_strdup(p->frozen_format);
     q.active_path = snap_strdup(p->active_path);
     q.active_format = snap_strdup(p->active_format);
+    q.before_kind = snap_strdup(p->before_kind);
+    q.frozen_kind = snap_strdup(p->frozen_kind);
+    q.active_kind = snap_strdup(p->active_kind);
     if (p->data) {
         text = snap_json_text(p->data, false);
         assert_int_equal(snap_json_parse(text, strlen(text), &q.data, NULL),
@@ -217,7 +220,7 @@ static int take(struct fixture *f, struct snap_part *const *parts, size_t n,
     struct snap_disk_ctx c;
 
     context(f, &c);
-    return parts[0]->drv->take(&c, parts, n, err);
+    return parts[0]->drv->group->take(&c, parts, n, err);
 }
 
 /* From nothing to a committed snapshot; the domain goes on with the new
@@ -258,7 +261,7 @@ static void revert(struct fixture *f, struct disk *d, struct snap_part *p,
     /* A path that was kept is a link to a leaf of ours; the disk's first
      * image is the user's. */
     file = realpath(d->path, NULL);
-    if (drop && p->type == SNAP_DISK_EXTERNAL &&
+    if (drop && p->drv->moves_active &&
         !snap_has_suffix(file ? file : d->path, f->v->file))
         snap_set(&p->drop_path, file ? file : d->path);
     free(file);
@@ -330,6 +333,11 @@ static void probe_changes_nothing(void **state)
     assert_int_equal(p->drv->moves_active && !p->keep_path,
                      strcmp(p->active_path, p->path) != 0);
     assert_non_null(p->drv->group_key(p));
+    /* The guardian would let the guest go on before it is over. */
+    assert_true(p->drv->group->deadline_ms > 0 &&
+                p->drv->group->deadline_ms <= SNAP_TAKE_MAX_MS);
+    assert_false(p->drv->moves_active && p->drv->inside);
+    assert_int_equal(p->drv->check(p, NULL), 0);
     assert_int_equal(inspect(f, p), SNAP_PART_ABSENT);
     free(before);
     free(after);
@@ -433,7 +441,7 @@ static void frozen_stays(void **state)
     for (i = 0; i < 4; i++)
         guest_writes(f, d);
     stop(f);
-    if (p.type == SNAP_DISK_EXTERNAL)
+    if (!p.drv->inside)
         assert_true(
             ops_of(f)->image_has(f->w, p.frozen_path, p.frozen_format, &then));
     assert_true(guest_has(f, d, &d->now));
@@ -466,7 +474,7 @@ static void take_is_undone(void **state)
         assert_int_equal(inspect(f, p), SNAP_PART_ABSENT);
         assert_true(guest_has(f, d, &d->now));
         DO(undo);
-        if (f->v->want == SNAP_DISK_EXTERNAL && !f->v->live) {
+        if (!p->drv->inside && !f->v->live) {
             after = ops_of(f)->digest(f->w);
             assert_string_equal(before, after);
             free(after);
@@ -553,7 +561,7 @@ static const char *file_to_come(const struct snap_part *p)
 {
     if (p->keep_path)
         return snap_json_get_str(p->data, "file");
-    if (p->type == SNAP_DISK_EXTERNAL)
+    if (p->drv->moves_active)
         return p->active_path;
     return snap_streq(p->frozen_path, p->path) ? NULL : p->frozen_path;
 }
@@ -577,14 +585,14 @@ static void foreign_is_left_alone(void **state)
     ops_of(f)->foreign(f->w, file_to_come(p));
     before = ops_of(f)->digest(f->w);
     rc = p->drv->prepare(&c, p, NULL);
-    if (!rc && p->type == SNAP_DISK_INTERNAL)
+    if (!rc && !p->drv->moves_active)
         rc = take(f, &p, 1, NULL);
     assert_int_equal(rc, SNAP_EXISTS);
     assert_int_equal(inspect(f, p), SNAP_PART_FOREIGN);
     DO(undo);
     reload(p);
     DO(undo);
-    if (p->type == SNAP_DISK_INTERNAL)
+    if (!p->drv->moves_active)
         DO(remove);
     after = ops_of(f)->digest(f->w);
     assert_string_equal(before, after);
@@ -756,7 +764,7 @@ static void revert_is_undone(void **state)
         DO(revert_undo);
         DO(revert_undo);
         assert_false(in_place(f, p, true));
-        if (p->type == SNAP_DISK_EXTERNAL || !round) {
+        if (!p->drv->inside || !round) {
             after = ops_of(f)->digest(f->w);
             assert_string_equal(before, after);
             free(after);
@@ -779,7 +787,7 @@ static void in_use_is_never_switched(void **state)
     struct snap_err e = SNAP_ERR_INIT;
 
     snapshot(f, d, tag_of(f), p);
-    if (p->type == SNAP_DISK_EXTERNAL)
+    if (p->drv->moves_active)
         goto out;
     if (!f->running)
         start(f);
@@ -905,12 +913,12 @@ static void clones_stand_apart(void **state)
     struct disk *d = &f->disk[0];
     struct snap_part part = { 0 }, *p = &part;
     struct content at, one, mine;
-    bool external;
+    bool reads;
     char *leaf[2];
     int i;
 
     snapshot(f, d, tag_of(f), p);
-    external = p->type == SNAP_DISK_EXTERNAL;
+    reads = p->drv->read_through;
     at = one = d->now;
     guest_writes(f, d);
     for (i = 0; i < 2; i++) {
@@ -932,9 +940,9 @@ static void clones_stand_apart(void **state)
     assert_true(ops_of(f)->image_has(f->w, leaf[0], clone_format(f), &at));
     for (i = 0; i < 2; i++)
         assert_int_equal(stand(f, p, leaf[i]),
-                         external ? SNAP_STAND_ON : SNAP_STAND_ALONE);
+                         reads ? SNAP_STAND_ON : SNAP_STAND_ALONE);
     assert_int_equal(stand(f, p, d->path),
-                     external ? SNAP_STAND_ON : SNAP_STAND_ALONE);
+                     reads ? SNAP_STAND_ON : SNAP_STAND_ALONE);
     assert_int_equal(stand(f, p, p->frozen_path), SNAP_STAND_ALONE);
     stop(f);
     assert_true(ops_of(f)->image_has(f->w, leaf[0], clone_format(f), &at));
@@ -992,7 +1000,7 @@ static void removed_for_good(void **state)
     guest_writes(f, d);
     begin_op(f);
     context(f, &c);
-    if (p->type == SNAP_DISK_EXTERNAL) {
+    if (p->drv->read_through) {
         /* The active image still needs it: refused, or harmless. */
         stop(f);
         context(f, &c);
@@ -1048,14 +1056,13 @@ static void ask_delete(struct fixture *f, const struct disk *d,
     for (i = 0; others && others[i]; i++) {
         const struct snap_part *o = others[i];
 
-        know(del, o->frozen_path, o->frozen_format,
-             o->type == SNAP_DISK_EXTERNAL);
+        know(del, o->frozen_path, o->frozen_format, !o->drv->inside);
         know(del, o->active_path, o->active_format, false);
         if (same(o->frozen_path, d->path))
             del->may_merge = false;
         if (!same(o->frozen_path, p->frozen_path))
             continue;
-        if (o->type == SNAP_DISK_EXTERNAL)
+        if (!o->drv->inside)
             del->others_freeze = true;
         else
             del->others_inside = true;
@@ -1135,7 +1142,7 @@ static void delete_snapshot(struct fixture *f, struct disk *d,
     p->keep_image = del.keep_image;
     DO(remove);
     DO(remove);
-    if (p->type == SNAP_DISK_EXTERNAL)
+    if (!p->drv->inside)
         assert_int_equal(ops_of(f)->exists(f->w, p->frozen_path),
                          del.keep_image);
     else
@@ -1303,7 +1310,7 @@ static void group(void **state, bool second_fails)
     }
     if (second_fails) {
         /* What take() needs is gone, or its name is taken, by then. */
-        if (part[1].type == SNAP_DISK_EXTERNAL) {
+        if (part[1].drv->moves_active) {
             ops_of(f)->remove(
                 f->w, f->v->keep_path ? snap_json_get_str(part[1].data, "file")
                                       : part[1].active_path);
@@ -1317,7 +1324,7 @@ static void group(void **state, bool second_fails)
         assert_int_not_equal(e.rc, SNAP_RECOVER);
         assert_int_not_equal(inspect(f, parts[0]), SNAP_PART_PRESENT);
         for (i = 0; i < 2; i++) {
-            if (parts[i]->type == SNAP_DISK_EXTERNAL || !i) {
+            if (parts[i]->drv->moves_active || !i) {
                 p = parts[i];
                 DO(undo);
             }

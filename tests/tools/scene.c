@@ -121,7 +121,7 @@ void scene_take(struct scene *f, struct snap_part *p)
 
     DO(probe, p);
     DO(prepare, p);
-    scene_ok(p->drv->take(&f->c, &p, 1, &e), &e);
+    scene_ok(p->drv->group->take(&f->c, &p, 1, &e), &e);
     scene_ok(snap_image_unprotect(p->frozen_path, &e), &e);
 }
 

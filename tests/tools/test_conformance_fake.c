@@ -183,7 +183,9 @@ static const struct variant variants[] = {
            "qcow2", false),
       .ops = &in_files, .file = "a.qcow2", .keep_path = true },
     { FAKE("volume, live", "fake-volume", SNAP_DISK_INTERNAL, "raw", true),
-      .file = "lv", .ops = &in_volumes },
+      .file = "lv", .ops = &in_volumes, .clone_format = "raw" },
+    { FAKE("volume, off", "fake-volume", SNAP_DISK_AUTO, "raw", false),
+      .file = "lv", .ops = &in_volumes, .clone_format = "raw" },
 };
 
 int main(void)

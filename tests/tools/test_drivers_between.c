@@ -305,7 +305,7 @@ static void the_first_of_two_is_put_back(void **state)
     }
     snprintf(f->who, sizeof(f->who), "web (xvda)");
     snprintf(f->who_path, sizeof(f->who_path), "%s", path[1]);
-    assert_int_equal(p[0].drv->take(&f->c, pp, 2, &e), SNAP_BUSY);
+    assert_int_equal(p[0].drv->group->take(&f->c, pp, 2, &e), SNAP_BUSY);
     assert_int_not_equal(
         real_run("qemu-img", "snapshot", "-a", "s1", path[0], NULL), 0);
     assert_false(p[0].taken || p[1].taken);

@@ -93,7 +93,7 @@ static void take_with_a_late_clock(struct scene *f, struct snap_part *p,
     DO(probe, p);
     snap_json_set_int(p->data, "since", snap_epoch_seconds() + 60);
     DO(prepare, p);
-    scene_ok(p->drv->take(&f->c, parts, 1, &e), &e);
+    scene_ok(p->drv->group->take(&f->c, parts, 1, &e), &e);
 }
 
 static enum snap_part_state state_of(struct scene *f, struct snap_part *p)

@@ -55,7 +55,7 @@ static void synced_once_the_guest_runs(void **state)
     DO(prepare, &p);
     syncs = 0;
     snap_fault_hook = count_syncs;
-    scene_ok(p.drv->take(&f->c, &one, 1, &e), &e);
+    scene_ok(p.drv->group->take(&f->c, &one, 1, &e), &e);
     snap_fault_hook = NULL;
     assert_int_equal(syncs, 0);
     assert_true(readlink(path, link, sizeof(link) - 1) > 0);
@@ -140,7 +140,7 @@ static char *take_with_target(struct scene *f, struct snap_part *p)
     DO(prepare, p);
     traced("lS");
     begin_trace(path);
-    scene_ok(p->drv->take(&f->c, &one, 1, &e), &e);
+    scene_ok(p->drv->group->take(&f->c, &one, 1, &e), &e);
     DO(secure, p);
     traced("srS");
     free(target);

@@ -78,7 +78,7 @@ static void different_disks_in_one_transaction(void **state)
         DO(prepare, parts[i]);
     }
     assert_int_equal(part[0].type, SNAP_DISK_INTERNAL);
-    scene_ok(part[0].drv->take(&f->c, parts, 4, &e), &e);
+    scene_ok(part[0].drv->group->take(&f->c, parts, 4, &e), &e);
     for (i = 0; i < 4; i++)
         real_qemu_write(f->q, vdev[i], 1, 2);
     for (i = 0; i < 4; i++)
@@ -212,7 +212,7 @@ static void a_silent_qemu(void **state)
     DO(prepare, &p);
     kill(real_qemu_pid(f->q), SIGSTOP);
     began = snap_now_ms();
-    assert_int_equal(p.drv->take(&f->c, &pp, 1, &e), SNAP_RECOVER);
+    assert_int_equal(p.drv->group->take(&f->c, &pp, 1, &e), SNAP_RECOVER);
     assert_true(snap_now_ms() - began < 13000);
     assert_non_null(strstr(e.msg, "was not known then"));
     assert_non_null(strstr(e.msg, "xvda: not switched yet"));
@@ -254,7 +254,7 @@ static void a_qemu_that_dies(void **state)
         DO(prepare, pp[i]);
         real_qemu_write(f->q, p[i].vdev, 0, 1);
     }
-    scene_ok(p[0].drv->take(&f->c, pp, 2, &e), &e);
+    scene_ok(p[0].drv->group->take(&f->c, pp, 2, &e), &e);
     for (i = 0; i < 2; i++)
         real_qemu_write(f->q, p[i].vdev, 1, 2);
     real_qemu_kill(f->q);
@@ -294,7 +294,7 @@ static void a_group_that_qemu_refuses(void **state)
                                        "\"s1\"}"),
                      0);
     before = real_dir_digest(f->dir);
-    assert_int_equal(p[0].drv->take(&f->c, pp, 2, &e), SNAP_FAIL);
+    assert_int_equal(p[0].drv->group->take(&f->c, pp, 2, &e), SNAP_FAIL);
     after = real_dir_digest(f->dir);
     assert_string_equal(before, after);
     assert_false(p[0].taken || p[1].taken);

@@ -69,7 +69,7 @@ static void what_is_made_is_durable(void **state)
     /* The time stamp tells afterwards that a guest has had it. */
     assert_true(snap_overlay_is_new(snap_overlay_file(&p)));
     n_synced = 0;
-    scene_ok(p.drv->take(&f->c, &one, 1, &e), &e);
+    scene_ok(p.drv->group->take(&f->c, &one, 1, &e), &e);
     assert_false(snap_overlay_is_new(snap_overlay_file(&p)));
     /* Not while the guest stands. */
     assert_int_equal(n_synced, 0);

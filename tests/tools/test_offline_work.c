@@ -95,7 +95,7 @@ static int take_off(struct scene *f, struct snap_part *p, struct snap_err *e)
 {
     struct snap_part *parts[1] = { p };
 
-    return p->drv->take(&f->c, parts, 1, e);
+    return p->drv->group->take(&f->c, parts, 1, e);
 }
 
 /* Nobody that is started after a take writes to what is frozen; an undo, ours

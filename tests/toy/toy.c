@@ -234,12 +234,6 @@ static int toy_probe(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
-static const char *toy_group_key(const struct snap_part *p)
-{
-    (void)p;
-    return "toy";
-}
-
 static int take_one(struct snap_disk_ctx *c, struct snap_part *p,
                     struct snap_err *err)
 {
@@ -292,6 +286,13 @@ static int toy_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
         err->rc = rc;
     return rc;
 }
+
+static const struct snap_group toy_group = {
+    .name = "toy",
+    .deadline_ms = SNAP_TAKE_MAX_MS,
+    .take = toy_take,
+    .was_taken = snap_group_all_there,
+};
 
 static int toy_inspect(struct snap_disk_ctx *c, const struct snap_part *p,
                        enum snap_part_state *state_r, struct snap_err *err)
@@ -558,9 +559,10 @@ const struct snap_disk_driver toy_copy = {
     .offline = true,
     .match = toy_match,
     .probe = toy_probe,
-    .group_key = toy_group_key,
+    .check = snap_slot_check_files,
+    .group = &toy_group,
+    .group_key = snap_slot_group_name,
     .prepare = snap_slot_nothing,
-    .take = toy_take,
     .secure = snap_slot_nothing,
     .finish = snap_slot_nothing,
     .undo = toy_undo,

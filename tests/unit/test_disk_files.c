@@ -529,9 +529,11 @@ static void no_slot_is_empty(void **state)
         assert_non_null((*d)->doc);
         assert_non_null((*d)->match);
         assert_non_null((*d)->probe);
+        assert_non_null((*d)->group);
         assert_non_null((*d)->group_key);
         assert_non_null((*d)->prepare);
-        assert_non_null((*d)->take);
+        assert_non_null((*d)->group->take);
+        assert_non_null((*d)->group->was_taken);
         assert_non_null((*d)->finish);
         assert_non_null((*d)->undo);
         assert_non_null((*d)->inspect);

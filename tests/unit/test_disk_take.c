@@ -103,7 +103,7 @@ static void takes(struct peer *peer, int fd, int rc, const char *words,
 
     parts(p);
     assert_int_equal(snap_qmp_start(fd, "QEMU", MS, NULL, &c.qmp, NULL), 0);
-    got = snap_qemu_take(&c, pp, 2, &e);
+    got = snap_qemu_group.take(&c, pp, 2, &e);
     snap_qmp_close(c.qmp);
     bad = peer_finish(peer);
     if (bad)

@@ -54,6 +54,10 @@ static int in_place(struct snap_disk_ctx *c, const struct snap_part *p,
 static const struct snap_disk_driver driver = { .name = "x",
                                                 .in_place = in_place };
 
+static const struct snap_disk_driver mover = { .name = "y",
+                                               .moves_active = true,
+                                               .in_place = in_place };
+
 static struct snap_env env = { .hold = fake_hold, .hold_end = fake_hold_end };
 
 /* xvda changes in place; xvdb, of which the xl.cfg named an image, gets a new
@@ -84,7 +88,7 @@ static const char *of(const char *named)
     parts[1].type = early.type = SNAP_DISK_EXTERNAL;
     parts[1].frozen_path = (char *)"/b1";
     parts[1].leaf_path = (char *)"/b1.new";
-    parts[1].drv = &driver;
+    parts[1].drv = early.drv = &mover;
     early.vdev = (char *)"xvdb";
     early.frozen_path = (char *)"/b0";
     earlier.parts = &early;

@@ -162,8 +162,9 @@ static void test_part_defaults(void **state)
 {
     struct snap_json *j = parse(
         "{\"vdev\":\"xvda\",\"driver\":\"s-ext\",\"type\":\"external\","
-        "\"size\":1,\"frozen_path\":\"/a\",\"frozen_format\":\"vhd\","
-        "\"active_path\":\"/b\",\"active_format\":\"qcow2\",\"new\":[1]}");
+        "\"size\":1,\"frozen\":{\"kind\":\"file\",\"id\":\"/a\","
+        "\"format\":\"vhd\"},\"active\":{\"kind\":\"file\",\"id\":\"/b\","
+        "\"format\":\"qcow2\"},\"new\":[1]}");
     struct snap_part p = { .vdev = NULL };
     struct snap_err err = SNAP_ERR_INIT;
 
@@ -273,10 +274,17 @@ static void test_missing_keys(void **state)
         "disks.0.driver",
         "disks.0.type",
         "disks.0.size",
-        "disks.0.frozen_path",
-        "disks.0.frozen_format",
-        "disks.0.active_path",
-        "disks.0.active_format",
+        "disks.0.frozen",
+        "disks.0.frozen.kind",
+        "disks.0.frozen.id",
+        "disks.0.frozen.format",
+        "disks.0.active",
+        "disks.0.active.kind",
+        "disks.0.active.id",
+        "disks.0.active.format",
+        "disks.0.before.kind",
+        "disks.0.before.id",
+        "disks.0.before.format",
     };
     size_t i;
 
@@ -344,9 +352,9 @@ static void test_wrong_types(void **state)
 static void test_paths(void **state)
 {
     static const char *const keys[] = {
-        "memory.path",         "disks.0.path", "disks.0.frozen_path",
-        "disks.0.active_path", "disks.1.path", "disks.1.frozen_path",
-        "disks.1.active_path",
+        "memory.path",       "disks.0.before.id", "disks.0.frozen.id",
+        "disks.0.active.id", "disks.1.before.id", "disks.1.frozen.id",
+        "disks.1.active.id",
     };
     static const char *const values[] = {
         "\"\"",           "\"/\"",         "\"a.raw\"",     "\"./a\"",
@@ -366,8 +374,8 @@ static void test_paths(void **state)
             tamper(keys[i], values[k], SNAP_CORRUPT, NULL);
         tamper(keys[i], longest, SNAP_CORRUPT, "not an absolute path");
     }
-    tamper("disks.1.frozen_path", "\"/a/../b\"", SNAP_CORRUPT,
-           "what: disks[1]: frozen_path: not an absolute path without . and "
+    tamper("disks.1.frozen.id", "\"/a/../b\"", SNAP_CORRUPT,
+           "what: disks[1]: frozen.id: not an absolute path without . and "
            "..");
     free(longest);
 }
@@ -375,16 +383,18 @@ static void test_paths(void **state)
 static void test_images_mixed_up(void **state)
 {
     (void)state;
-    tamper("disks.0.active_path", "\"/img/other\"", SNAP_CORRUPT,
+    tamper("disks.0.active.id", "\"/img/other\"", SNAP_CORRUPT,
            "an internal snapshot has one image");
     /* path may be a link to what is in frozen_path. */
     tamper("disks.0.type", "\"external\"", SNAP_CORRUPT,
-           "the guest would write into the frozen image");
+           "type: s-int takes internal snapshots");
     tamper("disks.1.type", "\"internal\"", SNAP_CORRUPT,
-           "an internal snapshot has one image");
-    tamper("disks.1.active_path", "\"/img/b's.raw\"", SNAP_CORRUPT,
+           "type: s-ext takes external snapshots");
+    tamper("disks.0.driver", "\"s-ext\"", SNAP_CORRUPT,
+           "type: s-ext takes external snapshots");
+    tamper("disks.1.active.id", "\"/img/b's.raw\"", SNAP_CORRUPT,
            "the guest would write into the frozen image");
-    tamper("disks.1.active_path", "\"/img/a b.qcow2\"", SNAP_CORRUPT,
+    tamper("disks.1.active.id", "\"/img/a b.qcow2\"", SNAP_CORRUPT,
            "disks xvda and xvdb have an image in common");
     tamper("disks.1.vdev", "\"xvda\"", SNAP_CORRUPT,
            "disk xvda is there twice");
@@ -431,9 +441,18 @@ static void test_texts(void **state)
            SNAP_CORRUPT, "memory.checksum");
     tamper("disks.0.vdev", "\"../x\"", SNAP_CORRUPT, "no virtual device");
     tamper("disks.0.type", "\"auto\"", SNAP_CORRUPT, "neither internal nor");
-    tamper("disks.0.format", "\"empty\"", SNAP_CORRUPT, "unknown image");
-    tamper("disks.0.frozen_format", "\"\"", SNAP_CORRUPT, "unknown image");
-    tamper("disks.0.active_format", "\"zip\"", SNAP_CORRUPT, "unknown image");
+    tamper("disks.0.before.format", "\"empty\"", SNAP_CORRUPT,
+           "unknown image");
+    tamper("disks.0.frozen.format", "\"\"", SNAP_CORRUPT, "unknown image");
+    tamper("disks.0.active.format", "\"zip\"", SNAP_CORRUPT, "unknown image");
+    tamper("disks.0.frozen.kind", "\"volume\"", SNAP_CORRUPT,
+           "its driver has nothing else");
+    tamper("disks.1.active.kind", "\"volume\"", SNAP_CORRUPT,
+           "its driver has nothing else");
+    tamper("disks.1.active.kind", "\"\"", SNAP_CORRUPT, "kind: not a word");
+    tamper("disks.1.before.kind", "\"a b\"", SNAP_CORRUPT, "not a word");
+    tamper("disks.1.before.kind", "\"abcdefghijklmnopq\"", SNAP_CORRUPT,
+           "not a word");
     tamper("disks.1.stem", "\"../b\"", SNAP_CORRUPT, "one component");
     tamper("disks.1.stem", "\"..\"", SNAP_CORRUPT, "one component");
     tamper("disks.1.stem", "\"\"", SNAP_CORRUPT, "stem cannot be empty");
@@ -465,16 +484,20 @@ static void test_numbers(void **state)
     tamper("window_ms", "-1", SNAP_CORRUPT, "window_ms");
     tamper("window_ms", "1e10", SNAP_CORRUPT, "window_ms");
     tamper("window_ms", "1e999", SNAP_CORRUPT, "window_ms");
-    tamper("format", "2", SNAP_UNSUPPORTED,
-           "what: format 2 is not known to "
-           "this version, which reads format 1");
+    tamper("format", "3", SNAP_UNSUPPORTED,
+           "what: format 3 is not known to "
+           "this version, which reads format 2");
+    tamper("format", "1", SNAP_UNSUPPORTED,
+           "what: format 1 is an earlier one, and this version reads format 2:"
+           " go back to this snapshot, or delete it, with the version that "
+           "took it");
     tamper("format", "0", SNAP_UNSUPPORTED, "format 0");
 }
 
 static void test_not_a_record(void **state)
 {
     static const char *const texts[] = {
-        "null", "[]", "\"s\"", "1", "{}", "{\"format\":1}",
+        "null", "[]", "\"s\"", "1", "{}", "{\"format\":2}",
     };
     struct snap_json *j;
     size_t i;
@@ -501,9 +524,9 @@ static struct snap_json *many(size_t n, bool differ)
             char *path = snap_printf("/img/%zu", i);
 
             snap_json_set_str(p, "vdev", vdev);
-            snap_json_set_str(p, "path", path);
-            snap_json_set_str(p, "frozen_path", path);
-            snap_json_set_str(p, "active_path", path);
+            snap_json_set_str(snap_json_get(p, "before"), "id", path);
+            snap_json_set_str(snap_json_get(p, "frozen"), "id", path);
+            snap_json_set_str(snap_json_get(p, "active"), "id", path);
             free(vdev);
             free(path);
         }
@@ -569,7 +592,7 @@ static void test_check_of_a_struct(void **state)
     sample_record(&r, "s1");
     snap_set(&r.parts[1].active_path, "/img/\xff.q");
     assert_int_equal(snap_record_check(&r, &err), SNAP_CORRUPT);
-    assert_string_equal(err.msg, "snapshot s1: disk xvdb: active_path: byte "
+    assert_string_equal(err.msg, "snapshot s1: disk xvdb: active.id: byte "
                                  "6 is not UTF-8");
     snap_record_dispose(&r);
 
@@ -664,6 +687,58 @@ static void test_cfg_round_trip(void **state)
     snap_record_dispose(&a);
 }
 
+/* The second disk is a volume, and what is frozen beside it is no path. */
+static void sample_volume(struct snap_record *r, const char *id)
+{
+    struct snap_part *p;
+
+    sample_record(r, "s1");
+    p = &r->parts[1];
+    p->drv = snap_disk_by_name(sample_drivers, "s-vol");
+    p->type = SNAP_DISK_INTERNAL;
+    snap_set(&p->path, "/dev/vg/b");
+    snap_set(&p->active_path, "/dev/vg/b");
+    snap_set(&p->active_format, "raw");
+    snap_set(&p->frozen_kind, "volume");
+    snap_set(&p->frozen_path, id);
+}
+
+static void test_objects(void **state)
+{
+    static const char *const ids[] = { "vg/b-s1", "pool/vol@s1",
+                                       "rbd:pool/image@s1", "a, \"b\" 'c'" };
+    struct snap_record a, b;
+    struct snap_err err = SNAP_ERR_INIT;
+    struct snap_json *j;
+    char *text;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        sample_volume(&a, ids[i]);
+        j = snap_record_to_json(&a);
+        assert_int_equal(
+            snap_record_from_json(j, "what", sample_drivers, &b, &err), 0);
+        assert_string_equal(b.parts[1].frozen_kind, "volume");
+        assert_string_equal(b.parts[1].frozen_path, ids[i]);
+        assert_null(b.parts[1].active_kind);
+        assert_null(b.parts[1].before_kind);
+        snap_json_free(j);
+        snap_record_dispose(&b);
+
+        assert_int_equal(snap_record_to_cfg(&a, &text, &err), 0);
+        if (read_cfg(text, &b, &err))
+            fail_msg("%s", err.msg);
+        assert_string_equal(b.parts[1].frozen_kind, "volume");
+        assert_string_equal(b.parts[1].frozen_path, ids[i]);
+        assert_string_equal(b.parts[1].path, "/dev/vg/b");
+        assert_string_equal(b.parts[1].active_path, "/dev/vg/b");
+        free(text);
+        snap_record_dispose(&a);
+        snap_record_dispose(&b);
+    }
+}
+
 /* It begins like this; docs/formats.md shows the same. */
 static void test_cfg_text(void **state)
 {
@@ -673,7 +748,7 @@ static void test_cfg_text(void **state)
         "#     xl snapshot-revert --config THIS_FILE web'1\n"
         "# An image or the memory file that was moved: change its path "
         "below.\n\n"
-        "format=1\n"
+        "format=2\n"
         "name=\"s1\"\n"
         "description=\"before the \\\"big\\\" upgrade, l'\xc3\xa9t\xc3\xa9 "
         "#1 \\\\ 2\"\n"
@@ -751,13 +826,14 @@ static void cfg_refused(const char *from, const char *to, const char *words)
 static void test_cfg_tampered(void **state)
 {
     (void)state;
-    cfg_refused("format=1\n", "format=2\n", "format 2 is not known");
-    cfg_refused("format=1\n", "format=\"one\"\n",
+    cfg_refused("format=2\n", "format=3\n", "format 3 is not known");
+    cfg_refused("format=2\n", "format=1\n", "format 1 is an earlier one");
+    cfg_refused("format=2\n", "format=\"one\"\n",
                 "s1.cfg:6: format must be "
                 "a number of at most 18 digits");
-    cfg_refused("format=1\n", "",
+    cfg_refused("format=2\n", "",
                 "key \"parent\" belongs to a file of "
-                "--output, and its line format=1 is missing; put it back");
+                "--output, and its line format=2 is missing; put it back");
     cfg_refused("consistency=", "consistensy=",
                 "unknown key "
                 "\"consistensy\"; did you mean \"consistency\"?");
@@ -784,8 +860,9 @@ static void test_cfg_tampered(void **state)
     cfg_refused("image=/img/a b.qcow2,imageformat=qcow2", "type=internal",
                 "type is given twice");
     cfg_refused(",image=/img/a b.qcow2,imageformat=qcow2", "",
-                "frozen_path: missing");
-    cfg_refused("type=internal", "type=external", "would write into");
+                "frozen: missing");
+    cfg_refused("type=internal", "type=external",
+                "s-int takes internal snapshots");
     cfg_refused("type=internal,", "", "type: missing");
     cfg_refused("\\\"driver\\\":\\\"s-int\\\"",
                 "\\\"driver\\\":\\\"s-none\\\"",
@@ -910,7 +987,7 @@ static void test_plain_refused(void **state)
                                   "mean \"name\"?");
     plain_refused("name=\"s1\"\nuuid=\"x\"\n",
                   "s1.cfg:2: key \"uuid\" "
-                  "belongs to a file of --output, and its line format=1 is "
+                  "belongs to a file of --output, and its line format=2 is "
                   "missing; put it back");
     plain_refused("name=\"s1\"\ndisks=[ 'xvda', 'xvda' ]\n",
                   "disk xvda is named twice by s1.cfg:2; remove one");
@@ -923,6 +1000,7 @@ int main(void)
         cmocka_unit_test(test_json_bare),
         cmocka_unit_test(test_draft),
         cmocka_unit_test(test_part_defaults),
+        cmocka_unit_test(test_objects),
         cmocka_unit_test(test_every_truncation),
         cmocka_unit_test(test_missing_keys),
         cmocka_unit_test(test_wrong_types),

@@ -498,7 +498,7 @@ static void test_damaged(void **state)
     must_put(&s, "good");
     plant("torn.json", "{\"format\":1,");
     plant("empty.json", "");
-    plant("later.json", "{\"format\":2}");
+    plant("later.json", "{\"format\":3}");
     plant("foreign.txt", "hello");
     plant("-n.json", "{}");
     plant(".json", "{}");
@@ -530,7 +530,7 @@ static void test_damaged(void **state)
 
     get_fails(&s, "torn", SNAP_CORRUPT, "snapshot torn cannot be used: ");
     get_fails(&s, "empty", SNAP_CORRUPT, "not valid JSON");
-    get_fails(&s, "later", SNAP_UNSUPPORTED, "format 2 is not known");
+    get_fails(&s, "later", SNAP_UNSUPPORTED, "format 3 is not known");
     get_fails(&s, "renamed", SNAP_CORRUPT,
               "is the record of a snapshot "
               "named good");

@@ -59,7 +59,7 @@ static void add_disk(struct snap_report *r, const struct snap_part *p)
     snap_report_row(r,
                     (const char *const[]){
                         p->vdev, snap_disk_type_name(p->type), p->frozen_path,
-                        p->type == SNAP_DISK_INTERNAL ? "copy" : "overlay",
+                        p->drv->read_through ? "overlay" : "copy",
                         p->leaf_path, p->leaf_format });
 }
 

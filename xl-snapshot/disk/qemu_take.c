@@ -27,7 +27,8 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-#define LOOK_AFTER_MS 2000 /* of SNAP_TAKE_MS, or what else is left of it */
+#define TAKE_MS       SNAP_TAKE_MAX_MS
+#define LOOK_AFTER_MS 2000 /* of TAKE_MS, or what else is left of it */
 #define COMMAND_MS    10000
 #define MERGE_MS      (10 * 60 * 1000)
 
@@ -121,15 +122,15 @@ static int take_live(struct snap_disk_ctx *c, struct snap_part *const *parts,
     int rc;
     size_t i;
     bool was_alive = snap_qmp_alive(c->qmp);
-    double end = snap_now_ms() + SNAP_TAKE_MS;
+    double end = snap_now_ms() + TAKE_MS;
     struct snap_json *args = snap_json_object(), *list = snap_json_array();
     struct snap_qemu_view v = { 0 };
 
     for (i = 0; i < n; i++)
         snap_json_push(list, action(parts[i]));
     snap_json_set(args, "actions", list);
-    rc = snap_qmp_command(c->qmp, "transaction", args,
-                          SNAP_TAKE_MS - LOOK_AFTER_MS, NULL, err);
+    rc = snap_qmp_command(c->qmp, "transaction", args, TAKE_MS - LOOK_AFTER_MS,
+                          NULL, err);
     if (rc) {
         if (was_alive && !snap_qmp_alive(c->qmp))
             rc = unknown(parts, n, err);
@@ -239,8 +240,8 @@ static int hold_frozen(struct snap_disk_ctx *c, struct snap_part *p,
     return snap_overlay_refreeze(c, p, err);
 }
 
-int snap_qemu_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
-                   size_t n, struct snap_err *err)
+static int take(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                size_t n, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -271,6 +272,46 @@ int snap_qemu_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
         }
     return rc;
 }
+
+/*
+ * Only a QEMU that went in the middle of it (power cut, SIGKILL) leaves some
+ * of each.  It makes the snapshots inside images first and changes over to
+ * overlays last, so one overlay in use tells that all were taken: the others
+ * were just not written to.  With none in use it did not come to its end, and
+ * the guest has not run since.
+ */
+static int was_taken(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                     size_t n, enum snap_taken *how_r, struct snap_err *err)
+{
+    int rc;
+    size_t i, present = 0, moved = 0, missing = 0;
+    enum snap_part_state st;
+
+    for (i = 0; i < n; i++) {
+        bool moves = parts[i]->drv->moves_active;
+
+        rc = snap_part_look(c, parts[i], &st, err);
+        if (rc)
+            return rc;
+        present += parts[i]->taken;
+        moved += parts[i]->taken && moves;
+        missing += !parts[i]->taken && (!moves || st != SNAP_PART_PARTIAL);
+    }
+    if (!present || present == n)
+        *how_r = present ? SNAP_TAKEN_ALL : SNAP_TAKEN_NONE;
+    else if (c->qmp || (moved && missing))
+        *how_r = SNAP_TAKEN_HALF;
+    else
+        *how_r = moved ? SNAP_TAKEN_ALL : SNAP_TAKEN_NONE;
+    return 0;
+}
+
+const struct snap_group snap_qemu_group = {
+    .name = "qemu",
+    .deadline_ms = TAKE_MS,
+    .take = take,
+    .was_taken = was_taken,
+};
 
 /* ---- taking it back, live ---- */
 

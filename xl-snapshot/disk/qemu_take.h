@@ -9,13 +9,10 @@
 
 #include "model/disk_ops.h"
 
-#define SNAP_TAKE_MS 10000 /* for all of it */
-
-/* The slot take() of both drivers.  SNAP_RECOVER: QEMU did not answer, and
- * what it did is not known; any other failure: nothing is active that was
+/* The group of both drivers.  take() with SNAP_RECOVER: QEMU did not answer,
+ * and what it did is not known; any other failure: nothing is active that was
  * not before. */
-int snap_qemu_take(struct snap_disk_ctx *c, struct snap_part *const *parts,
-                   size_t n, struct snap_err *err);
+extern const struct snap_group snap_qemu_group;
 
 /* Write back what the host's cache holds of an image, guest running, so that
  * the flush inside the transaction has little left to do.  Failure is said

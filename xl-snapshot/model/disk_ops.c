@@ -37,6 +37,9 @@ void snap_part_dispose(struct snap_part *p)
     snap_free(&p->frozen_format);
     snap_free(&p->active_path);
     snap_free(&p->active_format);
+    snap_free(&p->before_kind);
+    snap_free(&p->frozen_kind);
+    snap_free(&p->active_kind);
     snap_free(&p->leaf_dir);
     snap_free(&p->leaf_path);
     snap_free(&p->leaf_format);
@@ -174,10 +177,80 @@ int snap_slot_nothing_deleted(struct snap_disk_ctx *c, struct snap_part *p,
     return snap_slot_nothing(c, p, err);
 }
 
-const char *snap_slot_group_qemu(const struct snap_part *p)
+const char *snap_slot_group_name(const struct snap_part *p)
 {
-    (void)p;
-    return "qemu";
+    return p->drv->group->name;
+}
+
+int snap_slot_check_files(const struct snap_part *p, struct snap_err *err)
+{
+    return p->before_kind || p->frozen_kind || p->active_kind
+               ? snap_fail(err, SNAP_CORRUPT,
+                           "kind: not a file, and its driver has nothing else")
+               : 0;
+}
+
+static int check_type(const struct snap_part *p, enum snap_disk_type type,
+                      struct snap_err *err)
+{
+    int rc = snap_slot_check_files(p, err);
+
+    if (!rc && p->type != type)
+        rc = snap_fail(err, SNAP_CORRUPT, "type: %s takes %s snapshots",
+                       p->drv->name, snap_disk_type_name(type));
+    return rc;
+}
+
+int snap_slot_check_inside(const struct snap_part *p, struct snap_err *err)
+{
+    int rc = check_type(p, SNAP_DISK_INTERNAL, err);
+
+    if (!rc && !snap_streq(p->path, p->active_path) &&
+        !snap_streq(p->frozen_path, p->active_path))
+        rc =
+            snap_fail(err, SNAP_CORRUPT,
+                      "active: an internal snapshot has one image, and this is neither before nor frozen");
+    return rc;
+}
+
+int snap_slot_check_over(const struct snap_part *p, struct snap_err *err)
+{
+    int rc = check_type(p, SNAP_DISK_EXTERNAL, err);
+
+    if (!rc && snap_streq(p->frozen_path, p->active_path))
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "active: the guest would write into the frozen image");
+    return rc;
+}
+
+int snap_part_look(struct snap_disk_ctx *c, struct snap_part *p,
+                   enum snap_part_state *state_r, struct snap_err *err)
+{
+    int rc;
+
+    *state_r = SNAP_PART_ABSENT;
+    rc = p->drv->inspect(c, p, state_r, err);
+    if (rc)
+        snap_err_prefix(err, "%s", p->vdev);
+    p->taken = !rc && *state_r == SNAP_PART_PRESENT;
+    return rc;
+}
+
+int snap_group_all_there(struct snap_disk_ctx *c,
+                         struct snap_part *const *parts, size_t n,
+                         enum snap_taken *how_r, struct snap_err *err)
+{
+    int rc = 0;
+    size_t i;
+    enum snap_part_state st;
+
+    *how_r = SNAP_TAKEN_ALL;
+    for (i = 0; !rc && i < n; i++) {
+        rc = snap_part_look(c, parts[i], &st, err);
+        if (!parts[i]->taken)
+            *how_r = SNAP_TAKEN_NONE;
+    }
+    return rc;
 }
 
 bool snap_stamp_differs(const struct snap_stamp *then,

@@ -65,6 +65,12 @@ struct snap_stamp {
 bool snap_stamp_differs(const struct snap_stamp *then,
                         const struct snap_stamp *now);
 
+/* What holds a disk's data is an object: its kind, its name, and its format.
+ * The name of a "file" (the default) is an absolute path, also of a device's
+ * node; that of any other kind is its driver's: "vg/lv", "pool/vol@s1".  Only
+ * the driver knows what it means. */
+#define SNAP_KIND_FILE "file"
+
 /* One disk in one snapshot: what create makes, a record keeps, and revert
  * reads.  Zero-initialise; dispose with snap_part_dispose(). */
 struct snap_part {
@@ -90,15 +96,18 @@ struct snap_part {
     char *node; /* QEMU's root node for this disk */
 
     /* the outcome, planned by probe(), true after take() */
-    /* Where the snapshot's data is; differs from path with keep_path, and
-     * where path is a symbolic link. */
+    /* Where the snapshot's data is: an object's name, a path or not; differs
+     * from path with keep_path, and where path is a symbolic link. */
     char *frozen_path;
     char *frozen_format;
     char *active_path; /* what the guest writes to afterwards */
     char *active_format; /* libxl's word */
+    /* of path, frozen_path and active_path; NULL: a file */
+    char *before_kind, *frozen_kind, *active_kind;
     struct snap_json *data; /* the driver's own; kept in the record */
 
-    /* progress in this process, so that undo does what was done, not more */
+    /* progress in this process, so that undo does what was done, not more; in
+     * a recovery taken is what its group found */
     bool prepared;
     bool taken;
 
@@ -237,6 +246,50 @@ struct snap_disk_ctx {
     void *opaque2; /* the operation's; drivers leave it alone */
 };
 
+/* What there is of what take() of a group makes. */
+enum snap_taken {
+    SNAP_TAKEN_NONE, /* it did not come to its end; undo() of its parts puts
+                      * back whatever is there */
+    SNAP_TAKEN_ALL,
+    SNAP_TAKEN_HALF, /* and neither way is safe */
+};
+
+/*
+ * Disks that one operation of their storage takes at one instant, whichever
+ * drivers they have.  A snapshot may have several groups: op/ takes one after
+ * the other while the guest stands, and puts back those that were taken if
+ * one of them is not (op/parts.c).
+ */
+struct snap_group {
+    const char *name; /* "qemu" */
+    int deadline_ms; /* take() ends by itself, SNAP_TAKE_MAX_MS at most */
+    /* In the window.  All of the parts or none; on failure the guest's images
+     * are active as before (undo() of the parts still has to tidy up).
+     * SNAP_RECOVER: what it did is not known, or could not be put back.
+     * Domain off: what is frozen cannot be opened for writing afterwards, as
+     * far as that can be had, and nobody has it open. */
+    int (*take)(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                size_t n, struct snap_err *err);
+    /*
+     * For recovery: a window was opened, and its process died.  Did take()
+     * come to its end?  By what is there, since only the group knows in which
+     * order it works.  taken of each part says whether it is there.  Reads
+     * only.
+     */
+    int (*was_taken)(struct snap_disk_ctx *c, struct snap_part *const *parts,
+                     size_t n, enum snap_taken *how_r, struct snap_err *err);
+};
+/* The guardian lets the guest go on if nothing is heard for longer. */
+#define SNAP_TAKE_MAX_MS 10000
+/* was_taken() of storage that takes one disk after the other, and can undo
+ * each: taken if all are there.  (model/disk_ops.c) */
+int snap_group_all_there(struct snap_disk_ctx *c,
+                         struct snap_part *const *parts, size_t n,
+                         enum snap_taken *how_r, struct snap_err *err);
+/* inspect() of a part for them: taken is whether it is there. */
+int snap_part_look(struct snap_disk_ctx *c, struct snap_part *p,
+                   enum snap_part_state *state_r, struct snap_err *err);
+
 struct snap_disk_driver {
     const char *name; /* "overlay"; also in records */
     const char *doc; /* one line for --help and docs */
@@ -244,7 +297,12 @@ struct snap_disk_driver {
     /* capabilities */
     bool live; /* can take while the domain exists */
     bool offline; /* can take while it does not */
-    bool moves_active; /* active_path != path afterwards */
+    bool moves_active; /* the guest writes to another object afterwards, and
+                        * what is frozen is what it had */
+    bool inside; /* what is frozen is in the object that the guest goes on
+                  * writing to.  Neither: it is one of its own beside that */
+    bool read_through; /* images may read through what is frozen, at whatever
+                        * depth: stands_on(), pull() and merge() are asked */
     bool can_fill_up; /* needs space as the guest writes */
 
     /* Is this disk mine?  0: no; larger wins.  Looks at the fields asked
@@ -257,19 +315,18 @@ struct snap_disk_driver {
      */
     int (*probe)(struct snap_disk_ctx *c, struct snap_part *p,
                  struct snap_err *err);
-    /* Parts of equal key are taken by one take(); static or in p. */
+    /* What a record or a journal says of the part: can it be?  The rules that
+     * hold for all drivers hold (docs/formats.md).  SNAP_CORRUPT; looks at no
+     * storage. */
+    int (*check)(const struct snap_part *p, struct snap_err *err);
+    /* Who takes it.  Parts of one group and of equal key are taken by one
+     * take(): the group's name, or that of a pool as well; static or in p. */
+    const struct snap_group *group;
     const char *(*group_key)(const struct snap_part *p);
     /* Guest running.  Makes what can be made before the window; the guest's
      * data is not touched.  Slow is fine. */
     int (*prepare)(struct snap_disk_ctx *c, struct snap_part *p,
                    struct snap_err *err);
-    /* In the window.  All of the group or none; on failure the guest's
-     * images are active as before (undo() still has to tidy up).  Bounded by
-     * a deadline of its own (10 s).  Domain off: what is frozen cannot be
-     * opened for writing afterwards, as far as that can be had, and nobody
-     * has it open. */
-    int (*take)(struct snap_disk_ctx *c, struct snap_part *const *parts,
-                size_t n, struct snap_err *err);
     /* Guest running again, before the record: what take() did without waiting
      * becomes durable.  Idempotent. */
     int (*secure)(struct snap_disk_ctx *c, struct snap_part *p,
@@ -278,8 +335,8 @@ struct snap_disk_driver {
      * Failure is a warning, said in err. */
     int (*finish)(struct snap_disk_ctx *c, struct snap_part *p,
                   struct snap_err *err);
-    /* Remove what prepare() and take() made, if nothing was written through
-     * it.  Idempotent; tolerates every state inspect() can tell; never
+    /* Remove what prepare() and its group's take() made, if nothing was
+     * written through it.  Idempotent; tolerates every state inspect() can tell; never
      * touches FOREIGN.  Guest at rest when taken, else in any state. */
     int (*undo)(struct snap_disk_ctx *c, struct snap_part *p,
                 struct snap_err *err);

@@ -27,7 +27,15 @@ bool snap_slot_never_astray(const struct snap_part *p,
 int snap_slot_never_child(struct snap_disk_ctx *c, struct snap_part *p,
                           const struct snap_delete *d, size_t i,
                           struct snap_err *err);
-/* Disks of one QEMU, by whichever driver: one transaction (qemu_take.h). */
-const char *snap_slot_group_qemu(const struct snap_part *p);
+/* All three objects are files. */
+int snap_slot_check_files(const struct snap_part *p, struct snap_err *err);
+/* And a snapshot inside an image: that is active and frozen.  The path that
+ * the domain had may be a link to it. */
+int snap_slot_check_inside(const struct snap_part *p, struct snap_err *err);
+/* And a new image over the frozen one: those two must not be mixed up.  The
+ * path may be a third: a link to what was frozen. */
+int snap_slot_check_over(const struct snap_part *p, struct snap_err *err);
+/* One take() for all disks of the group. */
+const char *snap_slot_group_name(const struct snap_part *p);
 
 #endif /* SNAP_MODEL_DISK_SLOTS_H */

@@ -102,7 +102,8 @@ static bool is_device(const char *path)
     return !stat(path, &st) && S_ISBLK(st.st_mode);
 }
 
-/* Where the disk's images are: of the snapshot's own domain, else below. */
+/* Where the disk's images are: of the snapshot's own domain, else below.  What
+ * is frozen may be no file; its driver makes more where the disk is. */
 static int choose_dir(const struct snap_clone_req *req, struct snap_part *part,
                       struct snap_err *err)
 {
@@ -112,7 +113,8 @@ static int choose_dir(const struct snap_clone_req *req, struct snap_part *part,
     }
     snap_free(&part->leaf_dir);
     part->leaf_dir = snap_dirname(part->active_path);
-    if (is_folder(part->leaf_dir) && !is_device(part->active_path))
+    if (part->frozen_kind ||
+        (is_folder(part->leaf_dir) && !is_device(part->active_path)))
         return 0;
     snap_free(&part->leaf_dir);
     part->leaf_dir = snap_dirname(part->frozen_path);

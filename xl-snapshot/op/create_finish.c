@@ -85,49 +85,24 @@ static bool was_off(const struct snap_rescue *r)
     return !r->in.before.there;
 }
 
-/*
- * Was every disk switched (roll forward), or none (undo)?  One transaction
- * takes all disks of a QEMU, so one answer serves for all.
- *
- * Only a QEMU that went in the middle of it (power cut, SIGKILL) leaves some
- * of each.  It makes the snapshots inside images first and changes over to
- * overlays last, so one overlay in use tells that all were taken: the others
- * were just not written to.  With none in use it did not come to its end, and
- * the guest has not run since.
- */
+/* Was every disk taken (roll forward), or must all be put back?  Each group of
+ * disks knows of its own. */
 static int was_taken(struct snap_rescue *r, struct snap_disk_ctx *ctx,
                      bool *taken_r, struct snap_err *err)
 {
-    int rc;
-    size_t i, present = 0, moved = 0, missing = 0;
+    struct snap_record *rec = r->in.rec;
+    size_t i, present = 0;
+    enum snap_taken how;
+    int rc = snap_parts_taken(ctx, rec->parts, rec->n_parts, &how, err);
 
-    for (i = 0; i < r->in.rec->n_parts; i++) {
-        struct snap_part *p = &r->in.rec->parts[i];
-        enum snap_part_state st = SNAP_PART_ABSENT;
-        bool external = p->type == SNAP_DISK_EXTERNAL;
-
-        rc = p->drv->inspect(ctx, p, &st, err);
-        if (rc) {
-            snap_err_prefix(err, "%s", p->vdev);
-            return rc;
-        }
-        if (st == SNAP_PART_PRESENT) {
-            present++;
-            moved += external;
-        } else if (!external || st != SNAP_PART_PARTIAL) {
-            missing++;
-        }
-    }
-    *taken_r = present > 0;
-    if (!present || present == r->in.rec->n_parts)
-        return 0;
-    if (!r->qemu && (!moved || !missing)) {
-        *taken_r = moved > 0;
-        return 0;
-    }
+    *taken_r = how == SNAP_TAKEN_ALL;
+    if (rc || how != SNAP_TAKEN_HALF)
+        return rc;
+    for (i = 0; i < rec->n_parts; i++)
+        present += rec->parts[i].taken;
     return snap_fail(err, SNAP_RECOVER,
                      "only %zu of %zu disks of %s are snapshotted; look at the images before anything else",
-                     present, r->in.rec->n_parts, r->in.rec->domain_name);
+                     present, rec->n_parts, rec->domain_name);
 }
 
 /* The memory image counts only if it was whole when its writer died, which
@@ -333,8 +308,8 @@ static int recover_create(struct snap_rescue *r, struct snap_err *err)
         if (rc)
             return rc;
     }
-    for (i = 0; i < r->in.rec->n_parts; i++)
-        r->in.rec->parts[i].taken = taken;
+    for (i = 0; taken && i < r->in.rec->n_parts; i++)
+        r->in.rec->parts[i].taken = true;
     /* A snapshot of memory alone is taken once its image is whole. */
     if (!r->in.rec->n_parts && memory_is_whole(r))
         taken = true;

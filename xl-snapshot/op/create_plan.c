@@ -276,8 +276,7 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
 
     ask_part(&part, req, c, p, v);
     rc = probe_as(env, ctx, &part, want, &why);
-    if (rc && want == SNAP_DISK_AUTO && part.drv &&
-        part.type == SNAP_DISK_INTERNAL &&
+    if (rc && want == SNAP_DISK_AUTO && part.drv && !part.drv->moves_active &&
         (rc == SNAP_REFUSED || rc == SNAP_UNSUPPORTED)) {
         /* Internal is only the default where it can. */
         struct snap_err why2 = SNAP_ERR_INIT;
@@ -348,7 +347,7 @@ static int check_kept_paths(struct snap_env *env,
                 const struct snap_part *in = &all[i].parts[k];
                 const struct snap_part *part = &p->rec.parts[m];
 
-                if (part->keep_path && in->type == SNAP_DISK_INTERNAL &&
+                if (part->keep_path && in->drv->inside &&
                     snap_streq(in->frozen_path, part->path))
                     rc =
                         snap_fail(err, SNAP_REFUSED,

@@ -125,11 +125,16 @@ static int guard(struct snap_create_run *r, struct snap_err *err)
                                err);
 }
 
+static void group_taken(void *opaque)
+{
+    snap_guardian_beat(opaque);
+}
+
 int snap_create_take(struct snap_create_run *r)
 {
     r->take_begun_ms = snap_now_ms();
     r->take_rc = snap_parts_take(&r->ctx, r->p->rec.parts, r->p->rec.n_parts,
-                                 &r->take_err);
+                                 group_taken, &r->guardian, &r->take_err);
     r->take_done_ms = snap_now_ms();
     return r->take_rc;
 }

@@ -74,7 +74,7 @@ static int remove_image(const struct snap_deletion *x,
     off.domid = UINT32_MAX;
     off.opaque = &off;
     p->keep_image = d->keep_image;
-    if (p->type == SNAP_DISK_EXTERNAL && !d->keep_image) {
+    if (!p->drv->inside && !d->keep_image) {
         if (snap_records_need(all, n, p->frozen_path)) {
             rc = snap_fail(err, SNAP_REFUSED,
                            "%s is kept: another snapshot needs it",

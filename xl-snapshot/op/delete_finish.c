@@ -180,9 +180,8 @@ static void note_deleted(struct snap_rescue *r, const struct snap_delete *del)
         else if (d->how == SNAP_DELETE_MERGE)
             snap_rescue_stale(r, snap_stale_now(snap_rescue_leaf(r, p),
                                                 snap_rescue_name(r)));
-        else if (p->type == SNAP_DISK_EXTERNAL && !p->frozen_made &&
-                 !d->keep_image && d->how != SNAP_DELETE_STAY && d->leaf &&
-                 is_gone(r, p))
+        else if (p->drv->moves_active && !p->frozen_made && !d->keep_image &&
+                 d->how != SNAP_DELETE_STAY && d->leaf && is_gone(r, p))
             snap_rescue_stale(r, snap_stale_gone(p->vdev, p->frozen_path,
                                                  d->leaf));
     }

@@ -156,10 +156,10 @@ static void ask_others(const struct snap_delete_plan *p,
                 d->may_merge = false;
             if (!same_place(&at[k], &own))
                 continue;
-            if (o->type == SNAP_DISK_EXTERNAL)
-                d->others_freeze = true;
-            else
+            if (o->drv->inside)
                 d->others_inside = true;
+            else
+                d->others_freeze = true;
         }
     }
 }
@@ -194,7 +194,7 @@ static int check_neighbour(void *opaque, const char *uuid,
     for (i = 0; !rc && i < p->rec.n_parts; i++) {
         struct snap_delete *d = &p->del[i];
 
-        if (p->rec.parts[i].type != SNAP_DISK_EXTERNAL)
+        if (!p->rec.parts[i].drv->read_through)
             continue;
         if (all->ask) {
             snap_deleted_know(d, rs, n);
@@ -233,7 +233,7 @@ static int each_neighbour(struct snap_env *env, struct snap_delete_plan *p,
     size_t i;
 
     for (i = 0; i < p->rec.n_parts; i++)
-        if (p->rec.parts[i].type == SNAP_DISK_EXTERNAL)
+        if (p->rec.parts[i].drv->read_through)
             return snap_store_each(env->store_root, p->ses.uuid,
                                    check_neighbour, &all, err);
     return 0;
@@ -253,7 +253,7 @@ static int check_child(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
         for (k = 0; k < p->ses.all[i].n_parts; k++) {
             struct snap_part *o = &p->ses.all[i].parts[k];
 
-            if (!same_place(others++, child) || o->type != SNAP_DISK_EXTERNAL)
+            if (!same_place(others++, child) || o->drv->inside)
                 continue;
             rc = o->drv->verify(ctx, o, &why);
             if (rc)
@@ -356,7 +356,7 @@ static int check_seen(struct snap_disk_ctx *ctx,
     bool there;
     struct snap_err why = SNAP_ERR_INIT;
 
-    if (part->type != SNAP_DISK_EXTERNAL || d->others_freeze)
+    if (!part->drv->read_through || d->others_freeze)
         return 0;
     rc = is_there(ctx, part, &there, err);
     if (rc || !there)
@@ -367,7 +367,7 @@ static int check_seen(struct snap_disk_ctx *ctx,
             const struct snap_part *other = &o->parts[k];
 
             if (!snap_streq(other->vdev, part->vdev) ||
-                !snap_streq(other->frozen_format, "qcow2") ||
+                !snap_format_stacks(other->frozen_format) ||
                 snap_streq(o->name, p->rec.name) || before[i])
                 continue;
             rc = see(ctx, part, other->frozen_path, &why);
@@ -377,7 +377,7 @@ static int check_seen(struct snap_disk_ctx *ctx,
                                  other->frozen_path, o->name,
                                  part->frozen_path, why.msg, o->name);
         }
-    if (!d->leaf || !snap_streq(leaf_format, "qcow2"))
+    if (!d->leaf || !snap_format_stacks(leaf_format))
         return 0;
     rc = see(ctx, part, d->leaf, &why);
     return rc ? snap_fail(err, rc,
@@ -399,9 +399,9 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
     bool there = false;
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    if (part->type != SNAP_DISK_EXTERNAL) {
-        if (d->leaf && !d->others_inside && !d->others_freeze &&
-            !snap_same_file(d->leaf, part->frozen_path) &&
+    if (!part->drv->read_through) {
+        if (part->drv->inside && d->leaf && !d->others_inside &&
+            !d->others_freeze && !snap_same_file(d->leaf, part->frozen_path) &&
             !is_there(ctx, part, &there, &ignored) && there)
             snap_note_add(&p->ses.notes, &p->ses.n_notes,
                           "%s: %s stays; no snapshot of %s is inside it any more, and the domain's disk is %s, so no xl.cfg may name it",
@@ -473,7 +473,7 @@ static int check_clones(struct snap_disk_ctx *ctx,
     for (i = 0; i < p->rec.n_parts; i++) {
         const struct snap_part *part = &p->rec.parts[i];
 
-        if (part->type != SNAP_DISK_EXTERNAL)
+        if (!part->drv->read_through)
             continue;
         rc = snap_clones_stand_on(ctx, cs, n, part, err);
         if (rc) {
@@ -631,7 +631,7 @@ int snap_delete_plan_make(struct snap_env *env,
 char *snap_delete_what(const struct snap_part *part,
                        const struct snap_delete *d)
 {
-    if (part->type != SNAP_DISK_EXTERNAL)
+    if (part->drv->inside)
         return snap_printf("removed from %s", part->frozen_path);
     switch (d->how) {
     case SNAP_DELETE_PULL:

@@ -20,8 +20,7 @@ static bool was_changed(const struct snap_deletion *x, bool inside,
         const struct snap_delete *d = &x->del[i];
 
         if (inside) {
-            if (p->type == SNAP_DISK_INTERNAL &&
-                snap_same_file(p->frozen_path, path))
+            if (p->drv->inside && snap_same_file(p->frozen_path, path))
                 return true;
             continue;
         }
@@ -45,8 +44,7 @@ static int refreeze_one(const struct snap_deletion *x, struct snap_record *r,
     for (i = 0; !rc && i < r->n_parts; i++) {
         struct snap_part *p = &r->parts[i];
 
-        if (p->type != SNAP_DISK_EXTERNAL ||
-            !was_changed(x, inside, p->frozen_path))
+        if (!p->drv->moves_active || !was_changed(x, inside, p->frozen_path))
             continue;
         before = snap_json_text(p->data, false);
         rc = p->drv->refreeze(&ctx, p, err);
@@ -121,7 +119,7 @@ void snap_deleted_know_path(struct snap_delete *d, const char *path,
     d->known = snap_realloc(d->known, d->n_known + 1, sizeof(*d->known));
     k = &d->known[d->n_known++];
     k->path = snap_strdup(path);
-    k->qcow2 = snap_streq(format, "qcow2");
+    k->qcow2 = snap_format_stacks(format);
     k->frozen = frozen;
 }
 
@@ -135,7 +133,7 @@ void snap_deleted_know(struct snap_delete *d, const struct snap_record *rs,
             const struct snap_part *p = &rs[i].parts[k];
 
             snap_deleted_know_path(d, p->frozen_path, p->frozen_format,
-                                   p->type == SNAP_DISK_EXTERNAL);
+                                   !p->drv->inside);
             snap_deleted_know_path(d, p->active_path, p->active_format, false);
         }
 }

@@ -26,13 +26,13 @@ void snap_clones_free(struct snap_clone **cs, size_t *n)
     *n = 0;
 }
 
-/* Only what is qcow2 can stand on anything: an overlay is. */
+/* Only an overlay can stand on anything. */
 static void add_image(struct snap_clone *c, const char *path,
                       const char *format)
 {
     size_t i;
 
-    if (!path || !snap_streq(format, "qcow2"))
+    if (!path || !snap_format_stacks(format))
         return;
     for (i = 0; i < c->n_images; i++)
         if (!strcmp(c->images[i], path))
@@ -206,7 +206,7 @@ static bool record_stands_on(struct snap_disk_ctx *ctx,
         how = SNAP_STAND_GONE;
         if (snap_same_file(p->frozen_path, part->frozen_path))
             return true;
-        if (snap_streq(p->frozen_format, "qcow2") &&
+        if (snap_format_stacks(p->frozen_format) &&
             (part->drv->stands_on(ctx, part, p->frozen_path, &how, NULL) ||
              how != SNAP_STAND_ALONE))
             return true;

@@ -188,31 +188,79 @@ int snap_parts_revert_undo(struct snap_disk_ctx *c, struct snap_part *parts,
     return each_backwards(c, parts, n, true, err);
 }
 
+/* ---- groups ---- */
+
+static bool same_group(const struct snap_part *a, const struct snap_part *b)
+{
+    return a->drv->group == b->drv->group &&
+           snap_streq(a->drv->group_key(a), b->drv->group_key(b));
+}
+
+/* The group whose first part is parts[i]; 0: that is of an earlier one's. */
+static size_t group_at(struct snap_part *parts, size_t n, size_t i,
+                       struct snap_part **group, bool *moves_r)
+{
+    size_t k, m = 0;
+
+    *moves_r = false;
+    for (k = 0; k < n; k++) {
+        if (!same_group(&parts[k], &parts[i]))
+            continue;
+        if (k < i)
+            return 0;
+        group[m++] = &parts[k];
+        *moves_r |= parts[k].drv->moves_active;
+    }
+    return m;
+}
+
 int snap_parts_take(struct snap_disk_ctx *c, struct snap_part *parts, size_t n,
+                    void (*taken)(void *opaque), void *opaque,
                     struct snap_err *err)
 {
-    int rc;
-    size_t i, k, m;
+    int rc = 0, moving;
+    size_t i, m;
+    bool moves;
     struct snap_part **group = snap_realloc(NULL, n + 1, sizeof(*group));
 
-    for (i = 0; i < n; i++) {
-        const char *key = parts[i].drv->group_key(&parts[i]);
+    for (moving = 0; moving < 2; moving++)
+        for (i = 0; !rc && i < n; i++) {
+            m = group_at(parts, n, i, group, &moves);
+            if (!m || moves != (moving == 1))
+                continue;
+            rc = parts[i].drv->group->take(c, group, m, err);
+            taken(opaque);
+        }
+    free(group);
+    return rc;
+}
 
-        for (k = 0; k < i; k++)
-            if (snap_streq(parts[k].drv->group_key(&parts[k]), key))
-                break;
-        if (k < i)
-            continue; /* taken with an earlier one */
-        for (m = 0, k = i; k < n; k++)
-            if (snap_streq(parts[k].drv->group_key(&parts[k]), key))
-                group[m++] = &parts[k];
-        rc = parts[i].drv->take(c, group, m, err);
-        if (rc)
-            goto out;
+/* What all have come to, with one more. */
+static enum snap_taken together(enum snap_taken all, enum snap_taken one)
+{
+    if (all == SNAP_TAKEN_HALF || one == SNAP_TAKEN_HALF)
+        return SNAP_TAKEN_HALF;
+    return all == SNAP_TAKEN_ALL ? one : SNAP_TAKEN_NONE;
+}
+
+int snap_parts_taken(struct snap_disk_ctx *c, struct snap_part *parts,
+                     size_t n, enum snap_taken *how_r, struct snap_err *err)
+{
+    int rc = 0;
+    size_t i, m;
+    bool moves;
+    enum snap_taken one;
+    struct snap_part **group = snap_realloc(NULL, n + 1, sizeof(*group));
+
+    *how_r = n ? SNAP_TAKEN_ALL : SNAP_TAKEN_NONE;
+    for (i = 0; !rc && i < n; i++) {
+        m = group_at(parts, n, i, group, &moves);
+        if (!m)
+            continue;
+        one = SNAP_TAKEN_NONE;
+        rc = parts[i].drv->group->was_taken(c, group, m, &one, err);
+        *how_r = together(*how_r, one);
     }
-    rc = 0;
-
-out:
     free(group);
     return rc;
 }
@@ -221,6 +269,13 @@ bool snap_part_moves(const struct snap_part *p)
 {
     return !snap_streq(p->active_path, p->path) ||
            !snap_streq(p->active_format, p->format);
+}
+
+const char *snap_part_in_place(const struct snap_part *p)
+{
+    if (p->drv->moves_active)
+        return NULL;
+    return p->drv->inside ? p->frozen_path : p->active_path;
 }
 
 void snap_parts_active(const struct snap_part *parts, size_t n,
@@ -295,7 +350,7 @@ void snap_state_after_create(struct snap_state *st,
         bool made;
 
         /* With --keep-path the path stays, and what it names is ours too. */
-        if (p->type == SNAP_DISK_EXTERNAL)
+        if (p->drv->moves_active)
             made = !p->reuse_target;
         else
             made = old && snap_streq(old->path, p->path) && old->made;

@@ -44,11 +44,22 @@ int snap_parts_undo(struct snap_disk_ctx *c, struct snap_part *parts, size_t n,
                     struct snap_err *err);
 int snap_parts_revert_undo(struct snap_disk_ctx *c, struct snap_part *parts,
                            size_t n, struct snap_err *err);
-/* take() group by group, by the driver of the first part of each.  Ends at the
- * first group that fails; those before it stay taken, and the caller undoes
- * all with snap_parts_undo(). */
+/*
+ * take() group by group; one that moves the guest to other images comes after
+ * those that do not, since it is dearer to put back.  taken() is called after
+ * each.  Ends at the first that fails; those before it stay taken, and the
+ * caller undoes all with snap_parts_undo().
+ */
 int snap_parts_take(struct snap_disk_ctx *c, struct snap_part *parts, size_t n,
+                    void (*taken)(void *opaque), void *opaque,
                     struct snap_err *err);
+/*
+ * Recovery: every group is asked what its take() did.  ALL: of every one, so
+ * the snapshot is finished.  NONE: of one not, and so all that are there are to
+ * be put back.  HALF: one of them is half taken.  taken of each part is set.
+ */
+int snap_parts_taken(struct snap_disk_ctx *c, struct snap_part *parts,
+                     size_t n, enum snap_taken *how_r, struct snap_err *err);
 /* set_active() for the parts whose active image is not their image. */
 int snap_parts_set_active(struct snap_env *env, const struct snap_domain *dom,
                           const struct snap_part *parts, size_t n,
@@ -58,6 +69,9 @@ void snap_parts_active(const struct snap_part *parts, size_t n,
                        struct snap_active **a_r, size_t *n_r);
 /* True if the guest writes to another file, or another format, afterwards. */
 bool snap_part_moves(const struct snap_part *p);
+/* The object that a revert may change in place, and that others may need as it
+ * is; NULL: the guest gets a new one in any case. */
+const char *snap_part_in_place(const struct snap_part *p);
 /* secure() of every part. */
 int snap_parts_secure(struct snap_disk_ctx *c, struct snap_part *parts,
                       size_t n, struct snap_err *err);

@@ -58,13 +58,13 @@ void snap_reverted_left(const struct snap_json *left, struct snap_record *rec)
                              &rec->parts[i].dropped);
 }
 
-/* An overlay, or the copy of an internal snapshot; or it was before. */
+/* A new image, or the copy that came instead of one in place; or it was before.
+ */
 static bool made_leaf(const struct snap_state *st, const struct snap_part *p)
 {
     const struct snap_leaf *old = snap_state_leaf(st, p->vdev);
 
-    return p->type == SNAP_DISK_EXTERNAL ||
-           !snap_streq(p->leaf_path, p->frozen_path) ||
+    return !snap_streq(p->leaf_path, snap_part_in_place(p)) ||
            (old && old->made && snap_streq(old->path, p->leaf_path));
 }
 

@@ -309,16 +309,16 @@ static int check_users(struct snap_env *env, struct snap_revert_plan *p,
 static void note_leaf(struct snap_revert_plan *p, const struct snap_part *part,
                       const char *who_needs)
 {
+    const char *in_place = snap_part_in_place(part);
     char *stale = snap_stale_reverted(part, p->rec.domain_name);
 
     if (stale)
         snap_note_add(&p->ses.notes, &p->ses.n_notes, "%s", stale);
     free(stale);
-    if (part->type == SNAP_DISK_INTERNAL &&
-        !snap_streq(part->leaf_path, part->frozen_path))
+    if (in_place && !snap_streq(part->leaf_path, in_place))
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s: %s %s as it is; what %s holds is copied to %s",
-                      part->vdev, who_needs, part->frozen_path, p->rec.name,
+                      part->vdev, who_needs, in_place, p->rec.name,
                       part->leaf_path);
 }
 
@@ -326,7 +326,8 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
                         struct snap_err *err)
 {
     int rc;
-    bool frozen;
+    bool frozen = false;
+    const char *in_place;
     size_t i, damaged = 0;
     struct snap_disk_ctx ctx;
 
@@ -339,16 +340,17 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
         const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state,
                                                        part->vdev);
 
-        if (!part->stem && leaf && part->type == SNAP_DISK_EXTERNAL)
-            part->stem = snap_strdup(leaf->stem);
-        frozen = snap_records_freeze(p->ses.all, p->ses.n_all,
-                                     part->frozen_path);
-        /* One that cannot be read may have frozen it. */
-        part->shared = part->type == SNAP_DISK_INTERNAL &&
-                       (frozen || damaged > 0);
         rc = choose_driver(env, part, err);
-        if (!rc)
+        if (!rc) {
+            if (!part->stem && leaf && part->drv->moves_active)
+                part->stem = snap_strdup(leaf->stem);
+            in_place = snap_part_in_place(part);
+            frozen = in_place &&
+                     snap_records_freeze(p->ses.all, p->ses.n_all, in_place);
+            /* One that cannot be read may have frozen it. */
+            part->shared = in_place && (frozen || damaged > 0);
             rc = part->drv->verify(&ctx, part, err);
+        }
         if (rc) {
             snap_err_prefix(err, "%s", part->vdev);
             return rc;

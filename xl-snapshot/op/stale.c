@@ -42,8 +42,8 @@ char *snap_stale_created(const struct snap_record *rec,
                           "%s%s: %s is frozen now; in %s, change this disk to format=%s, target=%s%s",
                           b.len ? "\n" : "", p->vdev, p->path, where,
                           p->active_format, p->active_path,
-                          /* Others would have to be called qcow2. */
-                          snap_streq(p->format, "qcow2")
+                          /* Others would have to be called so. */
+                          snap_streq(p->format, p->active_format)
                               ? " (--keep-path avoids this)"
                               : "");
         free(where);

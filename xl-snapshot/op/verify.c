@@ -29,10 +29,11 @@ static int check_disk(struct snap_disk_ctx *ctx, const struct snap_state *st,
 {
     const struct snap_leaf *leaf = snap_state_leaf(st, p->vdev);
 
-    if (!p->stem && leaf && p->type == SNAP_DISK_EXTERNAL)
+    const char *in_place = snap_part_in_place(p);
+
+    if (!p->stem && leaf && p->drv->moves_active)
         p->stem = snap_strdup(leaf->stem);
-    p->shared = p->type == SNAP_DISK_INTERNAL &&
-                snap_records_freeze(all, n_all, p->frozen_path);
+    p->shared = in_place && snap_records_freeze(all, n_all, in_place);
     return p->drv->verify(ctx, p, err);
 }
 

@@ -42,6 +42,20 @@ static void set_some(struct snap_json *obj, const char *key, const char *s)
         snap_json_set_str(obj, key, s);
 }
 
+static void set_object(struct snap_json *j, const char *key, const char *kind,
+                       const char *id, const char *format)
+{
+    struct snap_json *o;
+
+    if (!id)
+        return;
+    o = snap_json_object();
+    snap_json_set_str(o, "kind", kind ? kind : SNAP_KIND_FILE);
+    snap_json_set_str(o, "id", id);
+    set_some(o, "format", format);
+    snap_json_set(j, key, o);
+}
+
 struct snap_json *snap_part_to_json(const struct snap_part *p)
 {
     struct snap_json *j = snap_json_object();
@@ -53,12 +67,9 @@ struct snap_json *snap_part_to_json(const struct snap_part *p)
                           p->type == SNAP_DISK_INTERNAL ? "internal"
                                                         : "external");
     snap_json_set_int(j, "size", (int64_t)p->size);
-    set_some(j, "path", p->path);
-    set_some(j, "format", p->format);
-    set_some(j, "frozen_path", p->frozen_path);
-    set_some(j, "frozen_format", p->frozen_format);
-    set_some(j, "active_path", p->active_path);
-    set_some(j, "active_format", p->active_format);
+    set_object(j, "before", p->before_kind, p->path, p->format);
+    set_object(j, "frozen", p->frozen_kind, p->frozen_path, p->frozen_format);
+    set_object(j, "active", p->active_kind, p->active_path, p->active_format);
     set_some(j, "stem", p->stem);
     if (p->keep_path)
         snap_json_set_bool(j, "keep_path", true);
@@ -244,35 +255,46 @@ static int get_type(const struct snap_json *j, enum snap_disk_type *type_r,
     return 0;
 }
 
-static int get_images(const struct snap_json *j, struct snap_part *p,
+static int get_object(const struct snap_json *j, const char *key, bool needed,
+                      char **kind_r, char **id_r, char **format_r,
                       struct snap_err *err)
 {
-    const struct {
-        const char *key;
-        char **slot;
-        bool needed;
-    } strings[] = {
-        { "frozen_path", &p->frozen_path, true },
-        { "frozen_format", &p->frozen_format, true },
-        { "active_path", &p->active_path, true },
-        { "active_format", &p->active_format, true },
-        { "path", &p->path, false },
-        { "format", &p->format, false },
-        { "stem", &p->stem, false },
-    };
-    size_t i;
+    const struct snap_json *o;
     int rc;
 
-    for (i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
-        rc = get_str(j, strings[i].key, strings[i].needed, strings[i].slot,
-                     err);
-        if (rc)
-            return rc;
-    }
-    if (!p->path)
-        p->path = snap_strdup(p->frozen_path);
-    if (!p->format)
-        p->format = snap_strdup(p->frozen_format);
+    rc = get(j, key, SNAP_JSON_OBJECT, needed, &o, err);
+    if (rc || !o)
+        return rc;
+    rc = get_str(o, "kind", true, kind_r, err);
+    if (!rc && snap_streq(*kind_r, SNAP_KIND_FILE))
+        snap_free(kind_r);
+    if (!rc)
+        rc = get_str(o, "id", true, id_r, err);
+    if (!rc)
+        rc = get_str(o, "format", true, format_r, err);
+    if (rc)
+        snap_err_prefix(err, "%s", key);
+    return rc;
+}
+
+static int get_objects(const struct snap_json *j, struct snap_part *p,
+                       struct snap_err *err)
+{
+    int rc;
+
+    rc = get_object(j, "frozen", true, &p->frozen_kind, &p->frozen_path,
+                    &p->frozen_format, err);
+    if (!rc)
+        rc = get_object(j, "active", true, &p->active_kind, &p->active_path,
+                        &p->active_format, err);
+    if (!rc)
+        rc = get_object(j, "before", false, &p->before_kind, &p->path,
+                        &p->format, err);
+    if (rc || p->path)
+        return rc;
+    p->path = snap_strdup(p->frozen_path);
+    p->format = snap_strdup(p->frozen_format);
+    p->before_kind = snap_strdup(p->frozen_kind);
     return 0;
 }
 
@@ -300,7 +322,10 @@ int snap_part_from_json(const struct snap_json *j, const char *what,
     rc = get_uint(j, "size", true, &p.size, &e);
     if (rc)
         goto out;
-    rc = get_images(j, &p, &e);
+    rc = get_objects(j, &p, &e);
+    if (rc)
+        goto out;
+    rc = get_str(j, "stem", false, &p.stem, &e);
     if (rc)
         goto out;
     rc = get_bool(j, "keep_path", &p.keep_path, &e);
@@ -471,6 +496,10 @@ static int read_format(const struct snap_json *j, struct snap_err *err)
     rc = get_uint(j, "format", true, &format, err);
     if (rc)
         return rc;
+    if (format == SNAP_RECORD_FORMAT_OLD)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "format %d is an earlier one, and this version reads format %d: go back to this snapshot, or delete it, with the version that took it",
+                         SNAP_RECORD_FORMAT_OLD, SNAP_RECORD_FORMAT);
     if (format != SNAP_RECORD_FORMAT)
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "format %" PRIu64

@@ -18,8 +18,9 @@
 #include "model/hyp_ops.h"
 #include "model/request.h"
 
-#define SNAP_RECORD_FORMAT 1
-#define SNAP_RECORD_MAX    (8u << 20) /* bytes */
+#define SNAP_RECORD_FORMAT     2
+#define SNAP_RECORD_FORMAT_OLD 1 /* had paths where there are objects now */
+#define SNAP_RECORD_MAX        (8u << 20) /* bytes */
 
 struct snap_record {
     char *id; /* 32 hex digits, random */

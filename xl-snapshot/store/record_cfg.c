@@ -108,8 +108,8 @@ static int put_disk(struct snap_buf *out, const struct snap_part *p,
         { "type", external ? "external" : "internal" },
         { "target", external ? p->active_path : NULL },
         { "format", external ? p->active_format : NULL },
-        { "image", p->frozen_path },
-        { "imageformat", p->frozen_format },
+        { "image", p->frozen_kind ? NULL : p->frozen_path },
+        { "imageformat", p->frozen_kind ? NULL : p->frozen_format },
     };
     struct snap_buf b = { .len = 0 };
     size_t i;
@@ -136,20 +136,22 @@ out:
 /* What a disk's entry does not say. */
 static void put_details(struct snap_buf *out, const struct snap_part *p)
 {
-    static const char *const said[] = {
-        "type",        "frozen_path",   "frozen_format",
-        "active_path", "active_format", NULL,
-    };
+    bool said = !p->frozen_kind && !p->active_kind &&
+                (p->type == SNAP_DISK_EXTERNAL ||
+                 (snap_streq(p->active_path, p->frozen_path) &&
+                  snap_streq(p->active_format, p->frozen_format)));
     struct snap_json *j = snap_part_to_json(p);
     char *text;
-    size_t i;
 
-    for (i = 0; said[i]; i++)
-        snap_json_set(j, said[i], NULL);
-    if (snap_streq(p->path, p->frozen_path))
-        snap_json_set(j, "path", NULL);
-    if (snap_streq(p->format, p->frozen_format))
-        snap_json_set(j, "format", NULL);
+    snap_json_set(j, "type", NULL);
+    if (!p->frozen_kind)
+        snap_json_set(j, "frozen", NULL);
+    if (said)
+        snap_json_set(j, "active", NULL);
+    if (snap_streq(p->before_kind, p->frozen_kind) &&
+        snap_streq(p->path, p->frozen_path) &&
+        snap_streq(p->format, p->frozen_format))
+        snap_json_set(j, "before", NULL);
     text = snap_json_text(j, false);
     put_item(out, text);
     free(text);
@@ -364,24 +366,34 @@ static int parse_json(const struct snap_cfg *cfg,
     return rc;
 }
 
+static void join_object(struct snap_json *j, const char *key, const char *id,
+                        const char *format)
+{
+    struct snap_json *o;
+
+    if (snap_json_get(j, key) || (!id && !format))
+        return;
+    o = snap_json_object();
+    snap_json_set_str(o, "kind", SNAP_KIND_FILE);
+    if (id)
+        snap_json_set_str(o, "id", id);
+    if (format)
+        snap_json_set_str(o, "format", format);
+    snap_json_set(j, key, o);
+}
+
 /* Complete the details of a disk with what its entry says. */
 static void join(struct snap_json *j, const struct snap_disk_choice *c)
 {
-    const char *active = c->target ? c->target : c->image;
-    const char *format = c->target ? c->format : c->image_format;
-
     if (c->type != SNAP_DISK_AUTO)
         snap_json_set_str(j, "type",
                           c->type == SNAP_DISK_INTERNAL ? "internal"
                                                         : "external");
-    if (c->image)
-        snap_json_set_str(j, "frozen_path", c->image);
-    if (c->image_format)
-        snap_json_set_str(j, "frozen_format", c->image_format);
-    if (active)
-        snap_json_set_str(j, "active_path", active);
-    if (format)
-        snap_json_set_str(j, "active_format", format);
+    join_object(j, "frozen", c->image, c->image_format);
+    if (c->target)
+        join_object(j, "active", c->target, c->format);
+    else
+        join_object(j, "active", c->image, c->image_format);
 }
 
 /* The details of this disk out of the list; taken from there. */

@@ -22,6 +22,8 @@
 #define DOMAIN_NAME_MAX 255
 #define VERSIONS_MAX    1024
 #define STEM_MAX        255
+#define KIND_MAX        16
+#define ID_MAX          4095
 #define HEX             "0123456789abcdef"
 
 static int bad(struct snap_err *err, const char *what, const char *why)
@@ -81,36 +83,33 @@ static int check_stem(const char *stem, struct snap_err *err)
     return rc;
 }
 
-static int check_formats(const struct snap_part *p, struct snap_err *err)
+static bool is_word(const char *s)
 {
-    if (!snap_format_known(p->format))
-        return bad(err, "format", "unknown image format");
-    if (!snap_format_known(p->frozen_format))
-        return bad(err, "frozen_format", "unknown image format");
-    if (!snap_format_known(p->active_format))
-        return bad(err, "active_format", "unknown image format");
-    return 0;
+    size_t len = strlen(s);
+
+    return len && len <= KIND_MAX &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
-/* Where the snapshot is and where the guest writes must not be mixed up.  The
- * path that the domain had may be a third: a link to what was frozen. */
-static int check_places(const struct snap_part *p, struct snap_err *err)
+/* What an id of a kind of its own means, only its driver knows. */
+static int check_object(const char *kind, const char *id, const char *format,
+                        const char *what, struct snap_err *err)
 {
-    bool path_frozen = snap_streq(p->path, p->frozen_path);
-    bool path_active = snap_streq(p->path, p->active_path);
+    int rc = 0;
+    char *at = snap_printf("%s.id", what);
 
-    if (p->type == SNAP_DISK_INTERNAL && !path_active &&
-        !snap_streq(p->frozen_path, p->active_path))
-        return bad(err, "type",
-                   "an internal snapshot has one image, and active_path is neither path nor frozen_path");
-    if (p->type == SNAP_DISK_EXTERNAL && path_frozen && path_active)
-        return bad(err, "active_path",
-                   "the guest would write into the frozen image");
-    if (p->type == SNAP_DISK_EXTERNAL &&
-        snap_streq(p->frozen_path, p->active_path))
-        return bad(err, "active_path",
-                   "the guest would write into the frozen image");
-    return 0;
+    if (kind && !is_word(kind))
+        rc = bad(err, what, "kind: not a word of a-z, 0-9 and -");
+    else if (!kind)
+        rc = check_path(id, at, err);
+    else
+        rc = check_text(id ? id : "", ID_MAX, at, err);
+    if (!rc && kind && (!id || !id[0]))
+        rc = bad(err, at, "missing");
+    if (!rc && !snap_format_known(format))
+        rc = bad(err, what, "unknown image format");
+    free(at);
+    return rc;
 }
 
 int snap_part_check(const struct snap_part *p, struct snap_err *err)
@@ -126,27 +125,16 @@ int snap_part_check(const struct snap_part *p, struct snap_err *err)
         return bad(err, "type", "neither internal nor external");
     if (p->size > INT64_MAX)
         return bad(err, "size", "impossible");
-    rc = check_path(p->path, "path", err);
-    if (rc)
-        return rc;
-    /* An internal snapshot has the same one three times. */
-    rc = snap_streq(p->frozen_path, p->path)
-             ? 0
-             : check_path(p->frozen_path, "frozen_path", err);
-    if (rc)
-        return rc;
-    rc = snap_streq(p->active_path, p->path)
-             ? 0
-             : check_path(p->active_path, "active_path", err);
-    if (rc)
-        return rc;
-    rc = check_formats(p, err);
-    if (rc)
-        return rc;
-    rc = p->stem ? check_stem(p->stem, err) : 0;
-    if (rc)
-        return rc;
-    return check_places(p, err);
+    rc = check_object(p->before_kind, p->path, p->format, "before", err);
+    if (!rc)
+        rc = check_object(p->frozen_kind, p->frozen_path, p->frozen_format,
+                          "frozen", err);
+    if (!rc)
+        rc = check_object(p->active_kind, p->active_path, p->active_format,
+                          "active", err);
+    if (!rc && p->stem)
+        rc = check_stem(p->stem, err);
+    return rc ? rc : p->drv->check(p, err);
 }
 
 static bool part_has(const struct snap_part *p, const char *path)

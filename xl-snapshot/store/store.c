@@ -733,7 +733,7 @@ bool snap_records_freeze(const struct snap_record *rs, size_t n,
         for (k = 0; k < rs[i].n_parts; k++) {
             const char *frozen = rs[i].parts[k].frozen_path;
 
-            if (rs[i].parts[k].type == SNAP_DISK_EXTERNAL &&
+            if (rs[i].parts[k].drv->moves_active &&
                 (snap_streq(frozen, path) ||
                  (there && same_file(&st, frozen))))
                 return true;
