@@ -1130,6 +1130,46 @@ static void nothing_that_hangs_holds_it_up(void **state)
     assert_int_equal(recover(), 0);
 }
 
+/* A lock of libxl, or xenstored, hangs as long as the guest stands. */
+static int telling_hangs(const char *layer, const char *what)
+{
+    if (!strcmp(layer, "hyp") && !strcmp(what, "rescue"))
+        gone_on_ms = snap_now_ms();
+    if (!gone_on_ms && !strcmp(layer, "hyp") &&
+        snap_has_prefix(what, "set_active"))
+        poll(NULL, 0, HANG_MS);
+    return 0;
+}
+
+static void nor_after_a_create(void **state)
+{
+    static struct snap_create_req req = { .domain = (char *)"vm1",
+                                          .name = (char *)"s1",
+                                          .type = SNAP_DISK_EXTERNAL,
+                                          .memory = SNAP_MEM_NO,
+                                          .live = -1,
+                                          .no_wait = true };
+    char *known;
+    double began;
+
+    (void)state;
+    dies_at("hyp: set_active", fake_host_create, &req);
+    assert_true(vm()->paused);
+    gone_on_ms = 0;
+    snap_guard_tell_ms = 200;
+    snap_fault_hook = telling_hangs;
+    began = snap_now_ms();
+    assert_int_equal(fake_host_recover(&host, NULL, &err), 0);
+    snap_fault_hook = NULL;
+    snap_guard_tell_ms = TELL_MS;
+    assert_true(gone_on_ms > 0 && gone_on_ms - began < HANG_MS / 2.0);
+    assert_non_null(strstr(host.said, "goes on before Xen knows its images"));
+    known = fake_domain_path(vm(), "xvda");
+    assert_string_equal(known,
+                        fake_store_active(host.disks, vm()->domid, "xvda"));
+    free(known);
+}
+
 /* It died between telling Xen and telling QEMU; its user lets the guest go on
  * and gives the deletion up: what he keeps is what it writes to. */
 static void given_up_in_the_middle_of_an_exchange(void **state)
@@ -1681,6 +1721,7 @@ int main(void)
             an_exchange_that_failed_comes_through_later, setup, teardown),
         cmocka_unit_test_setup_teardown(a_recovery_tells_xen_before_it_goes_on,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(nor_after_a_create, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_that_hangs_holds_it_up, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(ended_in_a_second_exchange, setup,

@@ -31,22 +31,27 @@ void snap_created_intent(struct snap_create_plan *p,
 
 /* ---- recovery ---- */
 
-/* It may reboot as soon as it runs, from what Xen knows.  If that cannot be
- * told it now, it is told with all else that is left. */
-static void make_known(struct snap_rescue *r)
+static int tell_active(struct snap_rescue *r, const void *arg,
+                       struct snap_err *err)
 {
-    struct snap_err ignored = SNAP_ERR_INIT;
+    (void)arg;
+    return snap_parts_set_active(r->ses.env, &r->ses.dom, r->in.rec->parts,
+                                 r->in.rec->n_parts, err);
+}
 
-    if (!snap_rescue_runs(r) && r->stood && snap_rescue_has(r, "taken"))
-        snap_parts_set_active(r->ses.env, &r->ses.dom, r->in.rec->parts,
-                              r->in.rec->n_parts, &ignored);
+/* If it cannot be told now, it is told with all else that is left. */
+static int make_known(struct snap_rescue *r)
+{
+    if (snap_rescue_runs(r) || !r->stood || !snap_rescue_has(r, "taken"))
+        return 0;
+    return snap_rescue_tell(r, tell_active, NULL);
 }
 
 /* A create stops the guest after "window", and notes when it runs again.  What
  * its user did to it since is not ours. */
 static int rescue_create(struct snap_rescue *r, struct snap_err *err)
 {
-    int rc;
+    int rc, untold;
     bool torn, memory = r->in.rec->has_memory;
     const struct snap_journal_entry *window = snap_journal_find(r->e, r->n,
                                                                 "window");
@@ -69,10 +74,11 @@ static int rescue_create(struct snap_rescue *r, struct snap_err *err)
     rc = snap_rescue_stood(r, &held, &by, err);
     if (rc)
         return rc;
-    make_known(r);
+    untold = make_known(r);
     rc = snap_rescue_go_on(r, &held, err);
     if (rc)
         return rc;
+    snap_rescue_say_untold(r, untold);
     /* Somebody else let it go on, or we did and died before the note. */
     torn = memory && !r->stood;
     snap_rescue_note(r, torn ? "void" : NULL, "resumed");

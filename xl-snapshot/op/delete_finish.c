@@ -7,14 +7,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/mem.h"
 #include "op/delete_ends.h"
 #include "op/delete_exchange.h"
 #include "op/delete_intent.h"
-#include "op/guardian.h"
-#include "op/limited.h"
 #include "op/parts.h"
 #include "op/recovery.h"
 #include "op/stale.h"
@@ -77,41 +74,13 @@ static int exchange_known(struct snap_rescue *r, const char *pause, bool hangs,
     return rc;
 }
 
-struct exchange {
-    struct snap_rescue *r;
-    const char *pause; /* its "pause-VDEV" */
-};
-
-/* In a process of its own, which ends with this.  The lock is its parent's,
- * though this one may hang. */
-static int exchange_child(void *opaque)
+/* at: the note "pause-VDEV". */
+static int tell_exchange(struct snap_rescue *r, const void *at,
+                         struct snap_err *err)
 {
-    const struct exchange *x = opaque;
-    struct snap_err ignored = SNAP_ERR_INIT;
-    struct snap_rescue *r = x->r;
-    int rc;
+    const struct snap_journal_entry *e = at;
 
-    close(r->ses.store.lock_fd);
-    r->ses.store.lock_fd = -1;
-    r->ses.env->hyp = NULL;
-    rc = r->ses.env->ops->open(r->ses.env->log, &r->ses.env->hyp, &ignored);
-    return rc ? rc : exchange_known(r, x->pause, false, &ignored);
-}
-
-/* It goes on soon, whatever hangs. */
-static int tell_in_time(struct snap_rescue *r, const char *pause)
-{
-    struct exchange x = { .r = r, .pause = pause };
-
-    return snap_limited(snap_guard_tell_ms, exchange_child, &x);
-}
-
-static void say_untold(const struct snap_rescue *r, int rc)
-{
-    if (rc)
-        snap_say(r->ses.env->log, SNAP_LOG_WARN,
-                 "%s goes on before Xen knows its images%s; until this recovery, or another one, has told Xen, a reboot may find such as it does not write to any more",
-                 snap_rescue_name(r), snap_limited_why(rc));
+    return exchange_known(r, e->step, false, err);
 }
 
 /* A guest that we paused for the exchange of images goes on. */
@@ -132,13 +101,13 @@ static int resume_paused(struct snap_rescue *r, struct snap_err *err)
     by.step = step;
     rc = snap_rescue_stood(r, &held, &by, err);
     if (!rc && !snap_rescue_runs(r) && r->stood)
-        untold = tell_in_time(r, at->step);
+        untold = snap_rescue_tell(r, tell_exchange, at);
     if (!rc)
         rc = snap_rescue_go_on(r, &held, err);
     free(step);
     if (rc)
         return rc;
-    say_untold(r, untold);
+    snap_rescue_say_untold(r, untold);
     step = snap_printf("resumed-%s", at->step + strlen("pause-"));
     snap_rescue_note(r, NULL, step);
     free(step);

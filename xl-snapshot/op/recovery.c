@@ -4,10 +4,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/boot_id.h"
 #include "lib/mem.h"
 #include "op/absent.h"
+#include "op/guardian.h"
+#include "op/limited.h"
 #include "op/mounts.h"
 #include "op/paused.h"
 
@@ -122,6 +125,46 @@ int snap_rescue_stood(struct snap_rescue *r, struct snap_held *held,
     r->stood = r->stood && ours;
     held->was_paused = held->was_paused || !ours;
     return rc;
+}
+
+struct telling {
+    struct snap_rescue *r;
+    int (*fn)(struct snap_rescue *r, const void *arg, struct snap_err *err);
+    const void *arg;
+};
+
+/* In a process of its own, which ends with this.  The lock is its parent's,
+ * though this one may hang. */
+static int tell(void *opaque)
+{
+    const struct telling *t = opaque;
+    struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_session *ses = &t->r->ses;
+    int rc;
+
+    close(ses->store.lock_fd);
+    ses->store.lock_fd = -1;
+    ses->env->hyp = NULL;
+    rc = ses->env->ops->open(ses->env->log, &ses->env->hyp, &ignored);
+    return rc ? rc : t->fn(t->r, t->arg, &ignored);
+}
+
+int snap_rescue_tell(struct snap_rescue *r,
+                     int (*fn)(struct snap_rescue *r, const void *arg,
+                               struct snap_err *err),
+                     const void *arg)
+{
+    struct telling t = { .r = r, .fn = fn, .arg = arg };
+
+    return snap_limited(snap_guard_tell_ms, tell, &t);
+}
+
+void snap_rescue_say_untold(const struct snap_rescue *r, int rc)
+{
+    if (rc)
+        snap_say(r->ses.env->log, SNAP_LOG_WARN,
+                 "%s goes on before Xen knows its images%s; until this recovery, or another one, has told Xen, a reboot may find such as it does not write to any more",
+                 snap_rescue_name(r), snap_limited_why(rc));
 }
 
 int snap_rescue_go_on(struct snap_rescue *r, const struct snap_held *held,

@@ -57,6 +57,16 @@ bool snap_rescue_runs(const struct snap_rescue *r);
  * r->stood, and what of held is its user's. */
 int snap_rescue_stood(struct snap_rescue *r, struct snap_held *held,
                       const struct snap_by_pause *by, struct snap_err *err);
+/* It stands, and may reboot as soon as it runs, from what Xen knows: fn tells Xen
+ * what it has by now.  Whatever hangs in fn, it is waited for as long as a
+ * guardian would wait.  fn runs in a process of its own: nothing that it changes
+ * in r is seen.  Returns what snap_limited() does. */
+int snap_rescue_tell(struct snap_rescue *r,
+                     int (*fn)(struct snap_rescue *r, const void *arg,
+                               struct snap_err *err),
+                     const void *arg);
+/* After the guest has been let go on, to its user; rc 0: nothing. */
+void snap_rescue_say_untold(const struct snap_rescue *r, int rc);
 /* It goes on. */
 int snap_rescue_go_on(struct snap_rescue *r, const struct snap_held *held,
                       struct snap_err *err);
