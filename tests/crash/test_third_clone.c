@@ -281,7 +281,8 @@ static void acted(void *scene, const struct fake_outcome *out)
     if (out->rc != SNAP_RECOVER)
         w = third_check_clones(&s->h, &clones);
     if (!w && !out->rc && clones != 1)
-        w = clones ? "it said that it is done, and there are two clones" : "it said that it is done, and there is no clone";
+        w = clones ? "it said that it is done, and there are two clones"
+                   : "it said that it is done, and there is no clone";
     if (!w && out->rc && out->rc != SNAP_RECOVER && clones &&
         third_act(&s->h) != THIRD_CLONE)
         w = "it said that nothing is left, and there is a clone";
