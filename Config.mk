@@ -44,6 +44,12 @@ WARNINGS    += -Wno-format-truncation
 endif
 BUILD       ?= build$(if $(SAN),-san)
 
+# A folder with the headers and libraries of a Xen that is not installed, as
+# Debian's libxen-dev and what it needs are when unpacked there (dpkg -x):
+# make XEN_ROOT=DIR BUILD=DIR module
+XEN_ROOT    ?=
+XEN_PC      := $(if $(XEN_ROOT),PKG_CONFIG_LIBDIR=$(firstword $(wildcard $(XEN_ROOT)/usr/lib/*/pkgconfig)))
+
 # The Xen that the hypervisor module is built for: empty where libxen-dev is
 # not installed, and then everything else still builds and is tested.
-XEN_VERSION := $(shell $(PKG_CONFIG) --modversion xenlight 2>/dev/null | cut -d. -f1,2)
+XEN_VERSION := $(shell $(XEN_PC) $(PKG_CONFIG) --modversion xenlight 2>/dev/null | cut -d. -f1,2)

@@ -23,7 +23,7 @@ override CPPFLAGS += -D_GNU_SOURCE -I$(SRC) -DSNAP_VERSION='"$(VERSION)"' \
             -DSNAP_PKGLIBDIR='"$(PKGLIBDIR)"'
 ALL_CFLAGS = -std=gnu11 $(OPT) $(WARNINGS) $(HARDEN) $(SANFLAGS) $(CFLAGS)
 LIBS     := -lyajl -lxxhash -lpthread -ldl
-XEN_LIBS := -lxenlight -lxlutil -lxenstore -lxentoollog
+XEN_LIBS := $(if $(XEN_ROOT),$(addprefix -L,$(wildcard $(XEN_ROOT)/usr/lib/*-linux-*))) -lxenlight -lxlutil -lxenstore -lxentoollog
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call obj,$(LIB_SRC))
@@ -37,7 +37,7 @@ $(BUILD)/obj/%.o: %.c Config.mk
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(EXTRA_$(subst /,_,$*)) -MMD -MP -c $< -o $@
 
-$(HYP_OBJ): ALL_CFLAGS += -fPIC
+$(HYP_OBJ): ALL_CFLAGS += -fPIC $(if $(XEN_ROOT),-isystem $(XEN_ROOT)/usr/include)
 
 # An archive is made anew: a source that went away leaves no member behind.
 $(LIBSNAP): $(LIB_OBJ)
@@ -60,9 +60,11 @@ deps:
 	@tools/deps.sh build
 build: $(if $(XEN_VERSION),,deps)
 	@$(MAKE) --no-print-directory programs
-.PHONY: programs
+.PHONY: programs module
 programs: $(PROGRAM) $(MODULE)
 	@:
+module: $(MODULE)
+	@$(if $(MODULE),:,echo "no Xen to build it for: libxen-dev is not installed" >&2; exit 1)
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(CLI_OBJ) $(HYP_OBJ))
 

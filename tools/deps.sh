@@ -34,7 +34,7 @@ tier_packages() {
     lint)  echo clang-format clang-tidy cppcheck shellcheck perl ;;
     lab)   echo qemu-system-x86 qemu-utils debootstrap e2fsprogs cpio \
                 libxen-dev \
-                busybox-static xz-utils socat gcc libc6-dev ;;
+                busybox-static xz-utils zstd socat gcc libc6-dev ;;
     *)     return 1 ;;
     esac
 }

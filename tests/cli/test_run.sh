@@ -277,6 +277,21 @@ kill --name check-1
 kill --name check-2"
 has "where the time went" "$out" "          7 s    start of vm1"
 
+# One that wants another Debian: its image, and the module for its Xen, are made
+# before as well.  If they cannot be made, that is its own failure.
+rm "$R/began" "$R/beside" "$R/labs"
+echo '# release: trixie' >>"$R/tests/system/test_short.sh"
+printf '#!/bin/sh\necho "$*" >>labs\n[ "$*" != "image --release trixie" ]\n' >"$R/tools/lab/lab"
+tests_run "$R/tests/run" system
+xargs kill <"$R/beside"
+is "a script of another release is run, too" "$status $(last)" \
+    "0 4 passed, 0 failed"
+is "and its image is made before" "$(sed -n 1,2p "$R/labs")" "image
+image --release trixie"
+is "it has a lab of its own, and is among the first" \
+    "$(head -n 2 "$R/began" | grep -c test_short)" 1
+sed -i '/^# release/d' "$R/tests/system/test_short.sh"
+
 # --- an interrupted run ------------------------------------------------------
 
 # One that does not end when it is asked to, and its child.

@@ -8,6 +8,7 @@ cmd_help() {
 Usage: lab COMMAND [OPTION...]
 
   image                      build the dom0 image, or reuse it; print its folder
+  module                     build hyp/ for the release's Xen; print the file
   up [--disk FILE [--lossy]] [--mem MB] [--timeout S] [--init lab|systemd]
                              start a lab; returns when dom0 answers
   install [--run CMD]        build tree -> dom0 ("make install DESTDIR=..."),
@@ -26,8 +27,12 @@ Usage: lab COMMAND [OPTION...]
                              a lab to type into
   status                     the labs that run
 
-All but image and status take --name NAME (default: $LAB_NAME or "default");
-labs of different names run side by side.
+All but image, module and status take --name NAME (default: $LAB_NAME or
+"default"); labs of different names run side by side.
+
+image, module, up, run and shell take --release bookworm|trixie: Debian 12 with
+Xen 4.17, or Debian 13 with Xen 4.20 (default: $LAB_RELEASE, or this machine's
+own, or bookworm).
 
   --disk FILE   dom0's root is FILE (made if it is not there) and survives
                 "kill"; without it, all changes are gone with the lab
@@ -42,9 +47,17 @@ END
 }
 
 cmd_image() {
-    [ $# -eq 0 ] || misuse "image: unexpected '$1'"
+    parse_options "release" "$@"
+    no_more image
     ensure_image
     echo "$LAB_IMAGE"
+}
+
+cmd_module() {
+    parse_options "release" "$@"
+    no_more module
+    ensure_module
+    echo "$LAB_MODULE"
 }
 
 # parse_options "OPTION..." "$@": sets $opt_OPTION, and $rest to what is left.
@@ -72,6 +85,9 @@ parse_options() {
         init) [[ $2 =~ ^(lab|systemd)$ ]] ||
                   misuse "--init: 'lab' or 'systemd', not '$2'"
               LAB_INIT=$2 ;;
+        release) release_known "$2" ||
+                     misuse "--release: one of $LAB_RELEASES, not '$2'"
+                 LAB_RELEASE=$2 ;;
         mem|timeout) need_number "$1" "$2" ;;&
         *) printf -v "opt_$o" %s "$2" ;;
         esac
@@ -86,7 +102,7 @@ no_more() { # COMMAND
 
 cmd_up() {
     local opt_disk='' opt_mem=3072 opt_timeout=180 opt_lossy=''
-    parse_options "disk mem timeout init lossy!" "$@"
+    parse_options "disk mem timeout init release lossy!" "$@"
     no_more up
     [ -z "$opt_lossy" ] || [ -n "$opt_disk" ] ||
         misuse "up: --lossy needs --disk"
@@ -183,6 +199,7 @@ install_project() {
     # stdout is for what the command run in dom0 says.
     make -s -C "$LAB_PROJECT" install DESTDIR="$LAB_RUN/share/dest" >&2 ||
         { warn "make install failed"; return 1; }
+    install_module || return 1
     [ -n "$setup" ] || ! [ -e "$LAB_RUN/share/dest/usr/sbin/xl-snapshot-setup" ] ||
         setup="xl-snapshot-setup enable >&2"
     # --keep-directory-symlink: /lib and /sbin are links in Debian.
@@ -192,6 +209,16 @@ install_project() {
             tar -C / --warning=no-timestamp --no-same-owner \
                 --keep-directory-symlink -xf - &&
         ldconfig && { [ -z "$1" ] || sh -c "$1"; }' install "$setup"
+}
+
+# The module for dom0's Xen, where this machine has another.
+install_module() {
+    local xen modules
+    read -r LAB_RELEASE xen <"$LAB_RUN/release" || return 1
+    modules=$LAB_RUN/share/dest/usr/lib/xl-snapshot
+    [ ! -e "$modules/hyp-xen-$xen.so" ] || return 0
+    ensure_module
+    install -m 644 "$LAB_MODULE" "$modules/"
 }
 
 cmd_install() {
@@ -249,7 +276,7 @@ run_begin() {
 cmd_run() {
     local opt_disk='' opt_mem=3072 opt_timeout=900 opt_logs='' opt_no_install=
     local opt_keep=
-    parse_options "disk mem timeout init logs no-install! keep!" "$@"
+    parse_options "disk mem timeout init release logs no-install! keep!" "$@"
     [ ${#rest[@]} -gt 0 ] || misuse "run: no script"
     local script=${rest[0]} status left base folder
     [ -f "$script" ] || die "$script: no such script"
@@ -299,7 +326,7 @@ cmd_run() {
 
 cmd_shell() {
     local opt_disk='' opt_mem=3072 shell_pid
-    parse_options "disk mem init" "$@"
+    parse_options "disk mem init release" "$@"
     no_more shell
     [ -t 0 ] || die "shell needs a terminal"
     lab_find

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 #
 # What a lab boots from, in two stages, each kept under a hash of all that
-# goes into it: the dom0 image, which takes a minute to build, and the small
-# programs (agent, guest), which take a second.
+# goes into it: the dom0 image, which takes minutes to build, and the small
+# programs (agent, guest), which take a second.  Each release has its own.
 
 hash_of() { # FILE...
     cat "$@" | sha256sum | cut -c1-16
@@ -52,8 +52,9 @@ forget_old() { # CACHE KIND: all but the newest two
 build_image() { # FOLDER
     [ "$(id -u)" -eq 0 ] || die "building the lab's image needs root"
     "$LAB_TOP/../deps.sh" lab || exit 1
-    say "building the dom0 image: once, about a minute"
-    unshare --mount --propagation private "$LAB_TOP/image/build" "$1" 9>&-
+    say "building the dom0 image ($LAB_RELEASE): once, some minutes"
+    unshare --mount --propagation private "$LAB_TOP/image/build" "$1" \
+        "$LAB_RELEASE" 9>&-
 }
 
 build_parts() { # FOLDER
@@ -67,17 +68,27 @@ build_parts() { # FOLDER
         unpack_kernel "$LAB_IMAGE/vmlinuz" "$1/vmlinux"
 }
 
-# Debian's kernel is an xz in a boot sector's clothes.  Xen and libxl would
-# unpack it at each boot of dom0 and each creation of a guest: under emulation
-# that is seconds, every time.
+# Where the bytes of PATTERN are first in FILE, or nothing.
+place_of() { # PATTERN FILE
+    LC_ALL=C grep -aobP "$1" "$2" | head -n 1 | cut -d: -f1
+}
+
+# Debian's kernel is an xz (bookworm) or a zstd (trixie) in a boot sector's
+# clothes.  Xen and libxl would unpack it at each boot of dom0 and each creation
+# of a guest: under emulation that is seconds, every time.
 unpack_kernel() { # VMLINUZ VMLINUX
     local at
-    at=$(LC_ALL=C grep -aobP '\xfd7zXZ\x00' "$1" | head -n 1 | cut -d: -f1)
-    [ -n "$at" ] || die "$1: no xz in it"
-    # What comes after the xz is the boot sector's business.
-    tail -c +$((at + 1)) "$1" | xz -dcq --single-stream >"$2" ||
-        die "$1: cannot unpack it"
-    [ "$(head -c 4 "$2" | tail -c 3)" = ELF ] || die "$1: no kernel in its xz"
+    # What comes after it is the boot sector's business: xz can be told to stop
+    # there, zstd complains of it when it has unpacked all.
+    if at=$(place_of '\xfd7zXZ\x00' "$1") && [ -n "$at" ]; then
+        tail -c +$((at + 1)) "$1" | xz -dcq --single-stream >"$2" ||
+            die "$1: cannot unpack it"
+    elif at=$(place_of '\x28\xb5\x2f\xfd' "$1") && [ -n "$at" ]; then
+        tail -c +$((at + 1)) "$1" | zstd -dcq >"$2" 2>/dev/null
+    else
+        die "$1: neither an xz nor a zstd in it"
+    fi
+    [ "$(head -c 4 "$2" | tail -c 3)" = ELF ] || die "$1: no kernel in it"
 }
 
 ensure_image() {
@@ -86,11 +97,11 @@ ensure_image() {
                  "$LAB_TOP/dom0/ask.c" "$LAB_TOP"/guest/*
                  "${BASH_SOURCE[0]}")
     local hash
-    hash=$(hash_of "${image[@]}") || exit 1
-    build_once image "$hash" build_image
+    hash=$(hash_of "${image[@]}" - <<<"$LAB_RELEASE") || exit 1
+    build_once "image-$LAB_RELEASE" "$hash" build_image
     LAB_IMAGE=$built
     hash=$(hash_of "${parts[@]}" <<<"$hash" - ) || exit 1
-    build_once parts "$hash" build_parts
+    build_once "parts-$LAB_RELEASE" "$hash" build_parts
     # shellcheck disable=SC2034 # machine.sh does
     LAB_PARTS=$built
 }

@@ -19,6 +19,8 @@ machine_folder() {
     [ "$LAB_INIT" = lab ] || init+=-$LAB_INIT
     rm -rf "$LAB_RUN"
     mkdir -p "$share"/{boot,bin,exec,io} || exit 1
+    # For what is installed later.
+    echo "$LAB_RELEASE $(cat "$LAB_IMAGE/xen-version")" >"$LAB_RUN/release" || exit 1
     cp "$init" "$share/boot/init" &&
         cp "$LAB_TOP"/dom0/{common.sh,agent-unit} "$LAB_PARTS/lab-agent" \
         "$LAB_PARTS/guest-ask" \
