@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-only
 # make              build the program, and the module for the installed Xen
 # make programs     the same, and never install a package for it
+# make module       the module alone; XEN_ROOT=DIR: for the Xen unpacked there
 # make demo         see it work: a real guest on a real Xen, in QEMU
 # make lab          a shell in that Xen, to try the commands by hand
 # make compdb       compile_commands.json, for editors and tools

@@ -11,7 +11,7 @@
 # test_pv.sh, test_pvh.sh and test_hvm.sh call all_of().
 
 # shellcheck source=tests/system/lib.sh
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # What the guest looks like before; check() demands it again after a revert.
 remember() { # NAME

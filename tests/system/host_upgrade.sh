@@ -55,11 +55,11 @@ power_on() { # RELEASE
 
 before() {
     power_on bookworm && in_dom0 1200 take "${types[@]}" &&
-        lab get /root/carry "$tmp/" && lab down
+        lab get /root/carry.tar "$tmp/" && lab down
 }
 
 after() {
-    power_on trixie && lab put "$tmp/carry" /root/carry
+    power_on trixie && lab put "$tmp/carry.tar" /root/carry.tar
 }
 
 check "Xen 4.17: guests, and snapshots with their memory" before || finish

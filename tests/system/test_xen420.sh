@@ -28,6 +28,24 @@ listed_and_deleted() { # NAME SNAPSHOT
     eq "records" "" "$(ls "$(store_of "$g")/records")"
 }
 
+# What a snapshot in the middle held goes into an image that is itself below
+# others: QEMU 10 keeps that one open for writing afterwards, QEMU 7.2 did not.
+# It is deleted next all the same.
+chain() { # NAME
+    local g=$1 boot i
+    boot=$(boot_of "$g")
+    for i in 1 2 3; do
+        ask "$g" fill "$i" 2 >/dev/null
+        snapshot "$g" -D -n "c$i" --type external
+    done
+    ask "$g" fill 4 2 >/dev/null
+    for i in 2 3; do
+        run xl snapshot-delete "$g" "c$i"
+        one_instant "$g" "boot=$boot"
+    done
+    eq "data on both disks" "$(expected_sums "$g" 4 2)" "$(sums_of "$g")"
+}
+
 main_job() { # TYPE
     local g=x-$1
     t "$1: guest starts" -s 400 fresh "$g" "$1"
@@ -35,6 +53,7 @@ main_job() { # TYPE
     t "$1: create, ruin, revert: one instant" \
         story "$g" s1 "internal external" 11
     passed && t "$1: listed, and deleted under the guest" listed_and_deleted "$g" s1
+    passed && [ "$1" = pv ] && t "$1: deleted in a chain" chain "$g"
     t "$1: the guest is gone, all images clean" gone_clean "$g"
     wipe "$g"
 }

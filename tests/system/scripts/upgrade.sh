@@ -7,10 +7,10 @@
 #   upgrade.sh take TYPE...     guests, a snapshot of each, and all is changed
 #   upgrade.sh back TYPE        under the other Xen
 #
-# What stays of the machine is in two file systems, CARRY/guest.img with the
-# guests' images and the kernels that they boot, CARRY/store.img with the
-# snapshots: the same files with the same stamps and attributes, as after an
-# upgrade.
+# What stays of the machine is in two file systems, guest.img with the guests'
+# images and the kernels that they boot, store.img with the snapshots: the same
+# files with the same stamps and attributes, as after an upgrade.  Both are in
+# /root/carry.tar when "take" is done, and are to be there for "back".
 
 set -eE
 trap 'echo "failed: line $LINENO, $BASH_COMMAND"' ERR
@@ -20,7 +20,8 @@ CARRY=/root/carry
 
 # CARRY's file systems, in their places.
 mounted() {
-    mkdir -p "$STORE" /root/guest
+    mkdir -p "$CARRY" "$STORE" /root/guest
+    [ ! -e "$CARRY.tar" ] || tar -C "$CARRY" -xSf "$CARRY.tar"
     mount -o loop "$CARRY/guest.img" /root/guest
     mount -o loop "$CARRY/store.img" "$STORE"
 }
@@ -28,7 +29,8 @@ mounted() {
 unmounted() {
     umount /root/guest "$STORE"
     losetup -D
-    sync
+    # The shared folder knows no holes: what is read through it is read in full.
+    tar -C "$CARRY" -cSf "$CARRY.tar" guest.img store.img
 }
 
 take() { # TYPE...
@@ -56,13 +58,13 @@ take() { # TYPE...
 # It goes on where it was, though another Xen and another QEMU saved it; and it
 # boots from the disks that it then has.
 back_to() { # TYPE
-    local g=up-$1 boot
+    local g=up-$1 said
     mountpoint -q "$STORE" || mounted
     # shellcheck source=/dev/null
     . <(sed 's/^declare --/declare -g/' "$(guest dir "$g")/was")
-    xl info xen_version
-    run xl snapshot-list "$g"
-    run xl snapshot-revert "$g" s1
+    said=$(xl snapshot-revert "$g" s1 2>&1) || fail "$said"
+    echo "$said"
+    has "$said" "memory was saved under Xen 4\.17.* here is Xen 4\.20"
     back "$g" 6
     ticks_go_on "$g"
     reboot_inside "$g"
