@@ -215,7 +215,9 @@ install_project() {
 install_module() {
     local xen modules
     read -r LAB_RELEASE xen <"$LAB_RUN/release" || return 1
-    modules=$LAB_RUN/share/dest/usr/lib/xl-snapshot
+    # PKGLIBDIR, whatever it is.
+    modules=$(find "$LAB_RUN/share/dest" -path '*/front/xl' -print -quit)
+    modules=${modules%/front/xl}
     [ ! -e "$modules/hyp-xen-$xen.so" ] || return 0
     ensure_module
     install -m 644 "$LAB_MODULE" "$modules/"
