@@ -354,6 +354,35 @@ static int f_config(struct snap_hyp *h, const struct snap_domain *dom,
     return 0;
 }
 
+/* How many disks are QEMU's? */
+static size_t set_backends(const struct fake_world *w, struct snap_vbd *v,
+                           size_t n)
+{
+    size_t i, qemus = 0;
+
+    for (i = 0; i < n; i++) {
+        if (w->phy && snap_has_prefix(v[i].path, "/vol/"))
+            snap_set(&v[i].backend, "phy");
+        else
+            qemus++;
+    }
+    return qemus;
+}
+
+static bool needs_qemu(const struct fake_world *w, const struct fake_domain *f)
+{
+    struct snap_vbd *v = NULL;
+    size_t i, n = 0, qemus;
+
+    if (!w->phy || snap_domcfg_disks(f->config, &v, &n, NULL))
+        return true;
+    qemus = set_backends(w, v, n);
+    for (i = 0; i < n; i++)
+        snap_vbd_dispose(&v[i]);
+    free(v);
+    return qemus > 0;
+}
+
 static int f_disks(struct snap_hyp *h, const struct snap_domain *dom,
                    struct snap_vbd **v_r, size_t *n_r, struct snap_err *err)
 {
@@ -369,6 +398,8 @@ static int f_disks(struct snap_hyp *h, const struct snap_domain *dom,
     rc = snap_domcfg_disks(f->config, v_r, n_r, err);
     for (i = 0; !rc && i < *n_r; i++)
         (*v_r)[i].frontend_state = 4;
+    if (!rc)
+        set_backends(h->w, *v_r, *n_r);
     return rc;
 }
 
@@ -763,7 +794,7 @@ static int f_qmp_open(struct snap_hyp *h, const struct snap_domain *dom,
 
     rc = reach(h, dom, "qmp_open", &f, err);
     *q_r = NULL;
-    if (!rc && f->no_devices)
+    if (!rc && (f->no_devices || !needs_qemu(h->w, f)))
         rc = snap_fail(err, SNAP_UNSUPPORTED, "%s needs no QEMU", f->name);
     else if (!rc && f->qemu_gone)
         rc = snap_fail(err, SNAP_NOTFOUND, "%s has no QEMU", f->name);

@@ -49,6 +49,9 @@ struct fake_world {
     unsigned resumes; /* of guests that were not suspended */
     unsigned save_grows; /* tenths of a second for which a save writes on */
     int builds; /* so often somebody else is found building a domain */
+    bool
+        phy; /* the kernel serves the volumes in /vol/; who has no other disk has
+               * no QEMU */
     bool no_kernel; /* nothing can be booted, only restored */
     bool kernel_goes; /* set by a destroy: that becomes so */
     bool qemu_lingers; /* a destroyed domain's QEMU keeps its images */

@@ -10,7 +10,7 @@
 static int i_match(const struct snap_part *p, enum snap_disk_type want)
 {
     if (want == SNAP_DISK_EXTERNAL || p->target || p->keep_path ||
-        !snap_streq(p->format, "qcow2"))
+        !snap_part_by_qemu(p) || !snap_streq(p->format, "qcow2"))
         return 0;
     return want == SNAP_DISK_AUTO && p->stem ? 5 : 20;
 }
@@ -331,56 +331,6 @@ static int i_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
-static int never(struct snap_disk_ctx *c, struct snap_part *p,
-                 const struct snap_delete *d, struct snap_err *err)
-{
-    (void)c;
-    (void)d;
-    return snap_fail(err, SNAP_UNSUPPORTED, "%s: not merged", p->vdev);
-}
-
-static int never_switched(struct snap_disk_ctx *c, const struct snap_part *p,
-                          const struct snap_delete *d, bool *yes_r,
-                          struct snap_err *err)
-{
-    (void)c;
-    (void)d;
-    *yes_r = false;
-    return snap_fail(err, SNAP_UNSUPPORTED, "%s: not merged", p->vdev);
-}
-
-static bool never_astray(const struct snap_part *p,
-                         const struct snap_delete *d, bool live)
-{
-    (void)p;
-    (void)d;
-    (void)live;
-    return false;
-}
-
-static bool never_went_on(const struct snap_part *p,
-                          const struct snap_delete *d)
-{
-    return never_astray(p, d, false);
-}
-
-static int never_child(struct snap_disk_ctx *c, struct snap_part *p,
-                       const struct snap_delete *d, size_t i,
-                       struct snap_err *err)
-{
-    (void)i;
-    return never(c, p, d, err);
-}
-
-static int nothing_deleted(struct snap_disk_ctx *c, struct snap_part *p,
-                           const struct snap_delete *d, struct snap_err *err)
-{
-    (void)d;
-    return fake_nothing(c, p, err);
-}
-
-/* ---- the tables ---- */
-
 const struct snap_disk_driver fake_internal = {
     .name = "fake-internal",
     .doc = "a snapshot inside an image in memory",
@@ -388,6 +338,7 @@ const struct snap_disk_driver fake_internal = {
     .offline = true,
     .inside = true,
     .can_fill_up = true,
+    .needs_qmp = true,
     .match = i_match,
     .probe = i_probe,
     .check = snap_slot_check_inside,
@@ -406,15 +357,6 @@ const struct snap_disk_driver fake_internal = {
     .revert_undo = i_revert_undo,
     .stands_on = fake_stands_on,
     .delete_plan = i_delete_plan,
-    .pull = never_child,
-    .delete_stop = nothing_deleted,
-    .refreeze = fake_nothing,
-    .merge = never,
-    .merge_astray = never_astray,
-    .merge_went_on = never_went_on,
-    .merge_went_below = never_went_on,
-    .merge_switch = never,
-    .merge_switched = never_switched,
-    .merge_finish = never,
+    SNAP_SLOTS_NO_CHAIN,
     .remove = i_remove,
 };

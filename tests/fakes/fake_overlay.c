@@ -11,8 +11,7 @@
 
 static int e_match(const struct snap_part *p, enum snap_disk_type want)
 {
-    (void)p;
-    return want == SNAP_DISK_INTERNAL ? 0 : 10;
+    return want == SNAP_DISK_INTERNAL || !snap_part_by_qemu(p) ? 0 : 10;
 }
 
 /* ---- taking ---- */
@@ -287,6 +286,7 @@ const struct snap_disk_driver fake_external = {
     .moves_active = true,
     .read_through = true,
     .can_fill_up = true,
+    .needs_qmp = true,
     .match = e_match,
     .probe = e_probe,
     .check = snap_slot_check_over,

@@ -28,7 +28,7 @@
 
 static int match(const struct snap_part *p, enum snap_disk_type want)
 {
-    if (want == SNAP_DISK_EXTERNAL || p->target ||
+    if (want == SNAP_DISK_EXTERNAL || p->target || p->script ||
         !snap_has_prefix(p->path, POOL) || !snap_streq(p->format, "raw"))
         return 0;
     return MATCH_VOL;
@@ -563,15 +563,6 @@ const struct snap_disk_driver fake_volume = {
     .revert_undo = revert_undo,
     .stands_on = stands_on,
     .delete_plan = delete_plan,
-    .pull = snap_slot_never_child,
-    .delete_stop = snap_slot_nothing_deleted,
-    .refreeze = snap_slot_nothing,
-    .merge = snap_slot_never,
-    .merge_astray = snap_slot_never_astray,
-    .merge_went_on = snap_slot_never_went_on,
-    .merge_went_below = snap_slot_never_went_on,
-    .merge_switch = snap_slot_never,
-    .merge_switched = snap_slot_never_switched,
-    .merge_finish = snap_slot_never,
+    SNAP_SLOTS_NO_CHAIN,
     .remove = remove_frozen,
 };

@@ -511,25 +511,6 @@ static int toy_revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
 
 /* ---- delete ---- */
 
-/* No image reads through another one; only whether it is there is asked, and
- * not where it cannot be seen. */
-static int toy_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
-                         const char *path, enum snap_stand *how_r,
-                         struct snap_err *err)
-{
-    char *dir = snap_dirname(path);
-    int rc = 0;
-
-    (void)c;
-    (void)p;
-    *how_r = snap_file_exists(path) ? SNAP_STAND_ALONE : SNAP_STAND_GONE;
-    if (!snap_file_exists(dir))
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "%s does not exist; is its file system mounted?", dir);
-    free(dir);
-    return rc;
-}
-
 static int toy_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
                            struct snap_delete *d, struct snap_err *err)
 {
@@ -573,18 +554,9 @@ const struct snap_disk_driver toy_copy = {
     .revert_switch = toy_revert_switch,
     .revert_finish = toy_revert_finish,
     .revert_undo = toy_revert_undo,
-    .stands_on = toy_stands_on,
+    .stands_on = snap_slot_stands_alone,
     .delete_plan = toy_delete_plan,
-    .pull = snap_slot_never_child,
-    .delete_stop = snap_slot_nothing_deleted,
-    .refreeze = snap_slot_nothing,
-    .merge = snap_slot_never,
-    .merge_astray = snap_slot_never_astray,
-    .merge_went_on = snap_slot_never_went_on,
-    .merge_went_below = snap_slot_never_went_on,
-    .merge_switch = snap_slot_never,
-    .merge_switched = snap_slot_never_switched,
-    .merge_finish = snap_slot_never,
+    SNAP_SLOTS_NO_CHAIN,
     .remove = toy_remove,
 };
 

@@ -169,6 +169,66 @@ static void frozen_volume_fills_up(void **state)
     assert_false(fake_store_exists(host.disks, "vol/a-s1"));
 }
 
+static void round_trip(void)
+{
+    struct snap_revert_req back = { .domain = (char *)"vm1",
+                                    .name = (char *)"s1",
+                                    .no_wait = true };
+    struct snap_delete_req del = { .domain = (char *)"vm1",
+                                   .name = (char *)"s1",
+                                   .no_wait = true };
+    struct before at = then;
+    const char *w;
+
+    create();
+    before_take(&then, &host);
+    done(fake_host_revert, &back);
+    w = check_guest(&host, &at);
+    if (!w)
+        done(fake_host_delete, &del);
+    if (!w)
+        w = check_guest(&host, &at);
+    if (w)
+        fail_msg("%s", w);
+}
+
+/* The kernel serves the disks, and there is no QEMU to ask. */
+static void without_a_qemu(void **state)
+{
+    (void)state;
+    set_up(FAKE_VOLUMES);
+    host.world->phy = true;
+    round_trip();
+}
+
+static void with_a_qemu_for_one_disk(void **state)
+{
+    (void)state;
+    set_up(FAKE_OVER_VOLUME);
+    host.world->phy = true;
+    round_trip();
+}
+
+/* Nobody takes what another than QEMU serves, if no driver knows of it. */
+static void backend_without_a_driver(void **state)
+{
+    static const struct snap_disk_driver *const qemus[] = { &fake_internal,
+                                                            &fake_external,
+                                                            NULL };
+    struct snap_create_req req = ask();
+    struct fake_outcome out;
+
+    (void)state;
+    set_up(FAKE_VOLUMES);
+    host.world->phy = true;
+    host.env.drivers = qemus;
+    fake_host_run(&host, fake_host_create, &req, DOOM_NONE, 0, 0, &out);
+    assert_int_equal(out.rc, SNAP_UNSUPPORTED);
+    assert_string_equal(out.msg,
+                        "xvda: no driver for backend phy (/vol/a); use "
+                        "--no-disk xvda, or give the disk backendtype=qdisk");
+}
+
 static void pool_is_full(void **state)
 {
     struct snap_create_req req = ask();
@@ -187,9 +247,14 @@ static void pool_is_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(what_moves_comes_last), T(half_a_group_is_put_back),
-        T(all_groups_is_taken),   T(frozen_volume_fills_up),
+        T(what_moves_comes_last),
+        T(half_a_group_is_put_back),
+        T(all_groups_is_taken),
+        T(frozen_volume_fills_up),
         T(pool_is_full),
+        T(without_a_qemu),
+        T(with_a_qemu_for_one_disk),
+        T(backend_without_a_driver),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,8 @@
 
 static int match(const struct snap_part *p, enum snap_disk_type want)
 {
-    if (want == SNAP_DISK_INTERNAL || !snap_qemu_format(p->format))
+    if (want == SNAP_DISK_INTERNAL || !snap_part_by_qemu(p) ||
+        !snap_qemu_format(p->format))
         return 0;
     return 10;
 }
@@ -278,6 +279,7 @@ const struct snap_disk_driver snap_disk_overlay = {
     .moves_active = true,
     .read_through = true,
     .can_fill_up = true,
+    .needs_qmp = true,
     .match = match,
     .probe = snap_overlay_probe,
     .check = snap_slot_check_over,

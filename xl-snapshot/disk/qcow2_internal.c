@@ -55,8 +55,9 @@ void snap_qcow2_tag_set(struct snap_part *p)
 
 static int match(const struct snap_part *p, enum snap_disk_type want)
 {
-    if (want == SNAP_DISK_EXTERNAL || !snap_streq(p->format, "qcow2") ||
-        p->target || p->reuse_target || p->keep_path)
+    if (want == SNAP_DISK_EXTERNAL || !snap_part_by_qemu(p) ||
+        !snap_streq(p->format, "qcow2") || p->target || p->reuse_target ||
+        p->keep_path)
         return 0;
     /* A stem says that the image is an overlay of ours.  One disk, one kind:
      * what stands on an overlay with snapshots inside cannot be merged. */
@@ -339,6 +340,7 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .offline = true,
     .inside = true,
     .can_fill_up = true,
+    .needs_qmp = true,
     .match = match,
     .probe = probe,
     .check = snap_slot_check_inside,
@@ -357,15 +359,6 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .revert_undo = snap_internal_revert_undo,
     .stands_on = snap_overlay_stands_on,
     .delete_plan = snap_internal_delete_plan,
-    .pull = snap_slot_never_child,
-    .delete_stop = snap_slot_nothing_deleted,
-    .refreeze = snap_slot_nothing,
-    .merge = snap_slot_never,
-    .merge_astray = snap_slot_never_astray,
-    .merge_went_on = snap_slot_never_went_on,
-    .merge_went_below = snap_slot_never_went_on,
-    .merge_switch = snap_slot_never,
-    .merge_switched = snap_slot_never_switched,
-    .merge_finish = snap_slot_never,
+    SNAP_SLOTS_NO_CHAIN,
     .remove = snap_internal_remove,
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/file.h"
 #include "lib/mem.h"
 #include "model/disk_slots.h"
 
@@ -29,6 +30,8 @@ void snap_part_dispose(struct snap_part *p)
     snap_free(&p->vdev);
     snap_free(&p->path);
     snap_free(&p->format);
+    snap_free(&p->backend);
+    snap_free(&p->script);
     snap_free(&p->tag);
     snap_free(&p->target);
     snap_free(&p->stem);
@@ -81,6 +84,12 @@ void snap_held_images_dispose(struct snap_held_images *l)
         free(l->image[--l->n].path);
     free(l->image);
     l->image = NULL;
+}
+
+bool snap_part_by_qemu(const struct snap_part *p)
+{
+    return (!p->backend || snap_streq(p->backend, "qdisk")) &&
+           (!p->script || !p->script[0]);
 }
 
 const struct snap_disk_driver *
@@ -180,6 +189,27 @@ int snap_slot_nothing_deleted(struct snap_disk_ctx *c, struct snap_part *p,
 const char *snap_slot_group_name(const struct snap_part *p)
 {
     return p->drv->group->name;
+}
+
+int snap_slot_stands_alone(struct snap_disk_ctx *c, const struct snap_part *p,
+                           const char *path, enum snap_stand *how_r,
+                           struct snap_err *err)
+{
+    char *dir;
+    int rc = 0;
+
+    (void)c;
+    (void)p;
+    *how_r = SNAP_STAND_ALONE;
+    if (path[0] != '/')
+        return 0;
+    dir = snap_dirname(path);
+    *how_r = snap_file_exists(path) ? SNAP_STAND_ALONE : SNAP_STAND_GONE;
+    if (!snap_file_exists(dir))
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s does not exist; is its file system mounted?", dir);
+    free(dir);
+    return rc;
 }
 
 int snap_slot_check_files(const struct snap_part *p, struct snap_err *err)

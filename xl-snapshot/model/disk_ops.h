@@ -78,6 +78,9 @@ struct snap_part {
     char *vdev;
     char *path; /* the image to be snapshotted */
     char *format; /* libxl's word: "qcow2", "raw", "vhd" */
+    /* Who serves the disk ("qdisk", "phy", "tap"), and the block script that
+     * made it; only while a snapshot is planned, NULL: not known, or none */
+    char *backend, *script;
     char *tag; /* snapshot's name as the user knows it */
     char *target; /* new active image asked for, or NULL */
     /* For a default target: "a" of a.s1.qcow2.  NULL: probe() makes it from
@@ -304,6 +307,7 @@ struct snap_disk_driver {
     bool read_through; /* images may read through what is frozen, at whatever
                         * depth: stands_on(), pull() and merge() are asked */
     bool can_fill_up; /* needs space as the guest writes */
+    bool needs_qmp; /* of a domain that is there: asks its QEMU */
 
     /* Is this disk mine?  0: no; larger wins.  Looks at the fields asked
      * only: no file is opened.  want is never met by another type. */
@@ -475,6 +479,8 @@ struct snap_disk_driver {
 /* All drivers of the product, NULL-terminated (disk/table.c). */
 extern const struct snap_disk_driver *const snap_disk_drivers[];
 
+/* Does QEMU have the disk, as far as the part says?  (model/disk_ops.c) */
+bool snap_part_by_qemu(const struct snap_part *p);
 /* The best match among drivers, or NULL.  (model/disk_ops.c) */
 const struct snap_disk_driver *
 snap_disk_match(const struct snap_disk_driver *const *drivers,

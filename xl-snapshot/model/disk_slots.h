@@ -27,6 +27,25 @@ bool snap_slot_never_astray(const struct snap_part *p,
 int snap_slot_never_child(struct snap_disk_ctx *c, struct snap_part *p,
                           const struct snap_delete *d, size_t i,
                           struct snap_err *err);
+/*
+ * The slots that only chains of images need, for a driver without read_through:
+ * its delete_plan() answers DROP or STAY, and nothing is ever pulled or merged.
+ * In a table, beside the slots that the driver has itself.
+ */
+#define SNAP_SLOTS_NO_CHAIN                                                  \
+    .pull = snap_slot_never_child, .delete_stop = snap_slot_nothing_deleted, \
+    .refreeze = snap_slot_nothing, .merge = snap_slot_never,                 \
+    .merge_astray = snap_slot_never_astray,                                  \
+    .merge_went_on = snap_slot_never_went_on,                                \
+    .merge_went_below = snap_slot_never_went_on,                             \
+    .merge_switch = snap_slot_never,                                         \
+    .merge_switched = snap_slot_never_switched,                              \
+    .merge_finish = snap_slot_never
+/* And stands_on(), where a file that is seen is there, and nothing else is
+ * known. */
+int snap_slot_stands_alone(struct snap_disk_ctx *c, const struct snap_part *p,
+                           const char *path, enum snap_stand *how_r,
+                           struct snap_err *err);
 /* All three objects are files. */
 int snap_slot_check_files(const struct snap_part *p, struct snap_err *err);
 /* And a snapshot inside an image: that is active and frozen.  The path that

@@ -20,6 +20,7 @@ struct snap_create_plan {
     uint64_t space_needed; /* bytes for the memory image */
     uint64_t space_free;
     bool paused_before;
+    bool asked_qemu; /* ses.qmp was opened, or it failed */
 };
 void snap_create_plan_dispose(struct snap_create_plan *p);
 

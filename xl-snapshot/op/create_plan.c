@@ -172,34 +172,58 @@ static int check_vbd(const struct snap_vbd *v, struct snap_err *err)
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "%s: a virtio disk is not supported; use --no-disk %s",
                          v->vdev, v->vdev);
-    if (v->script && v->script[0])
-        return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: made by block script %s, which has no driver here; use --no-disk %s",
-                         v->vdev, v->script, v->vdev);
-    if (!snap_streq(v->backend, "qdisk"))
-        return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: no driver for backend %s (%s); use --no-disk %s, or give the disk backendtype=qdisk",
-                         v->vdev, v->backend, v->path, v->vdev);
     return 0;
 }
 
-static int probe_as(struct snap_env *env, struct snap_disk_ctx *ctx,
-                    struct snap_part *part, enum snap_disk_type want,
-                    struct snap_err *err)
+static int no_driver(const struct snap_part *p, enum snap_disk_type want,
+                     struct snap_err *err)
+{
+    if (p->script)
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: made by block script %s, which has no driver here; use --no-disk %s",
+                         p->vdev, p->script, p->vdev);
+    if (!snap_part_by_qemu(p))
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "%s: no driver for backend %s (%s); use --no-disk %s, or give the disk backendtype=qdisk",
+                         p->vdev, p->backend, p->path, p->vdev);
+    return snap_fail(err, SNAP_UNSUPPORTED,
+                     "%s: no driver for %s%ssnapshots of a %s image (%s)",
+                     p->vdev,
+                     want == SNAP_DISK_AUTO ? "" : snap_disk_type_name(want),
+                     want == SNAP_DISK_AUTO ? "" : " ", p->format, p->path);
+}
+
+/* Asked of QEMU only for a disk whose driver needs that: a domain of which
+ * others serve all disks may have none. */
+static int open_qmp(struct snap_env *env, struct snap_create_plan *p,
+                    struct snap_disk_ctx *ctx, struct snap_err *err)
+{
+    int rc;
+
+    if (!p->ses.there || p->asked_qemu)
+        return 0;
+    p->asked_qemu = true;
+    rc = env->ops->qmp_open(env->hyp, &p->ses.dom, &p->ses.qmp, err);
+    ctx->qmp = p->ses.qmp;
+    return rc;
+}
+
+/* Whose is it?  Nobody's is none of this one's failures. */
+static int choose(struct snap_env *env, struct snap_create_plan *p,
+                  struct snap_disk_ctx *ctx, struct snap_part *part,
+                  enum snap_disk_type want, struct snap_err *err)
 {
     if (want == SNAP_DISK_INTERNAL)
         part->keep_path = false; /* it keeps its path anyway */
     part->drv = snap_disk_match(env->drivers, part, want);
-    if (!part->drv) {
-        return snap_fail(err, SNAP_UNSUPPORTED,
-                         "%s: no driver for %s%ssnapshots of a %s image (%s)",
-                         part->vdev,
-                         want == SNAP_DISK_AUTO ? ""
-                                                : snap_disk_type_name(want),
-                         want == SNAP_DISK_AUTO ? "" : " ", part->format,
-                         part->path);
-    }
-    return part->drv->probe(ctx, part, err);
+    return part->drv && part->drv->needs_qmp ? open_qmp(env, p, ctx, err) : 0;
+}
+
+static int probe(struct snap_disk_ctx *ctx, struct snap_part *part,
+                 enum snap_disk_type want, struct snap_err *err)
+{
+    return part->drv ? part->drv->probe(ctx, part, err)
+                     : no_driver(part, want, err);
 }
 
 /* Copy what was asked, so that a second probe starts clean. */
@@ -214,6 +238,9 @@ static void ask_part(struct snap_part *part, const struct snap_create_req *req,
     part->vdev = snap_strdup(v->vdev);
     part->path = snap_strdup(v->path);
     part->format = snap_strdup(v->format);
+    part->backend = snap_strdup(v->backend);
+    if (v->script && v->script[0])
+        part->script = snap_strdup(v->script);
     part->tag = snap_strdup(p->rec.name);
     part->target = snap_strdup(c ? c->target : NULL);
     if (leaf && snap_streq(leaf->path, v->path)) {
@@ -275,7 +302,10 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
     }
 
     ask_part(&part, req, c, p, v);
-    rc = probe_as(env, ctx, &part, want, &why);
+    rc = choose(env, p, ctx, &part, want, err);
+    if (rc)
+        goto out;
+    rc = probe(ctx, &part, want, &why);
     if (rc && want == SNAP_DISK_AUTO && part.drv && !part.drv->moves_active &&
         (rc == SNAP_REFUSED || rc == SNAP_UNSUPPORTED)) {
         /* Internal is only the default where it can. */
@@ -283,7 +313,11 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
 
         snap_part_dispose(&part);
         ask_part(&part, req, c, p, v);
-        if (!probe_as(env, ctx, &part, SNAP_DISK_EXTERNAL, &why2)) {
+        if (choose(env, p, ctx, &part, SNAP_DISK_EXTERNAL, err)) {
+            rc = err->rc;
+            goto out;
+        }
+        if (!probe(ctx, &part, SNAP_DISK_EXTERNAL, &why2)) {
             note_external(p, v->vdev, why.msg);
             rc = 0;
         }
@@ -362,7 +396,7 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
                       struct snap_create_plan *p, struct snap_err *err)
 {
     int rc;
-    size_t i, n = 0, writable = 0;
+    size_t i, n = 0;
     struct snap_vbd *vbds = NULL;
     struct snap_disk_ctx ctx;
 
@@ -375,17 +409,6 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
     if (rc)
         goto out;
 
-    for (i = 0; i < n; i++) {
-        const struct snap_disk_choice *c = choice_for(req, vbds[i].vdev);
-
-        if (!vbds[i].cdrom && !vbds[i].readonly && !(c && c->skip))
-            writable++;
-    }
-    if (writable && p->ses.there) {
-        rc = env->ops->qmp_open(env->hyp, &p->ses.dom, &p->ses.qmp, err);
-        if (rc)
-            goto out;
-    }
     snap_session_ctx(&p->ses, &ctx);
     ctx.space = &p->ses.space;
 

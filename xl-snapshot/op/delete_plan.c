@@ -91,9 +91,19 @@ static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "%s has its device model in a stub domain; shut it down and delete the snapshot then",
                          p->ses.dom.name);
-    rc = snap_saver_look(&saver, err);
-    return rc ? rc
-              : env->ops->qmp_open(env->hyp, &p->ses.dom, &p->ses.qmp, err);
+    return snap_saver_look(&saver, err);
+}
+
+/* QEMU is asked only where a driver needs that. */
+static int open_qmp(struct snap_env *env, struct snap_delete_plan *p,
+                    struct snap_err *err)
+{
+    size_t i;
+
+    for (i = 0; p->ses.there && i < p->rec.n_parts; i++)
+        if (p->rec.parts[i].drv->needs_qmp)
+            return env->ops->qmp_open(env->hyp, &p->ses.dom, &p->ses.qmp, err);
+    return 0;
 }
 
 /* Where an image is; each of thousands is compared with each disk's. */
@@ -549,6 +559,8 @@ static int plan_one(struct snap_env *env, struct snap_delete_plan *p, size_t i,
     if (!rc)
         rc = snap_store_get(&p->ses.store, p->names[i], env->drivers, &p->rec,
                             err);
+    if (!rc)
+        rc = open_qmp(env, p, err);
     if (!rc)
         rc = plan_parts(env, p, err);
     if (!rc)
