@@ -17,29 +17,29 @@
 #define UUID "6b1f9a3c-2d4e-4f60-8a7b-0c1d2e3f4a5b"
 
 /* What libxl 4.17 says of a small PVH guest with two disks. */
-static const char config[] =
-    "{\"c_info\":{\"type\":\"pvh\",\"hap\":\"True\",\"name\":\"web\","
-    "\"uuid\":\"" UUID "\",\"run_hotplug_scripts\":\"True\"},"
-    "\"b_info\":{\"max_vcpus\":2,\"avail_vcpus\":[0,1],\"numa_placement\":"
-    "\"True\",\"max_memkb\":524288,\"target_memkb\":524288,"
-    "\"shadow_memkb\":6144,\"sched_params\":{\"sched\":\"credit2\","
-    "\"weight\":256,\"cap\":0},\"claim_mode\":\"True\",\"kernel\":"
-    "\"/boot/vmlinuz-6.1.0-28-amd64\",\"cmdline\":\"root=/dev/xvda1 ro "
-    "console=hvc0\",\"ramdisk\":\"/boot/initrd.img-6.1.0-28-amd64\","
-    "\"device_model_version\":\"qemu_xen\",\"event_channels\":1023,"
-    "\"nested_hvm\":\"False\",\"apic\":\"True\",\"type.pvh\":"
-    "{\"pvshim\":\"False\"},\"arch_x86\":{\"msr_relaxed\":\"False\"},"
-    "\"altp2m\":\"disabled\"},\"disks\":[{\"pdev_path\":\"/img/web.qcow2\","
-    "\"vdev\":\"xvda\",\"backend\":\"qdisk\",\"format\":\"qcow2\","
-    "\"removable\":1,\"readwrite\":1,\"discard_enable\":\"True\","
-    "\"colo_enable\":\"False\",\"colo_restore_enable\":\"False\"},"
-    "{\"pdev_path\":\"/img/data.qcow2\",\"vdev\":\"xvdb\",\"backend\":"
-    "\"qdisk\",\"format\":\"qcow2\",\"removable\":1,\"readwrite\":1,"
-    "\"discard_enable\":\"True\",\"colo_enable\":\"False\","
-    "\"colo_restore_enable\":\"False\"}],\"nics\":[{\"devid\":0,\"mac\":"
-    "\"00:16:3e:5a:21:7c\",\"bridge\":\"xenbr0\",\"script\":"
-    "\"/etc/xen/scripts/vif-bridge\",\"nictype\":\"vif\"}],"
-    "\"on_reboot\":\"restart\",\"on_soft_reset\":\"soft_reset\"}";
+static const char config
+    [] = "{\"c_info\":{\"type\":\"pvh\",\"hap\":\"True\",\"name\":\"web\","
+         "\"uuid\":\"" UUID "\",\"run_hotplug_scripts\":\"True\"},"
+         "\"b_info\":{\"max_vcpus\":2,\"avail_vcpus\":[0,1],\"numa_placement\":"
+         "\"True\",\"max_memkb\":524288,\"target_memkb\":524288,"
+         "\"shadow_memkb\":6144,\"sched_params\":{\"sched\":\"credit2\","
+         "\"weight\":256,\"cap\":0},\"claim_mode\":\"True\",\"kernel\":"
+         "\"/boot/vmlinuz-6.1.0-28-amd64\",\"cmdline\":\"root=/dev/xvda1 ro "
+         "console=hvc0\",\"ramdisk\":\"/boot/initrd.img-6.1.0-28-amd64\","
+         "\"device_model_version\":\"qemu_xen\",\"event_channels\":1023,"
+         "\"nested_hvm\":\"False\",\"apic\":\"True\",\"type.pvh\":"
+         "{\"pvshim\":\"False\"},\"arch_x86\":{\"msr_relaxed\":\"False\"},"
+         "\"altp2m\":\"disabled\"},\"disks\":[{\"pdev_path\":\"/img/web.qcow2\","
+         "\"vdev\":\"xvda\",\"backend\":\"qdisk\",\"format\":\"qcow2\","
+         "\"removable\":1,\"readwrite\":1,\"discard_enable\":\"True\","
+         "\"colo_enable\":\"False\",\"colo_restore_enable\":\"False\"},"
+         "{\"pdev_path\":\"/img/data.qcow2\",\"vdev\":\"xvdb\",\"backend\":"
+         "\"qdisk\",\"format\":\"qcow2\",\"removable\":1,\"readwrite\":1,"
+         "\"discard_enable\":\"True\",\"colo_enable\":\"False\","
+         "\"colo_restore_enable\":\"False\"}],\"nics\":[{\"devid\":0,\"mac\":"
+         "\"00:16:3e:5a:21:7c\",\"bridge\":\"xenbr0\",\"script\":"
+         "\"/etc/xen/scripts/vif-bridge\",\"nictype\":\"vif\"}],"
+         "\"on_reboot\":\"restart\",\"on_soft_reset\":\"soft_reset\"}";
 
 static void disk(struct snap_part *p, const char *vdev, const char *path)
 {

@@ -143,12 +143,12 @@ static void advise(struct snap_cli *cli, const struct info *in)
 {
     char *text;
 
-    text =
-        snap_printf("%s of %s is not whole: %zu of %zu parts cannot be used; put back what is named above, from a backup for instance, and check again, or use another snapshot%s",
-                    in->rec.name, in->rec.domain_name, in->n_bad, in->n_checks,
-                    in->rec.has_memory
-                        ? " (if it is only the memory: snapshot-revert --disk-only)"
-                        : "");
+    text = snap_printf("%s of %s is not whole: %zu of %zu parts cannot be used; put back what is named above, from a backup for instance, and check again, or use another snapshot%s",
+                       in->rec.name, in->rec.domain_name, in->n_bad,
+                       in->n_checks,
+                       in->rec.has_memory
+                           ? " (if it is only the memory: snapshot-revert --disk-only)"
+                           : "");
     snap_sink_line(cli->sink, "", text);
     free(text);
 }

@@ -135,11 +135,10 @@ static int check_header(const struct snap_copy_up *u, struct snap_err *err)
     if (!rc &&
         (!snap_streq(h.backing, u->parent) ||
          (u->parent && !snap_streq(h.backing_format, u->parent_format))))
-        rc =
-            snap_fail(err, SNAP_FAIL,
-                      "the header of %s names %s now, and %s was to be written",
-                      u->path, h.backing ? h.backing : "no backing file",
-                      u->parent ? u->parent : "none");
+        rc = snap_fail(err, SNAP_FAIL,
+                       "the header of %s names %s now, and %s was to be written",
+                       u->path, h.backing ? h.backing : "no backing file",
+                       u->parent ? u->parent : "none");
     snap_qcow2_dispose(&h);
     return rc;
 }

@@ -198,10 +198,9 @@ static int mend(struct snap_disk_ctx *c, const char *path,
         return snap_fail_errno(err, SNAP_IO, errno, "%s", path);
     rc = snap_qemu_img_check(c->log, path, true, &sound, err);
     if (!rc && !sound)
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "%s has errors in it; look at them (qemu-img check %s), and repair it (qemu-img check -r all %s)",
-                      path, path, path);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s has errors in it; look at them (qemu-img check %s), and repair it (qemu-img check -r all %s)",
+                       path, path, path);
     if (!rc)
         rc = snap_file_sync(fd, path, err);
     close(fd);

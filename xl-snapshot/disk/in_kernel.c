@@ -226,11 +226,11 @@ static char *using_device(const char *path, const struct stat *st)
     snprintf(number, sizeof(number), "%u:%u", major(st->st_rdev),
              minor(st->st_rdev));
     rest = upon(number, DEPTH_MAX);
-    who =
-        snap_printf("the kernel (%s)",
-                    rest
-                        ? rest
-                        : "it, or a part of it, is mounted, swapped to, or belongs to another device");
+    who = snap_printf(
+        "the kernel (%s)",
+        rest
+            ? rest
+            : "it, or a part of it, is mounted, swapped to, or belongs to another device");
     free(rest);
     return who;
 }

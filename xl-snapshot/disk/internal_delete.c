@@ -35,15 +35,13 @@ int snap_internal_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
             return rc;
         rc = snap_qemu_root_of(&v, p->frozen_path, &root, &why);
         if (!rc && !snap_same_file(root->file, p->frozen_path))
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "%s is below %s, to which the domain writes, and QEMU cannot change it there; delete the external snapshots over it first, or shut the domain down",
-                          p->frozen_path, root->file);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s is below %s, to which the domain writes, and QEMU cannot change it there; delete the external snapshots over it first, or shut the domain down",
+                           p->frozen_path, root->file);
         else if (!rc && root->job)
-            rc =
-                snap_fail(err, SNAP_BUSY,
-                          "a block job of QEMU works on %s; wait until it has ended",
-                          p->frozen_path);
+            rc = snap_fail(err, SNAP_BUSY,
+                           "a block job of QEMU works on %s; wait until it has ended",
+                           p->frozen_path);
         else if (rc && rc != SNAP_NOTFOUND)
             snap_fail(err, rc, "%s", why.msg);
         snap_qemu_view_dispose(&v);

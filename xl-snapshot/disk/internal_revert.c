@@ -97,14 +97,13 @@ static int check_space(const struct snap_disk_ctx *c,
         return rc;
     have = snap_size_human(bytes);
     want = snap_size_human(need);
-    rc =
-        p->leaf_dir
-            ? snap_fail(err, SNAP_NOSPACE,
-                        "%s is inside %s, so a clone needs a copy of what it holds: that takes up to %s, and only %s are free in %s",
-                        p->tag, p->frozen_path, want, have, p->leaf_dir)
-            : snap_fail(err, SNAP_NOSPACE,
-                        "other snapshots need %s as it is, so what %s holds has to be copied: that takes up to %s, and only %s are free",
-                        p->frozen_path, p->tag, want, have);
+    rc = p->leaf_dir
+             ? snap_fail(err, SNAP_NOSPACE,
+                         "%s is inside %s, so a clone needs a copy of what it holds: that takes up to %s, and only %s are free in %s",
+                         p->tag, p->frozen_path, want, have, p->leaf_dir)
+             : snap_fail(err, SNAP_NOSPACE,
+                         "other snapshots need %s as it is, so what %s holds has to be copied: that takes up to %s, and only %s are free",
+                         p->frozen_path, p->tag, want, have);
     free(have);
     free(want);
     return rc;
@@ -176,10 +175,9 @@ static int check_room(const struct snap_part *p, struct snap_err *err)
 
     rc = snap_qcow2_read(p->frozen_path, &h, err);
     if (!rc && !snap_qcow2_has_room(&h, 1))
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s counts the users of a cluster in %u bits, which its %u snapshots use up; a revert makes one more for its way back: delete another snapshot inside it first, or clone this one",
-                      p->frozen_path, h.refcount_bits, h.snapshots);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s counts the users of a cluster in %u bits, which its %u snapshots use up; a revert makes one more for its way back: delete another snapshot inside it first, or clone this one",
+                       p->frozen_path, h.refcount_bits, h.snapshots);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -209,10 +207,9 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     }
     if (snap_image_corrupt(info)) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "%s is marked corrupt; repair it first (qemu-img check -r all)",
-                      path);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s is marked corrupt; repair it first (qemu-img check -r all)",
+                       path);
         goto out;
     }
     /* A record that a user wrote by hand says neither. */
@@ -229,17 +226,15 @@ int snap_internal_verify(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     }
     if (t.count > 1 || t.id_clash) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "%s has more than one snapshot of name or ID %s; which one is meant cannot be told",
-                      path, tag);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s has more than one snapshot of name or ID %s; which one is meant cannot be told",
+                       path, tag);
         goto out;
     }
     if (snap_image_has_bitmaps(info)) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s holds dirty bitmaps, with which qemu-img does not bring a snapshot back; remove them first (qemu-img bitmap --remove)",
-                      path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s holds dirty bitmaps, with which qemu-img does not bring a snapshot back; remove them first (qemu-img bitmap --remove)",
+                       path);
         goto out;
     }
     if (!p->size)

@@ -28,10 +28,9 @@ static int has_inside(const char *path, const char *format, bool *yes_r,
         return 0;
     rc = snap_qcow2_read(path, &h, &why);
     if (rc)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is kept, since whether it has snapshots inside cannot be told (%s); if it is not needed, remove it by hand",
-                      path, why.msg);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is kept, since whether it has snapshots inside cannot be told (%s); if it is not needed, remove it by hand",
+                       path, why.msg);
     *yes_r = h.snapshots;
     snap_qcow2_dispose(&h);
     return rc;
@@ -131,10 +130,9 @@ int snap_leaf_drop(struct snap_disk_ctx *c, const char *path, const char *stem,
     if (rc)
         goto out;
     if (!h.backing && !revert_made(path) && !create_made(path, stem)) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is neither an overlay nor an image that a snapshot command made; it was kept",
-                      path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is neither an overlay nor an image that a snapshot command made; it was kept",
+                       path);
         goto out;
     }
     /* No record needs it, or we would not be here; but the image itself may

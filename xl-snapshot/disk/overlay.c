@@ -190,10 +190,9 @@ static int merge_offline(struct snap_disk_ctx *c, const struct snap_part *p,
     };
 
     if (snap_overlay_base_newer(file, m.base, again))
-        rc =
-            snap_fail(err, SNAP_RECOVER,
-                      "%s holds writes of the guest, and %s below it was changed later; which of the two is right must be decided by hand",
-                      file, m.base);
+        rc = snap_fail(err, SNAP_RECOVER,
+                       "%s holds writes of the guest, and %s below it was changed later; which of the two is right must be decided by hand",
+                       file, m.base);
     else if (!again)
         rc = snap_file_write(begun, "", 0, 0600, true, err);
     if (!rc)

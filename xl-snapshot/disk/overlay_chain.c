@@ -115,10 +115,9 @@ int snap_overlay_depth(const char *path, unsigned *depth_r,
     for (*depth_r = 0; !rc && at; at = next) {
         next = NULL;
         if (++*depth_r > MADE_MAX)
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "the chain of backing files below %s is longer than %d, or goes in a circle",
-                          path, MADE_MAX);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "the chain of backing files below %s is longer than %d, or goes in a circle",
+                           path, MADE_MAX);
         else if (raw && stat(at, &st))
             rc = snap_fail_errno(err,
                                  errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
@@ -152,11 +151,10 @@ int snap_overlay_same_chain(const char *a, const char *b, struct snap_err *err)
         if (go_down(at[1], &next[1], &raw, &no_format, &ignored))
             next[1] = NULL;
         if (next[0] && !snap_same_file(next[0], next[1]))
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "%s reads through %s by that name, and through %s by its own, %s; give the image the whole path of its backing file (qemu-img rebase -u -b %s -F FORMAT %s, with the domain off)",
-                          at[0], next[0], next[1] ? next[1] : "nothing", at[1],
-                          next[0], at[1]);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s reads through %s by that name, and through %s by its own, %s; give the image the whole path of its backing file (qemu-img rebase -u -b %s -F FORMAT %s, with the domain off)",
+                           at[0], next[0], next[1] ? next[1] : "nothing",
+                           at[1], next[0], at[1]);
         free(at[0]);
         free(at[1]);
         at[0] = next[0];
@@ -173,10 +171,9 @@ int snap_overlay_check_format(const char *path, struct snap_err *err)
     int rc = snap_qcow2_read(path, &h, err);
 
     if (!rc && h.backing && !h.backing_format)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s does not say of which format its backing file %s is, and guessing that would let a guest choose it; write it into the header first (qemu-img rebase -u -b %s -F FORMAT %s, with the domain off)",
-                      path, h.backing, h.backing, path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s does not say of which format its backing file %s is, and guessing that would let a guest choose it; write it into the header first (qemu-img rebase -u -b %s -F FORMAT %s, with the domain off)",
+                       path, h.backing, h.backing, path);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -216,10 +213,9 @@ static int is_gone(const char *path, bool *gone_r, struct snap_err *err)
         rc = snap_fail_errno(err, SNAP_REFUSED, errno,
                              "the folder of %s is not there", path);
     else if (is_empty(dir))
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "the folder of %s is empty, as if something were not mounted there",
-                      path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "the folder of %s is empty, as if something were not mounted there",
+                       path);
     free(dir);
     *gone_r = !rc;
     return rc;
@@ -269,10 +265,9 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
         }
         next = depth < DEPTH_MAX ? snap_overlay_backing(at, &card->h) : NULL;
         if (card->h.backing && !next)
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "the chain of images that %s reads through cannot be followed below %s",
-                          path, at);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "the chain of images that %s reads through cannot be followed below %s",
+                           path, at);
         if (next && snap_cards_same(cards, next, p->frozen_path))
             *how_r = SNAP_STAND_ON;
         walked = snap_realloc(walked, n + 1, sizeof(*walked));
@@ -367,20 +362,18 @@ int snap_overlay_levels(const struct snap_qemu_view *v, const char *leaf,
         return rc;
     node = below_filters(v, node);
     if (!node || !snap_same_file(node->file, leaf)) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "QEMU writes to %s, not to %s; an earlier command did not end, run xl snapshot-recover",
-                      node && node->file[0] ? node->file : "another image",
-                      leaf);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "QEMU writes to %s, not to %s; an earlier command did not end, run xl snapshot-recover",
+                       node && node->file[0] ? node->file : "another image",
+                       leaf);
         goto out;
     }
     path = realpath(leaf, NULL);
     while (path) {
         if (!node || n == DEPTH_MAX) {
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "%s is not what QEMU of the domain reads through, though the headers of the images say so",
-                          path);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s is not what QEMU of the domain reads through, though the headers of the images say so",
+                           path);
             goto out;
         }
         l = snap_realloc(l, n + 1, sizeof(*l));
@@ -394,10 +387,9 @@ int snap_overlay_levels(const struct snap_qemu_view *v, const char *leaf,
         node = below_filters(v, snap_qemu_backing(v, node));
     }
     if (node) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "QEMU of the domain reads through %s, which no header of an image says",
-                      node->file[0] ? node->file : node->name);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "QEMU of the domain reads through %s, which no header of an image says",
+                       node->file[0] ? node->file : node->name);
         goto out;
     }
     *l_r = l;

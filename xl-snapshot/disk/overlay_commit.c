@@ -94,10 +94,9 @@ static int repair(struct work *w, struct snap_err *err)
     if (!rc)
         rc = snap_overlay_base_clean(base, format, &clean, err);
     if (!rc && !clean)
-        rc =
-            snap_fail(err, SNAP_FAIL,
-                      "qemu-img said that it repaired %s, which is not closed cleanly all the same",
-                      base);
+        rc = snap_fail(err, SNAP_FAIL,
+                       "qemu-img said that it repaired %s, which is not closed cleanly all the same",
+                       base);
     return rc;
 }
 

@@ -85,26 +85,22 @@ static int check_child(struct snap_disk_ctx *c, const struct snap_part *p,
         return rc;
     if (h.snapshots) {
         tags = inside(c, path);
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is over %s and has snapshots inside (%s), which read through it as well and would be lost; delete those first",
-                      path, p->frozen_path, tags);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is over %s and has snapshots inside (%s), which read through it as well and would be lost; delete those first",
+                       path, p->frozen_path, tags);
         free(tags);
     } else if (h.corrupt) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is marked corrupt; repair it first (qemu-img check -r all)",
-                      path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is marked corrupt; repair it first (qemu-img check -r all)",
+                       path);
     } else if (h.encrypted) {
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "%s is encrypted, and there is no key here to write into it",
-                      path);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s is encrypted, and there is no key here to write into it",
+                       path);
     } else if (h.data_file) {
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "%s is over %s and keeps its data in another file; let it stand alone first (qemu-img convert -O qcow2)",
-                      path, p->frozen_path);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s is over %s and keeps its data in another file; let it stand alone first (qemu-img convert -O qcow2)",
+                       path, p->frozen_path);
     }
     snap_qcow2_dispose(&h);
     return rc;
@@ -152,10 +148,9 @@ static int find_parent(const struct snap_part *p, struct snap_delete *d,
     d->parent = snap_overlay_backing(p->frozen_path, &h);
     snap_set(&d->parent_format, h.backing_format);
     if (!d->parent || !d->parent_format)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s does not say which file it is over, and of which format; it is frozen, so correct its header as xl-snapshot(1) says under IMAGES THAT ARE REFUSED",
-                      p->frozen_path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s does not say which file it is over, and of which format; it is frozen, so correct its header as xl-snapshot(1) says under IMAGES THAT ARE REFUSED",
+                       p->frozen_path);
     else
         rc = make_plain(&d->parent, err);
     if (!rc && d->parent && strlen(d->parent) > SNAP_QCOW2_BACKING_MAX)
@@ -256,10 +251,9 @@ static int check_clean(const struct snap_part *p, const char *path,
     int rc = snap_qcow2_read(path, &h, err);
 
     if (!rc && h.dirty)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is over %s and was not closed cleanly, which QEMU does not repair while it has it; shut the domain down and delete the snapshot then",
-                      path, p->frozen_path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is over %s and was not closed cleanly, which QEMU does not repair while it has it; shut the domain down and delete the snapshot then",
+                       path, p->frozen_path);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -359,10 +353,9 @@ static int check_space(const struct snap_disk_ctx *c,
         }
         need = snap_size_human(each + SPACE_SLACK);
         have = snap_size_human(bytes);
-        rc =
-            snap_fail(err, SNAP_NOSPACE,
-                      "%s would take over what it reads of %s: %s may be needed, and %s are free",
-                      d->child[i].path, p->frozen_path, need, have);
+        rc = snap_fail(err, SNAP_NOSPACE,
+                       "%s would take over what it reads of %s: %s may be needed, and %s are free",
+                       d->child[i].path, p->frozen_path, need, have);
         free(need);
         free(have);
         return rc;

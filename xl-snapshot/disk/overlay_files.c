@@ -88,10 +88,9 @@ int snap_overlay_name(const struct snap_part *p, const char *beside,
 
     /* Room for a temporary name beside it. */
     if (strlen(snap_basename(path)) > NAME_MAX - 26 || !snap_path_ok(path)) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s: a name like %s is too long; give another with target=",
-                      p->vdev, path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s: a name like %s is too long; give another with target=",
+                       p->vdev, path);
         goto out;
     }
     free(*path_r);
@@ -242,10 +241,9 @@ static int check_made(const char *tmp, const struct content *what,
              !snap_streq(made.backing, backing) ||
              (backing && !snap_streq(made.backing_format, format)) ||
              (!what->tag && !made.unwritten))
-        rc =
-            snap_fail(err, SNAP_FAIL,
-                      "qemu-img said that it made %s, and it is not the image that it was to be",
-                      tmp);
+        rc = snap_fail(err, SNAP_FAIL,
+                       "qemu-img said that it made %s, and it is not the image that it was to be",
+                       tmp);
     free(backing);
     snap_qcow2_dispose(&made);
     snap_qcow2_dispose(&from);

@@ -147,10 +147,9 @@ static int merge_live(struct snap_disk_ctx *c, const struct snap_part *p,
     rc = snap_overlay_base_clean(p->frozen_path, p->frozen_format, &clean,
                                  err);
     if (!rc && !clean && !now.l[0].node->job)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s was not closed cleanly, and QEMU would overwrite it; shut the domain down, and the next snapshot command repairs and finishes it",
-                      p->frozen_path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s was not closed cleanly, and QEMU would overwrite it; shut the domain down, and the next snapshot command repairs and finishes it",
+                       p->frozen_path);
     if (!rc)
         rc = snap_image_unprotect(p->frozen_path, err);
     if (rc)

@@ -86,20 +86,17 @@ static int check_source(struct snap_disk_ctx *c, const struct snap_part *p,
     if (rc)
         return rc;
     if (h.corrupt)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is marked corrupt; repair it first (qemu-img check -r all)",
-                      p->path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is marked corrupt; repair it first (qemu-img check -r all)",
+                       p->path);
     else if (h.encrypted)
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "%s is encrypted; an overlay over it would not be; use --no-disk %s",
-                      p->path, p->vdev);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s is encrypted; an overlay over it would not be; use --no-disk %s",
+                       p->path, p->vdev);
     else if (h.data_file)
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "%s keeps its data in another file, which a snapshot would neither protect nor count; make an image of one file of it (qemu-img convert -O qcow2 %s NEW), and let the domain have that",
-                      p->path, p->path);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s keeps its data in another file, which a snapshot would neither protect nor count; make an image of one file of it (qemu-img convert -O qcow2 %s NEW), and let the domain have that",
+                       p->path, p->path);
     snap_qcow2_dispose(&h);
     if (!rc)
         rc = snap_overlay_depth(p->path, &depth, err);
@@ -122,10 +119,9 @@ static int check_closed_cleanly(const struct snap_part *p,
         return 0;
     rc = snap_qcow2_read(p->path, &h, err);
     if (!rc && h.dirty)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s was not closed cleanly; repair it first (qemu-img check -r all)",
-                      p->path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s was not closed cleanly; repair it first (qemu-img check -r all)",
+                       p->path);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -175,11 +171,10 @@ static int plan_names(struct snap_disk_ctx *c, struct snap_part *p,
     is_link = S_ISLNK(lst.st_mode) && S_ISREG(st->st_mode);
     if (p->keep_path &&
         (!S_ISREG(st->st_mode) || !snap_streq(p->format, "qcow2"))) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s: after --keep-path the path would name a qcow2 image while configurations call it %s; leave --keep-path out and change the configuration afterwards, or leave the disk out (--no-disk %s)",
-                      p->path, S_ISREG(st->st_mode) ? p->format : "a device",
-                      p->vdev);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s: after --keep-path the path would name a qcow2 image while configurations call it %s; leave --keep-path out and change the configuration afterwards, or leave the disk out (--no-disk %s)",
+                       p->path, S_ISREG(st->st_mode) ? p->format : "a device",
+                       p->vdev);
         goto out;
     }
     if (is_link) {
@@ -198,10 +193,9 @@ static int plan_names(struct snap_disk_ctx *c, struct snap_part *p,
         if (rc)
             goto out;
         if (snap_file_exists(base)) {
-            rc =
-                snap_fail(err, SNAP_EXISTS,
-                          "%s exists already; choose another name for the snapshot",
-                          base);
+            rc = snap_fail(err, SNAP_EXISTS,
+                           "%s exists already; choose another name for the snapshot",
+                           base);
             goto out;
         }
     } else {
@@ -214,10 +208,9 @@ static int plan_names(struct snap_disk_ctx *c, struct snap_part *p,
     }
     if (!p->target) {
         if (S_ISBLK(st->st_mode)) {
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "%s is a device, beside which there is no place for an overlay; say where with target=",
-                          p->path);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s is a device, beside which there is no place for an overlay; say where with target=",
+                           p->path);
             goto out;
         }
         rc = snap_overlay_name(p, p->path, ".qcow2", &p->target, err);
@@ -268,20 +261,18 @@ static int check_reused(const struct snap_part *p, struct snap_err *err)
     if (rc)
         return rc;
     if (!over)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is not over %s (its backing file is %s); make it with qemu-img create -f qcow2 -b %s -F %s",
-                      p->target, base, h.backing ? h.backing : "none", base,
-                      snap_qemu_format(p->format));
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is not over %s (its backing file is %s); make it with qemu-img create -f qcow2 -b %s -F %s",
+                       p->target, base, h.backing ? h.backing : "none", base,
+                       snap_qemu_format(p->format));
     else if (!snap_streq(h.backing_format, snap_qemu_format(p->format)))
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s says that %s is %s, and it is %s; make it with qemu-img create -f qcow2 -b %s -F %s",
-                      p->target, base,
-                      h.backing_format ? h.backing_format
-                                       : "of any format that it looks like",
-                      snap_qemu_format(p->format), base,
-                      snap_qemu_format(p->format));
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s says that %s is %s, and it is %s; make it with qemu-img create -f qcow2 -b %s -F %s",
+                       p->target, base,
+                       h.backing_format ? h.backing_format
+                                        : "of any format that it looks like",
+                       snap_qemu_format(p->format), base,
+                       snap_qemu_format(p->format));
     else if (written || h.snapshots || h.dirty || h.corrupt || h.data_file)
         rc = snap_fail(err, SNAP_REFUSED, "%s is not empty", p->target);
     else if (h.size != p->size)
@@ -306,18 +297,16 @@ static int check_target(struct snap_disk_ctx *c, const struct snap_part *p,
         goto out;
     }
     if (p->target[strcspn(p->target, " \t")]) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "target \"%s\" has a blank in it, and Xen's qdisk cannot open such a path when the domain is started again",
-                      p->target);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "target \"%s\" has a blank in it, and Xen's qdisk cannot open such a path when the domain is started again",
+                       p->target);
         goto out;
     }
     there = snap_file_exists(p->target);
     if (there && !p->reuse_target) {
-        rc =
-            snap_fail(err, SNAP_EXISTS,
-                      "%s exists already; choose another name or target, or use --reuse-external if it was made for this",
-                      p->target);
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "%s exists already; choose another name or target, or use --reuse-external if it was made for this",
+                       p->target);
         goto out;
     }
     if (there && (snap_same_file(p->target, p->path) ||

@@ -171,10 +171,9 @@ static int stream(struct snap_disk_ctx *c, const struct snap_part *p,
 
     if (at + 1 >= n || !snap_same_file(l[at + 1].path, p->frozen_path) ||
         (at && !l[at].named) || (d->parent && at + 2 >= n)) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "QEMU's chain below %s is not what it was when the deletion was planned",
-                      l[at].path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "QEMU's chain below %s is not what it was when the deletion was planned",
+                       l[at].path);
         goto out;
     }
     args = snap_json_object();

@@ -40,10 +40,9 @@ static int find_base(struct snap_part *p, struct snap_err *err)
     format = snap_libxl_format(h.backing_format);
     if (!h.backing || h.backing[0] != '/' || !snap_path_ok(h.backing) ||
         !format) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s does not say which image it is over, by absolute path and format",
-                      p->active_path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s does not say which image it is over, by absolute path and format",
+                       p->active_path);
         goto out;
     }
     snap_set(&p->frozen_path, h.backing);
@@ -81,9 +80,8 @@ static char *way_out(const char *path, int64_t mtime)
     char *out;
 
     if (!snap_image_can_protect(path))
-        out =
-            snap_printf("%s.  No file can be made immutable there, so look on every machine that sees it who writes to it",
-                        touch);
+        out = snap_printf("%s.  No file can be made immutable there, so look on every machine that sees it who writes to it",
+                          touch);
     else
         out = snap_printf("chattr -i '%s'; %s; chattr +i '%s'", path, touch,
                           path);
@@ -110,10 +108,9 @@ static int check_unchanged(const struct snap_part *p, struct snap_err *err)
         char *then = snap_time_iso(f.mtime_ns / 1000000000);
         char *now = snap_time_iso(st.st_mtim.tv_sec);
         char *way = way_out(p->frozen_path, f.mtime_ns);
-        int rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "%s was written to at %s, though snapshot %s froze it at %s.  If its content is known to be the same: %s",
-                      p->frozen_path, now, p->tag, then, way);
+        int rc = snap_fail(err, SNAP_CORRUPT,
+                           "%s was written to at %s, though snapshot %s froze it at %s.  If its content is known to be the same: %s",
+                           p->frozen_path, now, p->tag, then, way);
 
         free(way);
         free(then);
@@ -153,18 +150,16 @@ static int check_chain(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     size = snap_image_size(snap_json_at(chain, 0));
     if (snap_image_corrupt(snap_json_at(chain, 0))) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "%s is marked corrupt; repair it first (qemu-img check -r all)",
-                      p->frozen_path);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s is marked corrupt; repair it first (qemu-img check -r all)",
+                       p->frozen_path);
         goto out;
     }
     if (!size || (p->size && p->size != size)) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "%s is a disk of %llu bytes now and was one of %llu when snapshot %s was taken",
-                      p->frozen_path, (unsigned long long)size,
-                      (unsigned long long)p->size, p->tag);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "%s is a disk of %llu bytes now and was one of %llu when snapshot %s was taken",
+                       p->frozen_path, (unsigned long long)size,
+                       (unsigned long long)p->size, p->tag);
         goto out;
     }
     p->size = size;
@@ -231,10 +226,9 @@ int snap_overlay_verify(struct snap_disk_ctx *c, struct snap_part *p,
     if (rc)
         goto out;
     if (who) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is frozen, and %s has it open for writing; what it writes destroys snapshot %s: end that first",
-                      p->frozen_path, who, p->tag);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is frozen, and %s has it open for writing; what it writes destroys snapshot %s: end that first",
+                       p->frozen_path, who, p->tag);
         goto out;
     }
     rc = plan_leaf(c, p, err);

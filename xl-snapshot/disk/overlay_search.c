@@ -247,10 +247,9 @@ static int scan(struct search *s, const char *dir, struct snap_err *err)
             de->d_type != DT_BLK && de->d_type != DT_UNKNOWN)
             continue;
         if (!left--) {
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "%s has too many files to tell which of them need %s",
-                          dir, s->base);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s has too many files to tell which of them need %s",
+                           dir, s->base);
             break;
         }
         file = snap_printf("%s/%s", strcmp(dir, "/") ? dir : "", de->d_name);
@@ -307,10 +306,9 @@ static int scan_all(struct search *s, struct snap_err *err)
     }
     free(dir);
     if (!rc && s->other)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s looks like an image over %s, and nothing that is known here says that it is one: it may be a guest's raw disk, and is not touched.  If it is an overlay that you made, let it stand alone (qemu-img rebase -f qcow2 -b '' %s) or remove it; if not, move it to another folder",
-                      s->other, s->base, s->other);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s looks like an image over %s, and nothing that is known here says that it is one: it may be a guest's raw disk, and is not touched.  If it is an overlay that you made, let it stand alone (qemu-img rebase -f qcow2 -b '' %s) or remove it; if not, move it to another folder",
+                       s->other, s->base, s->other);
     return rc;
 }
 

@@ -74,25 +74,21 @@ static int check_header(const struct snap_part *p, struct snap_err *err)
     if (rc)
         return rc;
     if (h.corrupt)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is marked corrupt; repair it first (qemu-img check -r all)",
-                      p->path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is marked corrupt; repair it first (qemu-img check -r all)",
+                       p->path);
     else if (h.encrypted)
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "%s is encrypted, and the tools that bring a snapshot back have no key for it",
-                      p->path);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s is encrypted, and the tools that bring a snapshot back have no key for it",
+                       p->path);
     else if (h.data_file)
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "%s keeps its data in another file, so a snapshot inside it cannot hold it; make an image of one file of it (qemu-img convert -O qcow2 %s NEW), and let the domain have that",
-                      p->path, p->path);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s keeps its data in another file, so a snapshot inside it cannot hold it; make an image of one file of it (qemu-img convert -O qcow2 %s NEW), and let the domain have that",
+                       p->path, p->path);
     else if (!snap_qcow2_has_room(&h, 2)) /* it, and a revert's undo */
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "%s counts the users of a cluster in %u bits, which is too few for another snapshot inside it; use type=external, or make the image anew (qemu-img convert -O qcow2)",
-                      p->path, h.refcount_bits);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s counts the users of a cluster in %u bits, which is too few for another snapshot inside it; use type=external, or make the image anew (qemu-img convert -O qcow2)",
+                       p->path, h.refcount_bits);
     snap_qcow2_dispose(&h);
     return rc;
 }
@@ -165,10 +161,9 @@ static int probe_offline(struct snap_disk_ctx *c, struct snap_part *p,
         goto out;
     snap_json_set_int(p->data, "last_id", snap_image_last_id(info));
     if (snap_json_get_bool(info, "dirty-flag", false)) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s was not closed cleanly; repair it first (qemu-img check -r all)",
-                      p->path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s was not closed cleanly; repair it first (qemu-img check -r all)",
+                       p->path);
         goto out;
     }
     p->size = snap_image_size(info);

@@ -123,8 +123,9 @@ static int by_name(const void *a, const void *b)
 /* The nodes by name, to be looked up thousands of times. */
 static const struct snap_qemu_node **sort_nodes(const struct snap_qemu_view *v)
 {
-    const struct snap_qemu_node **a =
-        snap_realloc(NULL, v->n + 1, sizeof(const struct snap_qemu_node *));
+    const struct snap_qemu_node *
+        *a = snap_realloc(NULL, v->n + 1,
+                          sizeof(const struct snap_qemu_node *));
     size_t i;
 
     for (i = 0; i < v->n; i++)
@@ -415,22 +416,20 @@ int snap_qemu_root_of(const struct snap_qemu_view *v, const char *path,
         if (!is_top(v, i)) {
             idle += snap_qemu_is_root(v, &v->node[i]);
         } else if (root) {
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "QEMU of the domain has %s open twice, as %s and as %s",
-                          path, root->name, v->node[i].name);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "QEMU of the domain has %s open twice, as %s and as %s",
+                           path, root->name, v->node[i].name);
             goto out;
         } else {
             root = &v->node[i];
         }
     }
     if (!root) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      idle
-                          ? "QEMU of the domain has %s open, but no device uses it"
-                          : "QEMU's block graph has no top above %s",
-                      path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       idle
+                           ? "QEMU of the domain has %s open, but no device uses it"
+                           : "QEMU's block graph has no top above %s",
+                       path);
         goto out;
     }
     *root_r = root;

@@ -380,10 +380,9 @@ int snap_qemu_merge_back(struct snap_disk_ctx *c, const char *overlay,
     }
     base = snap_qemu_backing(&v, root);
     if (!snap_same_file(root->file, overlay) || !base) {
-        rc =
-            snap_fail(err, SNAP_RECOVER,
-                      "%s is no longer the top of its disk; it cannot be taken back",
-                      overlay);
+        rc = snap_fail(err, SNAP_RECOVER,
+                       "%s is no longer the top of its disk; it cannot be taken back",
+                       overlay);
         goto out;
     }
     id = snap_printf("xlsnap-back-%s", c->op_id);

@@ -44,10 +44,9 @@ int snap_vhd_check(const char *path, struct snap_err *err)
     head = type_at(fd, 0);
     foot = type_at(fd, end - FOOTER);
     if (head == TYPE_DIFFERENCING || foot == TYPE_DIFFERENCING)
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s is a differencing VHD; QEMU would read its parent's data as zeros.  Merge it with its parent first",
-                      path);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s is a differencing VHD; QEMU would read its parent's data as zeros.  Merge it with its parent first",
+                       path);
     else if (head != TYPE_DYNAMIC && foot != TYPE_DYNAMIC &&
              foot != TYPE_FIXED)
         rc = snap_fail(err, SNAP_CORRUPT, "%s is not a fixed or dynamic VHD",

@@ -86,10 +86,9 @@ static int ask_xl(struct snap_hyp *h, const char *path, char **json_r,
         goto out;
     }
     if (!r.out || r.out[strspn(r.out, " \n")] != '{') {
-        rc =
-            snap_fail(err, SNAP_PROTO,
-                      "xl create -n %s printed no JSON; is output_format in xl.conf something else?",
-                      path);
+        rc = snap_fail(err, SNAP_PROTO,
+                       "xl create -n %s printed no JSON; is output_format in xl.conf something else?",
+                       path);
         goto out;
     }
     *json_r = snap_strdup(r.out);
@@ -114,10 +113,9 @@ int hyp_config_file(struct snap_hyp *h, const char *path, char **json_r,
         goto out;
     /* xl takes a word with a "=" for a line of configuration. */
     if (path[0] != '/' || strchr(path, '=')) {
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "%s: xl takes no configuration file whose path has a \"=\" in it; give it another name",
-                      path);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s: xl takes no configuration file whose path has a \"=\" in it; give it another name",
+                       path);
         goto out;
     }
     rc = snap_file_read(path, SNAP_CFG_MAX, &text, &len, err);

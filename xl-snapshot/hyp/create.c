@@ -39,12 +39,11 @@ int hyp_clash(struct snap_hyp *h, const char *config_json, char **name_r,
         goto out;
     }
     if (rc != SNAP_NOTFOUND) {
-        rc =
-            snap_fail(err, rc == SNAP_BUSY ? SNAP_EXISTS : rc,
-                      rc == SNAP_BUSY
-                          ? "two domains have the uuid %s of %s (a migration to this host?)"
-                          : "whether a domain has the uuid %s of %s cannot be told",
-                      uuid_r, *name_r);
+        rc = snap_fail(err, rc == SNAP_BUSY ? SNAP_EXISTS : rc,
+                       rc == SNAP_BUSY
+                           ? "two domains have the uuid %s of %s (a migration to this host?)"
+                           : "whether a domain has the uuid %s of %s cannot be told",
+                       uuid_r, *name_r);
         goto out;
     }
     if (!libxl_name_to_domid(h->ctx, *name_r, &domid)) {

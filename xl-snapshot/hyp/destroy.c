@@ -124,10 +124,9 @@ static int destroy_unborn(struct snap_hyp *h, const struct snap_domain *dom,
                       "whether somebody has let domain %u run cannot be told",
                       dom->domid);
     else if (!xl && info.cpu_time && !info.dying)
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      "somebody has let domain %u run meanwhile, so it is left alone",
-                      dom->domid);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "somebody has let domain %u run meanwhile, so it is left alone",
+                       dom->domid);
     libxl_dominfo_dispose(&info);
     if (!rc)
         return destroy(h, dom, err);

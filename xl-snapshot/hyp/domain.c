@@ -116,8 +116,7 @@ static int find_suspend(struct snap_hyp *h, struct snap_domain *d,
     int rc;
 
 #ifdef LIBXL_HAVE_NO_SUSPEND_RESUME
-    d->why_no_suspend =
-        snap_strdup("Xen cannot save domains on this kind of processor");
+    d->why_no_suspend = snap_strdup("Xen cannot save domains on this kind of processor");
     return 0;
 #endif
     /* PV and PVH always answer the request themselves. */
@@ -133,11 +132,11 @@ static int find_suspend(struct snap_hyp *h, struct snap_domain *d,
     else if (!answer)
         d->can_suspend = true;
     else if (!offers_suspend(h, d->domid))
-        d->why_no_suspend =
-            snap_strdup("its kernel does not offer to be suspended (no control/feature-suspend in xenstore): it is still booting, or was built without that");
+        d->why_no_suspend = snap_strdup(
+            "its kernel does not offer to be suspended (no control/feature-suspend in xenstore): it is still booting, or was built without that");
     else if (d->paused)
-        d->why_no_suspend =
-            snap_strdup("it is paused, and would have to run to answer the request to suspend: unpause it first");
+        d->why_no_suspend = snap_strdup(
+            "it is paused, and would have to run to answer the request to suspend: unpause it first");
     else
         d->can_suspend = true;
     return 0;
@@ -159,11 +158,11 @@ static int find_live(struct snap_hyp *h, struct snap_domain *d,
     if (!d->can_suspend) {
         d->why_no_live = snap_strdup(d->why_no_suspend);
     } else if (d->type == SNAP_GUEST_PV && !phys.cap_shadow) {
-        d->why_no_live =
-            snap_strdup("this hypervisor was built without shadow paging, which a PV guest's live save needs (a PVH or HVM guest would not)");
+        d->why_no_live = snap_strdup(
+            "this hypervisor was built without shadow paging, which a PV guest's live save needs (a PVH or HVM guest would not)");
     } else if (d->type != SNAP_GUEST_PV && !phys.cap_hap && !phys.cap_shadow) {
-        d->why_no_live =
-            snap_strdup("this hypervisor has neither hardware-assisted nor shadow paging, one of which a live save needs");
+        d->why_no_live = snap_strdup(
+            "this hypervisor has neither hardware-assisted nor shadow paging, one of which a live save needs");
     } else {
         d->can_live = true;
     }

@@ -58,10 +58,9 @@ int hyp_lock_userdata(const struct snap_domain *dom, const char *what,
             goto out;
         }
         if (snap_now_ms() >= deadline) {
-            rc =
-                snap_fail(err, SNAP_BUSY,
-                          "%s: another xl command has been holding its lock %s for %d ms",
-                          dom->name, what, timeout_ms);
+            rc = snap_fail(err, SNAP_BUSY,
+                           "%s: another xl command has been holding its lock %s for %d ms",
+                           dom->name, what, timeout_ms);
             goto out;
         }
         usleep(1000);

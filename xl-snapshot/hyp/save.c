@@ -346,10 +346,9 @@ int hyp_resume(struct snap_hyp *h, const struct snap_domain *dom, bool paused,
     if (rc)
         goto out;
     if (state != HYP_SUSPENDED) {
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      "%s: somebody else let it go on before us, so its memory image is torn",
-                      dom->name);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s: somebody else let it go on before us, so its memory image is torn",
+                       dom->name);
         goto out;
     }
     /* The other way round, the guest would run for a moment. */

@@ -80,9 +80,8 @@ int snap_saveheader_read(int fd, char **json_r, bool *poisoned_r,
     }
     memcpy(words, fixed + MAGIC_LEN, sizeof(words));
     if (words[0] != BYTE_ORDER_MARK) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "the memory image was written on a machine of another byte order");
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the memory image was written on a machine of another byte order");
         goto out;
     }
     if (words[1] & ~(FLAG_JSON | FLAG_STREAM_V2 | FLAG_POISON)) {
@@ -92,9 +91,8 @@ int snap_saveheader_read(int fd, char **json_r, bool *poisoned_r,
         goto out;
     }
     if (!(words[1] & FLAG_JSON) || !(words[1] & FLAG_STREAM_V2)) {
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "the memory image is of a kind that Xen before 4.6 wrote");
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "the memory image is of a kind that Xen before 4.6 wrote");
         goto out;
     }
     if (words[2]) {
@@ -103,10 +101,9 @@ int snap_saveheader_read(int fd, char **json_r, bool *poisoned_r,
         goto out;
     }
     if (words[3] > SNAP_SAVEHEADER_MAX || words[3] < sizeof(len) + 1) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "the memory image says its configuration is %u bytes long",
-                      words[3]);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the memory image says its configuration is %u bytes long",
+                       words[3]);
         goto out;
     }
 
@@ -114,10 +111,9 @@ int snap_saveheader_read(int fd, char **json_r, bool *poisoned_r,
     if (rc)
         goto out;
     if (len != words[3] - sizeof(len)) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "the memory image's header contradicts itself: %u bytes of configuration, or %u",
-                      len, words[3] - (unsigned)sizeof(len));
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the memory image's header contradicts itself: %u bytes of configuration, or %u",
+                       len, words[3] - (unsigned)sizeof(len));
         goto out;
     }
     json = snap_zalloc(len + 1);
@@ -125,9 +121,8 @@ int snap_saveheader_read(int fd, char **json_r, bool *poisoned_r,
     if (rc)
         goto out;
     if (strlen(json) != len - 1) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "the configuration in the memory image does not end where its header says");
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the configuration in the memory image does not end where its header says");
         goto out;
     }
 

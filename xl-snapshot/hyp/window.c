@@ -264,12 +264,11 @@ int hyp_stands(struct snap_hyp *h, const struct snap_domain *dom,
         goto out;
     }
     if (!there || !stands) {
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      there
-                          ? "%s: somebody let it go on while it was to stand still"
-                          : "%s: it was destroyed, or rebooted, while it was to stand still",
-                      dom->name);
+        rc = snap_fail(err, SNAP_BUSY,
+                       there
+                           ? "%s: somebody let it go on while it was to stand still"
+                           : "%s: it was destroyed, or rebooted, while it was to stand still",
+                       dom->name);
         goto out;
     }
     disks = hyp_xs_disk_list(w->xsh, dom->domid);
@@ -277,10 +276,9 @@ int hyp_stands(struct snap_hyp *h, const struct snap_domain *dom,
         rc = snap_fail(err, SNAP_FAIL, "%s: xenstore does not tell its disks",
                        dom->name);
     else if (strcmp(disks, w->disks))
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      "%s: a disk was plugged in or out while its snapshot was taken",
-                      dom->name);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s: a disk was plugged in or out while its snapshot was taken",
+                       dom->name);
 
 out:
     free(disks);

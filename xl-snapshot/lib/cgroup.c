@@ -86,10 +86,9 @@ static int leave(const struct hierarchy *hier, void *opaque,
     if (!e)
         e = put(dir, *pid);
     if (e)
-        rc =
-            snap_fail_errno(err, SNAP_FAIL, e,
-                            "process %ld cannot be put into the control group %s",
-                            (long)*pid, dir);
+        rc = snap_fail_errno(err, SNAP_FAIL, e,
+                             "process %ld cannot be put into the control group %s",
+                             (long)*pid, dir);
     free(dir);
     return rc;
 }

@@ -513,12 +513,11 @@ static int greet(struct snap_qmp *q, double deadline, int timeout_ms,
     rc = receive_ours(q, "greeting", deadline, &msg, &bytes, err);
     if (rc == SNAP_TIMEOUT) {
         rc = q->in.len ? SNAP_TIMEOUT : silent_rc;
-        rc =
-            snap_fail(err, rc, "%s: no greeting within %d ms%s", q->name,
-                      timeout_ms,
-                      q->in.len
-                          ? ""
-                          : "; QEMU hangs, or another program is connected to it");
+        rc = snap_fail(err, rc, "%s: no greeting within %d ms%s", q->name,
+                       timeout_ms,
+                       q->in.len
+                           ? ""
+                           : "; QEMU hangs, or another program is connected to it");
     }
     if (rc)
         goto out;
@@ -609,10 +608,9 @@ int snap_qmp_connect(const char *path, int timeout_ms,
             goto out;
         }
         if (!left_ms(deadline)) {
-            rc =
-                snap_fail(err, SNAP_BUSY,
-                          "%s: others have been waiting for it for %d ms; QEMU hangs, or another program is connected to it",
-                          path, timeout_ms);
+            rc = snap_fail(err, SNAP_BUSY,
+                           "%s: others have been waiting for it for %d ms; QEMU hangs, or another program is connected to it",
+                           path, timeout_ms);
             goto out;
         }
         poll(NULL, 0, CONNECT_RETRY_MS);

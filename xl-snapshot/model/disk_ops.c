@@ -237,9 +237,8 @@ int snap_slot_check_inside(const struct snap_part *p, struct snap_err *err)
 
     if (!rc && !snap_streq(p->path, p->active_path) &&
         !snap_streq(p->frozen_path, p->active_path))
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "active: an internal snapshot has one image, and this is neither before nor frozen");
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "active: an internal snapshot has one image, and this is neither before nor frozen");
     return rc;
 }
 

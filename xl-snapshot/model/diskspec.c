@@ -186,10 +186,9 @@ static int unknown_key(const char *key, bool from_file, struct snap_err *err)
         rc = snap_fail(err, SNAP_INVAL,
                        "unknown key \"%s\"; did you mean \"%s\"?", q, near);
     else
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "unknown key \"%s\"; known are vdev, type, target and format",
-                      q);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "unknown key \"%s\"; known are vdev, type, target and format",
+                       q);
     free(q);
     return rc;
 }

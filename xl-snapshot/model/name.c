@@ -40,18 +40,16 @@ int snap_name_check(const char *name, struct snap_err *err)
         return 0;
     q = snap_excerpt(name, len, QUOTE_MAX);
     if (good < len)
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "name \"%s\": character %zu is not allowed; use letters, digits, '.', '_' and '-'",
-                      q, good + 1);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "name \"%s\": character %zu is not allowed; use letters, digits, '.', '_' and '-'",
+                       q, good + 1);
     else if (!in(name[0], LOWER UPPER DIGITS))
         rc = snap_fail(err, SNAP_INVAL,
                        "name \"%s\" must begin with a letter or a digit", q);
     else if (len > SNAP_NAME_MAX)
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "name \"%s\" is %zu characters long; at most %d are allowed",
-                      q, len, SNAP_NAME_MAX);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "name \"%s\" is %zu characters long; at most %d are allowed",
+                       q, len, SNAP_NAME_MAX);
     else
         rc = snap_fail(err, SNAP_INVAL, "name \"%s\" must not end in a dot",
                        q);
@@ -73,10 +71,9 @@ int snap_vdev_check(const char *vdev, struct snap_err *err)
     if (letters >= 2 && strspn(vdev, LOWER DIGITS) == len && len <= VDEV_MAX)
         return 0;
     q = snap_excerpt(vdev, len, QUOTE_MAX);
-    rc =
-        snap_fail(err, SNAP_INVAL,
-                  "\"%s\" is no virtual device; it must be like xvda, hda or sdb",
-                  q);
+    rc = snap_fail(err, SNAP_INVAL,
+                   "\"%s\" is no virtual device; it must be like xvda, hda or sdb",
+                   q);
     free(q);
     return rc;
 }
@@ -96,10 +93,9 @@ int snap_uuid_check(const char *uuid, struct snap_err *err)
     if (!shape[i] && !uuid[i])
         return 0;
     q = snap_excerpt(uuid, strlen(uuid), QUOTE_MAX);
-    rc =
-        snap_fail(err, SNAP_INVAL,
-                  "\"%s\" is no UUID of 32 lower-case hex digits and four dashes",
-                  q);
+    rc = snap_fail(err, SNAP_INVAL,
+                   "\"%s\" is no UUID of 32 lower-case hex digits and four dashes",
+                   q);
     free(q);
     return rc;
 }

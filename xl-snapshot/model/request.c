@@ -54,14 +54,13 @@ int snap_create_req_add_disk(struct snap_create_req *r,
     for (i = 0; i < r->n_disks; i++) {
         if (!snap_streq(r->disks[i].vdev, c->vdev))
             continue;
-        rc =
-            snap_streq(r->disks[i].origin, c->origin)
-                ? snap_fail(err, SNAP_INVAL,
-                            "disk %s is named twice by %s; remove one",
-                            c->vdev, c->origin)
-                : snap_fail(err, SNAP_INVAL,
-                            "disk %s: both %s and %s say what to do with it; remove one",
-                            c->vdev, r->disks[i].origin, c->origin);
+        rc = snap_streq(r->disks[i].origin, c->origin)
+                 ? snap_fail(err, SNAP_INVAL,
+                             "disk %s is named twice by %s; remove one",
+                             c->vdev, c->origin)
+                 : snap_fail(err, SNAP_INVAL,
+                             "disk %s: both %s and %s say what to do with it; remove one",
+                             c->vdev, r->disks[i].origin, c->origin);
         goto out;
     }
     if (r->n_disks == SNAP_DISKS_MAX) {
@@ -308,10 +307,9 @@ static int unknown_key(const struct merge *m)
                        "%s:%d: unknown key \"%s\"; did you mean \"%s\"?",
                        m->cfg->file, m->e->line, q, near);
     else
-        rc =
-            snap_fail(m->err, SNAP_INVAL,
-                      "%s:%d: unknown key \"%s\"; known are name, description, memory, type, live and disks",
-                      m->cfg->file, m->e->line, q);
+        rc = snap_fail(m->err, SNAP_INVAL,
+                       "%s:%d: unknown key \"%s\"; known are name, description, memory, type, live and disks",
+                       m->cfg->file, m->e->line, q);
     free(q);
     return rc;
 }

@@ -152,10 +152,9 @@ int snap_absent_saved(struct snap_env *env, const char *uuid, const char *name,
 
     if (path && !(since && !stat(path, &st) && !stat(since, &before) &&
                   st.st_mtim.tv_sec < before.st_mtim.tv_sec))
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      "%s is saved in %s, and goes on from there with the disks that it had.  Restore it first (xl restore %s); if its memory is not wanted any more, remove that file",
-                      name ? name : uuid, path, path);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s is saved in %s, and goes on from there with the disks that it had.  Restore it first (xl restore %s); if its memory is not wanted any more, remove that file",
+                       name ? name : uuid, path, path);
     free(path);
     return rc;
 }

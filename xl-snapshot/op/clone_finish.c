@@ -30,10 +30,9 @@ static int end_ours(struct snap_env *env, const struct snap_owned *o,
         rc = snap_owned_destroy(env, o, dom, who_r, err);
     if (!rc && (*who_r == SNAP_OWNER_BEFORE || *who_r == SNAP_OWNER_AGAIN ||
                 *who_r == SNAP_OWNER_OTHER))
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "somebody has made a domain (%s, id %u) with the UUID of the unfinished clone, which does not run on its images; it was left alone: destroy it or give it another UUID, then run xl snapshot-recover",
-                      dom->name, dom->domid);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "somebody has made a domain (%s, id %u) with the UUID of the unfinished clone, which does not run on its images; it was left alone: destroy it or give it another UUID, then run xl snapshot-recover",
+                       dom->name, dom->domid);
     return rc;
 }
 
@@ -112,10 +111,9 @@ static int recover_clone(struct snap_rescue *r, struct snap_err *err)
                           r->in.op_id, snap_rescue_other_boot(r), &there, err);
     r->gone = !there;
     if (there)
-        r->what =
-            snap_printf("clone %s was finished: somebody has let it run; its UUID is %s, and %s/state.json names its images",
-                        name ? name : r->in.uuid, r->in.uuid,
-                        r->ses.store.dir);
+        r->what = snap_printf("clone %s was finished: somebody has let it run; its UUID is %s, and %s/state.json names its images",
+                              name ? name : r->in.uuid, r->in.uuid,
+                              r->ses.store.dir);
     else
         r->what = snap_printf("unfinished clone %s was undone",
                               name ? name : r->in.uuid);

@@ -184,10 +184,9 @@ static int check_others(struct snap_clone_plan *p, struct snap_err *err)
         if (has_part(&p->rec, v->vdev))
             continue;
         if (!v->readonly && !v->cdrom && p->memory) {
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "%s is not in the snapshot: the clone cannot have it, and its guest, waking up, would miss it; use --disk-only",
-                          v->vdev);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "%s is not in the snapshot: the clone cannot have it, and its guest, waking up, would miss it; use --disk-only",
+                           v->vdev);
         } else if (!v->readonly && !v->cdrom) {
             snap_note_add(&p->left_out, &p->n_left_out, "%s", v->vdev);
             snap_note_add(&p->ses.notes, &p->ses.n_notes,
@@ -223,10 +222,9 @@ static int make_config(const struct snap_clone_req *req,
 
     rc = snap_domcfg_identity(r->config_json, NULL, uuid, NULL, NULL, err);
     if (!rc && !snap_streq(uuid, r->domain_uuid))
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "the configuration in snapshot %s is of domain %s, not of %s",
-                      r->name, uuid, r->domain_uuid);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the configuration in snapshot %s is of domain %s, not of %s",
+                       r->name, uuid, r->domain_uuid);
     for (i = 0; i < r->n_parts; i++) {
         a[i].vdev = r->parts[i].vdev;
         a[i].path = r->parts[i].leaf_path;
@@ -346,10 +344,9 @@ int snap_clone_plan_make(struct snap_env *env,
     if (rc)
         goto out;
     if (req->dir && !is_folder(req->dir)) {
-        rc =
-            snap_fail(err, SNAP_NOTFOUND,
-                      "%s is not a folder for images; make one, or leave out --dir",
-                      req->dir);
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "%s is not a folder for images; make one, or leave out --dir",
+                       req->dir);
         goto out;
     }
     rc = open_source(req, dry_run, p, err);
@@ -363,10 +360,9 @@ int snap_clone_plan_make(struct snap_env *env,
         goto out;
     p->memory = p->rec.has_memory && !req->disk_only && !req->no_start;
     if (!p->memory && !p->rec.n_parts) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s holds no disk, only memory; there is nothing to boot from",
-                      p->rec.name);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s holds no disk, only memory; there is nothing to boot from",
+                       p->rec.name);
         goto out;
     }
     rc = choose_uuid(env, p, err);

@@ -193,11 +193,11 @@ static int create_forward(struct snap_rescue *r, struct snap_disk_ctx *ctx,
                              output, err);
         if (rc)
             goto out;
-        r->what =
-            wanted_memory && !r->in.rec->has_memory
-                ? snap_printf("snapshot %s was finished without its memory image, which was not whole: it is a disk-only one, crash consistent",
-                              r->in.rec->name)
-                : snap_printf("snapshot %s was finished", r->in.rec->name);
+        r->what = wanted_memory && !r->in.rec->has_memory
+                      ? snap_printf("snapshot %s was finished without its memory image, which was not whole: it is a disk-only one, crash consistent",
+                                    r->in.rec->name)
+                      : snap_printf("snapshot %s was finished",
+                                    r->in.rec->name);
     }
     snap_parts_finish(r->ses.env, ctx, r->in.rec->parts, r->in.rec->n_parts);
     snap_state_after_create(&r->ses.state, r->in.rec);

@@ -284,20 +284,18 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
     if (rc)
         goto out;
     if (!snap_path_ok(v->path)) {
-        rc =
-            snap_fail(err, SNAP_UNSUPPORTED,
-                      "%s: image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
-                      v->vdev, v->path, v->vdev);
+        rc = snap_fail(err, SNAP_UNSUPPORTED,
+                       "%s: image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
+                       v->vdev, v->path, v->vdev);
         goto out;
     }
     rc = env->ops->image_user(env->hyp, v->path, p->ses.dom.domid, &who, err);
     if (rc)
         goto out;
     if (who) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "%s: %s is also used by %s; a shared image cannot be snapshotted, use --no-disk %s",
-                      v->vdev, v->path, who, v->vdev);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "%s: %s is also used by %s; a shared image cannot be snapshotted, use --no-disk %s",
+                       v->vdev, v->path, who, v->vdev);
         goto out;
     }
 
@@ -383,10 +381,9 @@ static int check_kept_paths(struct snap_env *env,
 
                 if (part->keep_path && in->drv->inside &&
                     snap_streq(in->frozen_path, part->path))
-                    rc =
-                        snap_fail(err, SNAP_REFUSED,
-                                  "%s: snapshot %s is inside %s and known by that path, which --keep-path gives to another image; leave --keep-path out, or use --type internal instead",
-                                  part->vdev, all[i].name, part->path);
+                    rc = snap_fail(err, SNAP_REFUSED,
+                                   "%s: snapshot %s is inside %s and known by that path, which --keep-path gives to another image; leave --keep-path out, or use --type internal instead",
+                                   part->vdev, all[i].name, part->path);
             }
     snap_records_free(&all, &n);
     return rc;
@@ -643,10 +640,9 @@ int snap_create_plan_make(struct snap_env *env,
         goto out;
     p->rec.paused = p->paused_before;
     if (!req->no_metadata && snap_store_has(&p->ses.store, p->rec.name)) {
-        rc =
-            snap_fail(err, SNAP_EXISTS,
-                      "%s has a snapshot named %s already; choose another name",
-                      p->ses.dom.name, p->rec.name);
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "%s has a snapshot named %s already; choose another name",
+                       p->ses.dom.name, p->rec.name);
         goto out;
     }
     if (req->output && snap_file_exists(req->output)) {

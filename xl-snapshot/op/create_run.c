@@ -178,11 +178,10 @@ static int take_at_rest(struct snap_create_run *r, struct snap_err *err)
         r->taken = true;
         return 0;
     }
-    rc =
-        rc ? snap_fail(err, rc, "%s", why.msg)
-           : snap_fail(err, SNAP_BUSY,
-                       "%s was started while its disks were taken; the snapshot is given up",
-                       r->p->ses.dom.name);
+    rc = rc ? snap_fail(err, rc, "%s", why.msg)
+            : snap_fail(err, SNAP_BUSY,
+                        "%s was started while its disks were taken; the snapshot is given up",
+                        r->p->ses.dom.name);
     return take_failed(r, rc, err);
 }
 
@@ -419,9 +418,9 @@ int snap_create_run(struct snap_env *env, const struct snap_create_req *req,
     res->disks_ms = r.take_done_ms - r.take_begun_ms;
     res->stale_path_hint = snap_stale_created(&p->rec, &p->offline);
     if (p->ses.there && !p->ses.dom.monitor_pid)
-        res->monitor_note =
-            snap_printf("%s has no xl daemon watching it (and had none before): a reboot or poweroff in the guest is not acted on",
-                        p->ses.dom.name);
+        res->monitor_note = snap_printf(
+            "%s has no xl daemon watching it (and had none before): a reboot or poweroff in the guest is not acted on",
+            p->ses.dom.name);
     if (req->no_metadata)
         res->output = snap_strdup(req->output);
     res->total_ms = snap_now_ms() - started;

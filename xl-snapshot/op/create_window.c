@@ -274,10 +274,9 @@ static int check_disks(struct snap_create_run *r, struct snap_err *err)
             break;
     }
     if (!rc && (i < n || n != rec->n_parts + rec->n_left_out))
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      "%s: a disk was plugged in or out, or changed, while its snapshot was prepared; nothing was changed: run it again",
-                      r->p->ses.dom.name);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s: a disk was plugged in or out, or changed, while its snapshot was prepared; nothing was changed: run it again",
+                       r->p->ses.dom.name);
     snap_vbds_free(&v, &n);
     return rc;
 }

@@ -179,14 +179,12 @@ static int recover_delete(struct snap_rescue *r, struct snap_err *err)
     if (rc)
         goto out;
     if (snap_store_has(&r->ses.store, r->in.rec->name)) {
-        r->what =
-            snap_printf("unfinished deletion of %s was undone; the snapshot is kept",
-                        r->in.rec->name);
+        r->what = snap_printf("unfinished deletion of %s was undone; the snapshot is kept",
+                              r->in.rec->name);
         rc = snap_deleted_undo(&x, err);
     } else if (snap_rescue_keep(r)) {
-        r->what =
-            snap_printf("deletion of %s was given up; the images that it worked on are kept as they are",
-                        r->in.rec->name);
+        r->what = snap_printf("deletion of %s was given up; the images that it worked on are kept as they are",
+                              r->in.rec->name);
         rc = snap_deleted_keep(&x, err);
     } else {
         r->what = snap_printf("deletion of %s was finished", r->in.rec->name);

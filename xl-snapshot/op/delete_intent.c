@@ -90,8 +90,9 @@ static int get_part(const struct snap_json *l, struct snap_delete *d,
         rc = snap_intent_path(l, "gone", merge, &d->gone, err);
     d->child = snap_zalloc((snap_json_len(kids) + 1) * sizeof(*d->child));
     for (i = 0; !rc && i < snap_json_len(kids); i++) {
-        d->child[d->n_child].protect =
-            snap_json_get_bool(snap_json_at(kids, i), "protect", false);
+        d->child[d->n_child].protect = snap_json_get_bool(snap_json_at(kids,
+                                                                       i),
+                                                          "protect", false);
         rc = snap_intent_path(snap_json_at(kids, i), "path", true,
                               &d->child[d->n_child++].path, err);
     }

@@ -220,11 +220,10 @@ static int check_neighbour(void *opaque, const char *uuid,
 
                     if (!snap_same_file(rs[k].parts[m].frozen_path, path))
                         continue;
-                    rc =
-                        snap_fail(err, SNAP_REFUSED,
-                                  "%s: snapshot %s of domain %s has %s; delete that one first",
-                                  p->rec.parts[i].vdev, rs[k].name,
-                                  rs[k].domain_name, path);
+                    rc = snap_fail(err, SNAP_REFUSED,
+                                   "%s: snapshot %s of domain %s has %s; delete that one first",
+                                   p->rec.parts[i].vdev, rs[k].name,
+                                   rs[k].domain_name, path);
                     goto out;
                 }
     }
@@ -302,9 +301,9 @@ static bool *find_ancestors(const struct snap_delete_plan *p)
 {
     size_t i;
     bool *before = snap_zalloc(p->ses.n_all + 1);
-    const struct snap_record **sorted =
-        snap_realloc(NULL, p->ses.n_all + 1,
-                     sizeof(const struct snap_record *));
+    const struct snap_record *
+        *sorted = snap_realloc(NULL, p->ses.n_all + 1,
+                               sizeof(const struct snap_record *));
     struct snap_record key = { .name = p->rec.parent };
     const struct snap_record **found, *k = &key;
 

@@ -340,10 +340,9 @@ static int read_back(const struct snap_env *env, const struct snap_store *s,
         got = snap_json_text(e[0].data, false);
     if (!rc && (n != 1 || !snap_streq(e[0].op, op->name) ||
                 !snap_streq(e[0].step, "plan") || strcmp(got, meant) != 0))
-        rc =
-            snap_fail(err, SNAP_IO,
-                      "%s does not hold what was written to it; nothing was done",
-                      path);
+        rc = snap_fail(err, SNAP_IO,
+                       "%s does not hold what was written to it; nothing was done",
+                       path);
     if (!rc)
         rc = verify(env, s, op, plan, e[0].data, err);
     snap_journal_entries_free(e, n);

@@ -74,9 +74,8 @@ static void read_state(struct snap_env *env, struct snap_clone *c,
 
         add_image(c, l->path, l->format);
         if (!c->unseen && snap_mount_missing(l->path, l->mount))
-            c->unseen =
-                snap_printf("%s is not there, and what was mounted on %s when it was is not mounted",
-                            l->path, l->mount);
+            c->unseen = snap_printf("%s is not there, and what was mounted on %s when it was is not mounted",
+                                    l->path, l->mount);
         c->alive = c->alive || c->unseen || !gone(env, l->path);
     }
     free(journal);
@@ -297,12 +296,11 @@ int snap_clones_stand_on(struct snap_disk_ctx *ctx,
                       cs[i].origin.uuid ? "clone " : "domain ", cs[i].name,
                       image);
     }
-    rc =
-        found
-            ? snap_fail(err, SNAP_REFUSED,
-                        "%s is what others stand on: %s.  End them and remove their images, or let them stand alone: shut them down, delete their snapshots, and qemu-img rebase -f qcow2 -b '' IMAGE",
-                        part->frozen_path, who.data)
-            : 0;
+    rc = found
+             ? snap_fail(err, SNAP_REFUSED,
+                         "%s is what others stand on: %s.  End them and remove their images, or let them stand alone: shut them down, delete their snapshots, and qemu-img rebase -f qcow2 -b '' IMAGE",
+                         part->frozen_path, who.data)
+             : 0;
 
 out:
     snap_buf_dispose(&who);
@@ -342,10 +340,9 @@ static int check_there(struct snap_env *env, const char *name, const char *but,
         snap_err_clear(err);
         rc = 0;
     } else if (!rc && !snap_streq(dom.uuid, but)) {
-        rc =
-            snap_fail(err, SNAP_EXISTS,
-                      "a domain is called %s already (UUID %s); choose another name",
-                      name, dom.uuid);
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "a domain is called %s already (UUID %s); choose another name",
+                       name, dom.uuid);
     }
     snap_domain_dispose(&dom);
     return rc;
@@ -374,15 +371,13 @@ int snap_clones_name_free(struct snap_env *env, const char *name,
         snap_err_clear(err);
         rc = 0;
         if (cs[i].unfinished)
-            rc =
-                snap_fail(err, SNAP_EXISTS,
-                          "making or changing a domain %s (UUID %s) was not finished; run xl snapshot-recover %s, or choose another name",
-                          name, cs[i].uuid, cs[i].uuid);
+            rc = snap_fail(err, SNAP_EXISTS,
+                           "making or changing a domain %s (UUID %s) was not finished; run xl snapshot-recover %s, or choose another name",
+                           name, cs[i].uuid, cs[i].uuid);
         else if (!cs[i].origin.uuid || cs[i].alive)
-            rc =
-                snap_fail(err, SNAP_EXISTS,
-                          "a domain that does not run is called %s (UUID %s); choose another name",
-                          name, cs[i].uuid);
+            rc = snap_fail(err, SNAP_EXISTS,
+                           "a domain that does not run is called %s (UUID %s); choose another name",
+                           name, cs[i].uuid);
         else if (!dry_run)
             forget(env, cs[i].uuid);
     }

@@ -128,16 +128,14 @@ static int from_records(struct snap_env *env, const struct snap_store *s,
             break;
     }
     if (!best) {
-        rc =
-            snap_fail(err, SNAP_NOTFOUND,
-                      "%s does not run, and no snapshot of it is left that knows its configuration; name its xl.cfg with --domain-config FILE",
-                      st->domain_name ? st->domain_name : s->uuid);
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "%s does not run, and no snapshot of it is left that knows its configuration; name its xl.cfg with --domain-config FILE",
+                       st->domain_name ? st->domain_name : s->uuid);
         goto out;
     }
     o->config_json = snap_strdup(best->config_json);
-    *note_r =
-        snap_printf("%s does not run; its configuration is the one of snapshot %s (--domain-config FILE names another)",
-                    best->domain_name, best->name);
+    *note_r = snap_printf("%s does not run; its configuration is the one of snapshot %s (--domain-config FILE names another)",
+                          best->domain_name, best->name);
     rc = 0;
 
 out:
@@ -339,9 +337,8 @@ int snap_offline_load(struct snap_env *env, const struct snap_store *s,
     if (rc)
         goto out;
     if (o->no_uuid)
-        *note_r =
-            snap_printf("%s has no uuid; the snapshots are kept for UUID %s: add the line uuid=\"%s\" to it, or the domain will not be known as theirs",
-                        o->file, uuid, uuid);
+        *note_r = snap_printf("%s has no uuid; the snapshots are kept for UUID %s: add the line uuid=\"%s\" to it, or the domain will not be known as theirs",
+                              o->file, uuid, uuid);
 
 out:
     snap_vbds_free(&v, &n);

@@ -185,10 +185,9 @@ static void let_go(struct snap_env *env, const struct snap_domain *dom,
     if (r && r != SNAP_NOTFOUND)
         r = env->ops->unpause(env->hyp, dom, &why);
     if (r && r != SNAP_NOTFOUND && !*rc)
-        *rc =
-            snap_fail(err, SNAP_RECOVER,
-                      "%s is paused by us, and could not be let go on: run xl unpause %s",
-                      dom->name, dom->name);
+        *rc = snap_fail(err, SNAP_RECOVER,
+                        "%s is paused by us, and could not be let go on: run xl unpause %s",
+                        dom->name, dom->name);
 }
 
 /* An unpause that came before our pause has let it run, and one that comes

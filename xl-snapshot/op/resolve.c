@@ -95,10 +95,9 @@ int snap_store_resolve(const struct snap_env *env, const char *who,
                        "two domains were called %s; use the UUID: %s or %s",
                        who, m.uuids[0], m.uuids[1]);
     else if (!m.n)
-        rc =
-            snap_fail(err, SNAP_NOTFOUND,
-                      "no domain named %s runs, and the store %s has no snapshot of one",
-                      who, root);
+        rc = snap_fail(err, SNAP_NOTFOUND,
+                       "no domain named %s runs, and the store %s has no snapshot of one",
+                       who, root);
     else
         snprintf(uuid_r, 37, "%s", m.uuids[0]);
     if (!m.n && m.unseen)

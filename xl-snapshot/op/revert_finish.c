@@ -539,8 +539,7 @@ static int revert_back(struct snap_rescue *r, const char *name,
 {
     static const char *const ends[] = {
         [SNAP_REVERTED_BACK] = "",
-        [SNAP_REVERTED_BOOTED] =
-            "; the domain was started again from its disks",
+        [SNAP_REVERTED_BOOTED] = "; the domain was started again from its disks",
         [SNAP_REVERTED_OFF] = "; the domain is off, its disks as they were",
         [SNAP_REVERTED_LEFT] =
             "; the domain, which somebody has started since, was left alone",
@@ -570,9 +569,8 @@ static int revert_back(struct snap_rescue *r, const char *name,
     if (end == SNAP_REVERTED_RUNS)
         return revert_forward(r, err);
     if (end == SNAP_REVERTED_KEEP) {
-        r->what =
-            snap_printf("unfinished revert to %s was given up; the disks are kept as they are",
-                        r->in.rec->name);
+        r->what = snap_printf("unfinished revert to %s was given up; the disks are kept as they are",
+                              r->in.rec->name);
         return snap_reverted_keep(r->ses.env, &r->ses.store, r->in.rec,
                                   &r->ses.state, r->in.op_id, err);
     }
@@ -636,8 +634,7 @@ static int recover_revert(struct snap_rescue *r, struct snap_err *err)
 const struct snap_op snap_op_revert = {
     .name = "revert",
     .disks = SNAP_LEAVES,
-    .keep_means =
-        ", which gives the revert up and leaves the disks as they are now, perhaps of two moments",
+    .keep_means = ", which gives the revert up and leaves the disks as they are now, perhaps of two moments",
     .check = snap_leaves_check,
     .recover = recover_revert,
 };

@@ -89,10 +89,9 @@ static int complete_parts(struct snap_record *r, struct snap_err *err)
             snap_set(&part->active_path, v->path);
             snap_set(&part->active_format, v->format);
         } else {
-            rc =
-                snap_fail(err, SNAP_INVAL,
-                          "%s: the file does not say which image holds its snapshot, and the domain has no such disk; add image=PATH",
-                          part->vdev);
+            rc = snap_fail(err, SNAP_INVAL,
+                           "%s: the file does not say which image holds its snapshot, and the domain has no such disk; add image=PATH",
+                           part->vdev);
             goto out;
         }
         snap_set(&part->path, part->frozen_path);
@@ -117,20 +116,18 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
     if (rc)
         goto out;
     if (r->domain_uuid[0] && !snap_streq(uuid, r->domain_uuid)) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "the configuration in snapshot %s is of domain %s, not of %s",
-                      r->name, uuid, r->domain_uuid);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "the configuration in snapshot %s is of domain %s, not of %s",
+                       r->name, uuid, r->domain_uuid);
         goto out;
     }
     memcpy(r->domain_uuid, uuid, sizeof(uuid));
     if (!r->domain_name)
         snap_set(&r->domain_name, name);
     if (p->ses.there && !snap_streq(p->ses.dom.uuid, uuid)) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "snapshot %s is of domain %s (UUID %s), but the running %s has UUID %s; destroy or rename it first",
-                      r->name, name, uuid, p->ses.dom.name, p->ses.dom.uuid);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "snapshot %s is of domain %s (UUID %s), but the running %s has UUID %s; destroy or rename it first",
+                       r->name, name, uuid, p->ses.dom.name, p->ses.dom.uuid);
         goto out;
     }
     if (p->ses.there && !snap_streq(p->ses.dom.name, name))
@@ -144,10 +141,9 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
         rc = 0;
     } else if (!rc && !snap_streq(other.uuid, uuid) &&
                snap_streq(other.name, name)) {
-        rc =
-            snap_fail(err, SNAP_REFUSED,
-                      "another domain (UUID %s) is named %s now; rename or destroy it first",
-                      other.uuid, name);
+        rc = snap_fail(err, SNAP_REFUSED,
+                       "another domain (UUID %s) is named %s now; rename or destroy it first",
+                       other.uuid, name);
     }
 
 out:
@@ -501,10 +497,9 @@ static int load_record(struct snap_env *env, const struct snap_revert_req *req,
             goto out;
     }
     if (!r->config_json) {
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "%s says nothing about the domain's configuration, and %s does not run; use the file that snapshot-create --output wrote",
-                      req->config_file, req->domain);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s says nothing about the domain's configuration, and %s does not run; use the file that snapshot-create --output wrote",
+                       req->config_file, req->domain);
         goto out;
     }
     rc = req->config_file ? complete_parts(r, err) : 0;

@@ -163,10 +163,9 @@ static int look_again(struct run *r, const char *config, struct snap_err *err)
         rc = snap_fail(err, rc, "%s", why.msg);
     else if (rc ? p->ses.there
                 : !p->ses.there || now.domid != p->ses.dom.domid)
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      "%s was started, stopped or rebooted while the revert was prepared; nothing was changed: run it again",
-                      p->rec.domain_name);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s was started, stopped or rebooted while the revert was prepared; nothing was changed: run it again",
+                       p->rec.domain_name);
     else
         rc = now.suspended ? snap_revert_refuse_suspended(&now, err) : 0;
     snap_domain_dispose(&now);
@@ -195,10 +194,9 @@ static int check_absent(struct run *r, struct snap_err *err)
     else if (!d.dying && !(p->ses.there && d.domid == p->ses.dom.domid) &&
              (snap_streq(d.uuid, p->rec.domain_uuid) ||
               snap_streq(d.name, p->rec.domain_name))) /* not its number */
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      "somebody has started %s while its disks were being reverted, so that it lacks those that it was not to open: run xl destroy %s, then start it or revert again",
-                      d.name, d.name);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "somebody has started %s while its disks were being reverted, so that it lacks those that it was not to open: run xl destroy %s, then start it or revert again",
+                       d.name, d.name);
     snap_domain_dispose(&d);
     return rc;
 }

@@ -207,10 +207,9 @@ static int lock(struct snap_store *s, int how, bool wait, const char *command,
         fd = -1;
     }
     if (fd < 0) {
-        rc =
-            snap_fail(err, SNAP_BUSY,
-                      "%s is replaced again and again by another process; end that, and try again",
-                      path);
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s is replaced again and again by another process; end that, and try again",
+                       path);
         goto out;
     }
     sign(fd, command);

@@ -45,10 +45,9 @@ int snap_memfile_create(struct snap_memfile *m, const char *path,
     m->tail = snap_hash_new();
 
     if (snap_file_exists(path)) {
-        rc =
-            snap_fail(err, SNAP_EXISTS,
-                      "memory image %s exists already; choose another name or remove it",
-                      path);
+        rc = snap_fail(err, SNAP_EXISTS,
+                       "memory image %s exists already; choose another name or remove it",
+                       path);
         goto out;
     }
     rc = snap_file_create(m->part, 0600, &m->fd, err);
@@ -244,11 +243,10 @@ int snap_memfile_open(struct snap_env *env, const char *path, uint64_t *size,
         goto out;
     }
     if (*size && (uint64_t)st.st_size != *size) {
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "memory image %s has %llu bytes and was recorded with %llu; it is damaged: put it back, or go without the memory (--disk-only)",
-                      path, (unsigned long long)st.st_size,
-                      (unsigned long long)*size);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "memory image %s has %llu bytes and was recorded with %llu; it is damaged: put it back, or go without the memory (--disk-only)",
+                       path, (unsigned long long)st.st_size,
+                       (unsigned long long)*size);
         goto out;
     }
     *size = st.st_size;
@@ -300,9 +298,8 @@ int snap_memfile_verify(struct snap_env *env, int fd, const char *path,
 
     rc = snap_memfile_hash(env, fd, path, size, now, err);
     if (!rc && strcmp(now, hash))
-        rc =
-            snap_fail(err, SNAP_CORRUPT,
-                      "memory image %s does not have the checksum it was recorded with (%s, now %s); it is damaged: put it back, or go without the memory (--disk-only)",
-                      path, hash, now);
+        rc = snap_fail(err, SNAP_CORRUPT,
+                       "memory image %s does not have the checksum it was recorded with (%s, now %s); it is damaged: put it back, or go without the memory (--disk-only)",
+                       path, hash, now);
     return rc;
 }

@@ -229,10 +229,9 @@ int snap_record_to_cfg(const struct snap_record *r, char **text_r,
     snap_buf_adds(&b, "]\n");
     put_str(&b, "domain_config", r->config_json);
     if (b.len > SNAP_CFG_MAX) {
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "snapshot %s: its description has %zu bytes, and a file of --output at most %u; leave out --no-metadata",
-                      r->name, b.len, SNAP_CFG_MAX);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "snapshot %s: its description has %zu bytes, and a file of --output at most %u; leave out --no-metadata",
+                       r->name, b.len, SNAP_CFG_MAX);
         goto out;
     }
     *text_r = b.data;
@@ -471,10 +470,9 @@ static int copy_disks(struct snap_json *obj, const struct snap_cfg *cfg,
     for (i = 0; i < n; i++) {
         if (!details[i])
             continue;
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "%s:%d: disk_details has a disk that disks has not; remove it there too",
-                      cfg->file, more->lines[i]);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s:%d: disk_details has a disk that disks has not; remove it there too",
+                       cfg->file, more->lines[i]);
         goto out;
     }
     rc = 0;
@@ -644,10 +642,9 @@ static int from_plain(const struct snap_cfg *cfg, struct snap_record *r_out,
     if (rc)
         goto out;
     if (!req.name) {
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "%s: which snapshot? add name=\"NAME\", as snapshot-create said it",
-                      cfg->file);
+        rc = snap_fail(err, SNAP_INVAL,
+                       "%s: which snapshot? add name=\"NAME\", as snapshot-create said it",
+                       cfg->file);
         goto out;
     }
     r.name = snap_strdup(req.name);

@@ -305,10 +305,9 @@ int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
     if (!rc && check(&st, &e))
         rc = SNAP_CORRUPT;
     if (rc) {
-        rc =
-            snap_fail(err, rc,
-                      "%s: %s; move the file away: without it images that earlier reverts made are kept though nobody needs them, and nothing else is lost, unless the domain is a clone: nobody knows then what it stands on",
-                      path, e.msg);
+        rc = snap_fail(err, rc,
+                       "%s: %s; move the file away: without it images that earlier reverts made are kept though nobody needs them, and nothing else is lost, unless the domain is a clone: nobody knows then what it stands on",
+                       path, e.msg);
         goto out;
     }
     *st_r = st;

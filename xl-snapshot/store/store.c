@@ -107,9 +107,8 @@ int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
     if (rc)
         goto out;
     if (!snap_path_ok(root)) {
-        rc =
-            snap_fail(err, SNAP_INVAL,
-                      "the store's folder must be an absolute path without . and ..");
+        rc = snap_fail(err, SNAP_INVAL,
+                       "the store's folder must be an absolute path without . and ..");
         goto out;
     }
     s->root = snap_strdup(root);
@@ -213,10 +212,9 @@ int snap_store_put(const struct snap_store *s, const struct snap_record *r,
     snap_buf_adds(&b, text);
     snap_buf_adds(&b, "\n");
     if (b.len > SNAP_RECORD_MAX) {
-        rc =
-            snap_fail(err, SNAP_FAIL,
-                      "snapshot %s: its record has %zu bytes; at most %u can be read again",
-                      r->name, b.len, SNAP_RECORD_MAX);
+        rc = snap_fail(err, SNAP_FAIL,
+                       "snapshot %s: its record has %zu bytes; at most %u can be read again",
+                       r->name, b.len, SNAP_RECORD_MAX);
         goto out;
     }
     path = snap_store_record_path(s, r->name);
@@ -554,10 +552,9 @@ static int all(const struct snap_store *s, bool brief, bool whole,
     rc = scan(&c, err);
     for (i = 0; !rc && whole && i < c.n; i++)
         if (c.f[i].why && !c.f[i].foreign)
-            rc =
-                snap_fail(err, SNAP_REFUSED,
-                          "a record cannot be read, so nobody knows what it needs; repair it, or move it away: %s",
-                          c.f[i].why);
+            rc = snap_fail(err, SNAP_REFUSED,
+                           "a record cannot be read, so nobody knows what it needs; repair it, or move it away: %s",
+                           c.f[i].why);
     if (rc)
         goto out;
     *rs_r = c.n ? snap_realloc(NULL, c.n, sizeof(**rs_r)) : NULL;
