@@ -17,6 +17,7 @@
 #include "lib/mem.h"
 #include "op/neighbours.h"
 #include "op/parts.h"
+#include "store/state.h"
 #include "store/store.h"
 
 struct kind {

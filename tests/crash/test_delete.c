@@ -15,6 +15,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "op/parts.h"
+#include "store/state.h"
 #include "store/store.h"
 
 #define SNAPS 4

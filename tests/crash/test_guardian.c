@@ -29,6 +29,7 @@
 #include "lib/run.h"
 #include "lib/scope.h"
 #include "op/guardian.h"
+#include "store/lock.h"
 
 struct kind {
     const char *name;

@@ -19,6 +19,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "op/parts.h"
+#include "store/state.h"
 #include "store/store.h"
 
 /* In place of lib/boot_id.c's, which a test cannot change. */

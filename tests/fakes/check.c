@@ -13,6 +13,7 @@
 #include "lib/mem.h"
 #include "op/parts.h"
 #include "store/memfile.h"
+#include "store/state.h"
 #include "store/store.h"
 
 static char why[512];

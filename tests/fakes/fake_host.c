@@ -22,7 +22,9 @@
 #include "op/recover.h"
 #include "op/revert.h"
 #include "store/journal.h"
+#include "store/lock.h"
 #include "store/memfile.h"
+#include "store/state.h"
 #include "store/store.h"
 
 #define DEATH_STATUS 77

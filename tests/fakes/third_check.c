@@ -10,6 +10,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "op/parts.h"
+#include "store/state.h"
 #include "store/store.h"
 
 static char why[600];

@@ -15,6 +15,7 @@
 #include "lib/mem.h"
 #include "op/parts.h"
 #include "store/journal.h"
+#include "store/state.h"
 #include "store/store.h"
 
 #define NAMESAKE "99999999-2222-3333-4444-555555555555"

@@ -9,6 +9,8 @@
 
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/diskspec.h"
+#include "model/name.h"
 #include "model/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

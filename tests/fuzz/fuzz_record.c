@@ -10,7 +10,10 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "model/disk_slots.h"
+#include "model/name.h"
 #include "store/record.h"
+#include "store/record_cfg.h"
+#include "store/record_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

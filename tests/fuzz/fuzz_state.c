@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "store/state.h"
 #include "store/store.h"
 
 #define UUID "11111111-2222-3333-4444-555555555555"

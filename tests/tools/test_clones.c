@@ -24,6 +24,7 @@
 #include "lib/mem.h"
 #include "op/neighbours.h"
 #include "op/parts.h"
+#include "store/state.h"
 #include "tools/real_dir.h"
 #include "tools/real_qemu.h"
 

@@ -25,6 +25,7 @@
 #include "op/clone.h"
 #include "op/create.h"
 #include "op/delete.h"
+#include "store/state.h"
 #include "store/store.h"
 #include "tools/real_dir.h"
 #include "tools/real_qemu.h"

@@ -28,6 +28,8 @@
 #include "op/delete.h"
 #include "op/guardian.h"
 #include "op/recover.h"
+#include "store/lock.h"
+#include "store/state.h"
 #include "store/store.h"
 
 #define OTHER_UUID "22222222-2222-3333-4444-555555555555"

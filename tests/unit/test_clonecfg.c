@@ -12,6 +12,7 @@
 
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "model/name.h"
 #include "model/request.h"
 #include "op/clone_config.h"
 #include "op/parts.h"

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "lib/mem.h"
+#include "model/diskspec.h"
+#include "model/name.h"
 #include "model/request.h"
 
 struct want {

@@ -14,6 +14,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "model/domain_json.h"
+#include "model/name.h"
 #include "model/request.h"
 #include "op/parts.h"
 

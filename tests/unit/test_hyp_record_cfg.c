@@ -15,6 +15,7 @@
 #include "lib/mem.h"
 #include "lib/sample.h"
 #include "store/record.h"
+#include "store/record_cfg.h"
 
 static void round_trip(const struct snap_record *a)
 {

@@ -20,6 +20,7 @@
 #include "op/listing.h"
 #include "op/resolve.h"
 #include "store/journal.h"
+#include "store/lock.h"
 #include "store/store.h"
 
 #define OTHER_UUID "11111111-2222-3333-4444-5555555555aa"

@@ -24,6 +24,7 @@
 #include "op/create_finish.h"
 #include "op/recover.h"
 #include "store/journal.h"
+#include "store/lock.h"
 
 #define HERE  "00112233445566778899aabbccddeeff\n"
 #define THERE "ffeeddccbbaa99887766554433221100\n"

@@ -24,6 +24,7 @@
 #include "lib/mount.h"
 #include "op/mounts.h"
 #include "store/journal.h"
+#include "store/state.h"
 
 #define NOWHERE "/nothing/is/mounted/here"
 #define STEP    5 /* deaths that are left out, and one */

@@ -14,6 +14,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "model/hyp_ops.h"
+#include "model/name.h"
 #include "model/request.h"
 
 typedef int check_fn(const char *s, struct snap_err *err);

@@ -26,6 +26,7 @@
 #include "op/parts.h"
 #include "op/resolve.h"
 #include "op/revert.h"
+#include "store/state.h"
 
 #define OTHER_UUID  "22222222-2222-3333-4444-555555555555"
 #define RANDOM_UUID "00000000-1111-4222-8333-444444444444" /* fake_hyp.c */

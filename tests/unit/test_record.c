@@ -14,7 +14,10 @@
 #include "fakes/fake_cfg.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
+#include "model/name.h"
 #include "store/record.h"
+#include "store/record_cfg.h"
+#include "store/record_check.h"
 
 #define LONG64 \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -13,6 +13,8 @@
 
 #include "fakes/fake_cfg.h"
 #include "lib/mem.h"
+#include "model/diskspec.h"
+#include "model/name.h"
 #include "model/request.h"
 
 static void parse(const char *text, struct snap_cfg *cfg)

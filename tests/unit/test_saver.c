@@ -24,6 +24,7 @@
 #include "op/delete.h"
 #include "op/recover.h"
 #include "op/saver.h"
+#include "store/lock.h"
 #include "store/store.h"
 
 static struct fake_host host;

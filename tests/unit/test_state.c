@@ -20,6 +20,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
+#include "store/state.h"
 #include "store/store.h"
 
 static struct snap_store store = SNAP_STORE_INIT;

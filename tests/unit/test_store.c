@@ -25,6 +25,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
+#include "store/lock.h"
 #include "store/store.h"
 
 #define OTHER_UUID "00000000-0000-0000-0000-000000000001"

@@ -27,6 +27,8 @@
 #include "op/create.h"
 #include "op/delete.h"
 #include "op/revert.h"
+#include "store/record_check.h"
+#include "store/state.h"
 #include "store/store.h"
 
 #define UUID  "6b1f9a3c-2d4e-4f60-8a7b-0c1d2e3f4a5b"

@@ -12,6 +12,8 @@
 #include "cli/show_record.h"
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/diskspec.h"
+#include "model/name.h"
 #include "op/create.h"
 
 static int set_type(struct snap_create_req *req, const char *arg,

@@ -13,6 +13,7 @@
 #include "op/neighbours.h"
 #include "op/resolve.h"
 #include "op/verify.h"
+#include "store/state.h"
 #include "store/store.h"
 
 struct info {

@@ -13,6 +13,8 @@
 #include "lib/mem.h"
 #include "op/recover.h"
 #include "op/resolve.h"
+#include "store/lock.h"
+#include "store/state.h"
 #include "store/store.h"
 
 struct request {

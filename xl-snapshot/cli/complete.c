@@ -11,6 +11,7 @@
 #include "cli/job.h"
 #include "lib/mem.h"
 #include "op/resolve.h"
+#include "store/state.h"
 #include "store/store.h"
 
 static const char *const kinds[] = {

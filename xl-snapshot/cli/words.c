@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "model/name.h"
 #include "model/request.h"
 
 bool snap_words_has(struct snap_words *w, enum snap_opt_id id)

@@ -5,12 +5,15 @@
  * it, as in xl-disk-configuration(5), so no path here can hold one.  Only
  * looks at the text: no file, no domain.
  */
+#include "model/diskspec.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/file.h"
 #include "lib/mem.h"
-#include "model/request.h"
+#include "model/cfg.h"
+#include "model/name.h"
 
 #define FIELDS_MAX 16
 #define QUOTE_MAX  80

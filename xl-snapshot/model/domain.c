@@ -4,10 +4,11 @@
  * and what their enums are called.  May assume that every string in them came
  * from malloc(); must never ask the hypervisor anything.
  */
+#include "model/domain.h"
+
 #include <string.h>
 
 #include "lib/mem.h"
-#include "model/hyp_ops.h"
 
 const char *snap_guest_type_name(enum snap_guest_type t)
 {

@@ -24,7 +24,7 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "model/domain_json.h"
-#include "model/request.h"
+#include "model/name.h"
 
 static int parse(const char *text, struct snap_json **j_r,
                  struct snap_err *err)

@@ -6,11 +6,12 @@
  * those: they are asked before any path is built.  ASCII only and the same in
  * every locale; nothing here looks at a file.
  */
+#include "model/name.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/mem.h"
-#include "model/request.h"
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"

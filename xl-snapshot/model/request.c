@@ -10,6 +10,8 @@
 
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/diskspec.h"
+#include "model/name.h"
 #include "model/request.h"
 
 #define QUOTE_MAX 60

@@ -13,23 +13,7 @@
 #include "lib/rc.h"
 #include "model/cfg.h"
 #include "model/disk_ops.h"
-
-#define SNAP_NAME_MAX        64
-#define SNAP_DESCRIPTION_MAX 1024
-#define SNAP_DISKS_MAX       256
-
-/* What was said about one disk. */
-struct snap_disk_choice {
-    char *vdev;
-    enum snap_disk_type type; /* AUTO: not said */
-    char *target; /* new active image, or NULL */
-    char *format; /* of the target: "qcow2", or NULL */
-    /* revert from a config file: the image that holds the snapshot */
-    char *image;
-    char *image_format;
-    bool skip; /* --no-disk */
-    char *origin; /* "--disk xvda" or "s1.cfg:4" */
-};
+#include "model/diskspec.h"
 
 enum snap_memory_want { SNAP_MEM_DEFAULT, SNAP_MEM_YES, SNAP_MEM_NO };
 
@@ -89,37 +73,6 @@ struct snap_delete_req {
 };
 void snap_delete_req_dispose(struct snap_delete_req *r);
 
-/* [A-Za-z0-9][A-Za-z0-9._-]*, at most SNAP_NAME_MAX, not ending in a dot, and
- * not "." or ".."; SNAP_INVAL says which rule. */
-int snap_name_check(const char *name, struct snap_err *err);
-/* A vdev such as xvda, hda, sdb, xvdaa, hdc1: [a-z]{2,}[a-z0-9]*, at most
- * 16 characters. */
-int snap_vdev_check(const char *vdev, struct snap_err *err);
-/* 36 characters, lower-case hex and dashes in their places. */
-int snap_uuid_check(const char *uuid, struct snap_err *err);
-/* One line of UTF-8 without control characters, of 1 to max bytes.  What
- * names the text in the message. */
-int snap_text_check(const char *text, size_t max, const char *what,
-                    struct snap_err *err);
-/* One of libxl's words for an image format that we can name: raw, qcow2,
- * qcow, qed, vhd. */
-bool snap_format_known(const char *format);
-/* May an image of this format read through another one? */
-bool snap_format_stacks(const char *format);
-
-/*
- * Parse "VDEV[,type=internal|external][,target=PATH][,format=qcow2]" as
- * --disk takes it, or one element of the file's disk=/disks= list in any of:
- *   V5  'format=qcow2,vdev=hda,target=/new.qcow2'   'vdev=hda'   'hda'
- *       'hda=/new.qcow2,type=qcow2'  (HOWTO's: type here is the format)
- *   V9  '/new.qcow2,qcow2,hda' external     ',,hda' internal
- *   ours: also type=, image=, imageformat= (what --output writes).
- * origin is copied into the choice and put in front of messages.
- */
-int snap_disk_choice_parse(const char *spec, bool from_file,
-                           const char *origin, struct snap_disk_choice *c_r,
-                           struct snap_err *err);
-void snap_disk_choice_dispose(struct snap_disk_choice *c);
 /* Append a choice; a second one for the same vdev is a conflict that names
  * both origins.  c is the request's, or gone, also on failure. */
 int snap_create_req_add_disk(struct snap_create_req *r,

@@ -7,6 +7,7 @@
 #include "op/owned.h"
 #include "op/parts.h"
 #include "op/recovery.h"
+#include "store/state.h"
 
 void snap_cloned_intent(struct snap_clone_plan *p,
                         const struct snap_clone_req *req,

@@ -14,6 +14,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "model/domain_json.h"
+#include "model/name.h"
 #include "op/clone.h"
 #include "op/clone_config.h"
 #include "op/media.h"

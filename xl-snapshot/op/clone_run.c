@@ -25,6 +25,8 @@
 #include "op/neighbours.h"
 #include "op/parts.h"
 #include "store/journal.h"
+#include "store/lock.h"
+#include "store/state.h"
 
 void snap_clone_result_dispose(struct snap_clone_result *r)
 {

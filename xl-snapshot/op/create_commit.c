@@ -8,6 +8,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "op/parts.h"
+#include "store/record_cfg.h"
 
 int snap_commit(struct snap_env *env, const struct snap_store *s,
                 struct snap_record *rec, struct snap_memfile *mem,

@@ -16,6 +16,7 @@
 #include "op/saver.h"
 #include "op/stale.h"
 #include "store/memfile.h"
+#include "store/state.h"
 
 void snap_created_intent(struct snap_create_plan *p,
                          const struct snap_create_req *req,

@@ -10,12 +10,14 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "model/domain_json.h"
+#include "model/name.h"
 #include "op/absent.h"
 #include "op/create.h"
 #include "op/parts.h"
 #include "op/recover.h"
 #include "op/resolve.h"
 #include "store/memfile.h"
+#include "store/state.h"
 
 void snap_create_plan_dispose(struct snap_create_plan *p)
 {

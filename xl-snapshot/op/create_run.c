@@ -42,6 +42,7 @@
 #include "op/parts.h"
 #include "op/settle.h"
 #include "op/stale.h"
+#include "store/state.h"
 
 void snap_create_result_dispose(struct snap_create_result *r)
 {

@@ -14,6 +14,7 @@
 #include "op/needed.h"
 #include "op/parts.h"
 #include "store/memfile.h"
+#include "store/state.h"
 
 int snap_deleted_undo(const struct snap_deletion *x, struct snap_err *err)
 {

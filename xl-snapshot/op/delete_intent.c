@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/mem.h"
+#include "model/name.h"
 #include "op/delete_finish.h"
 
 static const char *const hows[] = {

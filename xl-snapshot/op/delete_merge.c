@@ -10,6 +10,7 @@
 #include "op/delete_exchange.h"
 #include "op/parts.h"
 #include "op/stamp.h"
+#include "store/state.h"
 
 static struct snap_json *this_boot(bool live)
 {

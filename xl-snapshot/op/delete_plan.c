@@ -15,6 +15,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/seen.h"
+#include "model/name.h"
 #include "op/absent.h"
 #include "op/delete.h"
 #include "op/delete_intent.h"
@@ -24,6 +25,7 @@
 #include "op/resolve.h"
 #include "op/saver.h"
 #include "op/stale.h"
+#include "store/state.h"
 
 /* What is known of the snapshot in hand, but not what the command is about. */
 static void forget_one(struct snap_delete_plan *p)

@@ -7,7 +7,9 @@
 
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/name.h"
 #include "op/parts.h"
+#include "store/state.h"
 
 /* Was this image changed by us? */
 static bool was_changed(const struct snap_deletion *x, bool inside,

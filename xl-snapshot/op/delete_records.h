@@ -4,6 +4,7 @@
 #define SNAP_OP_DELETE_RECORDS_H
 
 #include "op/delete_view.h"
+#include "store/state.h"
 
 /* Records that freeze an image which was changed are brought up to date:
  * what a pull wrote to, or, with inside, what had a snapshot removed. */

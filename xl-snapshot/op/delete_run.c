@@ -27,6 +27,7 @@
 #include "op/saver.h"
 #include "op/settle.h"
 #include "store/journal.h"
+#include "store/state.h"
 
 struct run {
     struct snap_env *env;

@@ -19,6 +19,7 @@
 #include "op/limited.h"
 #include "op/recover.h"
 #include "op/shelter.h"
+#include "store/lock.h"
 
 #define LOOK_MS      1000
 #define PAUSE_MS     50 /* before a second try; doubled up to */

@@ -8,6 +8,7 @@
 #include "lib/mem.h"
 #include "model/domain_json.h"
 #include "op/parts.h"
+#include "store/state.h"
 
 static int hold(struct snap_env *env, struct snap_disk_ctx *c,
                 struct snap_held_images *l, struct snap_image_guard **g_r,

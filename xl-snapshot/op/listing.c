@@ -11,6 +11,8 @@
 #include "op/parts.h"
 #include "op/resolve.h"
 #include "store/journal.h"
+#include "store/lock.h"
+#include "store/state.h"
 #include "store/store.h"
 
 static void listing_dispose(struct snap_listing *l)

@@ -6,6 +6,7 @@
 
 #include "lib/mem.h"
 #include "lib/mount.h"
+#include "store/state.h"
 
 static void note_file(struct snap_json *mounts, const char *path)
 {

@@ -8,6 +8,7 @@
 #define SNAP_OP_MOUNTS_H
 
 #include "op/intent.h"
+#include "store/state.h"
 #include "store/store.h"
 
 /* Of a plan of op that is about to be written down: where the file system of

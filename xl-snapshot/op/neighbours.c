@@ -9,7 +9,10 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/mount.h"
+#include "model/name.h"
 #include "op/parts.h"
+#include "store/lock.h"
+#include "store/state.h"
 
 void snap_clones_free(struct snap_clone **cs, size_t *n)
 {

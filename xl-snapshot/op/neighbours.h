@@ -10,6 +10,7 @@
 
 #include "model/env.h"
 #include "store/record.h"
+#include "store/state.h"
 #include "store/store.h"
 
 struct snap_clone {

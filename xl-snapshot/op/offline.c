@@ -12,6 +12,7 @@
 #include "model/domain_json.h"
 #include "op/parts.h"
 #include "op/resolve.h"
+#include "store/state.h"
 
 void snap_offline_dispose(struct snap_offline *o)
 {

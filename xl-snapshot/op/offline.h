@@ -9,6 +9,7 @@
 
 #include "model/env.h"
 #include "model/request.h"
+#include "store/state.h"
 #include "store/store.h"
 
 struct snap_offline {

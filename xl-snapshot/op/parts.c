@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "lib/mem.h"
+#include "store/state.h"
 
 static int ctx_image_user(void *opaque, const char *path, char **who_r,
                           struct snap_err *err)

@@ -8,6 +8,7 @@
 
 #include "model/env.h"
 #include "store/record.h"
+#include "store/state.h"
 #include "store/store.h"
 
 /* domid UINT32_MAX: the domain is off.  The context borrows env and qmp. */

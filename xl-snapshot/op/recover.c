@@ -17,6 +17,8 @@
 #include "op/recovery.h"
 #include "store/journal.h"
 #include "store/leftovers.h"
+#include "store/lock.h"
+#include "store/state.h"
 
 /* What is saved since goes on with the disks as they are now. */
 static int check_saved(struct snap_rescue *r, struct snap_err *err)

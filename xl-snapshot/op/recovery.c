@@ -13,6 +13,7 @@
 #include "op/limited.h"
 #include "op/mounts.h"
 #include "op/paused.h"
+#include "store/state.h"
 
 bool snap_rescue_keep(const struct snap_rescue *r)
 {

@@ -11,6 +11,7 @@
 #include "op/intent.h"
 #include "op/recover.h"
 #include "op/session.h"
+#include "store/state.h"
 
 struct snap_rescue {
     struct snap_session ses; /* the store is the caller's; the domain as it was

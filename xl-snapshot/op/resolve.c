@@ -10,7 +10,9 @@
 
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "model/name.h"
 #include "op/parts.h"
+#include "store/state.h"
 #include "store/store.h"
 
 /* The domains that who may mean. */

@@ -15,6 +15,7 @@
 #include "op/recovery.h"
 #include "op/stale.h"
 #include "op/stamp.h"
+#include "store/state.h"
 
 /* How often it is looked whether an image is closed. */
 #define LOOK_MS 250

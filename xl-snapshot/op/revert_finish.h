@@ -9,6 +9,7 @@
 #include "op/hold.h"
 #include "op/intent.h"
 #include "op/revert.h"
+#include "store/state.h"
 
 extern const struct snap_op snap_op_revert;
 

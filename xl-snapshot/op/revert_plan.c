@@ -23,6 +23,8 @@
 #include "op/revert.h"
 #include "op/stale.h"
 #include "store/memfile.h"
+#include "store/record_cfg.h"
+#include "store/state.h"
 
 /* What libxl and the toolstack need beside the guest's own memory: shadow or
  * HAP tables, video memory; libxl's default is 1 MB a vCPU and 8 kB a MB. */

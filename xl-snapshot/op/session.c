@@ -11,6 +11,8 @@
 #include "op/parts.h"
 #include "op/recover.h"
 #include "op/resolve.h"
+#include "store/lock.h"
+#include "store/state.h"
 
 int snap_session_init(struct snap_session *s, struct snap_env *env,
                       struct snap_err *err)

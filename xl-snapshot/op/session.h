@@ -13,6 +13,7 @@
 #include "lib/space.h"
 #include "model/env.h"
 #include "store/record.h"
+#include "store/state.h"
 #include "store/store.h"
 
 struct snap_session {

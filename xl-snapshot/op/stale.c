@@ -6,6 +6,7 @@
 
 #include "lib/mem.h"
 #include "op/parts.h"
+#include "store/state.h"
 
 /* "line 12 of /etc/xen/vm1.cfg".  Which disks of a domain were plugged in
  * later is not in what libxl keeps of it, so else both places are named. */

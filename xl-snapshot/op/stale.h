@@ -11,6 +11,7 @@
 
 #include "op/offline.h"
 #include "store/record.h"
+#include "store/state.h"
 #include "store/store.h"
 
 /* After a create that took all disks of rec.  o: the xl.cfg that it was made

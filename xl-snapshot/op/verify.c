@@ -9,6 +9,7 @@
 #include "model/domain_json.h"
 #include "op/parts.h"
 #include "store/memfile.h"
+#include "store/state.h"
 
 void snap_checks_free(struct snap_check **checks, size_t *n)
 {

@@ -10,6 +10,8 @@
  * file is never removed.  The descriptor is close-on-exec: a program that we
  * run must not hold the lock after us.
  */
+#include "store/lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,7 +25,6 @@
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
-#include "store/store.h"
 
 #define TEXT_MAX    512
 #define COMMAND_MAX 80

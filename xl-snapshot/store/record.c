@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "lib/mem.h"
+#include "model/name.h"
 #include "store/record.h"
+#include "store/record_check.h"
 
 void snap_record_dispose(struct snap_record *r)
 {

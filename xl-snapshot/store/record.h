@@ -13,10 +13,8 @@
 #include <stdint.h>
 
 #include "lib/json.h"
-#include "model/cfg.h"
 #include "model/disk_ops.h"
 #include "model/hyp_ops.h"
-#include "model/request.h"
 
 #define SNAP_RECORD_FORMAT     2
 #define SNAP_RECORD_FORMAT_OLD 1 /* had paths where there are objects now */
@@ -50,20 +48,6 @@ struct snap_record {
 };
 void snap_record_dispose(struct snap_record *r);
 
-/*
- * Is this record whole and well-formed?  Every rule of docs/formats.md is
- * here; snap_store_put() begins with it and snap_store_get() ends in it.
- */
-int snap_record_check(const struct snap_record *r, struct snap_err *err);
-/* The two halves of it: what a record of a journal's plan must keep too, with
- * config_json given parsed (NULL: not looked at); and what it may lack until
- * its end, which is id, created, and the memory image's size and checksum. */
-int snap_record_check_draft(const struct snap_record *r,
-                            const struct snap_json *config,
-                            struct snap_err *err);
-int snap_record_complete(const struct snap_record *r, struct snap_err *err);
-int snap_part_check(const struct snap_part *p, struct snap_err *err);
-
 struct snap_json *snap_record_to_json(const struct snap_record *r);
 /* what names the source in messages; drivers resolve part->drv.  Ends in
  * snap_record_check_draft(), since journals hold records too; who needs a
@@ -83,22 +67,4 @@ struct snap_json *snap_part_to_json(const struct snap_part *p);
 int snap_part_from_json(const struct snap_json *j, const char *what,
                         const struct snap_disk_driver *const *drivers,
                         struct snap_part *p_out, struct snap_err *err);
-/* The text that --no-metadata --output writes: valid for libxlutil, each
- * string escaped so, readable, with a head comment.  SNAP_INVAL for a path
- * with a comma, which a disk's entry cannot hold, and for what no longer fits
- * into SNAP_CFG_MAX; a plan can ask (and free the text) before anything is
- * done. */
-int snap_record_to_cfg(const struct snap_record *r, char **text_r,
-                       struct snap_err *err);
-/*
- * The other way, for snapshot-revert --config.  Accepts what to_cfg() wrote,
- * and also the plain file the user gave to snapshot-create (RFC V11): then
- * config_json is NULL, sizes and checksum are unknown (0, ""), and each part
- * has target/type only; the caller finds the rest from the images and the
- * memory image's header.
- */
-int snap_record_from_cfg(const struct snap_cfg *cfg,
-                         const struct snap_disk_driver *const *drivers,
-                         struct snap_record *r_out, struct snap_err *err);
-
 #endif /* SNAP_STORE_RECORD_H */

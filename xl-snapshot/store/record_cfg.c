@@ -11,13 +11,19 @@
  * Reading builds the JSON form and gives it to the reader of records, so that
  * there is one set of rules.
  */
+#include "store/record_cfg.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/mem.h"
-#include "store/record.h"
+#include "model/cfg.h"
+#include "model/diskspec.h"
+#include "model/name.h"
+#include "model/request.h"
+#include "store/record_check.h"
 
 enum kind { STRING, NUMBER, LIST };
 

@@ -7,6 +7,8 @@
  * record says: nothing of it is believed before it went through here.  Never
  * touches a file that a record names.
  */
+#include "store/record_check.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,7 +16,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "model/domain_json.h"
-#include "store/record.h"
+#include "model/name.h"
 
 #define CREATED_MAX     INT64_C(253402300799) /* the end of year 9999 */
 #define MEM_KB_MAX      (UINT64_C(1) << 40) /* a petabyte */

@@ -5,6 +5,8 @@
  * one that we may ever drop, so a reader checks everything and nothing here
  * guesses.  Changed by whoever holds the lock, replaced whole.
  */
+#include "store/state.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/mount.h"
-#include "store/store.h"
+#include "model/name.h"
 
 #define STATE_FORMAT    1
 #define STATE_MAX       (4u << 20) /* 256 disks with the longest paths */

@@ -21,6 +21,9 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/parallel.h"
+#include "model/name.h"
+#include "store/lock.h"
+#include "store/record_check.h"
 #include "store/store.h"
 
 #define SUFFIX    ".json"

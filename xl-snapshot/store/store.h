@@ -36,25 +36,6 @@ struct snap_store {
  * On failure s is as after snap_store_close(). */
 int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
                     bool create, struct snap_err *err);
-/* Take the domain's lock (flock, so a dead owner never blocks).  If another
- * command holds it: SNAP_BUSY naming pid and command, or, when wait is set,
- * one NOTE and then waiting. */
-int snap_store_lock(struct snap_store *s, bool wait, const char *command,
-                    const struct snap_log *log, struct snap_err *err);
-/* Likewise, but others may have it so at the same time: whoever changes nothing
- * in the folder, and needs that nobody else does. */
-int snap_store_lock_shared(struct snap_store *s, bool wait,
-                           const char *command, const struct snap_log *log,
-                           struct snap_err *err);
-/* The lock of a dead parent, in a descriptor that it left us: it is ours now,
- * and says so.  SNAP_REFUSED if fd is not that. */
-int snap_store_inherit(struct snap_store *s, int fd, const char *command,
-                       struct snap_err *err);
-void snap_store_unlock(struct snap_store *s);
-/* Who holds the lock, "snapshot-create (pid 123)"; NULL: nobody who lives.
- * By the lock's text, without taking it: good for a message and no more.
- * Caller frees. */
-char *snap_store_worker(const struct snap_store *s);
 void snap_store_close(struct snap_store *s);
 
 char *snap_store_record_path(const struct snap_store *s, const char *name);
@@ -122,45 +103,6 @@ int snap_store_each(const char *root, const char *except,
 /* Store locked: remove the folder if it holds nothing but its lock, which then
  * is let go of.  What holds anything stays, and that is no error. */
 void snap_store_remove_empty(struct snap_store *s);
-
-/* Where the domain is: the snapshot it descends from, and the leaf of each
- * disk as we last left it.  made: created by us (revert or create), so it may
- * be dropped once nobody needs it. */
-struct snap_leaf {
-    char *vdev;
-    char *path;
-    char *format;
-    char *stem;
-    bool made;
-    char *mount; /* where its file system was mounted then, or NULL */
-};
-/* Of a clone: the snapshot it was made from. */
-struct snap_origin {
-    char *uuid; /* of the domain whose snapshot that is; NULL: no clone */
-    char *domain; /* its name then */
-    char *name;
-    char *id;
-};
-struct snap_state {
-    char *current; /* name, or NULL */
-    char *domain_name;
-    struct snap_origin origin;
-    struct snap_leaf *leaves;
-    size_t n;
-};
-void snap_origin_dispose(struct snap_origin *o);
-void snap_state_dispose(struct snap_state *st);
-int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
-                    struct snap_err *err); /* missing file: empty */
-/* The domain was never there.  Idempotent. */
-int snap_state_remove(const struct snap_store *s, struct snap_err *err);
-int snap_state_save(const struct snap_store *s, const struct snap_state *st,
-                    struct snap_err *err);
-const struct snap_leaf *snap_state_leaf(const struct snap_state *st,
-                                        const char *vdev);
-void snap_state_set_leaf(struct snap_state *st, const char *vdev,
-                         const char *path, const char *format,
-                         const char *stem, bool made);
 
 /* True if any record in rs freezes this path or keeps its data inside it (by
  * name, or by inode where both exist). */
