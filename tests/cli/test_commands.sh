@@ -225,9 +225,9 @@ xs revert vm3 --config "$T/none.cfg"
 golden output.txt "$T/output.txt"
 # A recovery looks for it from anywhere.
 new_world
-fake=$(readlink -f "$FAKE")
+program=$(readlink -f "$FAKE")
 is "a file of --output has its folder's name" "$(cd "$T" &&
-    limited "$fake" create vm3 -D -n s1 --no-metadata --output here.cfg --json &&
+    limited "$program" create vm3 -D -n s1 --no-metadata --output here.cfg --json &&
     jq -r .output <<<"$out")" "$T/here.cfg"
 
 # --- for programs -----------------------------------------------------------

@@ -146,7 +146,7 @@ int snap_deleted_check(struct snap_intent *in, struct snap_err *err)
     struct snap_delete *del = NULL;
     int rc = snap_deleted_read(in, &del, err);
 
-    if (rc)
+    if (!del)
         return rc;
     snap_json_free(in->disks);
     in->disks = to_json(in->rec, del);
