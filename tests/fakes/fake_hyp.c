@@ -82,7 +82,7 @@ static void start_disks(struct fake_world *w, const struct fake_domain *d)
     struct snap_vbd *v = NULL;
     size_t n = 0, i;
 
-    if (!w->started || snap_domcfg_disks(d->config, &v, &n, &err))
+    if (!w->started || snap_domain_json_disks(d->config, &v, &n, &err))
         return;
     for (i = 0; i < n; i++)
         w->started(w->opaque, d, v[i].vdev, v[i].path, v[i].format);
@@ -167,7 +167,7 @@ char *fake_domain_path(const struct fake_domain *d, const char *vdev)
     const struct snap_vbd *hit;
     char *path = NULL;
 
-    if (!snap_domcfg_disks(d->config, &v, &n, &err)) {
+    if (!snap_domain_json_disks(d->config, &v, &n, &err)) {
         hit = snap_vbd_find(v, n, vdev);
         path = snap_strdup(hit ? hit->path : NULL);
     }
@@ -374,7 +374,7 @@ static bool needs_qemu(const struct fake_world *w, const struct fake_domain *f)
     struct snap_vbd *v = NULL;
     size_t i, n = 0, qemus;
 
-    if (!w->phy || snap_domcfg_disks(f->config, &v, &n, NULL))
+    if (!w->phy || snap_domain_json_disks(f->config, &v, &n, NULL))
         return true;
     qemus = set_backends(w, v, n);
     for (i = 0; i < n; i++)
@@ -395,7 +395,7 @@ static int f_disks(struct snap_hyp *h, const struct snap_domain *dom,
         return rc;
     if (f->no_devices)
         return 0;
-    rc = snap_domcfg_disks(f->config, v_r, n_r, err);
+    rc = snap_domain_json_disks(f->config, v_r, n_r, err);
     for (i = 0; !rc && i < *n_r; i++)
         (*v_r)[i].frontend_state = 4;
     if (!rc)
@@ -491,7 +491,7 @@ static int f_image_user(struct snap_hyp *h, const char *path, uint32_t except,
 
         if (!h->w->dom[i].exists || h->w->dom[i].no_devices ||
             h->w->dom[i].domid == except ||
-            snap_domcfg_disks(h->w->dom[i].config, &v, &n, &e))
+            snap_domain_json_disks(h->w->dom[i].config, &v, &n, &e))
             continue;
         for (k = 0; k < n && !*who_r; k++)
             if (snap_streq(v[k].path, path))
@@ -821,7 +821,7 @@ static int f_set_active(struct snap_hyp *h, const struct snap_domain *dom,
     if (!h->window && window_holder(h))
         return snap_fail(err, SNAP_BUSY, "process %ld is at work on %s",
                          (long)window_holder(h), f->name);
-    rc = snap_domcfg_set_disks(f->config, a, n, &json, err);
+    rc = snap_domain_json_set_disks(f->config, a, n, &json, err);
     if (!rc)
         snprintf(f->config, sizeof(f->config), "%s", json);
     if (!rc && h->window)
@@ -932,7 +932,7 @@ static int build(struct snap_hyp *h, const char *config, const char *mark,
     struct fake_domain *d;
     uint32_t domid;
 
-    rc = snap_domcfg_identity(config, &name, uuid, NULL, NULL, err);
+    rc = snap_domain_json_identity(config, &name, uuid, NULL, NULL, err);
     if (rc)
         return rc;
     if (by_uuid(h, uuid) || fake_domain_find(h->w, name)) {

@@ -154,7 +154,7 @@ static unsigned count_disks(const struct fake_domain *d)
     struct snap_vbd *v = NULL;
     size_t n = 0, found;
 
-    snap_domcfg_disks(d->config, &v, &n, &err);
+    snap_domain_json_disks(d->config, &v, &n, &err);
     found = n;
     snap_vbds_free(&v, &n);
     return found;
@@ -255,7 +255,7 @@ static void open_disks(struct fake_host *h, const struct fake_domain *d)
     struct snap_vbd *v = NULL;
     size_t n = 0, i;
 
-    snap_domcfg_disks(d->config, &v, &n, &err);
+    snap_domain_json_disks(d->config, &v, &n, &err);
     for (i = 0; i < n; i++)
         if (!fake_store_held(h->disks, v[i].path))
             fake_store_open(h->disks, d->domid, v[i].vdev, v[i].path,
@@ -294,7 +294,7 @@ static bool can_start(struct fake_host *h, const struct fake_domain *d,
     size_t n = 0, i;
     const char *not = NULL;
 
-    snap_domcfg_disks(d->config, &v, &n, &err);
+    snap_domain_json_disks(d->config, &v, &n, &err);
     for (i = 0; i < n && !not ; i++) {
         struct fake_image *im = fake_store_find(h->disks, v[i].path);
 

@@ -54,8 +54,8 @@ static void make(struct made *m, const char *rest, bool memory,
         rest[0] ? "," : "", rest);
 
     memset(m, 0, sizeof(*m));
-    m->rc = snap_clonecfg_make(json, &c, &m->json, &m->macs, &m->n_macs,
-                               &m->notes, &m->n_notes, &m->err);
+    m->rc = snap_clone_config_make(json, &c, &m->json, &m->macs, &m->n_macs,
+                                   &m->notes, &m->n_notes, &m->err);
     if (!m->rc)
         assert_int_equal(
             snap_json_parse(m->json, strlen(m->json), &m->j, NULL), 0);

@@ -75,7 +75,7 @@ static int setup(void **state)
     this_is(HERE);
     assert_int_equal(snap_create_plan_make(&host.env, &req, false, &p, &err),
                      0);
-    snap_created_intent(&p, &req, &in);
+    snap_create_intent(&p, &req, &in);
     assert_int_equal(snap_intent_begin(&host.env, &p.ses.store, &in, &j, &err),
                      0);
     snap_journal_dispose(&j);

@@ -432,7 +432,7 @@ int hyp_build_lacks(struct snap_hyp *h, const char *config_json,
     rc = snap_json_parse(config_json, strlen(config_json), &config, err);
     if (rc)
         goto out;
-    rc = snap_domcfg_identity(config_json, NULL, NULL, &type, NULL, err);
+    rc = snap_domain_json_identity(config_json, NULL, NULL, &type, NULL, err);
     if (rc)
         goto out;
     b = snap_json_get(config, "b_info");
@@ -543,7 +543,7 @@ int hyp_can_build(struct snap_hyp *h, const char *config_json,
     rc = hyp_enter(h, "can_build", err);
     if (rc)
         goto out;
-    rc = snap_domcfg_identity(config_json, &name, NULL, NULL, NULL, err);
+    rc = snap_domain_json_identity(config_json, &name, NULL, NULL, NULL, err);
     if (rc)
         goto out;
     /* A command asks more than once; what is doubtful it says once. */

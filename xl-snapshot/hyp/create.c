@@ -28,7 +28,8 @@ int hyp_clash(struct snap_hyp *h, const char *config_json, char **name_r,
     uint32_t domid;
     int rc;
 
-    rc = snap_domcfg_identity(config_json, name_r, uuid_r, NULL, NULL, err);
+    rc = snap_domain_json_identity(config_json, name_r, uuid_r, NULL, NULL,
+                                   err);
     if (rc)
         goto out;
     rc = hyp_domid_of_uuid(h, uuid_r, &domid);

@@ -122,7 +122,7 @@ int hyp_mark_strip_stored(const char *path, struct snap_err *err)
     char *text = NULL, *stripped = NULL;
     struct snap_json *root = NULL;
 
-    rc = snap_file_read(path, SNAP_DOMCFG_MAX, &text, &len, err);
+    rc = snap_file_read(path, SNAP_DOMAIN_JSON_MAX, &text, &len, err);
     if (rc)
         goto out;
     rc = snap_json_parse(text, len, &root, err);

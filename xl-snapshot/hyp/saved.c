@@ -73,7 +73,8 @@ static bool is_of(int dirfd, const char *name, const char *uuid)
         return false;
     if (!fstat(fd, &st) && S_ISREG(st.st_mode) &&
         !snap_saveheader_read(fd, &json, &poisoned, NULL) && !poisoned &&
-        !snap_domcfg_identity(json, &its_name, its_uuid, NULL, NULL, NULL))
+        !snap_domain_json_identity(json, &its_name, its_uuid, NULL, NULL,
+                                   NULL))
         is = !strcmp(its_uuid, uuid);
     close(fd);
     free(its_name);

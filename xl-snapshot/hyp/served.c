@@ -65,8 +65,8 @@ static bool ask_stored(const struct snap_domain *dom)
     size_t len, n = 0, i;
     bool qdisk = false;
 
-    if (!snap_file_read(path, SNAP_DOMCFG_MAX, &text, &len, &ignored))
-        snap_domcfg_disks(text, &v, &n, &ignored);
+    if (!snap_file_read(path, SNAP_DOMAIN_JSON_MAX, &text, &len, &ignored))
+        snap_domain_json_disks(text, &v, &n, &ignored);
     for (i = 0; i < n; i++)
         qdisk |= !v[i].backend_domid && snap_streq(v[i].backend, "qdisk");
     for (i = 0; i < n; i++)

@@ -79,9 +79,9 @@ static int store_config(const struct snap_domain *dom,
     size_t len;
     int rc;
 
-    rc = snap_file_read(path, SNAP_DOMCFG_MAX, &old, &len, err);
+    rc = snap_file_read(path, SNAP_DOMAIN_JSON_MAX, &old, &len, err);
     if (!rc)
-        rc = snap_domcfg_set_disks(old, a, n, &new, err);
+        rc = snap_domain_json_set_disks(old, a, n, &new, err);
     if (!rc)
         rc = replace_stored(dom, new, err);
     if (rc)

@@ -30,13 +30,13 @@ static int parse(const char *text, struct snap_json **j_r,
                  struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
-    size_t len = strnlen(text, SNAP_DOMCFG_MAX + 1);
+    size_t len = strnlen(text, SNAP_DOMAIN_JSON_MAX + 1);
     int rc;
 
     *j_r = NULL;
-    if (len > SNAP_DOMCFG_MAX) {
+    if (len > SNAP_DOMAIN_JSON_MAX) {
         rc = snap_fail(&e, SNAP_CORRUPT, "more than %u bytes",
-                       SNAP_DOMCFG_MAX);
+                       SNAP_DOMAIN_JSON_MAX);
         goto out;
     }
     rc = snap_json_parse(text, len, j_r, &e);
@@ -88,8 +88,8 @@ static struct snap_json *find_disk(struct snap_json *disks, const char *vdev)
     return NULL;
 }
 
-int snap_domcfg_set_disks(const char *json, const struct snap_active *a,
-                          size_t n, char **json_r, struct snap_err *err)
+int snap_domain_json_set_disks(const char *json, const struct snap_active *a,
+                               size_t n, char **json_r, struct snap_err *err)
 {
     struct snap_json *j = NULL, *disks;
     size_t i;
@@ -135,8 +135,8 @@ static const struct snap_eject *find_eject(const struct snap_eject *e,
 }
 
 /* As libxl has it after "xl cd-eject" (libxl_cdrom.c). */
-int snap_domcfg_eject(const char *json, const struct snap_eject *e, size_t n,
-                      char **json_r, struct snap_err *err)
+int snap_domain_json_eject(const char *json, const struct snap_eject *e,
+                           size_t n, char **json_r, struct snap_err *err)
 {
     struct snap_json *j = NULL, *disks, *d, *kept;
     const struct snap_eject *one;
@@ -172,8 +172,8 @@ out:
     return rc;
 }
 
-int snap_domcfg_set_uuid(const char *json, const char *uuid, char **json_r,
-                         struct snap_err *err)
+int snap_domain_json_set_uuid(const char *json, const char *uuid,
+                              char **json_r, struct snap_err *err)
 {
     struct snap_json *j = NULL, *c_info;
     int rc;
@@ -210,8 +210,8 @@ static bool has_genid(const struct snap_json *hvm)
     return false;
 }
 
-int snap_domcfg_new_genid(const char *json, char **json_r,
-                          struct snap_err *err)
+int snap_domain_json_new_genid(const char *json, char **json_r,
+                               struct snap_err *err)
 {
     struct snap_json *j = NULL, *hvm, *fresh;
     unsigned char b[16];
@@ -313,9 +313,9 @@ static uint64_t read_memory(const struct snap_json *j)
     return snap_json_unsigned(v, 0);
 }
 
-int snap_domcfg_identity(const char *json, char **name_r, char uuid_r[37],
-                         enum snap_guest_type *type_r, uint64_t *mem_kb_r,
-                         struct snap_err *err)
+int snap_domain_json_identity(const char *json, char **name_r, char uuid_r[37],
+                              enum snap_guest_type *type_r, uint64_t *mem_kb_r,
+                              struct snap_err *err)
 {
     struct snap_json *j = NULL;
     char *name = NULL;
@@ -417,8 +417,8 @@ static int read_disk(const struct snap_json *d, struct snap_vbd *v,
     return 0;
 }
 
-int snap_domcfg_disks(const char *json, struct snap_vbd **vbds_r, size_t *n_r,
-                      struct snap_err *err)
+int snap_domain_json_disks(const char *json, struct snap_vbd **vbds_r,
+                           size_t *n_r, struct snap_err *err)
 {
     struct snap_json *j = NULL, *disks;
     struct snap_vbd *v = NULL;

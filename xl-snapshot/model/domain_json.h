@@ -14,34 +14,34 @@
 #include "lib/rc.h"
 #include "model/hyp_ops.h"
 
-#define SNAP_DOMCFG_MAX (4u << 20)
+#define SNAP_DOMAIN_JSON_MAX (4u << 20)
 
 /* Set pdev_path, format and backend (qdisk) of the named disks; a vdev that
  * the configuration does not have is SNAP_NOTFOUND.  *json_r is new. */
-int snap_domcfg_set_disks(const char *json, const struct snap_active *a,
-                          size_t n, char **json_r, struct snap_err *err);
+int snap_domain_json_set_disks(const char *json, const struct snap_active *a,
+                               size_t n, char **json_r, struct snap_err *err);
 /* A drive that loses its medium, or is left out altogether. */
 struct snap_eject {
     const char *vdev;
     bool remove;
 };
-int snap_domcfg_eject(const char *json, const struct snap_eject *e, size_t n,
-                      char **json_r, struct snap_err *err);
+int snap_domain_json_eject(const char *json, const struct snap_eject *e,
+                           size_t n, char **json_r, struct snap_err *err);
 /* Name, uuid and type out of it; any *_r may be NULL. */
-int snap_domcfg_identity(const char *json, char **name_r, char uuid_r[37],
-                         enum snap_guest_type *type_r, uint64_t *mem_kb_r,
-                         struct snap_err *err);
+int snap_domain_json_identity(const char *json, char **name_r, char uuid_r[37],
+                              enum snap_guest_type *type_r, uint64_t *mem_kb_r,
+                              struct snap_err *err);
 /* Give it another UUID.  *json_r is new. */
-int snap_domcfg_set_uuid(const char *json, const char *uuid, char **json_r,
-                         struct snap_err *err);
+int snap_domain_json_set_uuid(const char *json, const char *uuid,
+                              char **json_r, struct snap_err *err);
 /* Another generation ID, if it has one: what runs from it is not what ran
  * before (xl.cfg(5), ms_vm_genid).  *json_r is new, or NULL if it has none. */
-int snap_domcfg_new_genid(const char *json, char **json_r,
-                          struct snap_err *err);
+int snap_domain_json_new_genid(const char *json, char **json_r,
+                               struct snap_err *err);
 /* The disks it names, as vbds (frontend_state 0).  A backend that it does not
  * say is the one that libxl would choose (libxl_device.c, disk_try_backend(),
  * Xen 4.17): phy for raw devices and for scripts, else qdisk. */
-int snap_domcfg_disks(const char *json, struct snap_vbd **vbds_r, size_t *n_r,
-                      struct snap_err *err);
+int snap_domain_json_disks(const char *json, struct snap_vbd **vbds_r,
+                           size_t *n_r, struct snap_err *err);
 
 #endif /* SNAP_MODEL_DOMAIN_JSON_H */

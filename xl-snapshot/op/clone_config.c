@@ -431,9 +431,10 @@ static int edit(const struct edit *e, struct snap_err *err)
     return rc;
 }
 
-int snap_clonecfg_make(const char *json, const struct snap_clonecfg *c,
-                       char **json_r, char ***macs_r, size_t *n_macs_r,
-                       char ***notes, size_t *n_notes, struct snap_err *err)
+int snap_clone_config_make(const char *json, const struct snap_clonecfg *c,
+                           char **json_r, char ***macs_r, size_t *n_macs_r,
+                           char ***notes, size_t *n_notes,
+                           struct snap_err *err)
 {
     char *with_disks = NULL;
     struct edit e = {
@@ -448,7 +449,8 @@ int snap_clonecfg_make(const char *json, const struct snap_clonecfg *c,
     *json_r = NULL;
     *macs_r = NULL;
     *n_macs_r = 0;
-    rc = snap_domcfg_set_disks(json, c->disks, c->n_disks, &with_disks, err);
+    rc = snap_domain_json_set_disks(json, c->disks, c->n_disks, &with_disks,
+                                    err);
     if (rc)
         goto out;
     rc = snap_json_parse(with_disks, strlen(with_disks), &e.root, err);

@@ -29,9 +29,10 @@ struct snap_clonecfg {
  * addresses and disks goes to the notes.  SNAP_REFUSED for a device that no
  * second domain can have and that the guest's memory expects.
  */
-int snap_clonecfg_make(const char *json, const struct snap_clonecfg *c,
-                       char **json_r, char ***macs_r, size_t *n_macs_r,
-                       char ***notes, size_t *n_notes, struct snap_err *err);
+int snap_clone_config_make(const char *json, const struct snap_clonecfg *c,
+                           char **json_r, char ***macs_r, size_t *n_macs_r,
+                           char ***notes, size_t *n_notes,
+                           struct snap_err *err);
 
 /* A random UUID (RFC 9562, version 4), in lower case. */
 int snap_uuid_make(char uuid_r[37], struct snap_err *err);

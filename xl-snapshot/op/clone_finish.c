@@ -9,9 +9,9 @@
 #include "op/recovery.h"
 #include "store/state.h"
 
-void snap_cloned_intent(struct snap_clone_plan *p,
-                        const struct snap_clone_req *req,
-                        struct snap_intent *in)
+void snap_clone_intent(struct snap_clone_plan *p,
+                       const struct snap_clone_req *req,
+                       struct snap_intent *in)
 {
     snap_intent_init(in, &snap_op_clone, p->ses.op_id, p->uuid, &p->rec);
     snap_set(&in->after.name, req->new_name);
@@ -52,10 +52,10 @@ static int look_if_it_ran(struct snap_disk_ctx *ctx, struct snap_record *rec,
     return rc && !*ran_r ? snap_fail(err, rc, "%s", why.msg) : 0;
 }
 
-int snap_cloned_undo(struct snap_env *env, struct snap_store *s,
-                     struct snap_record *rec, const char *name,
-                     const char *op_id, bool other_boot, bool *there_r,
-                     struct snap_err *err)
+int snap_clone_undo(struct snap_env *env, struct snap_store *s,
+                    struct snap_record *rec, const char *name,
+                    const char *op_id, bool other_boot, bool *there_r,
+                    struct snap_err *err)
 {
     int rc;
     struct snap_disk_ctx ctx;
@@ -108,8 +108,8 @@ static int recover_clone(struct snap_rescue *r, struct snap_err *err)
     rc = snap_rescue_mounts(r, err);
     if (rc)
         return rc;
-    rc = snap_cloned_undo(r->ses.env, &r->ses.store, r->in.rec, name,
-                          r->in.op_id, snap_rescue_other_boot(r), &there, err);
+    rc = snap_clone_undo(r->ses.env, &r->ses.store, r->in.rec, name,
+                         r->in.op_id, snap_rescue_other_boot(r), &there, err);
     r->gone = !there;
     if (there)
         r->what = snap_printf("clone %s was finished: somebody has let it run; its UUID is %s, and %s/state.json names its images",

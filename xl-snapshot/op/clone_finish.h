@@ -9,9 +9,9 @@
 extern const struct snap_op snap_op_clone;
 
 /* What recovery needs to know; borrows of p. */
-void snap_cloned_intent(struct snap_clone_plan *p,
-                        const struct snap_clone_req *req,
-                        struct snap_intent *in);
+void snap_clone_intent(struct snap_clone_plan *p,
+                       const struct snap_clone_req *req,
+                       struct snap_intent *in);
 
 /* s: the clone's, locked; rec: the snapshot with the planned leaves.  Before
  * the commit: the domain, which has never run, its images and its state go.
@@ -19,9 +19,9 @@ void snap_cloned_intent(struct snap_clone_plan *p,
  * then nothing goes, and *there_r says that the clone is there.  name: it was
  * to have; other_boot: the host was booted since.  The journal is left to the
  * caller.  Idempotent. */
-int snap_cloned_undo(struct snap_env *env, struct snap_store *s,
-                     struct snap_record *rec, const char *name,
-                     const char *op_id, bool other_boot, bool *there_r,
-                     struct snap_err *err);
+int snap_clone_undo(struct snap_env *env, struct snap_store *s,
+                    struct snap_record *rec, const char *name,
+                    const char *op_id, bool other_boot, bool *there_r,
+                    struct snap_err *err);
 
 #endif /* SNAP_OP_CLONE_FINISH_H */

@@ -178,7 +178,7 @@ static int check_others(struct snap_clone_plan *p, struct snap_err *err)
     size_t i, n = 0;
     struct snap_vbd *cfg = NULL;
 
-    rc = snap_domcfg_disks(p->rec.config_json, &cfg, &n, err);
+    rc = snap_domain_json_disks(p->rec.config_json, &cfg, &n, err);
     for (i = 0; !rc && i < n; i++) {
         const struct snap_vbd *v = &cfg[i];
 
@@ -221,7 +221,8 @@ static int make_config(const struct snap_clone_req *req,
         .n_left_out = p->n_left_out,
     };
 
-    rc = snap_domcfg_identity(r->config_json, NULL, uuid, NULL, NULL, err);
+    rc = snap_domain_json_identity(r->config_json, NULL, uuid, NULL, NULL,
+                                   err);
     if (!rc && !snap_streq(uuid, r->domain_uuid))
         rc = snap_fail(err, SNAP_CORRUPT,
                        "the configuration in snapshot %s is of domain %s, not of %s",
@@ -232,9 +233,9 @@ static int make_config(const struct snap_clone_req *req,
         a[i].format = r->parts[i].leaf_format;
     }
     if (!rc)
-        rc = snap_clonecfg_make(r->config_json, &c, &p->config_json, &p->macs,
-                                &p->n_macs, &p->ses.notes, &p->ses.n_notes,
-                                err);
+        rc = snap_clone_config_make(r->config_json, &c, &p->config_json,
+                                    &p->macs, &p->n_macs, &p->ses.notes,
+                                    &p->ses.n_notes, err);
     free(a);
     return rc;
 }

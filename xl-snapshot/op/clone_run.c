@@ -54,7 +54,7 @@ static int begin(struct run *r, struct snap_err *err)
     int rc;
     struct snap_intent in;
 
-    snap_cloned_intent(r->p, r->req, &in);
+    snap_clone_intent(r->p, r->req, &in);
     rc = snap_store_open(&r->store, r->env->store_root, r->p->uuid, true, err);
     if (!rc)
         rc = snap_store_lock(&r->store, false, "snapshot-clone", r->env->log,
@@ -152,8 +152,8 @@ static int go_back(struct run *r, struct snap_err *err)
     struct snap_err e = SNAP_ERR_INIT;
     bool there = false;
 
-    if (snap_cloned_undo(r->env, &r->store, &r->p->rec, r->req->new_name,
-                         r->p->ses.op_id, false, &there, &e) ||
+    if (snap_clone_undo(r->env, &r->store, &r->p->rec, r->req->new_name,
+                        r->p->ses.op_id, false, &there, &e) ||
         (!there && snap_journal_end(&r->journal, &e))) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,

@@ -18,9 +18,9 @@
 #include "store/memfile.h"
 #include "store/state.h"
 
-void snap_created_intent(struct snap_create_plan *p,
-                         const struct snap_create_req *req,
-                         struct snap_intent *in)
+void snap_create_intent(struct snap_create_plan *p,
+                        const struct snap_create_req *req,
+                        struct snap_intent *in)
 {
     snap_intent_init(in, &snap_op_create, p->ses.op_id, p->ses.uuid, &p->rec);
     snap_intent_before(in, &p->ses);

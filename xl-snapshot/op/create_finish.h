@@ -9,8 +9,8 @@
 extern const struct snap_op snap_op_create;
 
 /* What recovery needs to know; borrows of p. */
-void snap_created_intent(struct snap_create_plan *p,
-                         const struct snap_create_req *req,
-                         struct snap_intent *in);
+void snap_create_intent(struct snap_create_plan *p,
+                        const struct snap_create_req *req,
+                        struct snap_intent *in);
 
 #endif /* SNAP_OP_CREATE_FINISH_H */

@@ -401,7 +401,7 @@ static int plan_disks(struct snap_env *env, const struct snap_create_req *req,
 
     rc = p->ses.there
              ? env->ops->disks(env->hyp, &p->ses.dom, &vbds, &n, err)
-             : snap_domcfg_disks(p->offline.config_json, &vbds, &n, err);
+             : snap_domain_json_disks(p->offline.config_json, &vbds, &n, err);
     if (rc)
         goto out;
     rc = check_choices(req, &p->ses.dom, vbds, n, err);

@@ -79,7 +79,7 @@ static int begin(struct snap_create_run *r, struct snap_err *err)
     int rc;
     struct snap_intent in;
 
-    snap_created_intent(r->p, r->req, &in);
+    snap_create_intent(r->p, r->req, &in);
     rc = remember_name(r, err);
     if (!rc)
         rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal,

@@ -17,7 +17,7 @@ struct snap_create_run {
     struct snap_journal journal;
     struct snap_guardian guardian;
     struct snap_memfile mem;
-    struct snap_watch watch;
+    struct snap_save_progress watch;
     double stopped_ms; /* all of these in snap_now_ms() terms */
     double saved_ms, take_begun_ms, take_done_ms, known_ms;
     bool stood; /* the guest stood still, and taking was begun */

@@ -80,7 +80,7 @@ static int save(struct snap_create_run *r, struct snap_err *err)
         .opaque = &r->guardian,
     };
 
-    snap_watch_start(&r->watch, &what);
+    snap_save_progress_start(&r->watch, &what);
     rc = r->env->ops->save(r->env->hyp, &p->ses.dom, p->rec.config_json,
                            r->mem.fd, p->rec.live, &at_stop, &res, err);
     r->stopped_ms = res.stopped_ms;
@@ -377,7 +377,7 @@ int snap_create_window(struct snap_create_run *r, struct snap_err *err)
         say_times(r);
 
 out:
-    snap_watch_stop(&r->watch);
+    snap_save_progress_stop(&r->watch);
     r->env->ops->window_close(r->env->hyp);
     return r->stands ? SNAP_RECOVER : rc;
 }

@@ -16,13 +16,13 @@
 #include "store/memfile.h"
 #include "store/state.h"
 
-int snap_deleted_undo(const struct snap_deletion *x, struct snap_err *err)
+int snap_deletion_undo(const struct snap_deletion *x, struct snap_err *err)
 {
     int rc;
     size_t i;
-    struct snap_deleted_now now;
+    struct snap_deletion_now now;
 
-    rc = snap_deleted_look(x, &now, err);
+    rc = snap_deletion_look(x, &now, err);
     for (i = 0; !rc && i < x->rec->n_parts; i++) {
         struct snap_part *p = &x->rec->parts[i];
 
@@ -32,9 +32,9 @@ int snap_deleted_undo(const struct snap_deletion *x, struct snap_err *err)
         if (rc)
             snap_err_prefix(err, "%s", p->vdev);
     }
-    snap_deleted_close(&now);
+    snap_deletion_close(&now);
     if (!rc)
-        rc = snap_deleted_refreeze(x, false, err);
+        rc = snap_deletion_refreeze(x, false, err);
     return rc;
 }
 
@@ -61,7 +61,7 @@ static void disown_leaf(const struct snap_deletion *x,
 
 /* The image itself: looked at once more, whatever the plan said. */
 static int remove_image(const struct snap_deletion *x,
-                        struct snap_deleted_now *now, struct snap_part *p,
+                        struct snap_deletion_now *now, struct snap_part *p,
                         const struct snap_delete *d,
                         const struct snap_record *all, size_t n,
                         struct snap_err *err)
@@ -82,9 +82,9 @@ static int remove_image(const struct snap_deletion *x,
                            p->frozen_path);
             goto out;
         }
-        snap_deleted_know(&again, all, n);
-        snap_deleted_know(&again, x->rec, 1);
-        snap_deleted_know_state(&again, &x->ses->state);
+        snap_deletion_know(&again, all, n);
+        snap_deletion_know(&again, x->rec, 1);
+        snap_deletion_know_state(&again, &x->ses->state);
         snap_set(&again.leaf, leaf ? leaf->path : NULL);
         rc = p->drv->delete_plan(&off, p, &again, err);
         if (!rc && (again.n_child || again.keep_image))
@@ -165,14 +165,14 @@ static void keep_first(const struct snap_deletion *x, int r,
                         e->msg);
 }
 
-int snap_deleted_keep(struct snap_deletion *x, struct snap_err *err)
+int snap_deletion_keep(struct snap_deletion *x, struct snap_err *err)
 {
     int rc;
     size_t i, n = 0;
-    struct snap_deleted_now now = { .there = false };
+    struct snap_deletion_now now = { .there = false };
     struct snap_record *all = NULL;
 
-    rc = snap_deleted_look(x, &now, err);
+    rc = snap_deletion_look(x, &now, err);
     if (!rc)
         rc = snap_store_all_whole(&x->ses->store, x->ses->env->drivers, &all,
                                   &n, err);
@@ -181,25 +181,25 @@ int snap_deleted_keep(struct snap_deletion *x, struct snap_err *err)
 
         if (x->del[i].how != SNAP_DELETE_MERGE)
             continue;
-        rc = snap_deleted_keep_merge(x, &now, p, &x->del[i], err);
+        rc = snap_deletion_keep_merge(x, &now, p, &x->del[i], err);
         if (rc)
             snap_err_prefix(err, "%s", p->vdev);
     }
     if (!rc)
-        rc = snap_deleted_forget(x, all, n, err);
+        rc = snap_deletion_forget(x, all, n, err);
     snap_records_free(&all, &n);
-    snap_deleted_close(&now);
+    snap_deletion_close(&now);
     return rc;
 }
 
-int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
+int snap_deletion_finish(struct snap_deletion *x, struct snap_err *err)
 {
     int rc, r;
     size_t i, n = 0;
-    struct snap_deleted_now now = { .there = false };
+    struct snap_deletion_now now = { .there = false };
     struct snap_record *all = NULL;
 
-    rc = snap_deleted_look(x, &now, err);
+    rc = snap_deletion_look(x, &now, err);
     if (!rc)
         rc = snap_store_all_whole(&x->ses->store, x->ses->env->drivers, &all,
                                   &n, err);
@@ -212,7 +212,7 @@ int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
 
         r = snap_saver_look(&now.saver, &e);
         if (!r && d->how == SNAP_DELETE_MERGE)
-            r = snap_deleted_merge(x, &now, p, d, &e);
+            r = snap_deletion_merge(x, &now, p, d, &e);
         /* A guest that stands, and a switch that may have been made, are not
          * for a warning; nor is what may be done when somebody has ended. */
         if (r == SNAP_RECOVER || now.saver.why.rc) {
@@ -222,7 +222,7 @@ int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
         disown_leaf(x, p, d);
         if (!r && d->how != SNAP_DELETE_STAY) {
             r = remove_image(x, &now, p, d, all, n, &e);
-            if (snap_deleted_again(x, r, &e))
+            if (snap_deletion_again(x, r, &e))
                 r = remove_image(x, &now, p, d, all, n, &e);
         }
         keep_first(x, r, &e, p->vdev, &rc, err);
@@ -230,24 +230,24 @@ int snap_deleted_finish(struct snap_deletion *x, struct snap_err *err)
     if (!rc) {
         struct snap_err e = SNAP_ERR_INIT;
 
-        r = snap_deleted_refreeze(x, true, &e);
-        if (snap_deleted_again(x, r, &e))
-            r = snap_deleted_refreeze(x, true, &e);
+        r = snap_deletion_refreeze(x, true, &e);
+        if (snap_deletion_again(x, r, &e))
+            r = snap_deletion_refreeze(x, true, &e);
         keep_first(x, r, &e, NULL, &rc, err);
     }
     if (!rc) {
         struct snap_err e = SNAP_ERR_INIT;
 
         r = remove_memory(x, all, n, &e);
-        if (snap_deleted_again(x, r, &e))
+        if (snap_deletion_again(x, r, &e))
             r = remove_memory(x, all, n, &e);
         keep_first(x, r, &e, NULL, &rc, err);
     }
     if (!rc)
-        rc = snap_deleted_forget(x, all, n, err);
+        rc = snap_deletion_forget(x, all, n, err);
 
 out:
     snap_records_free(&all, &n);
-    snap_deleted_close(&now);
+    snap_deletion_close(&now);
     return rc;
 }

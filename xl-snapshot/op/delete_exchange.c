@@ -31,10 +31,10 @@
 #include "op/paused.h"
 #include "op/stamp.h"
 
-int snap_deleted_tell(const struct snap_deletion *x,
-                      const struct snap_domain *dom, const char *vdev,
-                      const char *path, const char *format,
-                      struct snap_err *err)
+int snap_deletion_tell(const struct snap_deletion *x,
+                       const struct snap_domain *dom, const char *vdev,
+                       const char *path, const char *format,
+                       struct snap_err *err)
 {
     const struct snap_active a = { .vdev = vdev,
                                    .path = path,
@@ -85,14 +85,14 @@ static void note_back(const struct snap_deletion *x, const char *vdev)
 {
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    snap_deleted_mark(x, "back", vdev, NULL, &ignored);
+    snap_deletion_mark(x, "back", vdev, NULL, &ignored);
 }
 
 /* An exchange came to nothing, before QEMU was told or because it would not.
  * One before this, of a process that died, may have come through: then only
  * QEMU can say that it writes to the leaf. */
 static bool on_leaf(const struct snap_deletion *x,
-                    struct snap_deleted_now *now, const struct snap_part *p,
+                    struct snap_deletion_now *now, const struct snap_part *p,
                     const struct snap_delete *d)
 {
     bool base;
@@ -109,12 +109,12 @@ static int note_switched(const struct snap_deletion *x,
                          struct snap_err *err)
 {
     x->ses->env->image_stamp(d->gone, &d->left);
-    return snap_deleted_mark(x, "switched", p->vdev, snap_stamp_json(&d->left),
-                             err);
+    return snap_deletion_mark(x, "switched", p->vdev,
+                              snap_stamp_json(&d->left), err);
 }
 
 /* The guest stands, if nobody let it go on. */
-static int change_over(struct snap_deletion *x, struct snap_deleted_now *now,
+static int change_over(struct snap_deletion *x, struct snap_deletion_now *now,
                        struct snap_part *p, struct snap_delete *d,
                        struct snap_guardian *guardian, struct snap_err *err)
 {
@@ -129,13 +129,13 @@ static int change_over(struct snap_deletion *x, struct snap_deleted_now *now,
         return rc;
     }
     x->over = true;
-    rc = snap_deleted_tell(x, &now->dom, p->vdev, d->active_path,
-                           d->active_format, err);
+    rc = snap_deletion_tell(x, &now->dom, p->vdev, d->active_path,
+                            d->active_format, err);
     snap_guardian_beat(guardian);
     if (!rc)
         rc = p->drv->merge_switch(&now->ctx, p, d, err);
     if (rc && rc != SNAP_RECOVER && (!before || on_leaf(x, now, p, d))) {
-        if (snap_deleted_tell(x, &now->dom, p->vdev, d->leaf, "qcow2", &e))
+        if (snap_deletion_tell(x, &now->dom, p->vdev, d->leaf, "qcow2", &e))
             snap_err_append(err, "and Xen may name another image: %s", e.msg);
         else
             note_back(x, p->vdev);
@@ -144,7 +144,7 @@ static int change_over(struct snap_deletion *x, struct snap_deleted_now *now,
     return rc ? rc : note_switched(x, p, d, err);
 }
 
-static struct snap_json *when(const struct snap_deleted_now *now)
+static struct snap_json *when(const struct snap_deletion_now *now)
 {
     struct snap_json *at = snap_json_object();
     char *boot = snap_boot_id();
@@ -159,11 +159,11 @@ static struct snap_json *when(const struct snap_deleted_now *now)
 
 /* It is known from here on that the guest stands, or may. */
 static int announce(const struct snap_deletion *x,
-                    const struct snap_deleted_now *now,
+                    const struct snap_deletion_now *now,
                     const struct snap_part *p, struct snap_guardian *guardian,
                     struct snap_err *err)
 {
-    int rc = snap_deleted_mark(x, "pause", p->vdev, when(now), err);
+    int rc = snap_deletion_mark(x, "pause", p->vdev, when(now), err);
 
     if (!rc)
         snap_guardian_window(guardian);
@@ -179,9 +179,9 @@ static void note_pause(const struct snap_deletion *x,
     free(step);
 }
 
-int snap_deleted_exchange(struct snap_deletion *x,
-                          struct snap_deleted_now *now, struct snap_part *p,
-                          struct snap_delete *d, struct snap_err *err)
+int snap_deletion_exchange(struct snap_deletion *x,
+                           struct snap_deletion_now *now, struct snap_part *p,
+                           struct snap_delete *d, struct snap_err *err)
 {
     int rc, r2;
     struct snap_guardian guardian = SNAP_GUARDIAN_INIT;
@@ -204,7 +204,7 @@ int snap_deleted_exchange(struct snap_deletion *x,
     if (rc)
         goto out;
     if (now->dom.paused) {
-        rc = snap_deleted_mark(x, "over", p->vdev, when(now), err);
+        rc = snap_deletion_mark(x, "over", p->vdev, when(now), err);
         if (!rc)
             rc = change_over(x, now, p, d, &guardian, err);
         goto out;
@@ -232,10 +232,10 @@ out:
 }
 
 /* By Xen.  dom NULL: it is not there. */
-int snap_deleted_has(const struct snap_deletion *x,
-                     const struct snap_domain *dom, const char *vdev,
-                     const struct snap_delete *d, enum snap_deleted_has *has_r,
-                     struct snap_err *err)
+int snap_deletion_has(const struct snap_deletion *x,
+                      const struct snap_domain *dom, const char *vdev,
+                      const struct snap_delete *d,
+                      enum snap_deletion_has *has_r, struct snap_err *err)
 {
     int rc;
     size_t n = 0;
@@ -255,14 +255,14 @@ int snap_deleted_has(const struct snap_deletion *x,
     return rc;
 }
 
-int snap_deleted_tell_which(const struct snap_deletion *x,
-                            const struct snap_domain *dom, const char *vdev,
-                            const struct snap_delete *d, bool base,
-                            struct snap_err *err)
+int snap_deletion_tell_which(const struct snap_deletion *x,
+                             const struct snap_domain *dom, const char *vdev,
+                             const struct snap_delete *d, bool base,
+                             struct snap_err *err)
 {
-    return base ? snap_deleted_tell(x, dom, vdev, d->active_path,
-                                    d->active_format, err)
-                : snap_deleted_tell(x, dom, vdev, d->leaf, "qcow2", err);
+    return base ? snap_deletion_tell(x, dom, vdev, d->active_path,
+                                     d->active_format, err)
+                : snap_deletion_tell(x, dom, vdev, d->leaf, "qcow2", err);
 }
 
 /*
@@ -280,11 +280,11 @@ static int make_known(const struct snap_deletion *x, struct snap_disk_ctx *c,
                       struct snap_err *err)
 {
     int rc, late = 0;
-    enum snap_deleted_has has;
+    enum snap_deletion_has has;
     struct snap_err e = SNAP_ERR_INIT;
 
     *base_r = false;
-    rc = snap_deleted_has(x, dom, p->vdev, d, &has, err);
+    rc = snap_deletion_has(x, dom, p->vdev, d, &has, err);
     if (rc || has == SNAP_HAS_NOT)
         return rc;
     if (has == SNAP_HAS_BASE)
@@ -294,12 +294,13 @@ static int make_known(const struct snap_deletion *x, struct snap_disk_ctx *c,
         snap_err_clear(err);
         return snap_fail(err, late, "%s", e.msg);
     }
-    return rc ? rc : snap_deleted_tell_which(x, dom, p->vdev, d, *base_r, err);
+    return rc ? rc
+              : snap_deletion_tell_which(x, dom, p->vdev, d, *base_r, err);
 }
 
-int snap_deleted_known(const struct snap_deletion *x,
-                       const struct snap_domain *dom, const char *vdev,
-                       bool hangs, struct snap_err *err)
+int snap_deletion_known(const struct snap_deletion *x,
+                        const struct snap_domain *dom, const char *vdev,
+                        bool hangs, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -311,7 +312,7 @@ int snap_deleted_known(const struct snap_deletion *x,
         if (snap_streq(x->rec->parts[i].vdev, vdev))
             break;
     if (i == x->rec->n_parts || x->del[i].how != SNAP_DELETE_MERGE ||
-        snap_deleted_step(x, "switched", vdev))
+        snap_deletion_step(x, "switched", vdev))
         return 0;
     if (hangs)
         return snap_fail(err, SNAP_RECOVER,
@@ -330,10 +331,12 @@ int snap_deleted_known(const struct snap_deletion *x,
 static const struct snap_journal_entry *paused(const struct snap_deletion *x,
                                                const char *vdev)
 {
-    const struct snap_journal_entry *pause = snap_deleted_step(x, "pause",
+    const struct snap_journal_entry *pause = snap_deletion_step(x, "pause",
+                                                                vdev);
+    const struct snap_journal_entry *over = snap_deletion_step(x, "over",
                                                                vdev);
-    const struct snap_journal_entry *over = snap_deleted_step(x, "over", vdev);
-    const struct snap_journal_entry *back = snap_deleted_step(x, "back", vdev);
+    const struct snap_journal_entry *back = snap_deletion_step(x, "back",
+                                                               vdev);
     /* They are in one array, the later ones behind. */
     const struct snap_journal_entry *last = !pause || (over && over > pause)
                                                 ? over
@@ -344,7 +347,7 @@ static const struct snap_journal_entry *paused(const struct snap_deletion *x,
 
 /* It has been there ever since, so nobody has started it on another image,
  * whatever Xen has been told. */
-static bool same_domain(const struct snap_deleted_now *now,
+static bool same_domain(const struct snap_deletion_now *now,
                         const struct snap_journal_entry *e)
 {
     char *boot = snap_boot_id();
@@ -357,9 +360,10 @@ static bool same_domain(const struct snap_deleted_now *now,
 }
 
 /* May QEMU write to the image below, and nobody has written that down? */
-bool snap_deleted_may_be_over(const struct snap_deletion *x,
-                              const struct snap_deleted_now *now,
-                              const struct snap_part *p, struct snap_delete *d)
+bool snap_deletion_may_be_over(const struct snap_deletion *x,
+                               const struct snap_deletion_now *now,
+                               const struct snap_part *p,
+                               struct snap_delete *d)
 {
     const struct snap_journal_entry *e = paused(x, p->vdev);
 
@@ -372,23 +376,23 @@ bool snap_deleted_may_be_over(const struct snap_deletion *x,
 /* The domain is there that was to change over, and whether it did is not
  * written down. */
 static bool is_open(const struct snap_deletion *x,
-                    const struct snap_deleted_now *now, size_t i)
+                    const struct snap_deletion_now *now, size_t i)
 {
     const char *vdev = x->rec->parts[i].vdev;
     const struct snap_journal_entry *e = paused(x, vdev);
 
     return x->del[i].how == SNAP_DELETE_MERGE && e &&
-           !snap_deleted_step(x, "switched", vdev) && same_domain(now, e);
+           !snap_deletion_step(x, "switched", vdev) && same_domain(now, e);
 }
 
-int snap_deleted_note_over(struct snap_deletion *x, struct snap_err *err)
+int snap_deletion_note_over(struct snap_deletion *x, struct snap_err *err)
 {
     int rc;
     size_t i;
     bool base;
-    struct snap_deleted_now now;
+    struct snap_deletion_now now;
 
-    rc = snap_deleted_look(x, &now, err);
+    rc = snap_deletion_look(x, &now, err);
     for (i = 0; !rc && now.qemu && i < x->rec->n_parts; i++) {
         struct snap_part *p = &x->rec->parts[i];
 
@@ -398,6 +402,6 @@ int snap_deleted_note_over(struct snap_deletion *x, struct snap_err *err)
         if (!rc && base)
             rc = note_switched(x, p, &x->del[i], err);
     }
-    snap_deleted_close(&now);
+    snap_deletion_close(&now);
     return rc;
 }

@@ -64,13 +64,13 @@ static int exchange_known(struct snap_rescue *r, const char *pause, bool hangs,
     struct snap_delete *del = NULL;
     struct snap_deletion x;
 
-    rc = snap_deleted_read(&r->in, &del, err);
+    rc = snap_deletion_read(&r->in, &del, err);
     if (!rc) {
         x = deletion(r, del, NULL);
-        rc = snap_deleted_known(&x, &r->ses.dom, pause + strlen("pause-"),
-                                hangs, err);
+        rc = snap_deletion_known(&x, &r->ses.dom, pause + strlen("pause-"),
+                                 hangs, err);
     }
-    snap_deleted_free(&del, r->in.rec->n_parts);
+    snap_deletion_free(&del, r->in.rec->n_parts);
     return rc;
 }
 
@@ -166,7 +166,7 @@ static int recover_delete(struct snap_rescue *r, struct snap_err *err)
 
     rc = resume_paused(r, err);
     if (!rc)
-        rc = snap_deleted_read(&r->in, &del, err);
+        rc = snap_deletion_read(&r->in, &del, err);
     if (!rc)
         rc = snap_journal_resume(&journal, r->path, r->in.op->name, err);
     if (rc)
@@ -174,28 +174,28 @@ static int recover_delete(struct snap_rescue *r, struct snap_err *err)
     x = deletion(r, del, &journal);
     /* What gives it up asks QEMU itself, and works on with nothing. */
     if (!snap_rescue_keep(r))
-        snap_deleted_note_over(&x, &ignored);
+        snap_deletion_note_over(&x, &ignored);
     rc = snap_rescue_mounts(r, err);
     if (rc)
         goto out;
     if (snap_store_has(&r->ses.store, r->in.rec->name)) {
         r->what = snap_printf("unfinished deletion of %s was undone; the snapshot is kept",
                               r->in.rec->name);
-        rc = snap_deleted_undo(&x, err);
+        rc = snap_deletion_undo(&x, err);
     } else if (snap_rescue_keep(r)) {
         r->what = snap_printf("deletion of %s was given up; the images that it worked on are kept as they are",
                               r->in.rec->name);
-        rc = snap_deleted_keep(&x, err);
+        rc = snap_deletion_keep(&x, err);
     } else {
         r->what = snap_printf("deletion of %s was finished", r->in.rec->name);
-        rc = snap_deleted_finish(&x, err);
+        rc = snap_deletion_finish(&x, err);
     }
     if (!rc && !snap_store_has(&r->ses.store, r->in.rec->name))
         note_deleted(r, del);
 
 out:
     snap_journal_dispose(&journal);
-    snap_deleted_free(&del, r->in.rec->n_parts);
+    snap_deletion_free(&del, r->in.rec->n_parts);
     return rc;
 }
 
@@ -216,7 +216,7 @@ static int known(struct snap_rescue *r, bool hangs, struct snap_err *err)
 const struct snap_op snap_op_delete = {
     .name = "delete",
     .disks = "disks",
-    .check = snap_deleted_check,
+    .check = snap_deletion_check,
     .recover = recover_delete,
     .stands = stands,
     .known = known,

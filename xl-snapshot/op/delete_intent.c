@@ -55,7 +55,7 @@ static struct snap_json *to_json(const struct snap_record *rec,
     return disks;
 }
 
-void snap_deleted_intent(struct snap_delete_plan *p, struct snap_intent *in)
+void snap_deletion_intent(struct snap_delete_plan *p, struct snap_intent *in)
 {
     snap_intent_init(in, &snap_op_delete, p->ses.op_id, p->ses.uuid, &p->rec);
     snap_intent_before(in, &p->ses);
@@ -100,8 +100,8 @@ static int get_part(const struct snap_json *l, struct snap_delete *d,
     return rc;
 }
 
-int snap_deleted_read(struct snap_intent *in, struct snap_delete **del_r,
-                      struct snap_err *err)
+int snap_deletion_read(struct snap_intent *in, struct snap_delete **del_r,
+                       struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -122,7 +122,7 @@ int snap_deleted_read(struct snap_intent *in, struct snap_delete **del_r,
         else
             rc = get_part(l, &del[i], err);
         if (rc) {
-            snap_deleted_free(&del, rec->n_parts);
+            snap_deletion_free(&del, rec->n_parts);
             return rc;
         }
         snap_set(&rec->parts[i].tag, rec->name);
@@ -131,7 +131,7 @@ int snap_deleted_read(struct snap_intent *in, struct snap_delete **del_r,
     return 0;
 }
 
-void snap_deleted_free(struct snap_delete **del, size_t n)
+void snap_deletion_free(struct snap_delete **del, size_t n)
 {
     size_t i;
 
@@ -141,15 +141,15 @@ void snap_deleted_free(struct snap_delete **del, size_t n)
     *del = NULL;
 }
 
-int snap_deleted_check(struct snap_intent *in, struct snap_err *err)
+int snap_deletion_check(struct snap_intent *in, struct snap_err *err)
 {
     struct snap_delete *del = NULL;
-    int rc = snap_deleted_read(in, &del, err);
+    int rc = snap_deletion_read(in, &del, err);
 
     if (!del)
         return rc;
     snap_json_free(in->disks);
     in->disks = to_json(in->rec, del);
-    snap_deleted_free(&del, in->rec->n_parts);
+    snap_deletion_free(&del, in->rec->n_parts);
     return 0;
 }

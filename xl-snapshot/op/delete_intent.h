@@ -7,14 +7,14 @@
 #include "op/intent.h"
 
 /* The whole of it; borrows of p. */
-void snap_deleted_intent(struct snap_delete_plan *p, struct snap_intent *in);
+void snap_deletion_intent(struct snap_delete_plan *p, struct snap_intent *in);
 
 /* What becomes of each part of in->rec, which gets the tag that it goes by.
- * SNAP_CORRUPT: nothing is in *del_r.  snap_deleted_free() it. */
-int snap_deleted_read(struct snap_intent *in, struct snap_delete **del_r,
-                      struct snap_err *err);
-void snap_deleted_free(struct snap_delete **del, size_t n);
+ * SNAP_CORRUPT: nothing is in *del_r.  snap_deletion_free() it. */
+int snap_deletion_read(struct snap_intent *in, struct snap_delete **del_r,
+                       struct snap_err *err);
+void snap_deletion_free(struct snap_delete **del, size_t n);
 /* For op->check. */
-int snap_deleted_check(struct snap_intent *in, struct snap_err *err);
+int snap_deletion_check(struct snap_intent *in, struct snap_err *err);
 
 #endif /* SNAP_OP_DELETE_INTENT_H */

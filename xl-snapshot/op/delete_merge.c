@@ -26,11 +26,11 @@ static struct snap_json *this_boot(bool live)
 /* It is known from here on that we may write to the image below; before
  * anything does, so that a later writer can be told. */
 static int note_merging(const struct snap_deletion *x,
-                        const struct snap_deleted_now *now,
+                        const struct snap_deletion_now *now,
                         const struct snap_part *p, struct snap_err *err)
 {
-    const struct snap_journal_entry *e = snap_deleted_step(x, "merging",
-                                                           p->vdev);
+    const struct snap_journal_entry *e = snap_deletion_step(x, "merging",
+                                                            p->vdev);
     struct snap_json *data = this_boot(now->ctx.qmp != NULL);
     char *then = e ? snap_json_text(e->data, false) : NULL;
     char *text = snap_json_text(data, false);
@@ -39,7 +39,7 @@ static int note_merging(const struct snap_deletion *x,
     if (snap_streq(then, text))
         snap_json_free(data);
     else
-        rc = snap_deleted_mark(x, "merging", p->vdev, data, err);
+        rc = snap_deletion_mark(x, "merging", p->vdev, data, err);
     free(then);
     free(text);
     return rc;
@@ -75,22 +75,22 @@ static void look_back(const struct snap_deletion *x, const struct snap_part *p,
  * the overlay has what the guest wrote before, the image what it wrote or
  * writes after.  Nobody but their user knows which is right. */
 static bool is_astray(const struct snap_deletion *x,
-                      const struct snap_deleted_now *as,
+                      const struct snap_deletion_now *as,
                       const struct snap_part *p, struct snap_delete *d,
-                      enum snap_deleted_has has)
+                      enum snap_deletion_has has)
 {
-    if (has == SNAP_HAS_BASE || snap_deleted_step(x, "astray", p->vdev))
+    if (has == SNAP_HAS_BASE || snap_deletion_step(x, "astray", p->vdev))
         return true;
     look_back(x, p, d);
     return p->drv->merge_astray(p, d, as->ctx.qmp != NULL);
 }
 
 static int astray(const struct snap_deletion *x, const struct snap_part *p,
-                  const struct snap_delete *d, enum snap_deleted_has has,
+                  const struct snap_delete *d, enum snap_deletion_has has,
                   struct snap_err *err)
 {
-    const struct snap_journal_entry *e = snap_deleted_step(x, "astray",
-                                                           p->vdev);
+    const struct snap_journal_entry *e = snap_deletion_step(x, "astray",
+                                                            p->vdev);
     bool seen = has == SNAP_HAS_BASE ||
                 (e && snap_json_get_bool(e->data, "started", true));
     struct snap_json *data = snap_json_object();
@@ -100,23 +100,23 @@ static int astray(const struct snap_deletion *x, const struct snap_part *p,
     if (e && seen == snap_json_get_bool(e->data, "started", true))
         snap_json_free(data);
     else
-        snap_deleted_mark(x, "astray", p->vdev, data, &ignored);
+        snap_deletion_mark(x, "astray", p->vdev, data, &ignored);
     return snap_fail(
         err, SNAP_RECOVER,
         "%s %s %s while %s was being merged into it.  The latter has what the guest wrote before, the former what was written since; nothing more is done to either.  Copy what you need of both to a safe place; then xl snapshot-recover --keep %s gives the deletion up and leaves them as they are",
-        seen ? snap_deleted_domain(x) : "somebody",
+        seen ? snap_deletion_domain(x) : "somebody",
         seen ? "was started on"
              : "(probably the domain, started from an old xl.cfg) wrote to",
-        d->active_path, d->gone, snap_deleted_domain(x));
+        d->active_path, d->gone, snap_deletion_domain(x));
 }
 
 /* QEMU had left the overlay for good, and somebody has started the domain on
  * it since, or did: it hides what the guest wrote below before. */
 static bool ran_above(const struct snap_deletion *x, const struct snap_part *p,
-                      struct snap_delete *d, enum snap_deleted_has has)
+                      struct snap_delete *d, enum snap_deletion_has has)
 {
-    const struct snap_journal_entry *e = snap_deleted_step(x, "switched",
-                                                           p->vdev);
+    const struct snap_journal_entry *e = snap_deletion_step(x, "switched",
+                                                            p->vdev);
 
     if (!e)
         return false;
@@ -126,63 +126,63 @@ static bool ran_above(const struct snap_deletion *x, const struct snap_part *p,
 }
 
 static int refuse_above(const struct snap_deletion *x,
-                        const struct snap_delete *d, enum snap_deleted_has has,
-                        struct snap_err *err)
+                        const struct snap_delete *d,
+                        enum snap_deletion_has has, struct snap_err *err)
 {
     return snap_fail(err, SNAP_RECOVER,
                      "%s %s %s after that had been merged into %s.  The latter has what the guest wrote before, and the former hides it, and has what was written since; nothing more is done to either.  Copy what you need of both to a safe place; then xl snapshot-recover --keep %s gives the deletion up and leaves them as they are",
-                     has == SNAP_HAS_LEAF ? snap_deleted_domain(x)
+                     has == SNAP_HAS_LEAF ? snap_deletion_domain(x)
                                           : "somebody",
                      has == SNAP_HAS_LEAF
                          ? "was started on"
                          : "(probably the domain, started from its xl.cfg) wrote to",
-                     d->gone, d->active_path, snap_deleted_domain(x));
+                     d->gone, d->active_path, snap_deletion_domain(x));
 }
 
 /* The merge has not come to its end.  Xen may have been told the image below,
  * and the domain be about to be built with it, so that is not protected before
  * it is known what it has.  Fails if it may write there. */
 static int stop_merge(const struct snap_deletion *x,
-                      struct snap_deleted_now *now, struct snap_part *p,
+                      struct snap_deletion_now *now, struct snap_part *p,
                       const struct snap_delete *d)
 {
     struct snap_err ignored = SNAP_ERR_INIT;
-    enum snap_deleted_has has;
-    int rc = snap_deleted_refresh(x, now, &ignored);
+    enum snap_deletion_has has;
+    int rc = snap_deletion_refresh(x, now, &ignored);
 
     if (!rc)
-        rc = snap_deleted_has(x, snap_deleted_dom(now), p->vdev, d, &has,
-                              &ignored);
+        rc = snap_deletion_has(x, snap_deletion_dom(now), p->vdev, d, &has,
+                               &ignored);
     if (!rc && has == SNAP_HAS_BASE)
         rc = SNAP_BUSY;
     return rc ? rc : p->drv->delete_stop(&now->ctx, p, d, &ignored);
 }
 
 /* Until what the domain has is known everywhere. */
-static int move_over(struct snap_deletion *x, struct snap_deleted_now *now,
+static int move_over(struct snap_deletion *x, struct snap_deletion_now *now,
                      struct snap_part *p, struct snap_delete *d,
                      struct snap_err *err)
 {
     int rc;
 
-    if (!snap_deleted_step(x, "switched", p->vdev)) {
+    if (!snap_deletion_step(x, "switched", p->vdev)) {
         rc = note_merging(x, now, p, err);
         if (!rc)
             rc = p->drv->merge(&now->ctx, p, d, err);
         if (!rc && now->there && !now->qemu)
-            rc = snap_deleted_tell(x, &now->dom, p->vdev, d->active_path,
-                                   d->active_format, err);
+            rc = snap_deletion_tell(x, &now->dom, p->vdev, d->active_path,
+                                    d->active_format, err);
         if (!rc)
             rc = now->qemu
-                     ? snap_deleted_exchange(x, now, p, d, err)
-                     : snap_deleted_mark(x, "switched", p->vdev, NULL, err);
+                     ? snap_deletion_exchange(x, now, p, d, err)
+                     : snap_deletion_mark(x, "switched", p->vdev, NULL, err);
         if (rc) {
             x->over |= stop_merge(x, now, p, d) != 0;
             return rc;
         }
     } else if (now->there) {
-        rc = snap_deleted_tell(x, &now->dom, p->vdev, d->active_path,
-                               d->active_format, err);
+        rc = snap_deletion_tell(x, &now->dom, p->vdev, d->active_path,
+                                d->active_format, err);
         if (rc)
             return rc;
     }
@@ -191,7 +191,7 @@ static int move_over(struct snap_deletion *x, struct snap_deleted_now *now,
     return snap_state_save(&x->ses->store, &x->ses->state, err);
 }
 
-static int merge_any(struct snap_deletion *x, struct snap_deleted_now *now,
+static int merge_any(struct snap_deletion *x, struct snap_deletion_now *now,
                      struct snap_part *p, struct snap_delete *d, bool *moved_r,
                      struct snap_err *err)
 {
@@ -201,14 +201,14 @@ static int merge_any(struct snap_deletion *x, struct snap_deleted_now *now,
     if (!rc) {
         x->over = false; /* what is left is an overlay that nobody needs */
         rc = p->drv->merge_finish(&now->ctx, p, d, err);
-        if (snap_deleted_again(x, rc, err))
+        if (snap_deletion_again(x, rc, err))
             rc = p->drv->merge_finish(&now->ctx, p, d, err);
     }
     return rc;
 }
 
 /* The overlay, under its name.  In doubt it is. */
-static bool has_leaf(struct snap_deleted_now *now, const struct snap_part *p,
+static bool has_leaf(struct snap_deletion_now *now, const struct snap_part *p,
                      const struct snap_delete *d)
 {
     enum snap_stand how = SNAP_STAND_ALONE;
@@ -227,20 +227,20 @@ static bool may_pass(int rc)
 /* Once the disk may have changed over, nothing but the journal tells that the
  * old overlay is no longer what the guest wrote last: it stays until all is
  * known, whatever fails. */
-int snap_deleted_merge(struct snap_deletion *x, struct snap_deleted_now *now,
-                       struct snap_part *p, struct snap_delete *d,
-                       struct snap_err *err)
+int snap_deletion_merge(struct snap_deletion *x, struct snap_deletion_now *now,
+                        struct snap_part *p, struct snap_delete *d,
+                        struct snap_err *err)
 {
     int rc;
-    enum snap_deleted_has has;
+    enum snap_deletion_has has;
     bool moved = false;
-    struct snap_deleted_now off;
+    struct snap_deletion_now off;
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    snap_deleted_off(x, &off);
-    x->over = snap_deleted_may_be_over(x, now, p, d) ||
-              snap_deleted_step(x, "switched", p->vdev);
-    rc = snap_deleted_has(x, snap_deleted_dom(now), p->vdev, d, &has, err);
+    snap_deletion_off(x, &off);
+    x->over = snap_deletion_may_be_over(x, now, p, d) ||
+              snap_deletion_step(x, "switched", p->vdev);
+    rc = snap_deletion_has(x, snap_deletion_dom(now), p->vdev, d, &has, err);
     if (!rc && !x->over && has_leaf(now, p, d) &&
         is_astray(x, has == SNAP_HAS_NOT ? &off : now, p, d, has)) {
         rc = astray(x, p, d, has, err);
@@ -268,7 +268,7 @@ int snap_deleted_merge(struct snap_deletion *x, struct snap_deleted_now *now,
 /* We may have died between telling Xen and telling QEMU; what the guest writes
  * to is what it has.  If QEMU has neither, Xen's word is all there is. */
 static int ask_qemu(const struct snap_deletion *x,
-                    struct snap_deleted_now *now, const struct snap_part *p,
+                    struct snap_deletion_now *now, const struct snap_part *p,
                     const struct snap_delete *d, bool *base,
                     struct snap_err *err)
 {
@@ -282,44 +282,46 @@ static int ask_qemu(const struct snap_deletion *x,
     if (rc)
         return rc;
     *base = yes;
-    return snap_deleted_tell_which(x, &now->dom, p->vdev, d, yes, err);
+    return snap_deletion_tell_which(x, &now->dom, p->vdev, d, yes, err);
 }
 
 /* Nobody has the disk, and "switched" was never written down.  QEMU may have
  * changed over all the same, and the guest have gone on below; or tools had
  * merged all, and the overlay has lost its name. */
 static bool ended_below(const struct snap_deletion *x,
-                        struct snap_deleted_now *now,
+                        struct snap_deletion_now *now,
                         const struct snap_part *p, struct snap_delete *d)
 {
-    if (snap_deleted_may_be_over(x, now, p, d) &&
+    if (snap_deletion_may_be_over(x, now, p, d) &&
         p->drv->merge_went_below(p, d))
         return true;
-    return snap_deleted_step(x, "merging", p->vdev) && !has_leaf(now, p, d);
+    return snap_deletion_step(x, "merging", p->vdev) && !has_leaf(now, p, d);
 }
 
 /* Before QEMU is asked: is the image below what the domain has, or had last? */
 static bool keeps_base(const struct snap_deletion *x,
-                       struct snap_deleted_now *now, const struct snap_part *p,
-                       struct snap_delete *d, enum snap_deleted_has has)
+                       struct snap_deletion_now *now,
+                       const struct snap_part *p, struct snap_delete *d,
+                       enum snap_deletion_has has)
 {
     if (has == SNAP_HAS_BASE)
         return true;
-    if (snap_deleted_step(x, "switched", p->vdev))
+    if (snap_deletion_step(x, "switched", p->vdev))
         return !ran_above(x, p, d, has) || !has_leaf(now, p, d);
     return has == SNAP_HAS_NOT && ended_below(x, now, p, d);
 }
 
 /* The disk is what the domain has, or had last. */
-int snap_deleted_keep_merge(struct snap_deletion *x,
-                            struct snap_deleted_now *now, struct snap_part *p,
-                            struct snap_delete *d, struct snap_err *err)
+int snap_deletion_keep_merge(struct snap_deletion *x,
+                             struct snap_deletion_now *now,
+                             struct snap_part *p, struct snap_delete *d,
+                             struct snap_err *err)
 {
     int rc;
-    enum snap_deleted_has has = SNAP_HAS_NOT;
+    enum snap_deletion_has has = SNAP_HAS_NOT;
     bool base;
 
-    rc = snap_deleted_has(x, snap_deleted_dom(now), p->vdev, d, &has, err);
+    rc = snap_deletion_has(x, snap_deletion_dom(now), p->vdev, d, &has, err);
     if (rc)
         return rc;
     base = keeps_base(x, now, p, d, has);

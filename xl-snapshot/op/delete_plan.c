@@ -30,7 +30,7 @@
 /* What is known of the snapshot in hand, but not what the command is about. */
 static void forget_one(struct snap_delete_plan *p)
 {
-    snap_deleted_free(&p->del, p->rec.n_parts);
+    snap_deletion_free(&p->del, p->rec.n_parts);
     snap_record_dispose(&p->rec);
     memset(&p->rec, 0, sizeof(p->rec));
 }
@@ -209,8 +209,8 @@ static int check_neighbour(void *opaque, const char *uuid,
         if (!p->rec.parts[i].drv->read_through)
             continue;
         if (all->ask) {
-            snap_deleted_know(d, rs, n);
-            snap_deleted_know_state(d, &st);
+            snap_deletion_know(d, rs, n);
+            snap_deletion_know_state(d, &st);
             continue;
         }
         for (k = 0; k < n; k++)
@@ -444,10 +444,10 @@ static int plan_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
     const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state, part->vdev);
 
     snap_set(&part->tag, p->rec.name);
-    snap_deleted_know(d, p->ses.all, p->ses.n_all);
-    snap_deleted_know_state(d, &p->ses.state);
+    snap_deletion_know(d, p->ses.all, p->ses.n_all);
+    snap_deletion_know_state(d, &p->ses.state);
     for (i = 0; i < n_vbds; i++)
-        snap_deleted_know_path(d, vbds[i].path, vbds[i].format, false);
+        snap_deletion_know_path(d, vbds[i].path, vbds[i].format, false);
     snap_set(&d->leaf, v                       ? v->path
                        : !p->ses.there && leaf ? leaf->path
                                                : NULL);
@@ -542,7 +542,7 @@ static int can_read(const struct snap_env *env, struct snap_delete_plan *p,
     int rc;
     struct snap_intent in;
 
-    snap_deleted_intent(p, &in);
+    snap_deletion_intent(p, &in);
     rc = snap_intent_can_read(env, &p->ses.store, &in, err);
     snap_intent_dispose(&in);
     return rc;

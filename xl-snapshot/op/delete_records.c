@@ -62,8 +62,8 @@ static int refreeze_one(const struct snap_deletion *x, struct snap_record *r,
     return rc;
 }
 
-int snap_deleted_refreeze(const struct snap_deletion *x, bool inside,
-                          struct snap_err *err)
+int snap_deletion_refreeze(const struct snap_deletion *x, bool inside,
+                           struct snap_err *err)
 {
     int rc;
     size_t i, n = 0;
@@ -99,8 +99,9 @@ static int adopt(const struct snap_deletion *x, struct snap_record *all,
 }
 
 /* The tail of it: the snapshot is in nobody's history any more. */
-int snap_deleted_forget(const struct snap_deletion *x, struct snap_record *all,
-                        size_t n, struct snap_err *err)
+int snap_deletion_forget(const struct snap_deletion *x,
+                         struct snap_record *all, size_t n,
+                         struct snap_err *err)
 {
     int rc = adopt(x, all, n, err);
 
@@ -111,8 +112,8 @@ int snap_deleted_forget(const struct snap_deletion *x, struct snap_record *all,
     return snap_state_save(&x->ses->store, &x->ses->state, err);
 }
 
-void snap_deleted_know_path(struct snap_delete *d, const char *path,
-                            const char *format, bool frozen)
+void snap_deletion_know_path(struct snap_delete *d, const char *path,
+                             const char *format, bool frozen)
 {
     struct snap_known *k;
 
@@ -125,8 +126,8 @@ void snap_deleted_know_path(struct snap_delete *d, const char *path,
     k->frozen = frozen;
 }
 
-void snap_deleted_know(struct snap_delete *d, const struct snap_record *rs,
-                       size_t n)
+void snap_deletion_know(struct snap_delete *d, const struct snap_record *rs,
+                        size_t n)
 {
     size_t i, k;
 
@@ -134,18 +135,19 @@ void snap_deleted_know(struct snap_delete *d, const struct snap_record *rs,
         for (k = 0; k < rs[i].n_parts; k++) {
             const struct snap_part *p = &rs[i].parts[k];
 
-            snap_deleted_know_path(d, p->frozen_path, p->frozen_format,
-                                   !p->drv->inside);
-            snap_deleted_know_path(d, p->active_path, p->active_format, false);
+            snap_deletion_know_path(d, p->frozen_path, p->frozen_format,
+                                    !p->drv->inside);
+            snap_deletion_know_path(d, p->active_path, p->active_format,
+                                    false);
         }
 }
 
-void snap_deleted_know_state(struct snap_delete *d,
-                             const struct snap_state *state)
+void snap_deletion_know_state(struct snap_delete *d,
+                              const struct snap_state *state)
 {
     size_t i;
 
     for (i = 0; i < state->n; i++)
-        snap_deleted_know_path(d, state->leaves[i].path,
-                               state->leaves[i].format, false);
+        snap_deletion_know_path(d, state->leaves[i].path,
+                                state->leaves[i].format, false);
 }

@@ -64,7 +64,7 @@ static int begin(struct run *r, struct snap_err *err)
     int rc;
     struct snap_intent in;
 
-    snap_deleted_intent(r->p, &in);
+    snap_deletion_intent(r->p, &in);
     rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal, err);
     snap_intent_dispose(&in);
     return rc;
@@ -106,7 +106,7 @@ static int pull(struct run *r, struct snap_err *err)
             }
         }
     }
-    rc = snap_deleted_refreeze(&r->x, false, err);
+    rc = snap_deletion_refreeze(&r->x, false, err);
     return rc ? rc : may_go_on(r, &w, err);
 }
 
@@ -118,7 +118,7 @@ static int go_back(struct run *r, struct snap_err *err)
     /* One connection at a time: QEMU serves no second one. */
     snap_qmp_close(r->p->ses.qmp);
     r->p->ses.qmp = NULL;
-    if (snap_deleted_undo(&r->x, &e) || snap_journal_end(&r->journal, &e)) {
+    if (snap_deletion_undo(&r->x, &e) || snap_journal_end(&r->journal, &e)) {
         snap_journal_dispose(&r->journal);
         snap_err_append(err,
                         "tidying up also failed: %s; the next snapshot command for %s tries again",
@@ -206,7 +206,7 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
     if (rc && snap_store_has(&p->ses.store, p->rec.name))
         return go_back(&r, err);
     if (!rc)
-        rc = snap_deleted_finish(&r.x, err);
+        rc = snap_deletion_finish(&r.x, err);
     if (!rc)
         rc = snap_journal_end(&r.journal, err);
     if (rc) {

@@ -17,7 +17,7 @@
  * when whoever saves or migrates the domain has ended. */
 static int on_tick(void *opaque, uint64_t done, uint64_t total)
 {
-    struct snap_deleted_now *now = opaque;
+    struct snap_deletion_now *now = opaque;
     const struct snap_env *env = now->ctx.opaque2;
 
     if (env->progress && total)
@@ -25,7 +25,7 @@ static int on_tick(void *opaque, uint64_t done, uint64_t total)
     return snap_saver_tick(&now->saver);
 }
 
-const char *snap_deleted_domain(const struct snap_deletion *x)
+const char *snap_deletion_domain(const struct snap_deletion *x)
 {
     return x->ses->state.domain_name ? x->ses->state.domain_name
                                      : x->rec->domain_name;
@@ -41,7 +41,7 @@ static int find_domain(const struct snap_deletion *x, struct snap_domain *dom,
 
     for (;;) {
         rc = snap_absent_find(x->ses->env, x->ses->store.uuid,
-                              snap_deleted_domain(x), false, dom, err);
+                              snap_deletion_domain(x), false, dom, err);
         if (rc != SNAP_NOTFOUND)
             return rc;
         snap_err_clear(err);
@@ -51,8 +51,8 @@ static int find_domain(const struct snap_deletion *x, struct snap_domain *dom,
     }
 }
 
-int snap_deleted_look(const struct snap_deletion *x,
-                      struct snap_deleted_now *now, struct snap_err *err)
+int snap_deletion_look(const struct snap_deletion *x,
+                       struct snap_deletion_now *now, struct snap_err *err)
 {
     int rc;
 
@@ -74,28 +74,29 @@ int snap_deleted_look(const struct snap_deletion *x,
     return rc;
 }
 
-void snap_deleted_off(const struct snap_deletion *x,
-                      struct snap_deleted_now *now)
+void snap_deletion_off(const struct snap_deletion *x,
+                       struct snap_deletion_now *now)
 {
     memset(now, 0, sizeof(*now));
     snap_ctx_init(&now->ctx, x->ses->env, UINT32_MAX, NULL, x->ses->op_id);
     now->ctx.tick = on_tick;
 }
 
-const struct snap_domain *snap_deleted_dom(const struct snap_deleted_now *now)
+const struct snap_domain *
+snap_deletion_dom(const struct snap_deletion_now *now)
 {
     return now->there ? &now->dom : NULL;
 }
 
-void snap_deleted_close(struct snap_deleted_now *now)
+void snap_deletion_close(struct snap_deletion_now *now)
 {
     snap_qmp_close(now->qmp);
     snap_domain_dispose(&now->dom);
     memset(now, 0, sizeof(*now));
 }
 
-int snap_deleted_refresh(const struct snap_deletion *x,
-                         struct snap_deleted_now *now, struct snap_err *err)
+int snap_deletion_refresh(const struct snap_deletion *x,
+                          struct snap_deletion_now *now, struct snap_err *err)
 {
     struct snap_env *env = x->ses->env;
     struct snap_domain dom = { 0 };
@@ -111,15 +112,15 @@ int snap_deleted_refresh(const struct snap_deletion *x,
     if (same || (rc && rc != SNAP_NOTFOUND))
         return rc;
     snap_err_clear(err);
-    snap_deleted_close(now);
-    rc = snap_deleted_look(x, now, err);
+    snap_deletion_close(now);
+    rc = snap_deletion_look(x, now, err);
     now->saver.why = saver.why;
     return rc;
 }
 
 const struct snap_journal_entry *
-snap_deleted_step(const struct snap_deletion *x, const char *what,
-                  const char *vdev)
+snap_deletion_step(const struct snap_deletion *x, const char *what,
+                   const char *vdev)
 {
     char *name = snap_printf("%s-%s", what, vdev);
     const struct snap_journal_entry *e = snap_journal_find(x->e, x->n_e, name);
@@ -128,9 +129,9 @@ snap_deleted_step(const struct snap_deletion *x, const char *what,
     return e;
 }
 
-int snap_deleted_mark(const struct snap_deletion *x, const char *what,
-                      const char *vdev, struct snap_json *data,
-                      struct snap_err *err)
+int snap_deletion_mark(const struct snap_deletion *x, const char *what,
+                       const char *vdev, struct snap_json *data,
+                       struct snap_err *err)
 {
     char *name = snap_printf("%s-%s", what, vdev);
     int rc = snap_journal_mark(x->journal, name, data, err);
@@ -141,8 +142,8 @@ int snap_deleted_mark(const struct snap_deletion *x, const char *what,
 }
 
 /* What failed in a recovery is never tried again after it, so once more now. */
-bool snap_deleted_again(const struct snap_deletion *x, int r,
-                        struct snap_err *e)
+bool snap_deletion_again(const struct snap_deletion *x, int r,
+                         struct snap_err *e)
 {
     if (!r || !x->last_try)
         return false;

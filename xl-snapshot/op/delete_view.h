@@ -24,7 +24,7 @@ struct snap_deletion {
 };
 
 /* The domain as its drivers are to see it. */
-struct snap_deleted_now {
+struct snap_deletion_now {
     struct snap_disk_ctx ctx; /* first: it is what a tick is given */
     struct snap_domain dom;
     bool there;
@@ -35,32 +35,33 @@ struct snap_deleted_now {
 
 /* Looks for it; one that is not there is success.  Whatever comes of it, close
  * it. */
-int snap_deleted_look(const struct snap_deletion *x,
-                      struct snap_deleted_now *now, struct snap_err *err);
+int snap_deletion_look(const struct snap_deletion *x,
+                       struct snap_deletion_now *now, struct snap_err *err);
 /* It may have gone down meanwhile, and be built again: then that is waited for,
  * and looked for anew. */
-int snap_deleted_refresh(const struct snap_deletion *x,
-                         struct snap_deleted_now *now, struct snap_err *err);
+int snap_deletion_refresh(const struct snap_deletion *x,
+                          struct snap_deletion_now *now, struct snap_err *err);
 /* As if the domain were off, for what nobody has. */
-void snap_deleted_off(const struct snap_deletion *x,
-                      struct snap_deleted_now *now);
-void snap_deleted_close(struct snap_deleted_now *now);
+void snap_deletion_off(const struct snap_deletion *x,
+                       struct snap_deletion_now *now);
+void snap_deletion_close(struct snap_deletion_now *now);
 /* NULL: it is not there. */
-const struct snap_domain *snap_deleted_dom(const struct snap_deleted_now *now);
+const struct snap_domain *
+snap_deletion_dom(const struct snap_deletion_now *now);
 /* As it was called last. */
-const char *snap_deleted_domain(const struct snap_deletion *x);
+const char *snap_deletion_domain(const struct snap_deletion *x);
 
 /* The note "WHAT-VDEV" of the journal as it was found, or NULL; and a new one,
  * durable, which takes data, that may be NULL. */
 const struct snap_journal_entry *
-snap_deleted_step(const struct snap_deletion *x, const char *what,
-                  const char *vdev);
-int snap_deleted_mark(const struct snap_deletion *x, const char *what,
-                      const char *vdev, struct snap_json *data,
-                      struct snap_err *err);
+snap_deletion_step(const struct snap_deletion *x, const char *what,
+                   const char *vdev);
+int snap_deletion_mark(const struct snap_deletion *x, const char *what,
+                       const char *vdev, struct snap_json *data,
+                       struct snap_err *err);
 /* What failed with r in a recovery is never tried again after it: true, and e
  * cleared, if it is to be tried once more now. */
-bool snap_deleted_again(const struct snap_deletion *x, int r,
-                        struct snap_err *e);
+bool snap_deletion_again(const struct snap_deletion *x, int r,
+                         struct snap_err *e);
 
 #endif /* SNAP_OP_DELETE_VIEW_H */

@@ -67,7 +67,8 @@ static int hold_left(struct snap_hold *h, struct snap_disk_ctx *c,
     struct snap_vbd *v = NULL;
     struct snap_held_images l = { 0 };
 
-    rc = p->old_config ? snap_domcfg_disks(p->old_config, &v, &n, err) : 0;
+    rc = p->old_config ? snap_domain_json_disks(p->old_config, &v, &n, err)
+                       : 0;
     for (i = 0; !rc && i < p->rec.n_parts; i++) {
         const char *path = had(p, v, n, p->rec.parts[i].vdev);
 

@@ -50,9 +50,9 @@ int snap_media_eject(char **json, bool memory, char ***notes, size_t *n_notes,
     struct snap_vbd *v = NULL;
     struct snap_eject *e = NULL;
 
-    rc = snap_domcfg_identity(*json, NULL, NULL, &type, NULL, err);
+    rc = snap_domain_json_identity(*json, NULL, NULL, &type, NULL, err);
     if (!rc)
-        rc = snap_domcfg_disks(*json, &v, &n, err);
+        rc = snap_domain_json_disks(*json, &v, &n, err);
     if (rc)
         goto out;
     e = snap_realloc(NULL, n + 1, sizeof(*e));
@@ -67,7 +67,7 @@ int snap_media_eject(char **json, bool memory, char ***notes, size_t *n_notes,
         m++;
     }
     if (!rc && m)
-        rc = snap_domcfg_eject(*json, e, m, &fresh, err);
+        rc = snap_domain_json_eject(*json, e, m, &fresh, err);
     if (!rc && m) {
         free(*json);
         *json = fresh;
@@ -86,7 +86,7 @@ char *snap_media_lacks(const char *json)
     char *what = NULL;
     size_t i, n = 0;
 
-    if (snap_domcfg_disks(json, &v, &n, &ignored))
+    if (snap_domain_json_disks(json, &v, &n, &ignored))
         return NULL;
     for (i = 0; !what && i < n; i++)
         if ((v[i].cdrom || v[i].readonly) && snap_media_gone(&v[i]))

@@ -44,7 +44,7 @@ static int uuid_of_store(struct snap_env *env,
                          name, req->domain);
     if (rc)
         return snap_fail(err, rc, "%s", why.msg);
-    rc = snap_domcfg_set_uuid(o->config_json, uuid_r, &json, err);
+    rc = snap_domain_json_set_uuid(o->config_json, uuid_r, &json, err);
     if (rc)
         return rc;
     free(o->config_json);
@@ -71,7 +71,8 @@ static int find_by_file(struct snap_env *env,
                                err);
     if (rc)
         goto out;
-    rc = snap_domcfg_identity(o->config_json, &name, uuid_r, NULL, NULL, err);
+    rc = snap_domain_json_identity(o->config_json, &name, uuid_r, NULL, NULL,
+                                   err);
     if (rc) {
         snap_err_prefix(err, "%s", o->file);
         goto out;
@@ -166,7 +167,7 @@ static int use_leaves(struct snap_offline *o, const struct snap_state *st,
         a[m].format = leaf->format;
         m++;
     }
-    rc = m ? snap_domcfg_set_disks(o->config_json, a, m, &json, err) : 0;
+    rc = m ? snap_domain_json_set_disks(o->config_json, a, m, &json, err) : 0;
     if (json) {
         free(o->config_json);
         o->config_json = json;
@@ -314,7 +315,7 @@ int snap_offline_load(struct snap_env *env, const struct snap_store *s,
     if (!o->file) {
         rc = from_records(env, s, st, o, note_r, err);
         if (!rc)
-            rc = snap_domcfg_disks(o->config_json, &v, &n, err);
+            rc = snap_domain_json_disks(o->config_json, &v, &n, err);
         if (!rc)
             rc = use_leaves(o, st, v, n, err);
         if (rc)
@@ -322,8 +323,8 @@ int snap_offline_load(struct snap_env *env, const struct snap_store *s,
         snap_vbds_free(&v, &n);
     }
     dom_r->domid = UINT32_MAX;
-    rc = snap_domcfg_identity(o->config_json, &dom_r->name, uuid, &dom_r->type,
-                              &dom_r->mem_kb, err);
+    rc = snap_domain_json_identity(o->config_json, &dom_r->name, uuid,
+                                   &dom_r->type, &dom_r->mem_kb, err);
     if (!rc && !snap_streq(uuid, s->uuid))
         rc = snap_fail(err, SNAP_CORRUPT,
                        "its configuration is of domain %s, not of %s", uuid,
@@ -331,7 +332,7 @@ int snap_offline_load(struct snap_env *env, const struct snap_store *s,
     if (rc)
         goto out;
     memcpy(dom_r->uuid, uuid, sizeof(dom_r->uuid));
-    rc = snap_domcfg_disks(o->config_json, &v, &n, err);
+    rc = snap_domain_json_disks(o->config_json, &v, &n, err);
     if (rc)
         goto out;
     rc = check_frozen(env, o, st, v, n, err);

@@ -46,7 +46,7 @@ static int see_leaves(struct snap_env *env, const struct snap_owned *o,
 
     rc = env->ops->config(env->hyp, dom, &json, err);
     if (!rc)
-        rc = snap_domcfg_disks(json, &vbds, &n, err);
+        rc = snap_domain_json_disks(json, &vbds, &n, err);
     for (i = 0; !rc && i < o->n_parts; i++) {
         v = snap_vbd_find(vbds, n, o->parts[i].vdev);
         s->made += made(&o->parts[i]);

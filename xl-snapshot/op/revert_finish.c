@@ -20,9 +20,9 @@
 /* How often it is looked whether an image is closed. */
 #define LOOK_MS 250
 
-void snap_reverted_intent(struct snap_revert_plan *p,
-                          const struct snap_revert_req *req,
-                          struct snap_intent *in)
+void snap_revert_intent(struct snap_revert_plan *p,
+                        const struct snap_revert_req *req,
+                        struct snap_intent *in)
 {
     snap_intent_init(in, &snap_op_revert, p->ses.op_id, p->rec.domain_uuid,
                      &p->rec);
@@ -33,8 +33,8 @@ void snap_reverted_intent(struct snap_revert_plan *p,
     in->disks = snap_leaves_json(&p->rec);
 }
 
-struct snap_json *snap_reverted_left_json(const struct snap_env *env,
-                                          struct snap_record *rec)
+struct snap_json *snap_revert_left_json(const struct snap_env *env,
+                                        struct snap_record *rec)
 {
     size_t i;
     struct snap_json *left = snap_json_object();
@@ -50,7 +50,7 @@ struct snap_json *snap_reverted_left_json(const struct snap_env *env,
     return left;
 }
 
-void snap_reverted_left(const struct snap_json *left, struct snap_record *rec)
+void snap_revert_left(const struct snap_json *left, struct snap_record *rec)
 {
     size_t i;
 
@@ -181,10 +181,10 @@ static int keep_before(const struct snap_env *env, struct snap_record *rec,
     return rc;
 }
 
-int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
-                         struct snap_record *rec, struct snap_state *state,
-                         bool no_metadata, bool last_try, const char *op_id,
-                         struct snap_err *err)
+int snap_revert_finish(struct snap_env *env, const struct snap_store *s,
+                       struct snap_record *rec, struct snap_state *state,
+                       bool no_metadata, bool last_try, const char *op_id,
+                       struct snap_err *err)
 {
     int rc, r;
     size_t i;
@@ -231,7 +231,7 @@ int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
 struct undo {
     struct snap_env *env;
     struct snap_record *rec;
-    const struct snap_reverted_old *old;
+    const struct snap_revert_old *old;
     const char *op_id;
     struct snap_domain dom; /* that is there */
     enum snap_owner who; /* it is */
@@ -372,7 +372,7 @@ static int wait_closed(struct undo *u, struct snap_err *err)
 
     snap_ctx_init(&ctx, u->env, UINT32_MAX, NULL, u->op_id);
     if (u->old->config)
-        rc = snap_domcfg_disks(u->old->config, &v, &n, err);
+        rc = snap_domain_json_disks(u->old->config, &v, &n, err);
     for (i = 0; !rc && i < n; i++)
         if (!v[i].readonly && !v[i].cdrom && v[i].path[0] == '/')
             rc = wait_unused(u->env, &ctx, v[i].path, err);
@@ -416,7 +416,7 @@ static int undo_parts(struct undo *u, struct snap_err *err)
     return rc;
 }
 
-static int boot(struct undo *u, enum snap_reverted_end *end_r,
+static int boot(struct undo *u, enum snap_revert_end *end_r,
                 struct snap_err *err)
 {
     int rc;
@@ -453,9 +453,9 @@ static int boot(struct undo *u, enum snap_reverted_end *end_r,
     return rc;
 }
 
-int snap_reverted_undo(struct snap_env *env, struct snap_record *rec,
-                       const struct snap_reverted_old *old, const char *op_id,
-                       enum snap_reverted_end *end_r, struct snap_err *err)
+int snap_revert_undo(struct snap_env *env, struct snap_record *rec,
+                     const struct snap_revert_old *old, const char *op_id,
+                     enum snap_revert_end *end_r, struct snap_err *err)
 {
     int rc;
     bool ended = false;
@@ -494,9 +494,9 @@ out:
     return rc;
 }
 
-int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
-                       struct snap_record *rec, struct snap_state *state,
-                       const char *op_id, struct snap_err *err)
+int snap_revert_keep(struct snap_env *env, const struct snap_store *s,
+                     struct snap_record *rec, struct snap_state *state,
+                     const char *op_id, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -530,9 +530,9 @@ int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
 static int revert_forward(struct snap_rescue *r, struct snap_err *err)
 {
     r->what = snap_printf("revert to %s was finished", r->in.rec->name);
-    return snap_reverted_finish(r->ses.env, &r->ses.store, r->in.rec,
-                                &r->ses.state, r->in.after.no_metadata, true,
-                                r->in.op_id, err);
+    return snap_revert_finish(r->ses.env, &r->ses.store, r->in.rec,
+                              &r->ses.state, r->in.after.no_metadata, true,
+                              r->in.op_id, err);
 }
 
 static int revert_back(struct snap_rescue *r, const char *name,
@@ -546,11 +546,11 @@ static int revert_back(struct snap_rescue *r, const char *name,
             "; the domain, which somebody has started since, was left alone",
     };
     int rc;
-    enum snap_reverted_end end;
+    enum snap_revert_end end;
     bool running = r->in.before.there;
     bool boot = running && snap_rescue_has(r, "destroy") &&
                 !snap_rescue_other_boot(r);
-    const struct snap_reverted_old old = {
+    const struct snap_revert_old old = {
         .name = name,
         .config = boot ? r->in.before.config : NULL,
         .domid = r->in.before.domid,
@@ -563,8 +563,7 @@ static int revert_back(struct snap_rescue *r, const char *name,
         .last_try = true,
     };
 
-    rc = snap_reverted_undo(r->ses.env, r->in.rec, &old, r->in.op_id, &end,
-                            err);
+    rc = snap_revert_undo(r->ses.env, r->in.rec, &old, r->in.op_id, &end, err);
     if (rc)
         return rc;
     if (end == SNAP_REVERTED_RUNS)
@@ -572,8 +571,8 @@ static int revert_back(struct snap_rescue *r, const char *name,
     if (end == SNAP_REVERTED_KEEP) {
         r->what = snap_printf("unfinished revert to %s was given up; the disks are kept as they are",
                               r->in.rec->name);
-        return snap_reverted_keep(r->ses.env, &r->ses.store, r->in.rec,
-                                  &r->ses.state, r->in.op_id, err);
+        return snap_revert_keep(r->ses.env, &r->ses.store, r->in.rec,
+                                &r->ses.state, r->in.op_id, err);
     }
     r->what = snap_printf("unfinished revert to %s was undone%s",
                           r->in.rec->name, ends[end]);
@@ -607,7 +606,7 @@ static int go_on_with_revert(struct snap_rescue *r, struct snap_err *err)
         return rc;
     restored = snap_journal_find(r->e, r->n, "restored");
     if (restored) {
-        snap_reverted_left(restored->data, r->in.rec);
+        snap_revert_left(restored->data, r->in.rec);
         rc = snap_rescue_let_run(r, err);
         if (!rc)
             rc = snap_rescue_mounts(r, err);
@@ -615,8 +614,8 @@ static int go_on_with_revert(struct snap_rescue *r, struct snap_err *err)
     }
     rc = snap_rescue_mounts(r, err);
     if (!rc)
-        rc = snap_domcfg_identity(r->in.rec->config_json, &name, NULL, NULL,
-                                  NULL, err);
+        rc = snap_domain_json_identity(r->in.rec->config_json, &name, NULL,
+                                       NULL, NULL, err);
     if (!rc)
         rc = revert_back(r, name, err);
     free(name);

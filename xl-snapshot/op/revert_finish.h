@@ -14,28 +14,28 @@
 extern const struct snap_op snap_op_revert;
 
 /* What recovery needs to know; borrows of p. */
-void snap_reverted_intent(struct snap_revert_plan *p,
-                          const struct snap_revert_req *req,
-                          struct snap_intent *in);
+void snap_revert_intent(struct snap_revert_plan *p,
+                        const struct snap_revert_req *req,
+                        struct snap_intent *in);
 
 /* The images that a revert drops, as the domain has left them (op/stamp.h),
  * for "restored"; and back. */
-struct snap_json *snap_reverted_left_json(const struct snap_env *env,
-                                          struct snap_record *rec);
-void snap_reverted_left(const struct snap_json *left, struct snap_record *rec);
+struct snap_json *snap_revert_left_json(const struct snap_env *env,
+                                        struct snap_record *rec);
+void snap_revert_left(const struct snap_json *left, struct snap_record *rec);
 
 /* The new domain is there.  Drops what served undo and leaves that nobody
  * needs, moves the state.  Idempotent.  What cannot be dropped is an error, so
  * that the journal stays and recover tries again; with last_try, a warning.
  * With last_try somebody may have started the domain on what it had before, and
  * that is its disks then: all of it is kept, and the state names it. */
-int snap_reverted_finish(struct snap_env *env, const struct snap_store *s,
-                         struct snap_record *rec, struct snap_state *state,
-                         bool no_metadata, bool last_try, const char *op_id,
-                         struct snap_err *err);
+int snap_revert_finish(struct snap_env *env, const struct snap_store *s,
+                       struct snap_record *rec, struct snap_state *state,
+                       bool no_metadata, bool last_try, const char *op_id,
+                       struct snap_err *err);
 
 /* The domain that ran before, and how far the revert came. */
-struct snap_reverted_old {
+struct snap_revert_old {
     const char *name; /* of the domain that is built; NULL: not known */
     const char *config; /* to boot it again; NULL: never touched */
     uint32_t domid; /* it had; UINT32_MAX: none ran */
@@ -51,15 +51,15 @@ struct snap_reverted_old {
 };
 
 /* How an undo ends. */
-enum snap_reverted_end {
+enum snap_revert_end {
     SNAP_REVERTED_BACK, /* all as before; a domain that is there runs on */
     SNAP_REVERTED_BOOTED, /* likewise, but it had to be booted */
     SNAP_REVERTED_OFF, /* likewise, but it cannot be booted, which was said */
     SNAP_REVERTED_LEFT, /* likewise, and somebody else had started it */
     SNAP_REVERTED_KEEP, /* nothing was undone, as was asked for:
-                         * snap_reverted_keep() is what is left */
+                         * snap_revert_keep() is what is left */
     SNAP_REVERTED_RUNS, /* nothing was undone: somebody has let the new domain
-                         * run.  snap_reverted_finish() is what is left. */
+                         * run.  snap_revert_finish() is what is left. */
 };
 
 /*
@@ -70,14 +70,14 @@ enum snap_reverted_end {
  * (op/owned.h) is left alone, and so are the images that it has: SNAP_BUSY
  * with the way out.  Idempotent.
  */
-int snap_reverted_undo(struct snap_env *env, struct snap_record *rec,
-                       const struct snap_reverted_old *old, const char *op_id,
-                       enum snap_reverted_end *end_r, struct snap_err *err);
+int snap_revert_undo(struct snap_env *env, struct snap_record *rec,
+                     const struct snap_revert_old *old, const char *op_id,
+                     enum snap_revert_end *end_r, struct snap_err *err);
 
 /* The disks stay as they are, whoever runs on them: what served the
  * revert goes, and nothing is put back, destroyed or started.  Idempotent. */
-int snap_reverted_keep(struct snap_env *env, const struct snap_store *s,
-                       struct snap_record *rec, struct snap_state *state,
-                       const char *op_id, struct snap_err *err);
+int snap_revert_keep(struct snap_env *env, const struct snap_store *s,
+                     struct snap_record *rec, struct snap_state *state,
+                     const char *op_id, struct snap_err *err);
 
 #endif /* SNAP_OP_REVERT_FINISH_H */

@@ -72,7 +72,7 @@ static int complete_parts(struct snap_record *r, struct snap_err *err)
     size_t i, n = 0;
     struct snap_vbd *vbds = NULL;
 
-    rc = snap_domcfg_disks(r->config_json, &vbds, &n, err);
+    rc = snap_domain_json_disks(r->config_json, &vbds, &n, err);
     if (rc)
         goto out;
     for (i = 0; i < r->n_parts; i++) {
@@ -114,7 +114,8 @@ static int check_identity(struct snap_env *env, struct snap_revert_plan *p,
     struct snap_domain other = { 0 };
     struct snap_record *r = &p->rec;
 
-    rc = snap_domcfg_identity(r->config_json, &name, uuid, NULL, NULL, err);
+    rc = snap_domain_json_identity(r->config_json, &name, uuid, NULL, NULL,
+                                   err);
     if (rc)
         goto out;
     if (r->domain_uuid[0] && !snap_streq(uuid, r->domain_uuid)) {
@@ -164,7 +165,7 @@ static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
     struct snap_active *a = NULL;
     struct snap_record *r = &p->rec;
 
-    rc = snap_domcfg_disks(r->config_json, &cfg, &n_cfg, err);
+    rc = snap_domain_json_disks(r->config_json, &cfg, &n_cfg, err);
     if (rc)
         goto out;
     if (p->ses.there) {
@@ -203,7 +204,8 @@ static int keep_left_out(struct snap_env *env, struct snap_revert_plan *p,
             goto out;
         }
     }
-    rc = snap_domcfg_set_disks(r->config_json, a, m, &p->config_json, err);
+    rc = snap_domain_json_set_disks(r->config_json, a, m, &p->config_json,
+                                    err);
 
 out:
     free(a);
@@ -419,7 +421,7 @@ static int check_build(struct snap_env *env, const struct snap_revert_req *req,
     int rc;
     char *fresh = NULL, *config = NULL;
 
-    rc = snap_domcfg_new_genid(p->config_json, &fresh, err);
+    rc = snap_domain_json_new_genid(p->config_json, &fresh, err);
     if (!rc && fresh) {
         free(p->config_json);
         p->config_json = fresh;

@@ -62,7 +62,7 @@ static int begin(struct run *r, struct snap_err *err)
     int rc;
     struct snap_intent in;
 
-    snap_reverted_intent(r->p, r->req, &in);
+    snap_revert_intent(r->p, r->req, &in);
     rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal, err);
     snap_intent_dispose(&in);
     return rc;
@@ -101,7 +101,8 @@ int snap_revert_config(const struct snap_revert_plan *p, char **json_r,
         a[i].path = rec->parts[i].leaf_path;
         a[i].format = rec->parts[i].leaf_format;
     }
-    rc = snap_domcfg_set_disks(p->config_json, a, rec->n_parts, json_r, err);
+    rc = snap_domain_json_set_disks(p->config_json, a, rec->n_parts, json_r,
+                                    err);
     free(a);
     return rc;
 }
@@ -256,17 +257,17 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
         return rc;
     }
     snap_hold_end(&r->hold);
-    left = snap_reverted_left_json(r->env, &p->rec);
+    left = snap_revert_left_json(r->env, &p->rec);
     rc = snap_journal_mark(&r->journal, "restored", left, err);
     snap_json_free(left);
     return rc;
 }
 
-static int undo(struct run *r, const char *name, enum snap_reverted_end *end_r,
+static int undo(struct run *r, const char *name, enum snap_revert_end *end_r,
                 struct snap_err *err)
 {
     const struct snap_revert_plan *p = r->p;
-    const struct snap_reverted_old old = {
+    const struct snap_revert_old old = {
         .name = name,
         .config = r->destroyed && p->ses.there ? p->old_config : NULL,
         .domid = p->ses.there ? p->ses.dom.domid : UINT32_MAX,
@@ -276,8 +277,8 @@ static int undo(struct run *r, const char *name, enum snap_reverted_end *end_r,
         .hold = &r->hold,
     };
 
-    return snap_reverted_undo(r->env, &r->p->rec, &old, p->ses.op_id, end_r,
-                              err);
+    return snap_revert_undo(r->env, &r->p->rec, &old, p->ses.op_id, end_r,
+                            err);
 }
 
 /* Back to what was there before.  Always returns an error code. */
@@ -286,9 +287,10 @@ static int go_back(struct run *r, struct snap_err *err)
     int rc;
     struct snap_err e = SNAP_ERR_INIT;
     char *name = NULL;
-    enum snap_reverted_end end = SNAP_REVERTED_BACK;
+    enum snap_revert_end end = SNAP_REVERTED_BACK;
 
-    rc = snap_domcfg_identity(r->p->config_json, &name, NULL, NULL, NULL, &e);
+    rc = snap_domain_json_identity(r->p->config_json, &name, NULL, NULL, NULL,
+                                   &e);
     if (!rc)
         rc = undo(r, name, &end, &e);
     snap_hold_end(&r->hold);
@@ -367,9 +369,9 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
     }
     res->down_ms = snap_now_ms() - down;
     if (!rc)
-        rc = snap_reverted_finish(env, &p->ses.store, &p->rec, &p->ses.state,
-                                  req->config_file != NULL, false,
-                                  p->ses.op_id, err);
+        rc = snap_revert_finish(env, &p->ses.store, &p->rec, &p->ses.state,
+                                req->config_file != NULL, false, p->ses.op_id,
+                                err);
     if (!rc)
         rc = snap_journal_end(&r.journal, err);
     if (rc) {

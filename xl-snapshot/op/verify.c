@@ -79,7 +79,7 @@ static void check_others(const struct snap_record *rec,
     struct snap_vbd *vbds = NULL;
     size_t i, n_vbds = 0;
 
-    if (snap_domcfg_disks(rec->config_json, &vbds, &n_vbds, &ignored))
+    if (snap_domain_json_disks(rec->config_json, &vbds, &n_vbds, &ignored))
         n_vbds = 0;
     for (i = 0; i < n_vbds; i++) {
         const char *path = vbds[i].path;

@@ -273,7 +273,7 @@ int snap_memfile_is_of(struct snap_env *env, const struct snap_record *rec,
     struct snap_err ignored = SNAP_ERR_INIT;
 
     if (snap_memfile_open(env, rec->mem_path, &size, &fd, &header, &ignored) ||
-        snap_domcfg_identity(header, NULL, uuid, NULL, NULL, &ignored))
+        snap_domain_json_identity(header, NULL, uuid, NULL, NULL, &ignored))
         rc = snap_fail(err, SNAP_REFUSED, "it is not a memory image now");
     else if (size != rec->mem_size)
         rc = snap_fail(err, SNAP_REFUSED,

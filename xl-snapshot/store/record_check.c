@@ -287,7 +287,7 @@ static int check_config(const struct snap_record *r,
 
     if (snap_json_type(config) != SNAP_JSON_OBJECT)
         return bad(err, "domain_config", "not an object");
-    if (strlen(r->config_json) > SNAP_DOMCFG_MAX)
+    if (strlen(r->config_json) > SNAP_DOMAIN_JSON_MAX)
         return bad(err, "domain_config", "too large");
     uuid = snap_json_string(snap_json_path(config, "c_info.uuid"), NULL);
     if (uuid && strcasecmp(uuid, r->domain_uuid))

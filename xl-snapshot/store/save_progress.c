@@ -15,7 +15,7 @@
 #define SEND_MIN (16u << 20)
 #define KEEP     (64u << 20)
 
-static void report(struct snap_watch *w, bool last)
+static void report(struct snap_save_progress *w, bool last)
 {
     const struct snap_progress *p = w->of.progress;
     uint64_t done = w->size, total = w->of.total;
@@ -29,7 +29,7 @@ static void report(struct snap_watch *w, bool last)
     p->fn(p->opaque, w->of.what, done, total);
 }
 
-static void look(struct snap_watch *w)
+static void look(struct snap_save_progress *w)
 {
     struct stat st;
     uint64_t size = fstat(w->of.fd, &st) ? 0 : (uint64_t)st.st_size;
@@ -39,7 +39,7 @@ static void look(struct snap_watch *w)
     w->size = size;
 }
 
-static bool is_stopped(struct snap_watch *w)
+static bool is_stopped(struct snap_save_progress *w)
 {
     bool stopped;
 
@@ -51,7 +51,7 @@ static bool is_stopped(struct snap_watch *w)
 
 /* On their way to the disk, and what was sent long ago out of the cache: the
  * sync at the end is short then, and the guests' pages stay.  Hints, both. */
-static void send(struct snap_watch *w, uint64_t done)
+static void send(struct snap_save_progress *w, uint64_t done)
 {
     uint64_t old;
 
@@ -69,7 +69,7 @@ static void send(struct snap_watch *w, uint64_t done)
 }
 
 /* Up to the writer, as far as it has come by now. */
-static void follow(struct snap_watch *w)
+static void follow(struct snap_save_progress *w)
 {
     struct snap_err ignored = SNAP_ERR_INIT;
     uint64_t done, left;
@@ -89,7 +89,7 @@ static void follow(struct snap_watch *w)
 
 static void *watch(void *arg)
 {
-    struct snap_watch *w = arg;
+    struct snap_save_progress *w = arg;
     struct timespec at;
 
     pthread_mutex_lock(&w->lock);
@@ -113,7 +113,8 @@ static void *watch(void *arg)
     return NULL;
 }
 
-void snap_watch_start(struct snap_watch *w, const struct snap_watched *of)
+void snap_save_progress_start(struct snap_save_progress *w,
+                              const struct snap_watched *of)
 {
     sigset_t all, old;
 
@@ -128,7 +129,7 @@ void snap_watch_start(struct snap_watch *w, const struct snap_watched *of)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-void snap_watch_stop(struct snap_watch *w)
+void snap_save_progress_stop(struct snap_save_progress *w)
 {
     if (!w->running)
         return;

@@ -27,7 +27,7 @@ struct snap_watched {
     void *opaque;
 };
 
-struct snap_watch {
+struct snap_save_progress {
     struct snap_watched of;
     uint64_t size; /* as last seen */
     uint64_t sent; /* to the disk, up to here */
@@ -39,8 +39,9 @@ struct snap_watch {
     bool stopped;
 };
 
-void snap_watch_start(struct snap_watch *w, const struct snap_watched *of);
+void snap_save_progress_start(struct snap_save_progress *w,
+                              const struct snap_watched *of);
 /* Idempotent. */
-void snap_watch_stop(struct snap_watch *w);
+void snap_save_progress_stop(struct snap_save_progress *w);
 
 #endif /* SNAP_STORE_SAVE_PROGRESS_H */

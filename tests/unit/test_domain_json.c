@@ -84,15 +84,15 @@ static void test_identity(void **state)
     uint64_t kb = 0;
 
     (void)state;
-    if (snap_domcfg_identity(config, &name, uuid, &type, &kb, &err))
+    if (snap_domain_json_identity(config, &name, uuid, &type, &kb, &err))
         fail_msg("%s", err.msg);
     assert_string_equal(name, "web");
     assert_string_equal(uuid, UUID);
     assert_int_equal(type, SNAP_GUEST_PVH);
     assert_int_equal(kb, 393216);
     free(name);
-    assert_int_equal(snap_domcfg_identity("{}", NULL, NULL, NULL, NULL, &err),
-                     0);
+    assert_int_equal(
+        snap_domain_json_identity("{}", NULL, NULL, NULL, NULL, &err), 0);
 }
 
 static void types(const char *json, enum snap_guest_type want,
@@ -101,8 +101,8 @@ static void types(const char *json, enum snap_guest_type want,
     enum snap_guest_type type = 77;
     uint64_t kb = 77;
 
-    assert_int_equal(snap_domcfg_identity(json, NULL, NULL, &type, &kb, NULL),
-                     0);
+    assert_int_equal(
+        snap_domain_json_identity(json, NULL, NULL, &type, &kb, NULL), 0);
     assert_int_equal(type, want);
     assert_int_equal(kb, want_kb);
 }
@@ -122,7 +122,7 @@ static void test_types(void **state)
     char uuid[37] = "";
 
     assert_int_equal(
-        snap_domcfg_identity(
+        snap_domain_json_identity(
             "{\"c_info\":{\"uuid\":\"6B1F9A3C-2D4E-4F60-8A7B-0C1D2E3F4A5B\"}}",
             NULL, uuid, NULL, NULL, NULL),
         0);
@@ -136,7 +136,7 @@ static void no_identity(const char *json, const char *words)
     char *name = NULL, uuid[37] = "";
     int rc;
 
-    rc = snap_domcfg_identity(json, &name, uuid, &type, NULL, &err);
+    rc = snap_domain_json_identity(json, &name, uuid, &type, NULL, &err);
     if (rc != SNAP_CORRUPT || err.rc != rc || !strstr(err.msg, words))
         fail_msg("%s: %d \"%s\"", json, rc, err.msg);
     assert_null(name);
@@ -180,7 +180,7 @@ static void test_disks(void **state)
     size_t n = 0;
 
     (void)state;
-    if (snap_domcfg_disks(config, &v, &n, &err))
+    if (snap_domain_json_disks(config, &v, &n, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(n, 4);
     assert_string_equal(v[0].vdev, "xvda");
@@ -207,7 +207,7 @@ static void test_disks(void **state)
     assert_true(v[3].readonly);
     free_vbds(v, n);
 
-    assert_int_equal(snap_domcfg_disks("{}", &v, &n, &err), 0);
+    assert_int_equal(snap_domain_json_disks("{}", &v, &n, &err), 0);
     assert_int_equal(n, 0);
     free_vbds(v, n);
 }
@@ -218,7 +218,7 @@ static void no_disks(const char *json, const char *words)
     struct snap_err err = SNAP_ERR_INIT;
     size_t n = 7;
 
-    if (snap_domcfg_disks(json, &v, &n, &err) != SNAP_CORRUPT ||
+    if (snap_domain_json_disks(json, &v, &n, &err) != SNAP_CORRUPT ||
         !strstr(err.msg, words))
         fail_msg("%s: \"%s\"", json, err.msg);
     assert_null(v);
@@ -246,8 +246,8 @@ static void test_no_disks(void **state)
     snap_buf_adds(&b, "]}");
     no_disks(b.data, "more than 256 disks");
     snap_buf_dispose(&b);
-    b.data = snap_zalloc(SNAP_DOMCFG_MAX + 2);
-    memset(b.data, ' ', SNAP_DOMCFG_MAX + 1);
+    b.data = snap_zalloc(SNAP_DOMAIN_JSON_MAX + 2);
+    memset(b.data, ' ', SNAP_DOMAIN_JSON_MAX + 1);
     no_disks(b.data, "more than 4194304 bytes");
     snap_buf_dispose(&b);
 }
@@ -265,7 +265,7 @@ static void test_set_disks(void **state)
     size_t i;
 
     (void)state;
-    if (snap_domcfg_set_disks(config, a, 2, &text, &err))
+    if (snap_domain_json_set_disks(config, a, 2, &text, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(snap_json_parse(text, strlen(text), &after, &err), 0);
     free(text);
@@ -309,23 +309,24 @@ static void test_set_no_disks(void **state)
     char *text = NULL;
 
     (void)state;
-    assert_int_equal(snap_domcfg_set_disks(config, &a, 1, &text, &err),
+    assert_int_equal(snap_domain_json_set_disks(config, &a, 1, &text, &err),
                      SNAP_NOTFOUND);
     assert_string_equal(err.msg, "the domain's configuration has no disk "
                                  "xvdz");
     assert_null(text);
     snap_err_clear(&err);
-    assert_int_equal(snap_domcfg_set_disks("{}", &a, 1, &text, &err),
+    assert_int_equal(snap_domain_json_set_disks("{}", &a, 1, &text, &err),
                      SNAP_NOTFOUND);
     snap_err_clear(&err);
     assert_int_equal(
-        snap_domcfg_set_disks("{\"disks\":[7,{}]}", &a, 1, &text, &err),
+        snap_domain_json_set_disks("{\"disks\":[7,{}]}", &a, 1, &text, &err),
         SNAP_NOTFOUND);
     snap_err_clear(&err);
-    assert_int_equal(snap_domcfg_set_disks("null", &a, 1, &text, &err),
+    assert_int_equal(snap_domain_json_set_disks("null", &a, 1, &text, &err),
                      SNAP_CORRUPT);
     assert_null(text);
-    assert_int_equal(snap_domcfg_set_disks(config, NULL, 0, &text, NULL), 0);
+    assert_int_equal(snap_domain_json_set_disks(config, NULL, 0, &text, NULL),
+                     0);
     free(text);
 }
 
@@ -339,11 +340,12 @@ static void test_every_truncation(void **state)
     (void)state;
     for (i = 0; i < strlen(config) - 2; i++) {
         cut = snap_strndup(config, i);
-        assert_int_equal(snap_domcfg_disks(cut, &v, &n, NULL), SNAP_CORRUPT);
-        assert_int_equal(snap_domcfg_set_disks(cut, NULL, 0, &text, NULL),
+        assert_int_equal(snap_domain_json_disks(cut, &v, &n, NULL),
+                         SNAP_CORRUPT);
+        assert_int_equal(snap_domain_json_set_disks(cut, NULL, 0, &text, NULL),
                          SNAP_CORRUPT);
         assert_int_equal(
-            snap_domcfg_identity(cut, NULL, NULL, NULL, NULL, NULL),
+            snap_domain_json_identity(cut, NULL, NULL, NULL, NULL, NULL),
             SNAP_CORRUPT);
         free(cut);
     }
@@ -371,7 +373,7 @@ static void test_backends(void **state)
         char *json = snap_printf("{\"disks\":[{\"vdev\":\"xvda\",%s}]}",
                                  rows[i].disk);
 
-        assert_int_equal(snap_domcfg_disks(json, &v, &n, &err), 0);
+        assert_int_equal(snap_domain_json_disks(json, &v, &n, &err), 0);
         assert_string_equal(v[0].backend, rows[i].backend);
         snap_vbds_free(&v, &n);
         free(json);
@@ -385,14 +387,14 @@ static void test_set_uuid(void **state)
     char *json = NULL, *name = NULL, uuid[37];
 
     (void)state;
-    assert_int_equal(snap_domcfg_set_uuid(config, other, &json, &err), 0);
-    assert_int_equal(snap_domcfg_identity(json, &name, uuid, NULL, NULL, &err),
-                     0);
+    assert_int_equal(snap_domain_json_set_uuid(config, other, &json, &err), 0);
+    assert_int_equal(
+        snap_domain_json_identity(json, &name, uuid, NULL, NULL, &err), 0);
     assert_string_equal(uuid, other);
     free(name);
     free(json);
     assert_int_equal(
-        snap_domcfg_set_uuid("{\"c_info\":1}", other, &json, &err),
+        snap_domain_json_set_uuid("{\"c_info\":1}", other, &json, &err),
         SNAP_CORRUPT);
     assert_null(json);
 }
@@ -421,11 +423,11 @@ static void test_genid(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
-        assert_int_equal(snap_domcfg_new_genid(none[i], &first, NULL), 0);
+        assert_int_equal(snap_domain_json_new_genid(none[i], &first, NULL), 0);
         assert_null(first);
     }
-    assert_int_equal(snap_domcfg_new_genid(some, &first, NULL), 0);
-    assert_int_equal(snap_domcfg_new_genid(some, &second, NULL), 0);
+    assert_int_equal(snap_domain_json_new_genid(some, &first, NULL), 0);
+    assert_int_equal(snap_domain_json_new_genid(some, &second, NULL), 0);
     assert_string_not_equal(first, second);
     assert_int_equal(snap_json_parse(first, strlen(first), &j, NULL), 0);
     assert_int_equal(snap_json_len(genid_of(j)), 16);
@@ -437,7 +439,8 @@ static void test_genid(void **state)
     snap_json_free(j);
     free(first);
     free(second);
-    assert_int_equal(snap_domcfg_new_genid("[", &first, NULL), SNAP_CORRUPT);
+    assert_int_equal(snap_domain_json_new_genid("[", &first, NULL),
+                     SNAP_CORRUPT);
 }
 
 int main(void)
@@ -456,5 +459,5 @@ int main(void)
         cmocka_unit_test(test_every_truncation),
     };
 
-    return cmocka_run_group_tests_name("domcfg", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("domain_json", tests, NULL, NULL);
 }
