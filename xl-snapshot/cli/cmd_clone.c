@@ -17,7 +17,7 @@ struct job {
     struct snap_clone_result res;
 };
 
-static int take(void *ctx, struct snap_words *w, struct snap_err *err)
+static int clone_take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct snap_clone_req *req = ctx;
     const char *dir = snap_words_arg(w, OPT_DIR);
@@ -42,7 +42,7 @@ static int take(void *ctx, struct snap_words *w, struct snap_err *err)
                                 strerror(errno));
 }
 
-static const char *state_of(const struct snap_clone_req *req)
+static const char *clone_state_of(const struct snap_clone_req *req)
 {
     if (req->no_start)
         return "not started";
@@ -54,7 +54,7 @@ static const struct snap_column disk_cols[] = {
     { "made", "CLONE'S" }, { "path", "IS WRITTEN TO" }, { "format", NULL },
 };
 
-static void add_disk(struct snap_report *r, const struct snap_part *p)
+static void clone_add_disk(struct snap_report *r, const struct snap_part *p)
 {
     snap_report_row(r,
                     (const char *const[]){
@@ -71,14 +71,14 @@ static void add_what(struct snap_report *r, const struct snap_clone_req *req,
     snap_report_str(r, "from.name", "snapshot", p->rec.name);
     snap_report_str(r, "from.id", NULL, p->rec.id);
     snap_report_bool(r, "memory", "wakes from memory", p->memory);
-    snap_report_str(r, "state", "afterwards", state_of(req));
+    snap_report_str(r, "state", "afterwards", clone_state_of(req));
     snap_report_strv(r, "macs", "MAC addresses", p->macs, p->n_macs);
     snap_report_strv(r, "left_out", "not in it", p->left_out, p->n_left_out);
-    snap_report_disks(r, disk_cols, SNAP_COLUMNS(disk_cols), add_disk,
+    snap_report_disks(r, disk_cols, SNAP_COLUMNS(disk_cols), clone_add_disk,
                       &p->rec);
 }
 
-static void tell_plan(struct snap_tell *t, void *job)
+static void clone_tell_plan(struct snap_tell *t, void *job)
 {
     struct job *j = job;
 
@@ -87,7 +87,7 @@ static void tell_plan(struct snap_tell *t, void *job)
     snap_tell_notes(t, &j->plan.ses);
 }
 
-static void tell_done(struct snap_tell *t, void *job)
+static void clone_tell_done(struct snap_tell *t, void *job)
 {
     struct job *j = job;
     const struct snap_clone_req *req = &j->req;
@@ -107,13 +107,13 @@ static void tell_done(struct snap_tell *t, void *job)
     snap_tell_line(t,
                    snap_printf("%s: cloned from %s of %s (%s), %s%s, %s",
                                req->new_name, p->rec.name, p->rec.domain_name,
-                               what, state_of(req), as, total));
+                               what, clone_state_of(req), as, total));
     free(as);
     free(total);
     free(what);
 }
 
-static void note_left(struct snap_tell *t, const void *job)
+static void clone_note_left(struct snap_tell *t, const void *job)
 {
     const struct job *j = job;
 
@@ -121,7 +121,7 @@ static void note_left(struct snap_tell *t, const void *job)
         snap_session_notes(&t->notes, &j->plan.ses);
 }
 
-static int plan(struct snap_tell *t, void *job, struct snap_err *err)
+static int clone_plan(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
@@ -129,7 +129,7 @@ static int plan(struct snap_tell *t, void *job, struct snap_err *err)
                                 &j->plan, err);
 }
 
-static int run(struct snap_tell *t, void *job, struct snap_err *err)
+static int clone_run(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
@@ -138,12 +138,13 @@ static int run(struct snap_tell *t, void *job, struct snap_err *err)
 
 int snap_cmd_clone(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, tell_plan, run, tell_done,
-                                               note_left };
+    static const struct snap_cli_job steps = { clone_plan, clone_tell_plan,
+                                               clone_run, clone_tell_done,
+                                               clone_note_left };
     struct job j = { .plan = { .ses = SNAP_SESSION_INIT, .mem_fd = -1 } };
     int status;
 
-    if (snap_cli_begin(cli, argc, argv, NULL, take, &j.req, &status))
+    if (snap_cli_begin(cli, argc, argv, NULL, clone_take, &j.req, &status))
         status = snap_cli_do(cli, &steps, &j);
     snap_clone_result_dispose(&j.res);
     snap_clone_plan_dispose(&j.plan);

@@ -42,8 +42,8 @@ static int set_memory(struct snap_create_req *req, enum snap_memory_want want,
     return 0;
 }
 
-static int add_disk(struct snap_create_req *req, const char *spec, bool skip,
-                    struct snap_err *err)
+static int create_add_disk(struct snap_create_req *req, const char *spec,
+                           bool skip, struct snap_err *err)
 {
     int rc;
     struct snap_disk_choice c = { 0 };
@@ -122,9 +122,9 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     case OPT_TYPE:
         return set_type(req, arg, err);
     case OPT_DISK:
-        return add_disk(req, arg, false, err);
+        return create_add_disk(req, arg, false, err);
     case OPT_NO_DISK:
-        return add_disk(req, arg, true, err);
+        return create_add_disk(req, arg, true, err);
     case OPT_REUSE_EXTERNAL:
         req->reuse_external = true;
         return 0;
@@ -151,7 +151,7 @@ static int on_option(void *ctx, const struct snap_opt *opt, const char *arg,
     }
 }
 
-static int take(void *ctx, struct snap_words *w, struct snap_err *err)
+static int create_take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct job *j = ctx;
 
@@ -222,7 +222,7 @@ static void add_needs(struct snap_report *r, const struct snap_create_plan *p)
         snap_report_size(r, "space_free", "space free there", p->space_free);
 }
 
-static void tell_plan(struct snap_tell *t, void *job)
+static void create_tell_plan(struct snap_tell *t, void *job)
 {
     struct job *j = job;
     const struct snap_create_plan *p = &j->plan;
@@ -281,7 +281,8 @@ static char *sentence(const struct snap_create_req *req,
     return b.data;
 }
 
-static void add_memory(struct snap_report *r, const struct snap_record *rec)
+static void create_add_memory(struct snap_report *r,
+                              const struct snap_record *rec)
 {
     if (!rec->has_memory) {
         snap_report_add(r, "memory", NULL, snap_json_null(), NULL);
@@ -293,7 +294,7 @@ static void add_memory(struct snap_report *r, const struct snap_record *rec)
     snap_report_bool(r, "memory.live", NULL, rec->live);
 }
 
-static void tell_done(struct snap_tell *t, void *job)
+static void create_tell_done(struct snap_tell *t, void *job)
 {
     struct job *j = job;
     const struct snap_create_result *res = &j->res;
@@ -302,7 +303,7 @@ static void tell_done(struct snap_tell *t, void *job)
     snap_report_str(t->r, "name", NULL, rec->name);
     snap_report_str(t->r, "domain", NULL, rec->domain_name);
     snap_report_record(t->r, rec);
-    add_memory(t->r, rec);
+    create_add_memory(t->r, rec);
     snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols), add_part, rec);
     snap_report_strv(t->r, "left_out", NULL, rec->left_out, rec->n_left_out);
     snap_report_ms(t->r, "window_ms", NULL, res->window_ms);
@@ -323,14 +324,14 @@ static void tell_done(struct snap_tell *t, void *job)
                                    res->output));
 }
 
-static void note_left(struct snap_tell *t, const void *job)
+static void create_note_left(struct snap_tell *t, const void *job)
 {
     const struct job *j = job;
 
     snap_cli_note(&t->notes, j->res.stale_path_hint);
 }
 
-static int plan(struct snap_tell *t, void *job, struct snap_err *err)
+static int create_plan(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
@@ -338,7 +339,7 @@ static int plan(struct snap_tell *t, void *job, struct snap_err *err)
                                  &j->plan, err);
 }
 
-static int run(struct snap_tell *t, void *job, struct snap_err *err)
+static int create_run(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
@@ -360,14 +361,15 @@ static int complete(struct snap_cli *cli, struct job *j, struct snap_err *err)
 
 int snap_cmd_create(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, tell_plan, run, tell_done,
-                                               note_left };
+    static const struct snap_cli_job steps = { create_plan, create_tell_plan,
+                                               create_run, create_tell_done,
+                                               create_note_left };
     struct job j = { .req = { .live = -1 },
                      .plan = { .ses = SNAP_SESSION_INIT } };
     struct snap_err err = SNAP_ERR_INIT;
     int status;
 
-    if (snap_cli_begin(cli, argc, argv, on_option, take, &j, &status))
+    if (snap_cli_begin(cli, argc, argv, on_option, create_take, &j, &status))
         status = complete(cli, &j, &err) ? snap_cli_fail(cli, &err)
                                          : snap_cli_do(cli, &steps, &j);
     snap_create_result_dispose(&j.res);

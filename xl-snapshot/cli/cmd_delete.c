@@ -12,7 +12,7 @@
 #include "op/delete.h"
 #include "op/parts.h"
 
-static int take(void *ctx, struct snap_words *w, struct snap_err *err)
+static int delete_take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct snap_delete_req *req = ctx;
 
@@ -93,7 +93,7 @@ static void on_done(void *opaque, const struct snap_delete_plan *p)
     j->since = now;
 }
 
-static void tell_plan(struct snap_tell *t, void *job)
+static void delete_tell_plan(struct snap_tell *t, void *job)
 {
     struct job *j = job;
     const struct snap_delete_plan *p = &j->plan;
@@ -116,7 +116,7 @@ static void tell_plan(struct snap_tell *t, void *job)
                       "what becomes of the images of the others depends on those before and is planned when it is their turn");
 }
 
-static void tell_done(struct snap_tell *t, void *job)
+static void delete_tell_done(struct snap_tell *t, void *job)
 {
     struct job *j = job;
     const struct snap_delete_plan *p = &j->plan;
@@ -133,7 +133,7 @@ static void tell_done(struct snap_tell *t, void *job)
 }
 
 /* Those of what is gone are in t already. */
-static void note_left(struct snap_tell *t, const void *job)
+static void delete_note_left(struct snap_tell *t, const void *job)
 {
     const struct job *j = job;
 
@@ -141,7 +141,7 @@ static void note_left(struct snap_tell *t, const void *job)
         snap_session_notes(&t->notes, &j->plan.ses);
 }
 
-static int plan(struct snap_tell *t, void *job, struct snap_err *err)
+static int delete_plan(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
@@ -149,7 +149,7 @@ static int plan(struct snap_tell *t, void *job, struct snap_err *err)
                                  &j->plan, err);
 }
 
-static int run(struct snap_tell *t, void *job, struct snap_err *err)
+static int delete_run(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
@@ -161,14 +161,15 @@ static int run(struct snap_tell *t, void *job, struct snap_err *err)
 
 int snap_cmd_delete(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, tell_plan, run, tell_done,
-                                               note_left };
+    static const struct snap_cli_job steps = { delete_plan, delete_tell_plan,
+                                               delete_run, delete_tell_done,
+                                               delete_note_left };
     struct job j = { .plan = { .ses = SNAP_SESSION_INIT } };
     int status;
 
     j.res.done = on_done;
     j.res.opaque = &j;
-    if (snap_cli_begin(cli, argc, argv, NULL, take, &j.req, &status))
+    if (snap_cli_begin(cli, argc, argv, NULL, delete_take, &j.req, &status))
         status = snap_cli_do(cli, &steps, &j);
     snap_notes_free(&j.names, &j.n);
     snap_delete_plan_dispose(&j.plan);

@@ -30,7 +30,7 @@ struct info {
     size_t n_clones;
 };
 
-static int take(void *ctx, struct snap_words *w, struct snap_err *err)
+static int info_take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct info *in = ctx;
 
@@ -69,7 +69,8 @@ static void look_at_state(struct snap_cli *cli, struct info *in)
     snap_state_dispose(&st);
 }
 
-static int look(struct snap_cli *cli, struct info *in, struct snap_err *err)
+static int info_look(struct snap_cli *cli, struct info *in,
+                     struct snap_err *err)
 {
     char uuid[37];
     int rc;
@@ -160,7 +161,7 @@ int snap_cmd_info(struct snap_cli *cli, int argc, char **argv)
     struct snap_err err = SNAP_ERR_INIT;
     struct info in = { .store = SNAP_STORE_INIT };
 
-    if (!snap_cli_begin(cli, argc, argv, NULL, take, &in, &status))
+    if (!snap_cli_begin(cli, argc, argv, NULL, info_take, &in, &status))
         goto out;
 
     /* Only Xen's module can read the header of a memory image. */
@@ -169,7 +170,7 @@ int snap_cmd_info(struct snap_cli *cli, int argc, char **argv)
     else
         snap_cli_try_open(cli);
     if (!rc)
-        rc = look(cli, &in, &err);
+        rc = info_look(cli, &in, &err);
     if (rc) {
         status = snap_cli_fail(cli, &err);
         goto out;

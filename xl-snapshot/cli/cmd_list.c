@@ -18,7 +18,7 @@ struct request {
     const char *who;
 };
 
-static int take(void *ctx, struct snap_words *w, struct snap_err *err)
+static int list_take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct request *req = ctx;
 
@@ -39,7 +39,7 @@ int snap_cmd_list(struct snap_cli *cli, int argc, char **argv)
     struct snap_listing *ls = NULL;
     size_t n = 0;
 
-    if (!snap_cli_begin(cli, argc, argv, NULL, take, &req, &status))
+    if (!snap_cli_begin(cli, argc, argv, NULL, list_take, &req, &status))
         goto out;
 
     snap_cli_try_open(cli);

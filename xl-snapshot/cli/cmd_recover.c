@@ -23,7 +23,7 @@ struct request {
     const char *who;
 };
 
-static int take(void *ctx, struct snap_words *w, struct snap_err *err)
+static int recover_take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct request *req = ctx;
 
@@ -163,7 +163,7 @@ int snap_cmd_recover(struct snap_cli *cli, int argc, char **argv)
     struct snap_report *r = snap_report_new();
     struct snap_cli_notes notes = { 0 };
 
-    if (!snap_cli_begin(cli, argc, argv, NULL, take, &req, &status))
+    if (!snap_cli_begin(cli, argc, argv, NULL, recover_take, &req, &status))
         goto out;
     rc = snap_cli_open(cli, &err);
     if (rc)

@@ -16,7 +16,7 @@ struct job {
     struct snap_revert_result res;
 };
 
-static int take(void *ctx, struct snap_words *w, struct snap_err *err)
+static int revert_take(void *ctx, struct snap_words *w, struct snap_err *err)
 {
     struct snap_revert_req *req = ctx;
 
@@ -39,7 +39,7 @@ static const struct snap_column disk_cols[] = {
     { "dropped", "DROPPED" },    { "format", NULL },
 };
 
-static void add_disk(struct snap_report *r, const struct snap_part *p)
+static void revert_add_disk(struct snap_report *r, const struct snap_part *p)
 {
     snap_report_row(r, (const char *const[]){ p->vdev,
                                               snap_disk_type_name(p->type),
@@ -47,7 +47,8 @@ static void add_disk(struct snap_report *r, const struct snap_part *p)
                                               p->drop_path, p->leaf_format });
 }
 
-static void add_memory(struct snap_report *r, const struct snap_revert_plan *p)
+static void revert_add_memory(struct snap_report *r,
+                              const struct snap_revert_plan *p)
 {
     const struct snap_record *rec = &p->rec;
 
@@ -83,12 +84,12 @@ static void add_domain(struct snap_report *r, const struct snap_session *ses,
 }
 
 /* res->dom is from when it was built, and it is built paused. */
-static const char *state_of(const struct snap_revert_req *req)
+static const char *revert_state_of(const struct snap_revert_req *req)
 {
     return req->paused ? "paused" : "running";
 }
 
-static void tell_plan(struct snap_tell *t, void *job)
+static void revert_tell_plan(struct snap_tell *t, void *job)
 {
     struct job *j = job;
     const struct snap_record *rec = &j->plan.rec;
@@ -102,15 +103,17 @@ static void tell_plan(struct snap_tell *t, void *job)
     }
     add_domain(t->r, &j->plan.ses, j->req.domain);
     snap_report_record(t->r, rec);
-    add_memory(t->r, &j->plan);
-    snap_report_str(t->r, "afterwards", "afterwards", state_of(&j->req));
+    revert_add_memory(t->r, &j->plan);
+    snap_report_str(t->r, "afterwards", "afterwards",
+                    revert_state_of(&j->req));
     snap_report_strv(t->r, "left_out", "not in it", rec->left_out,
                      rec->n_left_out);
-    snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols), add_disk, rec);
+    snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols),
+                      revert_add_disk, rec);
     snap_tell_notes(t, &j->plan.ses);
 }
 
-static void tell_done(struct snap_tell *t, void *job)
+static void revert_tell_done(struct snap_tell *t, void *job)
 {
     struct job *j = job;
     const struct snap_record *rec = &j->plan.rec;
@@ -121,10 +124,11 @@ static void tell_done(struct snap_tell *t, void *job)
     snap_report_str(t->r, "name", NULL, name_of(&j->req, rec));
     snap_report_str(t->r, "domain", NULL, res->dom.name);
     snap_report_domid(t->r, true, &res->dom);
-    snap_report_str(t->r, "state", NULL, state_of(&j->req));
+    snap_report_str(t->r, "state", NULL, revert_state_of(&j->req));
     snap_report_record(t->r, rec);
-    add_memory(t->r, &j->plan);
-    snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols), add_disk, rec);
+    revert_add_memory(t->r, &j->plan);
+    snap_report_disks(t->r, disk_cols, SNAP_COLUMNS(disk_cols),
+                      revert_add_disk, rec);
     snap_report_strv(t->r, "left_out", NULL, rec->left_out, rec->n_left_out);
     snap_report_bool(t->r, "running_before", NULL, res->running_before);
     snap_report_ms(t->r, "down_ms", NULL, res->down_ms);
@@ -133,12 +137,13 @@ static void tell_done(struct snap_tell *t, void *job)
     snap_tell_line(t,
                    snap_printf("%s: reverted to %s (%s), %s as domain %u, %s",
                                res->dom.name, name_of(&j->req, rec), what,
-                               state_of(&j->req), res->dom.domid, total));
+                               revert_state_of(&j->req), res->dom.domid,
+                               total));
     free(total);
     free(what);
 }
 
-static void note_left(struct snap_tell *t, const void *job)
+static void revert_note_left(struct snap_tell *t, const void *job)
 {
     const struct job *j = job;
 
@@ -146,7 +151,7 @@ static void note_left(struct snap_tell *t, const void *job)
         snap_session_notes(&t->notes, &j->plan.ses);
 }
 
-static int plan(struct snap_tell *t, void *job, struct snap_err *err)
+static int revert_plan(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
@@ -154,7 +159,7 @@ static int plan(struct snap_tell *t, void *job, struct snap_err *err)
                                  &j->plan, err);
 }
 
-static int run(struct snap_tell *t, void *job, struct snap_err *err)
+static int revert_run(struct snap_tell *t, void *job, struct snap_err *err)
 {
     struct job *j = job;
 
@@ -163,12 +168,13 @@ static int run(struct snap_tell *t, void *job, struct snap_err *err)
 
 int snap_cmd_revert(struct snap_cli *cli, int argc, char **argv)
 {
-    static const struct snap_cli_job steps = { plan, tell_plan, run, tell_done,
-                                               note_left };
+    static const struct snap_cli_job steps = { revert_plan, revert_tell_plan,
+                                               revert_run, revert_tell_done,
+                                               revert_note_left };
     struct job j = { .plan = { .ses = SNAP_SESSION_INIT, .mem_fd = -1 } };
     int status;
 
-    if (snap_cli_begin(cli, argc, argv, NULL, take, &j.req, &status))
+    if (snap_cli_begin(cli, argc, argv, NULL, revert_take, &j.req, &status))
         status = snap_cli_do(cli, &steps, &j);
     snap_revert_result_dispose(&j.res);
     snap_revert_plan_dispose(&j.plan);

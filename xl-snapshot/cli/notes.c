@@ -14,7 +14,7 @@
 #include "lib/mem.h"
 #include "op/session.h"
 
-static void add(struct snap_cli_notes *n, const char *text, size_t len)
+static void notes_add(struct snap_cli_notes *n, const char *text, size_t len)
 {
     size_t i;
 
@@ -32,7 +32,7 @@ void snap_cli_note(struct snap_cli_notes *n, const char *text)
     while (text && *text) {
         len = strcspn(text, "\n");
         if (len)
-            add(n, text, len);
+            notes_add(n, text, len);
         text += len + (text[len] == '\n');
     }
 }

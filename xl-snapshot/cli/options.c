@@ -49,8 +49,8 @@ static char *typed(const struct snap_opt *opts, char **argv)
 }
 
 /* The options that begin with a word such as --di, which are none or many. */
-static int unknown(const struct snap_opt *opts, const char *word,
-                   struct snap_err *err)
+static int options_unknown(const struct snap_opt *opts, const char *word,
+                           struct snap_err *err)
 {
     struct snap_buf all = { 0 };
     int rc;
@@ -68,8 +68,8 @@ static int unknown(const struct snap_opt *opts, const char *word,
     return rc;
 }
 
-static int refuse(const struct snap_opt *opts, int c, char **argv,
-                  struct snap_err *err)
+static int options_refuse(const struct snap_opt *opts, int c, char **argv,
+                          struct snap_err *err)
 {
     int rc;
     char *what = typed(opts, argv);
@@ -79,7 +79,7 @@ static int refuse(const struct snap_opt *opts, int c, char **argv,
     else if (optopt >= LONG_BASE)
         rc = snap_fail(err, SNAP_INVAL, "option %s takes no argument", what);
     else
-        rc = unknown(opts, what, err);
+        rc = options_unknown(opts, what, err);
     free(what);
     return rc;
 }
@@ -175,7 +175,7 @@ int snap_options_parse(struct snap_cli *cli, int argc, char **argv,
         if (c < 0)
             break;
         if (c == '?' || c == ':')
-            rc = refuse(opts, c, argv, err);
+            rc = options_refuse(opts, c, argv, err);
         else
             rc = on_option(cli, row_of(opts, c), fn, ctx, w, err);
     }

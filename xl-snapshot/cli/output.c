@@ -244,7 +244,7 @@ static void put_blanks(FILE *f, int n)
 }
 
 /* s, which is clean, padded to width columns unless it is the last. */
-static void put(FILE *f, const char *s, int width, bool last)
+static void output_put(FILE *f, const char *s, int width, bool last)
 {
     fputs(s, f);
     if (!last)
@@ -303,13 +303,13 @@ static bool put_table(const struct field *t, bool alone, bool blank, FILE *f)
         fputc('\n', f);
     for (col = 0; col < t->n_cols; col++)
         if (width[col])
-            put(f, t->cols[col].head, width[col], col == last);
+            output_put(f, t->cols[col].head, width[col], col == last);
     fputc('\n', f);
     for (i = 0; i < t->n_cells; i += t->n_cols) {
         for (col = 0; col < t->n_cols; col++)
             if (width[col])
-                put(f, cell_of(t, i + col) ? t->cells[i + col] : "-",
-                    width[col], col == last);
+                output_put(f, cell_of(t, i + col) ? t->cells[i + col] : "-",
+                           width[col], col == last);
         fputc('\n', f);
     }
     if (!alone)
@@ -343,8 +343,8 @@ void snap_report_text(const struct snap_report *r, FILE *f)
         }
         if (!fl->label)
             continue;
-        put(f, fl->label, width, false);
-        put(f, fl->text, 0, true);
+        output_put(f, fl->label, width, false);
+        output_put(f, fl->text, 0, true);
         fputc('\n', f);
         blank = false;
     }

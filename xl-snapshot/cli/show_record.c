@@ -116,7 +116,8 @@ static const struct snap_column disk_cols[] = {
     { "data:json", NULL },
 };
 
-static void add_disk(struct snap_report *r, const struct snap_part *p)
+static void show_record_add_disk(struct snap_report *r,
+                                 const struct snap_part *p)
 {
     char *size = snap_printf("%" PRIu64, p->size);
     char *human = p->size ? snap_size_human(p->size) : NULL;
@@ -133,7 +134,8 @@ static void add_disk(struct snap_report *r, const struct snap_part *p)
     free(size);
 }
 
-static void add_memory(struct snap_report *r, const struct snap_record *rec)
+static void show_record_add_memory(struct snap_report *r,
+                                   const struct snap_record *rec)
 {
     char *human;
 
@@ -200,7 +202,7 @@ struct snap_report *snap_report_snapshot(const struct snap_record *rec,
     snap_report_str(r, "parent", "parent", rec->parent);
     snap_report_bool(r, "current", "current", current);
     add_clones(r, rec, clones, n_clones);
-    add_memory(r, rec);
+    show_record_add_memory(r, rec);
     snap_report_ms(r, "window_ms",
                    snap_streq(rec->consistency, "offline")
                        ? NULL
@@ -212,7 +214,8 @@ struct snap_report *snap_report_snapshot(const struct snap_record *rec,
                      rec->n_left_out);
     if (rec->config_json)
         add_config(r, rec);
-    snap_report_disks(r, disk_cols, SNAP_COLUMNS(disk_cols), add_disk, rec);
+    snap_report_disks(r, disk_cols, SNAP_COLUMNS(disk_cols),
+                      show_record_add_disk, rec);
     free(created);
     free(tag);
     return r;

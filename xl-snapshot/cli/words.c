@@ -50,8 +50,8 @@ static int missing(enum snap_operand_kind kind, const char *domain,
     }
 }
 
-static int check(enum snap_operand_kind kind, const char *word,
-                 struct snap_err *err)
+static int words_check(enum snap_operand_kind kind, const char *word,
+                       struct snap_err *err)
 {
     switch (kind) {
     case OPERAND_SNAPSHOT:
@@ -118,8 +118,8 @@ static int replaced(const struct snap_operand *o, const struct snap_cmd *cmd,
 }
 
 /* The operand at i of the row; word is NULL if there is none. */
-static int take(struct snap_words *w, const struct snap_cmd *cmd, int i,
-                const char *word, struct snap_err *err)
+static int words_take(struct snap_words *w, const struct snap_cmd *cmd, int i,
+                      const char *word, struct snap_err *err)
 {
     const struct snap_operand *o = &cmd->operands[i];
 
@@ -128,7 +128,7 @@ static int take(struct snap_words *w, const struct snap_cmd *cmd, int i,
     if (!word)
         return o->optional ? 0 : missing(o->kind, w->operand[0], err);
     w->operand[i] = word;
-    return check(o->kind, word, err);
+    return words_check(o->kind, word, err);
 }
 
 int snap_words_operands(struct snap_words *w, const struct snap_cmd *cmd,
@@ -138,7 +138,7 @@ int snap_words_operands(struct snap_words *w, const struct snap_cmd *cmd,
 
     rc = has_file(cmd) ? put_file_last(argc, argv, err) : 0;
     for (i = 0; !rc && cmd->operands[i].kind != OPERAND_END; i++)
-        rc = take(w, cmd, i, i < argc ? argv[i] : NULL, err);
+        rc = words_take(w, cmd, i, i < argc ? argv[i] : NULL, err);
     if (!rc && argc > i)
         rc = snap_fail(err, SNAP_INVAL, "'%s' is one word too many", argv[i]);
     return rc;

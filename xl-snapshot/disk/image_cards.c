@@ -58,7 +58,8 @@ void snap_cards_close(struct snap_cards *cs, const struct snap_seen *seen)
 }
 
 /* Where path is, or would be; there is always a free one. */
-static struct slot *place(const struct snap_cards *cs, const char *path)
+static struct slot *image_cards_place(const struct snap_cards *cs,
+                                      const char *path)
 {
     const char *p;
     uint64_t h = 14695981039346656037u;
@@ -82,17 +83,18 @@ static void grow(struct snap_cards *cs)
     cs->slot = snap_zalloc(cs->n_slots * sizeof(*cs->slot));
     for (i = 0; i < n; i++)
         if (old[i].path)
-            *place(cs, old[i].path) = old[i];
+            *image_cards_place(cs, old[i].path) = old[i];
     free(old);
 }
 
-static struct snap_card *get(struct snap_cards *cs, const char *path)
+static struct snap_card *image_cards_get(struct snap_cards *cs,
+                                         const char *path)
 {
     struct slot *slot;
 
     if (2 * cs->n >= cs->n_slots)
         grow(cs);
-    slot = place(cs, path);
+    slot = image_cards_place(cs, path);
     if (slot->path)
         return slot->card;
     slot->path = snap_strdup(path);
@@ -105,13 +107,13 @@ static struct snap_card *get(struct snap_cards *cs, const char *path)
 const struct snap_card *snap_cards_stat(struct snap_cards *cs,
                                         const char *path)
 {
-    return get(cs, path);
+    return image_cards_get(cs, path);
 }
 
 const struct snap_card *snap_cards_header(struct snap_cards *cs,
                                           const char *path)
 {
-    struct snap_card *card = get(cs, path);
+    struct snap_card *card = image_cards_get(cs, path);
     struct snap_err why = SNAP_ERR_INIT;
 
     if (card->read)
@@ -131,7 +133,7 @@ bool snap_cards_same(struct snap_cards *cs, const char *a, const char *b)
         return false;
     if (!strcmp(a, b))
         return true;
-    ca = get(cs, a);
-    cb = get(cs, b);
+    ca = image_cards_get(cs, a);
+    cb = image_cards_get(cs, b);
     return !ca->e && !cb->e && snap_same_stat(&ca->st, &cb->st);
 }

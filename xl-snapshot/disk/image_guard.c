@@ -241,7 +241,8 @@ static struct snap_image_guard *new_guard(struct snap_disk_ctx *c,
     return g;
 }
 
-static void add(struct snap_image_guard *g, const char *path, bool look)
+static void image_guard_add(struct snap_image_guard *g, const char *path,
+                            bool look)
 {
     g->image = snap_realloc(g->image, g->n + 1, sizeof(*g->image));
     g->image[g->n++] = (struct guarded){
@@ -277,7 +278,7 @@ int snap_image_guard_begin(struct snap_disk_ctx *c, const char *const *paths,
     struct snap_image_guard *g = new_guard(c, false);
 
     for (; *paths; paths++)
-        add(g, *paths, true);
+        image_guard_add(g, *paths, true);
     return begin_guard(g, g_r, err);
 }
 
@@ -287,7 +288,7 @@ int snap_image_guard_writers(struct snap_disk_ctx *c, const char *path,
 {
     struct snap_image_guard *g = new_guard(c, true);
 
-    add(g, path, true);
+    image_guard_add(g, path, true);
     return begin_guard(g, g_r, err);
 }
 
@@ -299,7 +300,7 @@ int snap_image_hold(struct snap_disk_ctx *c, const struct snap_held_images *l,
     struct snap_image_guard *g = new_guard(c, true);
 
     for (i = 0; i < l->n; i++)
-        add(g, l->image[i].path, l->image[i].changes);
+        image_guard_add(g, l->image[i].path, l->image[i].changes);
     rc = begin_guard(g, g_r, err);
     for (i = 0; !rc && i < g->n; i++)
         g->image[i].held = g->image[i].asked && g->image[i].look &&

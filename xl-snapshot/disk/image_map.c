@@ -60,9 +60,9 @@ static int list(const struct snap_image_map *m, const struct snap_json *map,
 }
 
 /* One window; *to_r: as far as it came. */
-static int look(const struct snap_image_map *m, uint64_t from,
-                uint64_t *window, struct ranges *l, uint64_t *to_r,
-                struct snap_err *err)
+static int image_map_look(const struct snap_image_map *m, uint64_t from,
+                          uint64_t *window, struct ranges *l, uint64_t *to_r,
+                          struct snap_err *err)
 {
     int rc;
     struct snap_json *map = NULL;
@@ -96,7 +96,7 @@ int snap_image_map(const struct snap_image_map *m, struct snap_err *err)
 
     for (at = 0; !rc && at < m->size; at = to) {
         l.n = 0;
-        rc = look(m, at, &window, &l, &to, err);
+        rc = image_map_look(m, at, &window, &l, &to, err);
         if (!rc)
             rc = m->each(m->opaque, l.r, l.n, err);
     }

@@ -14,8 +14,9 @@
 #include "disk/qemu_img.h"
 #include "lib/file.h"
 
-static int find(struct snap_disk_ctx *c, const char *path, const char *tag,
-                struct snap_image_tag *t_r, struct snap_err *err)
+static int image_tag_find(struct snap_disk_ctx *c, const char *path,
+                          const char *tag, struct snap_image_tag *t_r,
+                          struct snap_err *err)
 {
     struct snap_json *info = NULL;
     int rc = snap_qemu_img_info(c->log, path, "qcow2", false, &info, err);
@@ -119,7 +120,7 @@ int snap_image_tag_make(struct snap_disk_ctx *c, const char *path,
         return rc;
     rc = work(c, path, tag, "-c", err);
     if (!rc)
-        rc = find(c, path, tag, &t, err);
+        rc = image_tag_find(c, path, tag, &t, err);
     if (!rc && t.count != 1)
         rc = not_done(path, tag, "made", err);
     snap_image_guard_end(&guard);
@@ -151,7 +152,7 @@ static int drop(struct snap_disk_ctx *c, const char *path, const char *tag,
     int rc;
     struct snap_image_tag t;
 
-    rc = find(c, path, tag, &t, err);
+    rc = image_tag_find(c, path, tag, &t, err);
     if (rc || !t.count)
         return rc;
     if (t.count > 1 || t.id_clash)
@@ -160,7 +161,7 @@ static int drop(struct snap_disk_ctx *c, const char *path, const char *tag,
                          path, tag);
     rc = work(c, path, tag, "-d", err);
     if (!rc)
-        rc = find(c, path, tag, &t, err);
+        rc = image_tag_find(c, path, tag, &t, err);
     return !rc && t.count ? not_done(path, tag, "removed", err) : rc;
 }
 
@@ -174,7 +175,7 @@ int snap_image_tag_drop(struct snap_disk_ctx *c, const char *path,
 
     /* One that is not there is in nobody's way; but a tool that removed it may
      * have died. */
-    rc = find(c, path, tag, &t, err);
+    rc = image_tag_find(c, path, tag, &t, err);
     if (!rc && !t.count)
         snap_image_tag_mend(c, path);
     if (rc || !t.count)

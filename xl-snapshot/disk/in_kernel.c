@@ -28,7 +28,7 @@
 
 static char *upon(const char *number, unsigned depth);
 
-static bool is_device(const char *path, const char *number)
+static bool in_kernel_is_device(const char *path, const char *number)
 {
     char own[32];
     struct stat st;
@@ -54,7 +54,7 @@ static char *mounted_at(const char *number)
         rest = strstr(line, " - ");
         if (!strcmp(dev, number) ||
             (rest && sscanf(rest, " - %*s %4095s", source) == 1 &&
-             is_device(source, number)))
+             in_kernel_is_device(source, number)))
             found = snap_printf("mounted at %s", at);
     }
     free(line);

@@ -153,8 +153,8 @@ int snap_image_reader(struct snap_disk_ctx *c, const char *path, char **who_r,
     return image_user(path, true, own_qemu(c), who_r, err);
 }
 
-static int check(struct snap_disk_ctx *c, const char *path, bool readers,
-                 pid_t but, struct snap_err *err)
+static int in_use_check(struct snap_disk_ctx *c, const char *path,
+                        bool readers, pid_t but, struct snap_err *err)
 {
     int rc;
     char *who = NULL;
@@ -179,21 +179,21 @@ out:
 int snap_image_check_unused(struct snap_disk_ctx *c, const char *path,
                             struct snap_err *err)
 {
-    return check(c, path, false, 0, err);
+    return in_use_check(c, path, false, 0, err);
 }
 
 int snap_image_check_closed(struct snap_disk_ctx *c, const char *path,
                             struct snap_err *err)
 {
-    return check(c, path, true, 0, err);
+    return in_use_check(c, path, true, 0, err);
 }
 
 int snap_image_check_left(struct snap_disk_ctx *c, const char *path,
                           struct snap_err *err)
 {
-    int rc = check(c, path, false, 0, err);
+    int rc = in_use_check(c, path, false, 0, err);
 
-    return rc ? rc : check(c, path, true, own_qemu(c), err);
+    return rc ? rc : in_use_check(c, path, true, own_qemu(c), err);
 }
 
 int snap_image_check_others(struct snap_disk_ctx *c, const char *path,
@@ -201,5 +201,6 @@ int snap_image_check_others(struct snap_disk_ctx *c, const char *path,
 {
     bool its_own = c->domid != UINT32_MAX && !c->qmp;
 
-    return check(c, path, readers, its_own ? NO_PROCESS : own_qemu(c), err);
+    return in_use_check(c, path, readers, its_own ? NO_PROCESS : own_qemu(c),
+                        err);
 }

@@ -50,8 +50,8 @@ static int match(const struct snap_part *p, enum snap_disk_type want)
     return 10;
 }
 
-static int prepare(struct snap_disk_ctx *c, struct snap_part *p,
-                   struct snap_err *err)
+static int overlay_prepare(struct snap_disk_ctx *c, struct snap_part *p,
+                           struct snap_err *err)
 {
     int rc;
 
@@ -238,8 +238,8 @@ static int undo_overlay(struct snap_disk_ctx *c, const struct snap_part *p,
     return snap_file_remove(file, err);
 }
 
-static int undo(struct snap_disk_ctx *c, struct snap_part *p,
-                struct snap_err *err)
+static int overlay_undo(struct snap_disk_ctx *c, struct snap_part *p,
+                        struct snap_err *err)
 {
     int rc;
     enum snap_part_state state = SNAP_PART_FOREIGN;
@@ -284,10 +284,10 @@ const struct snap_disk_driver snap_disk_overlay = {
     .check = snap_slot_check_over,
     .group = &snap_qemu_group,
     .group_key = snap_slot_group_name,
-    .prepare = prepare,
+    .prepare = overlay_prepare,
     .secure = snap_overlay_secure,
     .finish = finish,
-    .undo = undo,
+    .undo = overlay_undo,
     .inspect = inspect,
     .verify = snap_overlay_verify,
     .revert_prepare = snap_overlay_revert_prepare,

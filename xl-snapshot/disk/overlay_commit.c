@@ -71,7 +71,7 @@ static void sign_of_life(const struct work *w)
         snap_say(w->c->log, SNAP_LOG_DEBUG, "time stamp of %s", w->m->over);
 }
 
-static int on_tick(void *opaque)
+static int overlay_commit_on_tick(void *opaque)
 {
     struct work *w = opaque;
 
@@ -90,7 +90,7 @@ static int repair(struct work *w, struct snap_err *err)
     rc = snap_overlay_base_clean(base, format, &clean, err);
     if (rc || clean)
         return rc;
-    rc = snap_qemu_img_repair(w->c->log, base, on_tick, w, err);
+    rc = snap_qemu_img_repair(w->c->log, base, overlay_commit_on_tick, w, err);
     if (!rc)
         rc = snap_overlay_base_clean(base, format, &clean, err);
     if (!rc && !clean)
@@ -110,13 +110,14 @@ static bool is_its_own(void *opaque, int64_t depth, bool zero, bool present)
 }
 
 /* From at to end; both 0: all. */
-static int compare(struct work *w, uint64_t at, uint64_t end,
-                   struct snap_err *err)
+static int overlay_commit_compare(struct work *w, uint64_t at, uint64_t end,
+                                  struct snap_err *err)
 {
     bool same;
     int rc = snap_qemu_img_compare(w->c->log, w->m->over, w->m->base,
                                    snap_qemu_format(w->m->base_format), at,
-                                   end - at, on_tick, w, &same, err);
+                                   end - at, overlay_commit_on_tick, w, &same,
+                                   err);
 
     if (!rc && !same)
         rc = snap_fail(err, SNAP_FAIL,
@@ -150,9 +151,9 @@ static int compare_own(struct work *w, uint64_t size, struct snap_err *err)
                        : (uint64_t)st.st_blocks * 512;
 
     if (w->n > FEW && w->n > all / PROCESS)
-        return compare(w, 0, 0, err);
+        return overlay_commit_compare(w, 0, 0, err);
     for (i = 0; !rc && i < w->n; i++)
-        rc = compare(w, w->own[i].at, w->own[i].end, err);
+        rc = overlay_commit_compare(w, w->own[i].at, w->own[i].end, err);
     return rc;
 }
 
@@ -166,7 +167,7 @@ static int check_there(struct work *w, struct snap_err *err)
         .wants = is_its_own,
         .each = keep,
         .opaque = w,
-        .tick = on_tick,
+        .tick = overlay_commit_on_tick,
         .tick_opaque = w,
         .log = w->c->log,
     };
@@ -203,7 +204,8 @@ static int commit(struct work *w, struct snap_err *err)
     if (!rc)
         rc = repair(w, err);
     if (!rc)
-        rc = snap_qemu_img_commit(w->c->log, w->m->over, on_tick, w, err);
+        rc = snap_qemu_img_commit(w->c->log, w->m->over,
+                                  overlay_commit_on_tick, w, err);
     if (!rc)
         rc = snap_file_sync(fd, w->m->base, err);
     close(fd);

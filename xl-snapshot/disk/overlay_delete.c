@@ -377,7 +377,7 @@ static bool nobody_reads(struct snap_disk_ctx *c, const struct snap_part *p,
     return !rc;
 }
 
-static bool is_device(const char *path)
+static bool overlay_delete_is_device(const char *path)
 {
     struct stat st;
 
@@ -408,7 +408,8 @@ static int decide(struct snap_disk_ctx *c, const struct snap_part *p,
         return 0;
     }
     d->how = d->n_child ? SNAP_DELETE_PULL : SNAP_DELETE_DROP;
-    if (d->keep_image && !d->others_inside && !is_device(p->frozen_path)) {
+    if (d->keep_image && !d->others_inside &&
+        !overlay_delete_is_device(p->frozen_path)) {
         tags = inside(c, p->frozen_path);
         snap_say(c->log, SNAP_LOG_NOTE,
                  "%s: %s stays, since it has snapshots inside that no record knows (%s)",

@@ -184,7 +184,7 @@ struct growth {
     uint64_t total;
 };
 
-static int on_tick(void *opaque)
+static int overlay_files_on_tick(void *opaque)
 {
     const struct growth *g = opaque;
     struct stat st;
@@ -195,8 +195,8 @@ static int on_tick(void *opaque)
     return g->c->tick ? g->c->tick(g->c->opaque, now, g->total) : 0;
 }
 
-static int fill(struct snap_disk_ctx *c, const char *tmp,
-                const struct content *what, struct snap_err *err)
+static int overlay_files_fill(struct snap_disk_ctx *c, const char *tmp,
+                              const struct content *what, struct snap_err *err)
 {
     int rc;
     struct stat st;
@@ -209,8 +209,8 @@ static int fill(struct snap_disk_ctx *c, const char *tmp,
     if (rc)
         return rc;
     g.total = stat(what->from, &st) ? 0 : (uint64_t)st.st_blocks * 512;
-    return snap_qemu_img_copy_tag(c->log, what->from, what->tag, tmp, on_tick,
-                                  &g, err);
+    return snap_qemu_img_copy_tag(c->log, what->from, what->tag, tmp,
+                                  overlay_files_on_tick, &g, err);
 }
 
 /* Is it what was asked for?  A tool may say 0 and have done nothing. */
@@ -264,7 +264,7 @@ static int make(struct snap_disk_ctx *c, const char *path,
     rc = snap_image_own_like(fd, tmp, what->from, err);
     if (rc)
         goto out;
-    rc = fill(c, tmp, what, err);
+    rc = overlay_files_fill(c, tmp, what, err);
     if (!rc)
         rc = check_made(tmp, what, err);
     if (rc)

@@ -51,9 +51,10 @@ static void now_dispose(struct now *now)
     snap_qemu_view_dispose(&now->v);
 }
 
-static int look(struct snap_disk_ctx *c, const struct snap_part *p,
-                const struct snap_delete *d, struct now *now,
-                struct snap_err *err)
+static int overlay_merge_look(struct snap_disk_ctx *c,
+                              const struct snap_part *p,
+                              const struct snap_delete *d, struct now *now,
+                              struct snap_err *err)
 {
     int rc;
     const struct snap_qemu_node *root;
@@ -93,7 +94,7 @@ static void sign_of_life(const struct alive *a)
                  strerror(errno));
 }
 
-static int on_tick(void *opaque, uint64_t done, uint64_t total)
+static int overlay_merge_on_tick(void *opaque, uint64_t done, uint64_t total)
 {
     const struct alive *a = opaque;
 
@@ -109,7 +110,7 @@ static int copy(struct snap_disk_ctx *c, const struct snap_delete *d,
     struct snap_disk_ctx ticking = *c;
     struct snap_json *args = snap_json_object();
 
-    ticking.tick = on_tick;
+    ticking.tick = overlay_merge_on_tick;
     ticking.opaque = &a;
     sign_of_life(&a);
     /* As in commit() of overlay_commit.c: before QEMU writes to the base. */
@@ -132,7 +133,7 @@ static int merge_live(struct snap_disk_ctx *c, const struct snap_part *p,
     char *id = NULL;
     struct now now;
 
-    rc = look(c, p, d, &now, err);
+    rc = overlay_merge_look(c, p, d, &now, err);
     if (rc)
         return rc;
     if (now.switched)
@@ -294,7 +295,8 @@ int snap_overlay_merge(struct snap_disk_ctx *c, struct snap_part *p,
     return rc;
 }
 
-static int unknown(const struct snap_part *p, struct snap_err *err)
+static int overlay_merge_unknown(const struct snap_part *p,
+                                 struct snap_err *err)
 {
     snap_err_append(err, "whether QEMU writes to %s by now is not known",
                     p->frozen_path);
@@ -309,7 +311,7 @@ int snap_overlay_merge_switched(struct snap_disk_ctx *c,
                                 struct snap_err *err)
 {
     struct now now;
-    int rc = look(c, p, d, &now, err);
+    int rc = overlay_merge_look(c, p, d, &now, err);
 
     *yes_r = !rc && now.switched;
     now_dispose(&now);
@@ -339,7 +341,7 @@ int snap_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
 
     if (!c->qmp)
         return 0;
-    rc = look(c, p, d, &now, err);
+    rc = overlay_merge_look(c, p, d, &now, err);
     if (rc)
         return rc;
     if (now.switched)
@@ -356,16 +358,16 @@ int snap_overlay_merge_switch(struct snap_disk_ctx *c, struct snap_part *p,
         rc = 0;
     }
     if (rc && (rc != SNAP_FAIL || !snap_qmp_alive(c->qmp)))
-        rc = unknown(p, err);
+        rc = overlay_merge_unknown(p, err);
     if (rc)
         goto out;
     /* The old top first: its node still has the image as its backing. */
     snap_overlay_release(c, top);
-    if (look(c, p, d, &now, err) || !now.switched) {
+    if (overlay_merge_look(c, p, d, &now, err) || !now.switched) {
         snap_fail(err, SNAP_RECOVER,
                   "QEMU reported success, but does not write to %s",
                   p->frozen_path);
-        rc = unknown(p, err);
+        rc = overlay_merge_unknown(p, err);
         goto out;
     }
     rc = 0;

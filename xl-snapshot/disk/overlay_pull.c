@@ -245,7 +245,7 @@ static uint64_t size_now(const char *path)
 }
 
 /* The tools tell no progress; how the file grows does. */
-static int on_tick(void *opaque)
+static int overlay_pull_on_tick(void *opaque)
 {
     struct growth *g = opaque;
     uint64_t now = size_now(g->path);
@@ -281,7 +281,7 @@ static int pull_off(struct snap_disk_ctx *c, const struct snap_part *p,
         .path = path,
         .parent = d->parent,
         .parent_format = d->parent_format,
-        .tick = on_tick,
+        .tick = overlay_pull_on_tick,
         .opaque = &g,
         .may_switch = may_switch,
         .log = c->log,

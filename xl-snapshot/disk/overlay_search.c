@@ -88,8 +88,9 @@ static enum over by_both_names(const struct search *s, const char *path,
     return here && there ? OVER_YES : any ? OVER_UNCLEAR : OVER_NOT;
 }
 
-static enum over compare(const struct search *s, const char *path,
-                         const struct snap_qcow2 *h)
+static enum over overlay_search_compare(const struct search *s,
+                                        const char *path,
+                                        const struct snap_qcow2 *h)
 {
     enum over how = OVER_NOT;
     char *backing;
@@ -106,8 +107,8 @@ static enum over compare(const struct search *s, const char *path,
 }
 
 /* What is no image, and what is gone, is over nothing. */
-static int look_at(const struct search *s, const char *path, enum over *how_r,
-                   struct snap_err *err)
+static int overlay_search_look_at(const struct search *s, const char *path,
+                                  enum over *how_r, struct snap_err *err)
 {
     const struct snap_card *c = snap_cards_stat(s->cards, path);
 
@@ -123,7 +124,7 @@ static int look_at(const struct search *s, const char *path, enum over *how_r,
         return 0;
     c = snap_cards_header(s->cards, path);
     if (!c->rc)
-        *how_r = compare(s, path, &c->h);
+        *how_r = overlay_search_compare(s, path, &c->h);
     else if (c->rc == SNAP_CORRUPT && c->h.begins)
         *how_r = OVER_UNCLEAR;
     else if (c->rc != SNAP_CORRUPT && c->rc != SNAP_NOTFOUND)
@@ -188,7 +189,7 @@ static int look_at_known(struct search *s, const char *path,
 {
     enum over how;
     bool qcow2, other;
-    int rc = look_at(s, path, &how, err);
+    int rc = overlay_search_look_at(s, path, &how, err);
 
     if (rc || how == OVER_NOT)
         return rc;
@@ -209,7 +210,7 @@ static int look_at_file(struct search *s, const char *path,
 {
     enum over how;
     bool qcow2, other;
-    int rc = look_at(s, path, &how, err);
+    int rc = overlay_search_look_at(s, path, &how, err);
 
     if (rc || how == OVER_NOT || (how == OVER_YES && is_found(s, path)))
         return rc;
@@ -222,7 +223,7 @@ static int look_at_file(struct search *s, const char *path,
 }
 
 /* Nothing is beside a device. */
-static bool is_device(const struct search *s, const char *path)
+static bool overlay_search_is_device(const struct search *s, const char *path)
 {
     const struct snap_card *c = snap_cards_stat(s->cards, path);
 
@@ -279,7 +280,7 @@ static char **folders(const struct search *s, size_t *n_r)
     for (i = 0; i <= s->n_known; i++) {
         const char *path = i ? s->known[i - 1].path : s->base;
 
-        if (!is_device(s, path))
+        if (!overlay_search_is_device(s, path))
             dir[n++] = snap_dirname(path);
     }
     if (n)
@@ -374,7 +375,7 @@ char *snap_overlay_child(const char *path)
     struct search s = { .cards = snap_cards_open(NULL), .base = path };
     char *dir;
 
-    if (!is_device(&s, path)) {
+    if (!overlay_search_is_device(&s, path)) {
         dir = snap_dirname(path);
         if (scan(&s, dir, NULL) && !s.other)
             s.other = snap_printf("what cannot be read in %s", dir);

@@ -93,8 +93,9 @@ static bool l1_is_empty(int fd, uint64_t off, uint64_t bytes)
     return true;
 }
 
-static int parse(int fd, const unsigned char *b, size_t len, const char *path,
-                 struct snap_qcow2 *h, struct snap_err *err)
+static int qcow2_header_parse(int fd, const unsigned char *b, size_t len,
+                              const char *path, struct snap_qcow2 *h,
+                              struct snap_err *err)
 {
     uint64_t incompat = 0, backing_off;
     uint32_t backing_len, header_len = HEADER_V2;
@@ -163,7 +164,7 @@ static int read_header(int fd, unsigned char *buf, size_t want,
 
     if (len < 0)
         return snap_fail_errno(err, SNAP_IO, errno, "reading %s", path);
-    rc = parse(fd, buf, (size_t)len, path, h_r, err);
+    rc = qcow2_header_parse(fd, buf, (size_t)len, path, h_r, err);
     if (!rc)
         return 0;
     begins = h_r->begins;

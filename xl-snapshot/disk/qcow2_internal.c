@@ -218,8 +218,8 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
     return 0;
 }
 
-static int prepare(struct snap_disk_ctx *c, struct snap_part *p,
-                   struct snap_err *err)
+static int qcow2_internal_prepare(struct snap_disk_ctx *c, struct snap_part *p,
+                                  struct snap_err *err)
 {
     (void)err;
     if (c->qmp)
@@ -230,8 +230,8 @@ static int prepare(struct snap_disk_ctx *c, struct snap_part *p,
 
 /* What QEMU, or else the file, says of the image.  *node_r (may be NULL)
  * tells whether QEMU writes to it. */
-static int look(struct snap_disk_ctx *c, const char *path,
-                struct snap_json **info_r, struct snap_err *err)
+static int qcow2_internal_look(struct snap_disk_ctx *c, const char *path,
+                               struct snap_json **info_r, struct snap_err *err)
 {
     int rc;
     struct snap_qemu_view v;
@@ -276,7 +276,7 @@ static int inspect(struct snap_disk_ctx *c, const struct snap_part *p,
         *state_r = SNAP_PART_ABSENT;
         return 0;
     }
-    rc = look(c, p->frozen_path, &info, err);
+    rc = qcow2_internal_look(c, p->frozen_path, &info, err);
     if (rc)
         return rc;
     snap_image_find_tag(info, snap_qcow2_tag(p), &t);
@@ -305,8 +305,8 @@ int snap_internal_drop(struct snap_disk_ctx *c, const char *path,
     return snap_image_tag_drop(c, path, tag, err);
 }
 
-static int undo(struct snap_disk_ctx *c, struct snap_part *p,
-                struct snap_err *err)
+static int qcow2_internal_undo(struct snap_disk_ctx *c, struct snap_part *p,
+                               struct snap_err *err)
 {
     int rc;
     enum snap_part_state state = SNAP_PART_FOREIGN;
@@ -341,10 +341,10 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .check = snap_slot_check_inside,
     .group = &snap_qemu_group,
     .group_key = snap_slot_group_name,
-    .prepare = prepare,
+    .prepare = qcow2_internal_prepare,
     .secure = snap_slot_nothing,
     .finish = snap_slot_nothing,
-    .undo = undo,
+    .undo = qcow2_internal_undo,
     .inspect = inspect,
     .verify = snap_internal_verify,
     .revert_prepare = snap_internal_revert_prepare,

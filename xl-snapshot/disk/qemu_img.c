@@ -50,8 +50,8 @@ const char *snap_libxl_format(const char *qemu_format)
     return NULL;
 }
 
-static int run(const struct snap_log *log, const char *const *argv,
-               int timeout_ms, struct snap_err *err)
+static int qemu_img_run(const struct snap_log *log, const char *const *argv,
+                        int timeout_ms, struct snap_err *err)
 {
     int rc;
     struct snap_run r = SNAP_RUN_INIT;
@@ -124,7 +124,7 @@ int snap_qemu_img_create(const struct snap_log *log, const char *target,
     };
 
     snprintf(bytes, sizeof(bytes), "%" PRIu64, size);
-    return run(log, argv, READ_MS, err);
+    return qemu_img_run(log, argv, READ_MS, err);
 }
 
 int snap_qemu_img_snapshot(const struct snap_log *log, const char *what,
@@ -135,7 +135,7 @@ int snap_qemu_img_snapshot(const struct snap_log *log, const char *what,
         "qemu-img", "snapshot", "-q", what, tag, path, NULL,
     };
 
-    return run(log, argv, WRITE_MS, err);
+    return qemu_img_run(log, argv, WRITE_MS, err);
 }
 
 /*
@@ -253,7 +253,7 @@ int snap_qemu_img_set_backing(const struct snap_log *log, const char *overlay,
     }
     argv[n++] = overlay;
     argv[n] = NULL;
-    return run(log, argv, READ_MS, err);
+    return qemu_img_run(log, argv, READ_MS, err);
 }
 
 int snap_qemu_img_repair(const struct snap_log *log, const char *path,

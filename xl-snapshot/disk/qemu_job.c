@@ -21,8 +21,8 @@ struct job {
     uint64_t done, total;
 };
 
-static int look(struct snap_disk_ctx *c, const char *id, struct job *job_r,
-                struct snap_err *err)
+static int qemu_job_look(struct snap_disk_ctx *c, const char *id,
+                         struct job *job_r, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -76,7 +76,7 @@ int snap_qemu_job_start(struct snap_disk_ctx *c, const char *what,
     int rc;
     struct job j;
 
-    rc = look(c, id, &j, err);
+    rc = qemu_job_look(c, id, &j, err);
     if (rc)
         goto out;
     if (j.there && strcmp(j.status, "concluded")) {
@@ -107,7 +107,7 @@ int snap_qemu_job_wait(struct snap_disk_ctx *c, const char *id, bool ready,
     double deadline = snap_now_ms() + timeout_ms;
 
     for (;;) {
-        rc = look(c, id, &j, err);
+        rc = qemu_job_look(c, id, &j, err);
         if (rc)
             return rc;
         if (!j.there)
@@ -157,7 +157,7 @@ int snap_qemu_job_cancel(struct snap_disk_ctx *c, const char *id,
     double deadline = snap_now_ms() + CANCEL_MS;
 
     for (;;) {
-        rc = look(c, id, &j, err);
+        rc = qemu_job_look(c, id, &j, err);
         if (rc || !j.there)
             return rc;
         snap_free(&j.error);

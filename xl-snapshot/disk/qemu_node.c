@@ -113,7 +113,7 @@ static int node_index(const struct snap_qemu_view *v, const char *name)
     return -1;
 }
 
-static int by_name(const void *a, const void *b)
+static int qemu_node_by_name(const void *a, const void *b)
 {
     const struct snap_qemu_node *const *x = a, *const *y = b;
 
@@ -130,7 +130,7 @@ static const struct snap_qemu_node **sort_nodes(const struct snap_qemu_view *v)
 
     for (i = 0; i < v->n; i++)
         a[i] = &v->node[i];
-    qsort(a, v->n, sizeof(*a), by_name);
+    qsort(a, v->n, sizeof(*a), qemu_node_by_name);
     return a;
 }
 
@@ -142,7 +142,7 @@ static int index_in(const struct snap_qemu_view *v,
 
     if (!name)
         return -1;
-    found = bsearch(&k, sorted, v->n, sizeof(*sorted), by_name);
+    found = bsearch(&k, sorted, v->n, sizeof(*sorted), qemu_node_by_name);
     return found ? (int)(*found - v->node) : -1;
 }
 

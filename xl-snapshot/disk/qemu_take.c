@@ -91,8 +91,8 @@ static int check_taken(const struct snap_qemu_view *v,
 }
 
 /* The reply did not come.  What can be seen without QEMU is said. */
-static int unknown(struct snap_part *const *parts, size_t n,
-                   struct snap_err *err)
+static int qemu_take_unknown(struct snap_part *const *parts, size_t n,
+                             struct snap_err *err)
 {
     struct snap_buf b = { 0 };
     size_t i;
@@ -133,12 +133,12 @@ static int take_live(struct snap_disk_ctx *c, struct snap_part *const *parts,
                           NULL, err);
     if (rc) {
         if (was_alive && !snap_qmp_alive(c->qmp))
-            rc = unknown(parts, n, err);
+            rc = qemu_take_unknown(parts, n, err);
         goto out;
     }
     rc = snap_qemu_look(c->qmp, (int)(end - snap_now_ms()), &v, err);
     if (rc) {
-        rc = unknown(parts, n, err);
+        rc = qemu_take_unknown(parts, n, err);
         goto out;
     }
     for (i = 0; i < n; i++)

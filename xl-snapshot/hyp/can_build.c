@@ -54,9 +54,9 @@ const char *const *hyp_seabios_places = seabios_places;
 
 /* --- collecting reasons ------------------------------------------------- */
 
-static void add(struct hyp_lacks *l, const char *fmt, ...)
+static void can_build_add(struct hyp_lacks *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-static void add(struct hyp_lacks *l, const char *fmt, ...)
+static void can_build_add(struct hyp_lacks *l, const char *fmt, ...)
 {
     char text[1024];
     va_list ap;
@@ -73,7 +73,8 @@ static void add(struct hyp_lacks *l, const char *fmt, ...)
 static void must_exist(struct hyp_lacks *l, const char *what, const char *path)
 {
     if (path && path[0] && access(path, F_OK))
-        add(l, "%s %s: %s (put it back)", what, path, strerror(errno));
+        can_build_add(l, "%s %s: %s (put it back)", what, path,
+                      strerror(errno));
 }
 
 static void file(struct hyp_lacks *l, const char *what, const char *path,
@@ -84,12 +85,13 @@ static void file(struct hyp_lacks *l, const char *what, const char *path,
     if (!path || !path[0])
         return;
     if (stat(path, &st))
-        add(l, "%s %s: %s (put it back; a link to another one will do)", what,
-            path, strerror(errno));
+        can_build_add(l,
+                      "%s %s: %s (put it back; a link to another one will do)",
+                      what, path, strerror(errno));
     else if (program && (!S_ISREG(st.st_mode) || access(path, X_OK)))
-        add(l, "%s %s: not a program that can be run", what, path);
+        can_build_add(l, "%s %s: not a program that can be run", what, path);
     else if (!program && S_ISDIR(st.st_mode))
-        add(l, "%s %s: that is a folder", what, path);
+        can_build_add(l, "%s %s: that is a folder", what, path);
     else if (path[0] != '/')
         snap_say(l->log, SNAP_LOG_NOTE,
                  "%s %s: found, but only from this folder: its path is not absolute",
@@ -235,12 +237,12 @@ static void pci(struct hyp_lacks *l, const struct snap_json *config)
         there = snap_printf("%s/devices/%s", hyp_pci_sysfs, bdf);
         bound = snap_printf("%s/drivers/pciback/%s", hyp_pci_sysfs, bdf);
         if (access(there, F_OK))
-            add(l, "PCI device %s is not in this machine", bdf);
+            can_build_add(l, "PCI device %s is not in this machine", bdf);
         else if (access(bound, F_OK) &&
                  !snap_json_get_bool(one, "seize", false))
-            add(l,
-                "PCI device %s cannot be assigned to a guest (xl pci-assignable-add %s makes that possible)",
-                bdf, bdf);
+            can_build_add(l,
+                          "PCI device %s cannot be assigned to a guest (xl pci-assignable-add %s makes that possible)",
+                          bdf, bdf);
         free(there);
         free(bound);
     }
@@ -299,8 +301,9 @@ static void nic(struct hyp_lacks *l, const struct snap_json *one)
     if (!bridge || !bridge[0])
         bridge = "xenbr0"; /* libxl__device_nic_setdefault() */
     if (!has_bridge(bridge))
-        add(l, "bridge %s is not there (make it, or rename the one it is now)",
-            bridge);
+        can_build_add(l,
+                      "bridge %s is not there (make it, or rename the one it is now)",
+                      bridge);
 }
 
 /* Who serves it, by libxl's rule: the name if there is one, else the number
@@ -336,9 +339,9 @@ static void servers(struct snap_hyp *h, struct hyp_lacks *l,
                 continue;
             who = server_of(one);
             if (!l->serves(h, who))
-                add(l,
-                    "domain %s, which serves one of its devices (%s), does not run (start it)",
-                    who, snap_json_key_at(config, i));
+                can_build_add(l,
+                              "domain %s, which serves one of its devices (%s), does not run (start it)",
+                              who, snap_json_key_at(config, i));
             free(who);
         }
     }
@@ -409,9 +412,9 @@ static void versions(struct hyp_lacks *l, const struct snap_json *b,
                  version_of(now, "QEMU ", qemu[1]) &&
                  memcmp(qemu[0], qemu[1], sizeof(qemu[0]));
     if (type == SNAP_GUEST_HVM && other_qemu && snap_streq(platform, "False"))
-        add(l,
-            "its memory was saved with QEMU %d.%d and a machine of that version (xen_platform_pci=0), which QEMU %d.%d cannot load (install that QEMU again, or use --disk-only)",
-            qemu[0][0], qemu[0][1], qemu[1][0], qemu[1][1]);
+        can_build_add(l,
+                      "its memory was saved with QEMU %d.%d and a machine of that version (xen_platform_pci=0), which QEMU %d.%d cannot load (install that QEMU again, or use --disk-only)",
+                      qemu[0][0], qemu[0][1], qemu[1][0], qemu[1][1]);
     else if (other_xen || (other_qemu && type == SNAP_GUEST_HVM))
         snap_say(l->log, SNAP_LOG_NOTE,
                  "its memory was saved under %s, and here is %s: should it not be restored, --disk-only boots from the disks",
@@ -446,8 +449,8 @@ int hyp_build_lacks(struct snap_hyp *h, const char *config_json,
         versions(l, b, type, then, now);
         program = hyp_xl_program(h);
         if (!program)
-            add(l,
-                "xl is neither in PATH nor in /usr/sbin (install xen-utils)");
+            can_build_add(l,
+                          "xl is neither in PATH nor in /usr/sbin (install xen-utils)");
         free(program);
     }
     rc = 0;
@@ -487,10 +490,10 @@ static int memory(struct snap_hyp *h, const char *config_json,
     if (freed_kb)
         have += freed_kb + freed_kb / 32 + 16 * MB_KB;
     if (need > have)
-        add(l,
-            "it needs %llu MB of memory, and %llu can be had (end or shrink another domain)",
-            (unsigned long long)need / MB_KB,
-            (unsigned long long)have / MB_KB);
+        can_build_add(l,
+                      "it needs %llu MB of memory, and %llu can be had (end or shrink another domain)",
+                      (unsigned long long)need / MB_KB,
+                      (unsigned long long)have / MB_KB);
     rc = 0;
 
 out:
@@ -511,8 +514,8 @@ static bool lock_held(struct snap_hyp *h, struct hyp_lacks *l)
     if (!pid)
         return false;
     title = pid > 0 ? hyp_process_title(pid) : snap_strdup("another process");
-    add(l, "%s builds a domain and holds %s (wait for it to end)", title,
-        hyp_xl_lock_file);
+    can_build_add(l, "%s builds a domain and holds %s (wait for it to end)",
+                  title, hyp_xl_lock_file);
     free(title);
     return true;
 }

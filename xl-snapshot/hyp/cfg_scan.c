@@ -85,7 +85,7 @@ static enum cfg_token take_string(struct cfg_scan *s)
     return CFG_BAD;
 }
 
-static enum cfg_token take(struct cfg_scan *s)
+static enum cfg_token cfg_scan_take(struct cfg_scan *s)
 {
     switch (*s->at) {
     case '#':
@@ -134,7 +134,7 @@ static enum cfg_token scan_next(struct cfg_scan *s)
         s->at++;
     s->text = s->at;
     s->token_line = s->line;
-    token = s->at < s->end ? take(s) : CFG_END;
+    token = s->at < s->end ? cfg_scan_take(s) : CFG_END;
     s->len = s->at - s->text;
     return token;
 }

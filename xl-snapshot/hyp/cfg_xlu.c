@@ -24,7 +24,8 @@
  * comment, its line number is one too low (libxlu_cfg.c: xlu__cfg_yyerror()
  * takes back a newline that the scanner has taken back already, 4.17).
  */
-static int refuse(const char *file, const char *report, struct snap_err *err)
+static int cfg_xlu_refuse(const char *file, const char *report,
+                          struct snap_err *err)
 {
     size_t len = strlen(file), n = strcspn(report, "\n");
     const char *rest;
@@ -112,7 +113,7 @@ int hyp_cfg_read(const char *file, const char *text, size_t len,
         return snap_fail(err, SNAP_FAIL, "%s: out of memory", file);
     if (xlu_cfg_readdata(t_r->xlu, t_r->copy, (int)t_r->len)) {
         fflush(t_r->to);
-        return refuse(file, t_r->report, err);
+        return cfg_xlu_refuse(file, t_r->report, err);
     }
     return 0;
 }

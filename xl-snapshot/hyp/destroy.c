@@ -47,8 +47,8 @@ static int wait_qemu(const struct hyp_qemus *q, const char *name,
                      name, (int)left, hyp_limits.gone_ms / 1000);
 }
 
-static int destroy(struct snap_hyp *h, const struct snap_domain *dom,
-                   struct snap_err *err)
+static int destroy_destroy(struct snap_hyp *h, const struct snap_domain *dom,
+                           struct snap_err *err)
 {
     double deadline = snap_now_ms() + hyp_limits.gone_ms;
     struct hyp_qemus q = { 0 };
@@ -91,7 +91,7 @@ int hyp_destroy(struct snap_hyp *h, const struct snap_domain *dom,
     if (!rc)
         rc = hyp_saver_refuse(dom, err);
     if (!rc)
-        rc = destroy(h, dom, err);
+        rc = destroy_destroy(h, dom, err);
     /* It sees the death and exits. */
     hyp_monitor_release(h);
     return rc;
@@ -129,7 +129,7 @@ static int destroy_unborn(struct snap_hyp *h, const struct snap_domain *dom,
                        dom->domid);
     libxl_dominfo_dispose(&info);
     if (!rc)
-        return destroy(h, dom, err);
+        return destroy_destroy(h, dom, err);
     if (!pause)
         let_go(h, dom);
     return rc;

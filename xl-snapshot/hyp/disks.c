@@ -65,8 +65,8 @@ static const char *backend_word(libxl_disk_backend backend)
     }
 }
 
-static void fill(struct snap_hyp *h, uint32_t domid,
-                 const libxl_device_disk *disk, struct snap_vbd *v)
+static void disks_fill(struct snap_hyp *h, uint32_t domid,
+                       const libxl_device_disk *disk, struct snap_vbd *v)
 {
     char *node = hyp_xs_disk(h, domid, disk->vdev), *params, *frontend;
     const char *format = NULL;
@@ -126,7 +126,7 @@ int hyp_disks(struct snap_hyp *h, const struct snap_domain *dom,
     }
     vbds = snap_zalloc(n * sizeof(*vbds));
     for (i = 0; i < n; i++)
-        fill(h, dom->domid, &list[i], &vbds[i]);
+        disks_fill(h, dom->domid, &list[i], &vbds[i]);
     *vbds_r = vbds;
     *n_r = n;
     rc = 0;

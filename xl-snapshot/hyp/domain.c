@@ -25,7 +25,7 @@ static void uuid_text(const libxl_uuid *uuid, char text[37])
     snprintf(text, 37, LIBXL_UUID_FMT, LIBXL_UUID_BYTES((*uuid)));
 }
 
-static enum hyp_state state_of(const libxl_dominfo *info)
+static enum hyp_state domain_state_of(const libxl_dominfo *info)
 {
     if (info->dying)
         return HYP_DYING;
@@ -46,7 +46,7 @@ int hyp_state_of_domid(libxl_ctx *ctx, uint32_t domid, enum hyp_state *state_r,
     xl = libxl_domain_info(ctx, &info, domid);
     if (!xl) {
         uuid_text(&info.uuid, uuid_r);
-        *state_r = state_of(&info);
+        *state_r = domain_state_of(&info);
     }
     libxl_dominfo_dispose(&info);
     return xl;
@@ -215,7 +215,7 @@ static enum snap_guest_type guest_type(struct snap_hyp *h,
 static int describe(struct snap_hyp *h, const libxl_dominfo *info,
                     struct snap_domain *d, struct snap_err *err)
 {
-    enum hyp_state state = state_of(info);
+    enum hyp_state state = domain_state_of(info);
     char *name;
     int rc;
 

@@ -165,7 +165,7 @@ static void dump_core(struct monitor *m)
 }
 
 /* hyp_destroy() waits for QEMU: the next one opens the same images. */
-static int destroy(struct monitor *m)
+static int monitor_destroy(struct monitor *m)
 {
     struct snap_err err = SNAP_ERR_INIT;
     struct snap_domain dom = { .domid = m->domid };
@@ -319,11 +319,11 @@ static enum next has_shut_down(struct monitor *m, libxl_shutdown_reason reason)
     case LIBXL_ACTION_ON_SHUTDOWN_RESTART_RENAME:
         return preserve(m) ? NEXT_EXIT : boot_again(m, false);
     case LIBXL_ACTION_ON_SHUTDOWN_RESTART:
-        return destroy(m) ? NEXT_EXIT : boot_again(m, false);
+        return monitor_destroy(m) ? NEXT_EXIT : boot_again(m, false);
     case LIBXL_ACTION_ON_SHUTDOWN_SOFT_RESET:
         return boot_again(m, true);
     default:
-        destroy(m);
+        monitor_destroy(m);
         return NEXT_EXIT;
     }
 }
@@ -362,7 +362,7 @@ static enum next one_event(struct monitor *m)
     return next;
 }
 
-static int watch(struct monitor *m)
+static int monitor_watch(struct monitor *m)
 {
     enum next next;
 
@@ -403,7 +403,7 @@ static int daemon_main(uint32_t domid)
         rc = 1;
         goto out;
     }
-    rc = watch(&m);
+    rc = monitor_watch(&m);
     watch_end(&m);
 
 out:

@@ -81,7 +81,8 @@ struct xl {
     double look_at, tell_at;
 };
 
-static int start(struct snap_hyp *h, struct xl *x, struct snap_err *err)
+static int restore_start(struct snap_hyp *h, struct xl *x,
+                         struct snap_err *err)
 {
     char *program = hyp_xl_program(h);
     char *argv[] = { program, (char *)"restore", (char *)"-p",
@@ -310,7 +311,7 @@ static int through_xl(struct snap_hyp *h, int fd, const struct snap_buf *head,
     sigemptyset(&pipe_set);
     sigaddset(&pipe_set, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_set, &old_set);
-    rc = start(h, &x, err);
+    rc = restore_start(h, &x, err);
     if (!rc)
         rc = drive(h, &x, fd, head, &status, err);
     if (!rc && status) {

@@ -140,8 +140,8 @@ static int may_save(struct snap_hyp *h, const struct snap_domain *dom,
 }
 
 /* All that comes between the guest and libxl_domain_suspend(). */
-static int begin(struct snap_hyp *h, struct saving *s, int fd,
-                 const struct snap_at_stop *at_stop, struct snap_err *err)
+static int save_begin(struct snap_hyp *h, struct saving *s, int fd,
+                      const struct snap_at_stop *at_stop, struct snap_err *err)
 {
     int rc;
 
@@ -212,8 +212,8 @@ static int check_saved(struct snap_hyp *h, const struct saving *s,
 
 /* The guest and its monitor go on after a save that failed, and no request of
  * ours will stop it later. */
-static int let_go_on(struct snap_hyp *h, const struct saving *s,
-                     struct snap_err *err)
+static int save_let_go_on(struct snap_hyp *h, const struct saving *s,
+                          struct snap_err *err)
 {
     /* One that has stopped has followed the request already. */
     bool asked = h->watch && s->seen.stopped_ms == 0 &&
@@ -246,12 +246,12 @@ static int let_go_on(struct snap_hyp *h, const struct saving *s,
     return 0;
 }
 
-static int undo(struct snap_hyp *h, const struct saving *s, int rc,
-                struct snap_err *err)
+static int save_undo(struct snap_hyp *h, const struct saving *s, int rc,
+                     struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
 
-    if (!let_go_on(h, s, &e))
+    if (!save_let_go_on(h, s, &e))
         return rc;
     snap_err_append(err, "and it may have stopped, or may still stop: %s",
                     e.msg);
@@ -307,7 +307,7 @@ int hyp_save(struct snap_hyp *h, const struct snap_domain *dom,
     if (!rc)
         rc = write_header(config_json, fd, err);
     if (!rc)
-        rc = begin(h, &s, fd, at_stop, err);
+        rc = save_begin(h, &s, fd, at_stop, err);
     if (!rc)
         rc = suspend(h, &s, fd, err);
     if (!rc && fstat(fd, &st))
@@ -326,7 +326,7 @@ int hyp_save(struct snap_hyp *h, const struct snap_domain *dom,
 
 out:
     if (rc && s.begun && !s.seen.called)
-        rc = undo(h, &s, rc, err);
+        rc = save_undo(h, &s, rc, err);
     pthread_sigmask(SIG_SETMASK, &s.mask, NULL);
     return rc;
 }

@@ -103,7 +103,7 @@ static void has_stopped(struct hyp_stopwatch *w, double now)
     hyp_saver_find(w->domid, &w->seen.saver);
 }
 
-static void look_at_domain(struct hyp_stopwatch *w, double now)
+static void stopwatch_look_at_domain(struct hyp_stopwatch *w, double now)
 {
     enum hyp_state state;
     char uuid[37];
@@ -149,7 +149,7 @@ static void end_save(struct hyp_stopwatch *w)
         w->abort_sent = libxl_ao_abort(w->save_ctx, NULL) != ERROR_NOTFOUND;
 }
 
-static void *watch(void *arg)
+static void *stopwatch_watch(void *arg)
 {
     struct hyp_stopwatch *w = arg;
     struct pollfd p[N_POLL] = {
@@ -168,7 +168,7 @@ static void *watch(void *arg)
         if (p[POLL_XS].revents & ~POLLIN)
             p[POLL_XS].fd = -1; /* the ticks still tell */
         drain_events(w);
-        look_at_domain(w, now);
+        stopwatch_look_at_domain(w, now);
         if (w->seen.stopped_ms > 0)
             look_at_file(w, now);
         else
@@ -238,7 +238,7 @@ int hyp_stopwatch_start(struct snap_hyp *h, const struct snap_domain *dom,
     /* Signals are the main thread's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    w->running = !pthread_create(&w->thread, NULL, watch, w);
+    w->running = !pthread_create(&w->thread, NULL, stopwatch_watch, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!w->running) {
         rc = snap_fail(err, SNAP_FAIL, "%s: no thread to watch its save",

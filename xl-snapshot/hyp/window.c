@@ -152,9 +152,10 @@ bool hyp_window_disk(const struct snap_hyp *h, const char *vdev,
     return false;
 }
 
-static int check_disks(struct snap_hyp *h, const struct snap_domain *dom,
-                       const struct snap_active *a, size_t n,
-                       struct snap_err *err)
+static int window_check_disks(struct snap_hyp *h,
+                              const struct snap_domain *dom,
+                              const struct snap_active *a, size_t n,
+                              struct snap_err *err)
 {
     const char *node, *backend;
     size_t i;
@@ -215,7 +216,7 @@ static int open_window(struct snap_hyp *h, const struct snap_domain *dom,
         goto out;
     h->window = w;
     w = NULL;
-    rc = check_disks(h, dom, a, n, err);
+    rc = window_check_disks(h, dom, a, n, err);
 
 out:
     window_free(w);

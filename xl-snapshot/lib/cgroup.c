@@ -58,7 +58,7 @@ static int each(int (*fn)(const struct hierarchy *hier, void *opaque,
     return rc;
 }
 
-static int put(const char *dir, pid_t pid)
+static int cgroup_put(const char *dir, pid_t pid)
 {
     int e = 0, n, fd;
     char number[16], *path = snap_printf("%s/cgroup.procs", dir);
@@ -84,7 +84,7 @@ static int leave(const struct hierarchy *hier, void *opaque,
     if (mkdir(dir, 0755) && errno != EEXIST)
         e = errno;
     if (!e)
-        e = put(dir, *pid);
+        e = cgroup_put(dir, *pid);
     if (e)
         rc = snap_fail_errno(err, SNAP_FAIL, e,
                              "process %ld cannot be put into the control group %s",
@@ -139,8 +139,8 @@ static bool is_of(const struct hierarchy *hier, char *controllers)
     return !hier->v2 && hasmntopt(hier->mount, one);
 }
 
-static int go_back(const struct hierarchy *hier, void *opaque,
-                   struct snap_err *err)
+static int cgroup_go_back(const struct hierarchy *hier, void *opaque,
+                          struct snap_err *err)
 {
     const struct back *b = opaque;
     const char *line, *from, *to;
@@ -162,7 +162,7 @@ static int go_back(const struct hierarchy *hier, void *opaque,
             continue;
         dir = snap_printf("%s%.*s", hier->dir, (int)(line + len - to - 1),
                           to + 1);
-        put(dir, b->pid);
+        cgroup_put(dir, b->pid);
         free(dir);
     }
     return 0;
@@ -173,5 +173,5 @@ void snap_cgroup_return(pid_t pid, const char *before)
     struct back b = { .pid = pid, .before = before };
 
     if (before)
-        each(go_back, &b, NULL);
+        each(cgroup_go_back, &b, NULL);
 }

@@ -90,7 +90,7 @@ struct parser {
     char *why; /* reason we stopped yajl */
 };
 
-static int stop(struct parser *p, char *why)
+static int json_stop(struct parser *p, char *why)
 {
     p->why = why;
     return 0;
@@ -99,12 +99,12 @@ static int stop(struct parser *p, char *why)
 static int count(struct parser *p)
 {
     if (++p->values > VALUES_MAX)
-        return stop(p, snap_printf("more than %u values", VALUES_MAX));
+        return json_stop(p, snap_printf("more than %u values", VALUES_MAX));
     return 1;
 }
 
 /* Put a value where it belongs; it is freed with the tree from then on. */
-static int place(struct parser *p, struct snap_json *j)
+static int json_place(struct parser *p, struct snap_json *j)
 {
     struct snap_json *in = p->depth ? p->open[p->depth - 1] : NULL;
 
@@ -130,14 +130,14 @@ static int enter(struct parser *p, enum snap_json_type type)
     bool skip = unwanted(p);
 
     if (p->depth + p->skipping == SNAP_JSON_DEPTH)
-        return stop(p, snap_printf("nested deeper than %d levels",
-                                   SNAP_JSON_DEPTH));
+        return json_stop(p, snap_printf("nested deeper than %d levels",
+                                        SNAP_JSON_DEPTH));
     if (p->skipping) {
         p->skipping++;
         return count(p);
     }
     j = node(type);
-    if (!place(p, j))
+    if (!json_place(p, j))
         return 0;
     if (skip)
         p->skipping = 1;
@@ -150,14 +150,14 @@ static int on_null(void *opaque)
 {
     struct parser *p = opaque;
 
-    return p->skipping ? count(p) : place(p, snap_json_null());
+    return p->skipping ? count(p) : json_place(p, snap_json_null());
 }
 
 static int on_boolean(void *opaque, int v)
 {
     struct parser *p = opaque;
 
-    return p->skipping ? count(p) : place(p, snap_json_bool(v));
+    return p->skipping ? count(p) : json_place(p, snap_json_bool(v));
 }
 
 static int on_number(void *opaque, const char *s, size_t len)
@@ -166,7 +166,7 @@ static int on_number(void *opaque, const char *s, size_t len)
 
     if (p->skipping)
         return count(p);
-    return place(p, node_text(SNAP_JSON_NUMBER, s, len));
+    return json_place(p, node_text(SNAP_JSON_NUMBER, s, len));
 }
 
 static int on_string(void *opaque, const unsigned char *s, size_t len)
@@ -175,7 +175,7 @@ static int on_string(void *opaque, const unsigned char *s, size_t len)
 
     if (p->skipping)
         return count(p);
-    return place(p, node_text(SNAP_JSON_STRING, (const char *)s, len));
+    return json_place(p, node_text(SNAP_JSON_STRING, (const char *)s, len));
 }
 
 static int on_start_map(void *opaque)
@@ -240,7 +240,7 @@ static int on_end_map(void *opaque)
     if (!key)
         return 1;
     what = snap_excerpt(key, strlen(key), 80);
-    go = stop(p, snap_printf("key \"%s\" twice in one object", what));
+    go = json_stop(p, snap_printf("key \"%s\" twice in one object", what));
     free(what);
     return go;
 }
@@ -743,7 +743,8 @@ void snap_json_push(struct snap_json *arr, struct snap_json *child)
 }
 
 /* The place of the key with these n bytes, or NULL. */
-static struct item *find(const struct snap_json *j, const char *key, size_t n)
+static struct item *json_find(const struct snap_json *j, const char *key,
+                              size_t n)
 {
     size_t i;
 
@@ -762,7 +763,7 @@ struct snap_json *snap_json_get(const struct snap_json *j, const char *key)
 {
     struct item *it;
 
-    it = find(j, key, strlen(key));
+    it = json_find(j, key, strlen(key));
     return it ? it->value : NULL;
 }
 
@@ -775,7 +776,7 @@ void snap_json_set(struct snap_json *obj, const char *key,
     if (!is(obj, SNAP_JSON_OBJECT))
         abort();
     name = as_utf8(key);
-    it = find(obj, name, strlen(name));
+    it = json_find(obj, name, strlen(name));
     if (!it && child) {
         append(obj, name, child);
         return;
@@ -799,7 +800,7 @@ struct snap_json *snap_json_path(const struct snap_json *j, const char *path)
 
     for (;;) {
         n = strcspn(path, ".");
-        it = find(j, path, n);
+        it = json_find(j, path, n);
         if (!it)
             return NULL;
         if (!path[n])

@@ -113,8 +113,8 @@ static const char *loss(int e)
 }
 
 /* Dead, or told by a test to fail: the error; else 0. */
-static int check(struct snap_qmp *q, const char *fault, const char *doing,
-                 struct snap_err *err)
+static int qmp_check(struct snap_qmp *q, const char *fault, const char *doing,
+                     struct snap_err *err)
 {
     int e;
 
@@ -151,8 +151,8 @@ static int left_ms(double deadline)
  * talking cannot hold us.  SNAP_TIMEOUT comes without a message, and leaves
  * the connection alive: callers decide what it means.
  */
-static int fill(struct snap_qmp *q, const char *doing, double deadline,
-                struct snap_err *err)
+static int qmp_fill(struct snap_qmp *q, const char *doing, double deadline,
+                    struct snap_err *err)
 {
     struct pollfd pfd = { .fd = q->fd, .events = POLLIN };
     char chunk[CHUNK];
@@ -234,7 +234,7 @@ static int receive(struct snap_qmp *q, const char *doing, double deadline,
             return broken(q, SNAP_PROTO, err,
                           "%s: a message of more than %u bytes", doing,
                           SNAP_QMP_LINE_MAX);
-        rc = fill(q, doing, deadline, err);
+        rc = qmp_fill(q, doing, deadline, err);
         if (rc)
             return rc;
     }
@@ -346,7 +346,7 @@ int snap_qmp_wait_event(struct snap_qmp *q, const char *name, int timeout_ms,
         goto out;
     }
     fault = snap_printf("event %s", name);
-    rc = check(q, fault, doing, err);
+    rc = qmp_check(q, fault, doing, err);
     if (rc)
         goto out;
     for (;;) {
@@ -465,7 +465,7 @@ static int execute(struct snap_qmp *q, const char *command,
     size_t bytes = 0;
     int rc;
 
-    rc = check(q, command, command, err);
+    rc = qmp_check(q, command, command, err);
     if (rc) {
         snap_json_free(args);
         goto out;
@@ -533,9 +533,9 @@ out:
 }
 
 /* Owns fd. */
-static int start(int fd, const char *peer_name, double deadline,
-                 int timeout_ms, int silent_rc, const struct snap_log *log,
-                 struct snap_qmp **q_r, struct snap_err *err)
+static int qmp_start(int fd, const char *peer_name, double deadline,
+                     int timeout_ms, int silent_rc, const struct snap_log *log,
+                     struct snap_qmp **q_r, struct snap_err *err)
 {
     struct snap_qmp *q = NULL;
     uint32_t drawn = 0;
@@ -571,8 +571,8 @@ int snap_qmp_start(int fd, const char *peer_name, int timeout_ms,
                    struct snap_err *err)
 {
     *q_r = NULL;
-    return start(fd, peer_name, snap_now_ms() + timeout_ms, timeout_ms,
-                 SNAP_TIMEOUT, log, q_r, err);
+    return qmp_start(fd, peer_name, snap_now_ms() + timeout_ms, timeout_ms,
+                     SNAP_TIMEOUT, log, q_r, err);
 }
 
 int snap_qmp_connect(const char *path, int timeout_ms,
@@ -615,7 +615,7 @@ int snap_qmp_connect(const char *path, int timeout_ms,
         }
         poll(NULL, 0, CONNECT_RETRY_MS);
     }
-    rc = start(fd, path, deadline, timeout_ms, SNAP_BUSY, log, q_r, err);
+    rc = qmp_start(fd, path, deadline, timeout_ms, SNAP_BUSY, log, q_r, err);
     fd = -1;
 
 out:

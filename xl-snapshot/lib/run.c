@@ -504,8 +504,8 @@ static int judge(const struct snap_run *r, const struct child *c,
 }
 
 /* Start it; whatever of c is open after a failure is the caller's. */
-static int start(const struct snap_run *r, struct child *c,
-                 struct snap_err *err)
+static int run_start(const struct snap_run *r, struct child *c,
+                     struct snap_err *err)
 {
     int theirs[STREAMS] = { -1, -1, -1 };
     char *path = NULL, *file = NULL;
@@ -594,7 +594,7 @@ int snap_run(struct snap_run *r, struct snap_err *err)
         rc = fail_start(r, e, err);
         goto out;
     }
-    rc = start(r, &c, err);
+    rc = run_start(r, &c, err);
     if (rc)
         goto out;
     if (attend(&c, r, begun + timeout_ms)) {

@@ -28,7 +28,7 @@ struct snap_seen *snap_seen_new(void)
     return snap_zalloc(sizeof(struct snap_seen));
 }
 
-static void forget(struct snap_seen *s)
+static void seen_forget(struct snap_seen *s)
 {
     size_t i;
 
@@ -44,7 +44,7 @@ void snap_seen_free(struct snap_seen *s)
 {
     if (!s)
         return;
-    forget(s);
+    seen_forget(s);
     if (s->memo)
         s->drop(s->memo);
     free(s);
@@ -64,7 +64,7 @@ void snap_seen_keep(struct snap_seen *s, void *memo, void (*drop)(void *memo))
 }
 
 /* The image's slot, or the free one where it would be; never full. */
-static struct slot *place(const struct snap_seen *s, const char *image)
+static struct slot *seen_place(const struct snap_seen *s, const char *image)
 {
     const char *p;
     uint64_t h = 14695981039346656037u;
@@ -88,7 +88,7 @@ static void grow(struct snap_seen *s)
     s->slot = snap_zalloc(s->n_slots * sizeof(*s->slot));
     for (i = 0; i < n; i++)
         if (old[i].image)
-            *place(s, old[i].image) = old[i];
+            *seen_place(s, old[i].image) = old[i];
     free(old);
 }
 
@@ -99,7 +99,7 @@ bool snap_seen_known(struct snap_seen *s, const char *base, const char *image,
 
     if (!s || !s->n_slots || !snap_streq(s->base, base))
         return false;
-    slot = place(s, image);
+    slot = seen_place(s, image);
     *on_r = slot->on;
     return slot->image != NULL;
 }
@@ -112,12 +112,12 @@ void snap_seen_add(struct snap_seen *s, const char *base, const char *image,
     if (!s || !base)
         return;
     if (!snap_streq(s->base, base)) {
-        forget(s);
+        seen_forget(s);
         s->base = snap_strdup(base);
     }
     if (2 * s->n >= s->n_slots)
         grow(s);
-    slot = place(s, image);
+    slot = seen_place(s, image);
     if (slot->image)
         return;
     slot->image = snap_strdup(image);

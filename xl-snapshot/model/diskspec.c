@@ -173,7 +173,8 @@ static int set_vdev(struct snap_disk_choice *c, const char *value,
     return snap_vdev_check(value, err);
 }
 
-static int unknown_key(const char *key, bool from_file, struct snap_err *err)
+static int diskspec_unknown_key(const char *key, bool from_file,
+                                struct snap_err *err)
 {
     const char *near;
     char *q;
@@ -270,7 +271,7 @@ static int keyed(const struct spec *s, bool from_file,
                 break;
             default:
                 if (!from_file || !keys[k])
-                    rc = unknown_key(key, from_file, err);
+                    rc = diskspec_unknown_key(key, from_file, err);
                 else if (k == 4)
                     rc = set_path(&c->image, key, value, err);
                 else

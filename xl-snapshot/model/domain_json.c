@@ -26,8 +26,8 @@
 #include "model/domain_json.h"
 #include "model/name.h"
 
-static int parse(const char *text, struct snap_json **j_r,
-                 struct snap_err *err)
+static int domain_json_parse(const char *text, struct snap_json **j_r,
+                             struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
     size_t len = strnlen(text, SNAP_DOMAIN_JSON_MAX + 1);
@@ -96,7 +96,7 @@ int snap_domain_json_set_disks(const char *json, const struct snap_active *a,
     int rc;
 
     *json_r = NULL;
-    rc = parse(json, &j, err);
+    rc = domain_json_parse(json, &j, err);
     if (rc)
         goto out;
     rc = disks_of(j, &disks, err);
@@ -144,7 +144,7 @@ int snap_domain_json_eject(const char *json, const struct snap_eject *e,
     int rc;
 
     *json_r = NULL;
-    rc = parse(json, &j, err);
+    rc = domain_json_parse(json, &j, err);
     if (!rc)
         rc = disks_of(j, &disks, err);
     if (rc)
@@ -179,7 +179,7 @@ int snap_domain_json_set_uuid(const char *json, const char *uuid,
     int rc;
 
     *json_r = NULL;
-    rc = parse(json, &j, err);
+    rc = domain_json_parse(json, &j, err);
     if (rc)
         goto out;
     c_info = snap_json_get(j, "c_info");
@@ -219,7 +219,7 @@ int snap_domain_json_new_genid(const char *json, char **json_r,
     int rc;
 
     *json_r = NULL;
-    rc = parse(json, &j, err);
+    rc = domain_json_parse(json, &j, err);
     if (rc)
         goto out;
     hvm = snap_json_get(snap_json_get(j, "b_info"), "type.hvm");
@@ -321,7 +321,7 @@ int snap_domain_json_identity(const char *json, char **name_r, char uuid_r[37],
     char *name = NULL;
     int rc;
 
-    rc = parse(json, &j, err);
+    rc = domain_json_parse(json, &j, err);
     if (rc)
         goto out;
     if (name_r) {
@@ -427,7 +427,7 @@ int snap_domain_json_disks(const char *json, struct snap_vbd **vbds_r,
 
     *vbds_r = NULL;
     *n_r = 0;
-    rc = parse(json, &j, err);
+    rc = domain_json_parse(json, &j, err);
     if (rc)
         goto out;
     rc = disks_of(j, &disks, err);

@@ -90,7 +90,7 @@ struct merge {
     struct snap_err *err;
 };
 
-static char *place(const struct merge *m)
+static char *request_place(const struct merge *m)
 {
     return snap_printf("%s:%d", m->cfg->file, m->e->line);
 }
@@ -127,7 +127,7 @@ static int disagree(const struct merge *m, const char *said,
 static void set_origin(const struct merge *m, char **origin)
 {
     if (!*origin)
-        *origin = place(m);
+        *origin = request_place(m);
 }
 
 static int merge_text(const struct merge *m, char **slot, char **origin)
@@ -287,7 +287,7 @@ static const char *const revert_keys[] = {
     "disk_details",  "paused",      NULL,
 };
 
-static int unknown_key(const struct merge *m)
+static int request_unknown_key(const struct merge *m)
 {
     const char *known[N_CREATE_KEYS + 1] = { NULL };
     const char *near;
@@ -324,7 +324,7 @@ static int merge_entry(struct merge *m)
         if (!strcmp(create_keys[i].key, m->e->key))
             break;
     if (i == N_CREATE_KEYS)
-        return unknown_key(m);
+        return request_unknown_key(m);
     if (create_keys[i].list && !m->e->list)
         return snap_fail(m->err, SNAP_INVAL,
                          "%s:%d: %s must be a list, as in %s=[ 'vdev=xvda' ]",
@@ -389,7 +389,8 @@ static int check_texts(const struct snap_create_req *r, struct snap_err *err)
     return 0;
 }
 
-static int check_memory(const struct snap_create_req *r, struct snap_err *err)
+static int request_check_memory(const struct snap_create_req *r,
+                                struct snap_err *err)
 {
     const char *memory = said(r->origin_memory, "--disk-only");
     char *q;
@@ -478,7 +479,8 @@ static int check_disk(const struct snap_create_req *r,
     return 0;
 }
 
-static int check_disks(const struct snap_create_req *r, struct snap_err *err)
+static int request_check_disks(const struct snap_create_req *r,
+                               struct snap_err *err)
 {
     bool target = false, external = r->type != SNAP_DISK_INTERNAL;
     size_t i;
@@ -511,13 +513,13 @@ int snap_create_req_check(const struct snap_create_req *r,
     rc = check_texts(r, err);
     if (rc)
         return rc;
-    rc = check_memory(r, err);
+    rc = request_check_memory(r, err);
     if (rc)
         return rc;
     rc = check_output(r, err);
     if (rc)
         return rc;
-    return check_disks(r, err);
+    return request_check_disks(r, err);
 }
 
 void snap_clone_req_dispose(struct snap_clone_req *r)

@@ -90,8 +90,8 @@ static int await(struct wait *w, struct snap_err *err)
 }
 
 /* built: one that is being built is waited for though it was there at once. */
-static int find(struct wait *w, bool built, struct snap_domain *dom,
-                struct snap_err *err)
+static int absent_find(struct wait *w, bool built, struct snap_domain *dom,
+                       struct snap_err *err)
 {
     int rc, r;
 
@@ -122,7 +122,7 @@ int snap_absent_find(struct snap_env *env, const char *uuid, const char *name,
         .env = env, .uuid = uuid, .name = name, .may_stop = may_stop
     };
 
-    return find(&w, true, dom, err);
+    return absent_find(&w, true, dom, err);
 }
 
 int snap_absent_wait(struct snap_env *env, const char *uuid, const char *name,
@@ -137,7 +137,7 @@ int snap_absent_wait(struct snap_env *env, const char *uuid, const char *name,
 
     if (!name || !env->hyp)
         return 0;
-    rc = find(&w, false, &dom, &why);
+    rc = absent_find(&w, false, &dom, &why);
     snap_domain_dispose(&dom);
     /* What else may be wrong is said by who works with it. */
     return w.gave_up ? snap_fail(err, rc, "%s", why.msg) : 0;

@@ -96,7 +96,7 @@ static bool is_folder(const char *path)
     return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
-static bool is_device(const char *path)
+static bool clone_plan_is_device(const char *path)
 {
     struct stat st;
 
@@ -114,12 +114,12 @@ static int choose_dir(const struct snap_clone_req *req, struct snap_part *part,
     }
     snap_free(&part->leaf_dir);
     part->leaf_dir = snap_dirname(part->active_path);
-    if (part->frozen_kind ||
-        (is_folder(part->leaf_dir) && !is_device(part->active_path)))
+    if (part->frozen_kind || (is_folder(part->leaf_dir) &&
+                              !clone_plan_is_device(part->active_path)))
         return 0;
     snap_free(&part->leaf_dir);
     part->leaf_dir = snap_dirname(part->frozen_path);
-    if (is_device(part->frozen_path))
+    if (clone_plan_is_device(part->frozen_path))
         return snap_fail(err, SNAP_REFUSED,
                          "%s is a device, beside which there is no place for the clone's image; say where with --dir",
                          part->frozen_path);
@@ -255,8 +255,10 @@ static int open_memory(struct snap_env *env, struct snap_clone_plan *p,
     return rc;
 }
 
-static int check_memory(struct snap_env *env, const struct snap_clone_req *req,
-                        struct snap_clone_plan *p, struct snap_err *err)
+static int clone_plan_check_memory(struct snap_env *env,
+                                   const struct snap_clone_req *req,
+                                   struct snap_clone_plan *p,
+                                   struct snap_err *err)
 {
     int rc;
     uint64_t have = 0, need;
@@ -387,7 +389,7 @@ int snap_clone_plan_make(struct snap_env *env,
     rc = p->memory ? open_memory(env, p, err) : 0;
     if (rc)
         goto out;
-    rc = check_memory(env, req, p, err);
+    rc = clone_plan_check_memory(env, req, p, err);
     if (!rc && !req->no_start)
         rc = env->ops->can_build(env->hyp, p->config_json, p->memory,
                                  p->memory ? p->rec.versions : NULL, 0, err);

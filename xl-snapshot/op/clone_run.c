@@ -42,14 +42,14 @@ struct run {
     struct snap_journal journal;
 };
 
-static int interrupted(const struct run *r, struct snap_err *err)
+static int clone_run_interrupted(const struct run *r, struct snap_err *err)
 {
     if (r->env->interrupted && r->env->interrupted())
         return snap_fail(err, SNAP_INTR, "interrupted; nothing was changed");
     return 0;
 }
 
-static int begin(struct run *r, struct snap_err *err)
+static int clone_run_begin(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_intent in;
@@ -88,7 +88,7 @@ static int save_state(struct run *r, struct snap_err *err)
     return rc;
 }
 
-static int prepare(struct run *r, struct snap_err *err)
+static int clone_run_prepare(struct run *r, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -99,7 +99,7 @@ static int prepare(struct run *r, struct snap_err *err)
     for (i = 0; i < r->p->rec.n_parts; i++) {
         struct snap_part *part = &r->p->rec.parts[i];
 
-        rc = interrupted(r, err);
+        rc = clone_run_interrupted(r, err);
         if (!rc)
             rc = part->drv->revert_prepare(&ctx, part, err);
         if (!rc)
@@ -109,7 +109,7 @@ static int prepare(struct run *r, struct snap_err *err)
             return rc;
         }
     }
-    return interrupted(r, err);
+    return clone_run_interrupted(r, err);
 }
 
 static int build(struct run *r, struct snap_err *err)
@@ -147,7 +147,7 @@ static void forget_folder(struct run *r)
 }
 
 /* Nothing of the clone stays.  Always returns an error code. */
-static int go_back(struct run *r, struct snap_err *err)
+static int clone_run_go_back(struct run *r, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
     bool there = false;
@@ -190,9 +190,9 @@ int snap_clone_run(struct snap_env *env, const struct snap_clone_req *req,
     };
 
     memset(res, 0, sizeof(*res));
-    rc = interrupted(&r, err);
+    rc = clone_run_interrupted(&r, err);
     if (!rc)
-        rc = begin(&r, err);
+        rc = clone_run_begin(&r, err);
     if (rc) {
         forget_folder(&r);
         goto out;
@@ -203,13 +203,13 @@ int snap_clone_run(struct snap_env *env, const struct snap_clone_req *req,
         rc = snap_clones_name_free(env, req->new_name, r.store.uuid, true,
                                    err);
     if (!rc)
-        rc = prepare(&r, err);
+        rc = clone_run_prepare(&r, err);
     if (!rc) {
         snap_store_unlock(&p->ses.store);
         rc = build(&r, err);
     }
     if (rc) {
-        rc = go_back(&r, err);
+        rc = clone_run_go_back(&r, err);
         goto out;
     }
     res->built = true;

@@ -41,7 +41,7 @@ static int tell_active(struct snap_rescue *r, const void *arg,
 }
 
 /* If it cannot be told now, it is told with all else that is left. */
-static int make_known(struct snap_rescue *r)
+static int create_finish_make_known(struct snap_rescue *r)
 {
     if (snap_rescue_runs(r) || !r->stood || !snap_rescue_has(r, "taken"))
         return 0;
@@ -75,7 +75,7 @@ static int rescue_create(struct snap_rescue *r, struct snap_err *err)
     rc = snap_rescue_stood(r, &held, &by, err);
     if (rc)
         return rc;
-    untold = make_known(r);
+    untold = create_finish_make_known(r);
     rc = snap_rescue_go_on(r, &held, err);
     if (rc)
         return rc;
@@ -341,7 +341,8 @@ static int is_taken(struct snap_rescue *r, bool hangs, bool *taken_r,
     return was_taken(r, &ctx, taken_r, err);
 }
 
-static int tell(struct snap_rescue *r, bool hangs, struct snap_err *err)
+static int create_finish_tell(struct snap_rescue *r, bool hangs,
+                              struct snap_err *err)
 {
     int rc;
     size_t n;
@@ -366,10 +367,10 @@ static int create_known(struct snap_rescue *r, bool hangs,
     bool taken;
     int rc = is_taken(r, hangs, &taken, err);
 
-    return rc || !taken ? rc : tell(r, hangs, err);
+    return rc || !taken ? rc : create_finish_tell(r, hangs, err);
 }
 
-static bool stands(const struct snap_rescue *r)
+static bool create_finish_stands(const struct snap_rescue *r)
 {
     return snap_rescue_has(r, "window") && !snap_rescue_has(r, "resumed");
 }
@@ -378,6 +379,6 @@ const struct snap_op snap_op_create = {
     .name = "create",
     .makes_files = true,
     .recover = recover_create,
-    .stands = stands,
+    .stands = create_finish_stands,
     .known = create_known,
 };

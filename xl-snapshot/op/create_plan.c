@@ -211,9 +211,10 @@ static int open_qmp(struct snap_env *env, struct snap_create_plan *p,
 }
 
 /* Whose is it?  Nobody's is none of this one's failures. */
-static int choose(struct snap_env *env, struct snap_create_plan *p,
-                  struct snap_disk_ctx *ctx, struct snap_part *part,
-                  enum snap_disk_type want, struct snap_err *err)
+static int create_plan_choose(struct snap_env *env, struct snap_create_plan *p,
+                              struct snap_disk_ctx *ctx,
+                              struct snap_part *part, enum snap_disk_type want,
+                              struct snap_err *err)
 {
     if (want == SNAP_DISK_INTERNAL)
         part->keep_path = false; /* it keeps its path anyway */
@@ -302,7 +303,7 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
     }
 
     ask_part(&part, req, c, p, v);
-    rc = choose(env, p, ctx, &part, want, err);
+    rc = create_plan_choose(env, p, ctx, &part, want, err);
     if (rc)
         goto out;
     rc = probe(ctx, &part, want, &why);
@@ -313,7 +314,7 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
 
         snap_part_dispose(&part);
         ask_part(&part, req, c, p, v);
-        if (choose(env, p, ctx, &part, SNAP_DISK_EXTERNAL, err)) {
+        if (create_plan_choose(env, p, ctx, &part, SNAP_DISK_EXTERNAL, err)) {
             rc = err->rc;
             goto out;
         }
@@ -521,8 +522,9 @@ static int plan_record(struct snap_env *env, const struct snap_create_req *req,
 }
 
 /* It is there, or it is off, and its xl.cfg or the store says who it is. */
-static int find(struct snap_env *env, const struct snap_create_req *req,
-                struct snap_create_plan *p, struct snap_err *err)
+static int create_plan_find(struct snap_env *env,
+                            const struct snap_create_req *req,
+                            struct snap_create_plan *p, struct snap_err *err)
 {
     int rc = snap_session_find_there(&p->ses, req->domain, err);
 
@@ -612,7 +614,7 @@ int snap_create_plan_make(struct snap_env *env,
     if (!rc)
         rc = snap_create_req_check(req, err);
     if (!rc)
-        rc = find(env, req, p, err);
+        rc = create_plan_find(env, req, p, err);
     if (rc)
         goto out;
     dir = snap_printf("%s/%s", env->store_root, p->ses.uuid);

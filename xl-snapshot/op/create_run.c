@@ -74,7 +74,7 @@ static int remember_name(struct snap_create_run *r, struct snap_err *err)
     return snap_state_save(&r->p->ses.store, st, err);
 }
 
-static int begin(struct snap_create_run *r, struct snap_err *err)
+static int create_run_begin(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
     struct snap_intent in;
@@ -88,7 +88,7 @@ static int begin(struct snap_create_run *r, struct snap_err *err)
     return rc;
 }
 
-static int prepare(struct snap_create_run *r, struct snap_err *err)
+static int create_run_prepare(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -344,11 +344,11 @@ out:
     return rc;
 }
 
-static int take(struct snap_create_run *r, struct snap_err *err)
+static int create_run_take(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
 
-    rc = prepare(r, err);
+    rc = create_run_prepare(r, err);
     if (!rc && !r->p->ses.there)
         return take_at_rest(r, err);
     if (!rc)
@@ -360,10 +360,10 @@ static int create(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
 
-    rc = begin(r, err);
+    rc = create_run_begin(r, err);
     if (rc)
         return rc;
-    rc = take(r, err);
+    rc = create_run_take(r, err);
     if (r->stands) {
         /* For the guardian, or the recovery after it. */
         snap_journal_dispose(&r->journal);

@@ -37,7 +37,7 @@ static void note(struct snap_create_run *r, const char *step)
 /* Once the guest stands still.  Perhaps in another thread, while its memory is
  * still being saved; nothing else touches the parts, the journal or the QMP
  * connection then. */
-static void take(void *opaque)
+static void create_window_take(void *opaque)
 {
     struct snap_create_run *r = opaque;
     struct snap_env *env = r->env;
@@ -69,7 +69,8 @@ static int save(struct snap_create_run *r, struct snap_err *err)
     int rc;
     struct snap_create_plan *p = r->p;
     struct snap_save_result res = { 0 };
-    const struct snap_at_stop at_stop = { .fn = take, .opaque = r };
+    const struct snap_at_stop at_stop = { .fn = create_window_take,
+                                          .opaque = r };
     const struct snap_watched what = {
         .progress = r->env->progress,
         .what = "saving memory",
@@ -90,7 +91,7 @@ static int save(struct snap_create_run *r, struct snap_err *err)
     return rc;
 }
 
-static int stop(struct snap_create_run *r, struct snap_err *err)
+static int create_window_stop(struct snap_create_run *r, struct snap_err *err)
 {
     int rc = 0;
     struct snap_create_plan *p = r->p;
@@ -102,7 +103,7 @@ static int stop(struct snap_create_run *r, struct snap_err *err)
     if (!rc && !p->paused_before)
         snap_paused_note(r->env, &r->journal, &p->ses.dom, "paused");
     if (!rc)
-        take(r);
+        create_window_take(r);
     return rc;
 }
 
@@ -111,7 +112,7 @@ static int stop(struct snap_create_run *r, struct snap_err *err)
  * stands, and disks may have been switched. */
 static int stop_and_take(struct snap_create_run *r, struct snap_err *err)
 {
-    int rc = suspends(r) ? save(r, err) : stop(r, err);
+    int rc = suspends(r) ? save(r, err) : create_window_stop(r, err);
 
     if (!r->take_rc)
         return rc;
@@ -189,7 +190,8 @@ static void tear(struct snap_create_run *r, const char *why)
     snap_fail(&r->why_torn, SNAP_BUSY, "%s", why);
 }
 
-static int start(struct snap_create_run *r, bool paused, struct snap_err *err)
+static int create_window_start(struct snap_create_run *r, bool paused,
+                               struct snap_err *err)
 {
     int rc;
     struct snap_env *env = r->env;
@@ -214,15 +216,15 @@ static int start(struct snap_create_run *r, bool paused, struct snap_err *err)
 
 /* The guest goes on, paused if the user wants it so.  known: it stood, or else
  * may not even have stopped yet. */
-static void let_go_on(struct snap_create_run *r, bool known, bool paused,
-                      struct snap_err *err)
+static void create_window_let_go_on(struct snap_create_run *r, bool known,
+                                    bool paused, struct snap_err *err)
 {
     int rc = SNAP_RECOVER;
     struct snap_err e = SNAP_ERR_INIT, e2 = SNAP_ERR_INIT;
 
     r->ctx.undo_ms = 0;
     if (known)
-        rc = start(r, paused, &e);
+        rc = create_window_start(r, paused, &e);
     if (rc)
         rc = rescue(r, paused, &e2);
     r->p->rec.window_ms = snap_now_ms() - r->stopped_ms;
@@ -257,7 +259,8 @@ static bool is_left_out(const struct snap_record *rec, const char *vdev)
 
 /* The plan was made minutes ago; with the window open no disk comes or goes
  * unnoticed any more. */
-static int check_disks(struct snap_create_run *r, struct snap_err *err)
+static int create_window_check_disks(struct snap_create_run *r,
+                                     struct snap_err *err)
 {
     int rc;
     size_t i, n = 0, k;
@@ -316,7 +319,7 @@ static int open_window(struct snap_create_run *r, struct snap_err *err)
     rc = r->env->ops->window_open(r->env->hyp, &p->ses.dom, a, n, err);
     free(a);
     if (!rc)
-        rc = check_disks(r, err);
+        rc = create_window_check_disks(r, err);
     if (!rc)
         rc = mark_window(r, err);
     if (!rc)
@@ -337,7 +340,8 @@ static void say_times(const struct snap_create_run *r)
 }
 
 /* The guest stands. */
-static int make_known(struct snap_create_run *r, struct snap_err *err)
+static int create_window_make_known(struct snap_create_run *r,
+                                    struct snap_err *err)
 {
     int rc;
     struct snap_record *rec = &r->p->rec;
@@ -369,10 +373,11 @@ int snap_create_window(struct snap_create_run *r, struct snap_err *err)
         goto out;
     }
     if (!rc)
-        rc = make_known(r, err);
+        rc = create_window_make_known(r, err);
     else if (rc != SNAP_RECOVER && untake(r, err))
         rc = SNAP_RECOVER;
-    let_go_on(r, r->stood || !suspends(r), !rc && r->req->paused, err);
+    create_window_let_go_on(r, r->stood || !suspends(r), !rc && r->req->paused,
+                            err);
     if (!rc && !r->stands)
         say_times(r);
 

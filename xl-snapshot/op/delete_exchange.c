@@ -46,9 +46,11 @@ int snap_deletion_tell(const struct snap_deletion *x,
 /* Nobody but us stops it, so nobody but us has to let it go on; but whoever
  * did meanwhile is no trouble: both images were alike, or QEMU writes to the
  * one by now. */
-static int let_go_on(struct snap_deletion *x, const struct snap_domain *dom,
-                     const char *vdev, struct snap_guardian *guardian,
-                     struct snap_err *err)
+static int delete_exchange_let_go_on(struct snap_deletion *x,
+                                     const struct snap_domain *dom,
+                                     const char *vdev,
+                                     struct snap_guardian *guardian,
+                                     struct snap_err *err)
 {
     int rc;
     char *name;
@@ -219,7 +221,7 @@ int snap_deletion_exchange(struct snap_deletion *x,
         note_back(x, p->vdev);
     if (!rc)
         rc = change_over(x, now, p, d, &guardian, err);
-    r2 = let_go_on(x, &now->dom, p->vdev, &guardian, &e);
+    r2 = delete_exchange_let_go_on(x, &now->dom, p->vdev, &guardian, &e);
     if (r2 && rc)
         snap_err_append(err, "and %s", e.msg);
     if (r2)
@@ -274,10 +276,12 @@ int snap_deletion_tell_which(const struct snap_deletion *x,
  * A QEMU that did not come to it in time may do so at any moment: if it is
  * not there yet, Xen keeps the image below.
  */
-static int make_known(const struct snap_deletion *x, struct snap_disk_ctx *c,
-                      const struct snap_domain *dom, struct snap_part *p,
-                      const struct snap_delete *d, bool *base_r,
-                      struct snap_err *err)
+static int delete_exchange_make_known(const struct snap_deletion *x,
+                                      struct snap_disk_ctx *c,
+                                      const struct snap_domain *dom,
+                                      struct snap_part *p,
+                                      const struct snap_delete *d,
+                                      bool *base_r, struct snap_err *err)
 {
     int rc, late = 0;
     enum snap_deletion_has has;
@@ -321,7 +325,8 @@ int snap_deletion_known(const struct snap_deletion *x,
     rc = snap_domain_qmp(x->ses->env, dom, &qmp, &qemu, err);
     if (!rc && qemu) {
         snap_ctx_init(&c, x->ses->env, dom->domid, qmp, x->ses->op_id);
-        rc = make_known(x, &c, dom, &x->rec->parts[i], &x->del[i], &base, err);
+        rc = delete_exchange_make_known(x, &c, dom, &x->rec->parts[i],
+                                        &x->del[i], &base, err);
     }
     snap_qmp_close(qmp);
     return rc;
@@ -398,7 +403,8 @@ int snap_deletion_note_over(struct snap_deletion *x, struct snap_err *err)
 
         if (!is_open(x, &now, i))
             continue;
-        rc = make_known(x, &now.ctx, &now.dom, p, &x->del[i], &base, err);
+        rc = delete_exchange_make_known(x, &now.ctx, &now.dom, p, &x->del[i],
+                                        &base, err);
         if (!rc && base)
             rc = note_switched(x, p, &x->del[i], err);
     }

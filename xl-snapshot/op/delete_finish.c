@@ -199,14 +199,15 @@ out:
     return rc;
 }
 
-static bool stands(const struct snap_rescue *r)
+static bool delete_finish_stands(const struct snap_rescue *r)
 {
     const struct snap_journal_entry *note_of;
 
     return open_pause(r, &note_of) != NULL;
 }
 
-static int known(struct snap_rescue *r, bool hangs, struct snap_err *err)
+static int delete_finish_known(struct snap_rescue *r, bool hangs,
+                               struct snap_err *err)
 {
     const struct snap_journal_entry *note_of, *pause = open_pause(r, &note_of);
 
@@ -218,6 +219,6 @@ const struct snap_op snap_op_delete = {
     .disks = "disks",
     .check = snap_deletion_check,
     .recover = recover_delete,
-    .stands = stands,
-    .known = known,
+    .stands = delete_finish_stands,
+    .known = delete_finish_known,
 };

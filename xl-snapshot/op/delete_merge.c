@@ -218,7 +218,7 @@ static bool has_leaf(struct snap_deletion_now *now, const struct snap_part *p,
            how != SNAP_STAND_GONE;
 }
 
-static bool may_pass(int rc)
+static bool delete_merge_may_pass(int rc)
 {
     return rc == SNAP_BUSY || rc == SNAP_NOTFOUND || rc == SNAP_IO ||
            rc == SNAP_TIMEOUT || rc == SNAP_PROTO;
@@ -259,7 +259,7 @@ int snap_deletion_merge(struct snap_deletion *x, struct snap_deletion_now *now,
     /* At another time it may be done: the domain or its QEMU went this moment,
      * or somebody is at work on it.  Without the overlay under its name the
      * state must say so before the journal goes. */
-    if (rc && (x->over || (x->last_try && may_pass(rc)) ||
+    if (rc && (x->over || (x->last_try && delete_merge_may_pass(rc)) ||
                (!moved && !has_leaf(now, p, d))))
         rc = err->rc = SNAP_RECOVER;
     return rc;

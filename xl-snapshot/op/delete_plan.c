@@ -74,8 +74,9 @@ static void add_descendants(struct snap_delete_plan *p, const char *name,
 
 /* ---- one of them ---- */
 
-static int look_at_domain(struct snap_env *env, struct snap_delete_plan *p,
-                          struct snap_err *err)
+static int delete_plan_look_at_domain(struct snap_env *env,
+                                      struct snap_delete_plan *p,
+                                      struct snap_err *err)
 {
     int rc;
     struct snap_saver saver = { .env = env, .dom = &p->ses.dom };
@@ -291,7 +292,7 @@ static int check_children(struct snap_disk_ctx *ctx,
     return rc;
 }
 
-static int by_name(const void *a, const void *b)
+static int delete_plan_by_name(const void *a, const void *b)
 {
     const struct snap_record *const *x = a, *const *y = b;
 
@@ -311,10 +312,11 @@ static bool *find_ancestors(const struct snap_delete_plan *p)
 
     for (i = 0; i < p->ses.n_all; i++)
         sorted[i] = &p->ses.all[i];
-    qsort(sorted, p->ses.n_all, sizeof(*sorted), by_name);
+    qsort(sorted, p->ses.n_all, sizeof(*sorted), delete_plan_by_name);
     /* Ends with any records: none is marked twice. */
     while (key.name) {
-        found = bsearch(&k, sorted, p->ses.n_all, sizeof(*sorted), by_name);
+        found = bsearch(&k, sorted, p->ses.n_all, sizeof(*sorted),
+                        delete_plan_by_name);
         if (!found || before[*found - p->ses.all])
             break;
         before[*found - p->ses.all] = true;
@@ -554,7 +556,7 @@ static int plan_one(struct snap_env *env, struct snap_delete_plan *p, size_t i,
 {
     int rc;
 
-    rc = look_at_domain(env, p, err);
+    rc = delete_plan_look_at_domain(env, p, err);
     if (!rc)
         rc = snap_state_load(&p->ses.store, &p->ses.state, err);
     if (!rc)
@@ -588,8 +590,9 @@ int snap_delete_plan_next(struct snap_env *env, struct snap_delete_plan *p,
 
 /* ---- all ---- */
 
-static int choose(struct snap_env *env, const struct snap_delete_req *req,
-                  struct snap_delete_plan *p, struct snap_err *err)
+static int delete_plan_choose(struct snap_env *env,
+                              const struct snap_delete_req *req,
+                              struct snap_delete_plan *p, struct snap_err *err)
 {
     int rc;
     struct snap_record named = { 0 };
@@ -632,7 +635,7 @@ int snap_delete_plan_make(struct snap_env *env,
     if (!rc)
         rc = snap_session_open(&p->ses, &how, err);
     if (!rc)
-        rc = choose(env, req, p, err);
+        rc = delete_plan_choose(env, req, p, err);
     if (!rc && p->n_names)
         rc = plan_one(env, p, 0, err);
     snap_hint_namesake(env, p->ses.name, p->ses.uuid, req->name, rc, err);

@@ -36,7 +36,7 @@ struct run {
     struct snap_journal journal;
 };
 
-static int interrupted(const struct run *r, struct snap_err *err)
+static int delete_run_interrupted(const struct run *r, struct snap_err *err)
 {
     if (r->env->interrupted && r->env->interrupted())
         return snap_fail(err, SNAP_INTR, "interrupted");
@@ -48,7 +48,7 @@ struct pulling {
     struct snap_saver saver;
 };
 
-static int on_tick(void *opaque, uint64_t done, uint64_t total)
+static int delete_run_on_tick(void *opaque, uint64_t done, uint64_t total)
 {
     struct pulling *w = opaque;
     const struct snap_env *env = w->ctx.opaque2;
@@ -59,7 +59,7 @@ static int on_tick(void *opaque, uint64_t done, uint64_t total)
            snap_saver_tick(&w->saver);
 }
 
-static int begin(struct run *r, struct snap_err *err)
+static int delete_run_begin(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_intent in;
@@ -74,7 +74,7 @@ static int begin(struct run *r, struct snap_err *err)
 static int may_go_on(const struct run *r, struct pulling *w,
                      struct snap_err *err)
 {
-    int rc = interrupted(r, err);
+    int rc = delete_run_interrupted(r, err);
 
     return rc ? rc : snap_saver_look(&w->saver, err);
 }
@@ -89,7 +89,7 @@ static int pull(struct run *r, struct snap_err *err)
     };
 
     snap_session_ctx(&p->ses, &w.ctx);
-    w.ctx.tick = on_tick;
+    w.ctx.tick = delete_run_on_tick;
     for (i = 0; i < p->rec.n_parts; i++) {
         struct snap_part *part = &p->rec.parts[i];
 
@@ -111,7 +111,7 @@ static int pull(struct run *r, struct snap_err *err)
 }
 
 /* The snapshot stays.  Always returns an error code. */
-static int go_back(struct run *r, struct snap_err *err)
+static int delete_run_go_back(struct run *r, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
 
@@ -192,19 +192,19 @@ static int run_one(struct snap_env *env, struct snap_delete_plan *p,
         .journal = &r.journal,
         .ran = p->ses.there,
     };
-    rc = interrupted(&r, err);
+    rc = delete_run_interrupted(&r, err);
     if (!rc)
-        rc = begin(&r, err);
+        rc = delete_run_begin(&r, err);
     if (rc)
         return rc;
     rc = pull(&r, err);
     if (rc)
-        return go_back(&r, err);
+        return delete_run_go_back(&r, err);
     snap_qmp_close(p->ses.qmp);
     p->ses.qmp = NULL;
     rc = snap_store_drop(&p->ses.store, p->rec.name, err);
     if (rc && snap_store_has(&p->ses.store, p->rec.name))
-        return go_back(&r, err);
+        return delete_run_go_back(&r, err);
     if (!rc)
         rc = snap_deletion_finish(&r.x, err);
     if (!rc)

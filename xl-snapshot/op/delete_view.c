@@ -15,7 +15,7 @@
 
 /* Progress, and no way for its user to stop: what calls it has to be done,
  * when whoever saves or migrates the domain has ended. */
-static int on_tick(void *opaque, uint64_t done, uint64_t total)
+static int delete_view_on_tick(void *opaque, uint64_t done, uint64_t total)
 {
     struct snap_deletion_now *now = opaque;
     const struct snap_env *env = now->ctx.opaque2;
@@ -68,7 +68,7 @@ int snap_deletion_look(const struct snap_deletion *x,
     snap_ctx_init(&now->ctx, x->ses->env,
                   now->there ? now->dom.domid : UINT32_MAX, now->qmp,
                   x->ses->op_id);
-    now->ctx.tick = on_tick;
+    now->ctx.tick = delete_view_on_tick;
     now->saver.env = x->ses->env;
     now->saver.dom = now->there ? &now->dom : NULL;
     return rc;
@@ -79,7 +79,7 @@ void snap_deletion_off(const struct snap_deletion *x,
 {
     memset(now, 0, sizeof(*now));
     snap_ctx_init(&now->ctx, x->ses->env, UINT32_MAX, NULL, x->ses->op_id);
-    now->ctx.tick = on_tick;
+    now->ctx.tick = delete_view_on_tick;
 }
 
 const struct snap_domain *

@@ -69,7 +69,7 @@ static int need_hyp(struct guard *g, struct snap_err *err)
 }
 
 /* Does it stand as the command left it? */
-static bool stands(struct guard *g)
+static bool guard_stands(struct guard *g)
 {
     struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_domain dom = { 0 };
@@ -165,7 +165,7 @@ static int rescue_or_try(struct guard *g)
     double pause_ms = PAUSE_MS, deadline = snap_now_ms() + RESCUE_MS;
     unsigned n = 0;
 
-    g->how.stood = stands(g);
+    g->how.stood = guard_stands(g);
     tell_xen(g, false);
     while (rescue(g, &err)) {
         if (!again(g, n++, &pause_ms, deadline, &err))
@@ -189,7 +189,7 @@ static void look_at_silence(struct guard *g)
 
     if (!g->window || now - g->heard_ms < g->stall_ms)
         return;
-    if (!stands(g)) {
+    if (!guard_stands(g)) {
         g->stands_ms = 0;
         return;
     }
@@ -261,7 +261,7 @@ static int open_store(struct guard *g, struct snap_store *s,
 }
 
 /* Does a failure of this kind go away by itself? */
-static bool may_pass(int why)
+static bool guard_may_pass(int why)
 {
     return why != SNAP_RECOVER && why != SNAP_CORRUPT;
 }
@@ -286,7 +286,7 @@ static int recover_or_try(struct guard *g)
         if (!rc)
             break;
         drop_hyp(g);
-        if (!may_pass(g->how.why) ||
+        if (!guard_may_pass(g->how.why) ||
             !again(g, n++, &pause_ms, deadline, &err)) {
             syslog(LOG_ERR, "%s: %s", g->name, err.msg);
             break;
@@ -314,7 +314,7 @@ static int pidfd_of(pid_t pid)
     return fd;
 }
 
-static void parse(struct guard *g, char **argv)
+static void guard_parse(struct guard *g, char **argv)
 {
     g->held = (struct snap_held){
         .uuid = argv[SNAP_GUARD_UUID],
@@ -361,7 +361,7 @@ int snap_guardian_main(struct snap_env *env, int argc, char **argv)
     for (i = 0; i < sizeof(deaf) / sizeof(deaf[0]); i++)
         signal(deaf[i], SIG_IGN);
     g.env = env;
-    parse(&g, argv);
+    guard_parse(&g, argv);
     openlog("xl-snapshot", LOG_PID, LOG_DAEMON);
     env->log = &log;
     env->progress = NULL;

@@ -46,7 +46,7 @@ static void child(const struct snap_env *env, char *const argv[], int line,
     _exit(127);
 }
 
-static void stop(pid_t pid)
+static void guardian_stop(pid_t pid)
 {
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -85,7 +85,7 @@ static int launch(const struct snap_env *env, char *const argv[], int lock,
     p = (struct pollfd){ .fd = line[0], .events = POLLIN };
     if (poll(&p, 1, READY_WAIT_MS) != 1 || read(line[0], &c, 1) != 1 ||
         (c != SNAP_GUARD_READY && c != SNAP_GUARD_EXPOSED)) {
-        stop(pid);
+        guardian_stop(pid);
         close(line[0]);
         return snap_fail(err, SNAP_FAIL,
                          "the guardian of the guest (%s --guardian) did not start",
@@ -130,7 +130,7 @@ int snap_guardian_start(struct snap_env *env, const struct snap_store *s,
     return rc;
 }
 
-static bool say(const struct snap_guardian *g, char c)
+static bool guardian_say(const struct snap_guardian *g, char c)
 {
     ssize_t n;
 
@@ -144,17 +144,17 @@ static bool say(const struct snap_guardian *g, char c)
 
 void snap_guardian_window(struct snap_guardian *g)
 {
-    say(g, SNAP_GUARD_WINDOW);
+    guardian_say(g, SNAP_GUARD_WINDOW);
 }
 
 void snap_guardian_beat(struct snap_guardian *g)
 {
-    say(g, SNAP_GUARD_BEAT);
+    guardian_say(g, SNAP_GUARD_BEAT);
 }
 
 void snap_guardian_stays(struct snap_guardian *g)
 {
-    say(g, SNAP_GUARD_STAYS);
+    guardian_say(g, SNAP_GUARD_STAYS);
 }
 
 void snap_guardian_end(struct snap_guardian *g)
@@ -164,7 +164,7 @@ void snap_guardian_end(struct snap_guardian *g)
 
     if (g->fd < 0)
         return;
-    if (!say(g, SNAP_GUARD_DONE))
+    if (!guardian_say(g, SNAP_GUARD_DONE))
         deadline = 0; /* it has not listened for hours, or is gone */
     close(g->fd);
     g->fd = -1;
@@ -173,7 +173,7 @@ void snap_guardian_end(struct snap_guardian *g)
         poll(NULL, 0, 1);
     /* Stopped, perhaps: the guest runs, so it has nothing to do. */
     if (!gone)
-        stop(g->pid);
+        guardian_stop(g->pid);
     g->pid = 0;
 }
 

@@ -15,7 +15,7 @@
 #include "op/session.h"
 
 /* What a machine without an ID gives is no ID. */
-static char *known(char *id)
+static char *intent_known(char *id)
 {
     if (id[0])
         return id;
@@ -32,8 +32,8 @@ void snap_intent_init(struct snap_intent *in, const struct snap_op *op,
     snprintf(in->op_id, sizeof(in->op_id), "%s", op_id);
     snprintf(in->uuid, sizeof(in->uuid), "%s", uuid);
     in->boot_id = snap_boot_id();
-    in->machine_id = known(snap_machine_id());
-    in->hardware = known(snap_hardware_id());
+    in->machine_id = intent_known(snap_machine_id());
+    in->hardware = intent_known(snap_hardware_id());
     in->rec = rec;
     in->before.domid = UINT32_MAX;
 }
@@ -70,34 +70,35 @@ void snap_intent_dispose(struct snap_intent *in)
 /* ---- the writer ---- */
 
 /* What is not known is not there. */
-static void put(struct snap_json *plan, const char *key, const char *value)
+static void intent_put(struct snap_json *plan, const char *key,
+                       const char *value)
 {
     if (value)
         snap_json_set_str(plan, key, value);
 }
 
-static struct snap_json *to_json(const struct snap_intent *in)
+static struct snap_json *intent_to_json(const struct snap_intent *in)
 {
     struct snap_json *j = snap_json_object();
 
     snap_json_set(j, "record", snap_record_to_json(in->rec));
     snap_json_set_str(j, "op_id", in->op_id);
     snap_json_set_str(j, "uuid", in->uuid);
-    put(j, "boot_id", in->boot_id);
-    put(j, "machine_id", in->machine_id);
-    put(j, "hardware", in->hardware);
+    intent_put(j, "boot_id", in->boot_id);
+    intent_put(j, "machine_id", in->machine_id);
+    intent_put(j, "hardware", in->hardware);
     snap_json_set_bool(j, "running", in->before.there);
     if (in->before.there) {
         snap_json_set_int(j, "domid", in->before.domid);
         snap_json_set_int(j, "monitor_pid", in->before.monitor_pid);
         snap_json_set_bool(j, "was_paused", in->before.paused);
         snap_json_set_bool(j, "had_qemu", in->before.had_qemu);
-        put(j, "old_config", in->before.config);
+        intent_put(j, "old_config", in->before.config);
     }
     snap_json_set_bool(j, "paused_after", in->after.paused);
     snap_json_set_bool(j, "no_metadata", in->after.no_metadata);
-    put(j, "new_name", in->after.name);
-    put(j, "output", in->after.output);
+    intent_put(j, "new_name", in->after.name);
+    intent_put(j, "output", in->after.output);
     if (in->op->disks)
         snap_json_set(j, in->op->disks, snap_json_copy(in->disks));
     if (in->mounts)
@@ -114,8 +115,8 @@ struct source {
     int rc;
 };
 
-static const struct snap_json *get(struct source *s, const char *key,
-                                   enum snap_json_type type)
+static const struct snap_json *intent_get(struct source *s, const char *key,
+                                          enum snap_json_type type)
 {
     const struct snap_json *v = snap_json_get(s->plan, key);
 
@@ -130,18 +131,19 @@ static const struct snap_json *get(struct source *s, const char *key,
 
 static void get_text(struct source *s, const char *key, char **out)
 {
-    snap_set(out, snap_json_string(get(s, key, SNAP_JSON_STRING), NULL));
+    snap_set(out,
+             snap_json_string(intent_get(s, key, SNAP_JSON_STRING), NULL));
 }
 
 static bool get_bool(struct source *s, const char *key, bool dflt)
 {
-    return snap_json_truth(get(s, key, SNAP_JSON_BOOL), dflt);
+    return snap_json_truth(intent_get(s, key, SNAP_JSON_BOOL), dflt);
 }
 
 /* 0 if it is missing. */
 static int64_t get_number(struct source *s, const char *key, int64_t max)
 {
-    const struct snap_json *v = get(s, key, SNAP_JSON_NUMBER);
+    const struct snap_json *v = intent_get(s, key, SNAP_JSON_NUMBER);
     int64_t n = v ? snap_json_integer(v, -1) : 0;
 
     if (!s->rc && (n < 0 || n > max))
@@ -152,7 +154,7 @@ static int64_t get_number(struct source *s, const char *key, int64_t max)
 static struct snap_json *get_copy(struct source *s, const char *key,
                                   enum snap_json_type type)
 {
-    const struct snap_json *v = get(s, key, type);
+    const struct snap_json *v = intent_get(s, key, type);
 
     return v ? snap_json_copy(v) : NULL;
 }
@@ -244,8 +246,8 @@ int snap_intent_read(const struct snap_env *env, const struct snap_store *s,
 
 /* ---- before anything is done ---- */
 
-static int compare(const struct snap_json *meant, const struct snap_json *got,
-                   struct snap_err *err)
+static int intent_compare(const struct snap_json *meant,
+                          const struct snap_json *got, struct snap_err *err)
 {
     size_t i;
     int rc = 0;
@@ -277,8 +279,8 @@ static int verify(const struct snap_env *env, const struct snap_store *s,
     if (!rc && op->check)
         rc = op->check(&in, err);
     if (!rc) {
-        again = to_json(&in);
-        rc = compare(meant, again, err);
+        again = intent_to_json(&in);
+        rc = intent_compare(meant, again, err);
     }
     snap_json_free(again);
     snap_intent_dispose(&in);
@@ -318,7 +320,7 @@ int snap_intent_can_read(const struct snap_env *env,
                          const struct snap_store *s,
                          const struct snap_intent *in, struct snap_err *err)
 {
-    struct snap_json *plan = to_json(in);
+    struct snap_json *plan = intent_to_json(in);
     int rc = can_read(env, s, in->op, plan, err);
 
     snap_json_free(plan);
@@ -357,7 +359,7 @@ int snap_intent_begin(const struct snap_env *env, const struct snap_store *s,
 {
     int rc;
     char *path = snap_store_journal_path(s);
-    struct snap_json *plan = to_json(in);
+    struct snap_json *plan = intent_to_json(in);
     struct snap_err ignored = SNAP_ERR_INIT;
 
     snap_json_free(in->mounts);

@@ -113,8 +113,8 @@ out:
     free(path);
 }
 
-static int load(struct snap_env *env, const char *uuid, struct snap_listing *l,
-                struct snap_err *err)
+static int listing_load(struct snap_env *env, const char *uuid,
+                        struct snap_listing *l, struct snap_err *err)
 {
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_state st = { 0 };
@@ -143,7 +143,7 @@ out:
     return rc;
 }
 
-static int by_name(const void *pa, const void *pb)
+static int listing_by_name(const void *pa, const void *pb)
 {
     const struct snap_listing *a = pa, *b = pb;
     int c = strcmp(a->name, b->name);
@@ -166,7 +166,7 @@ static int load_all(struct snap_env *env, struct snap_listing **ls_r,
     for (i = 0; i < n; i++) {
         struct snap_err e = SNAP_ERR_INIT;
 
-        if (!load(env, uuids[i], &ls[m], &e)) {
+        if (!listing_load(env, uuids[i], &ls[m], &e)) {
             m++;
         } else {
             snap_say(env->log, SNAP_LOG_WARN, "domain %s is left out: %s",
@@ -176,7 +176,7 @@ static int load_all(struct snap_env *env, struct snap_listing **ls_r,
         free(uuids[i]);
     }
     free(uuids);
-    qsort(ls, m, sizeof(*ls), by_name);
+    qsort(ls, m, sizeof(*ls), listing_by_name);
     *ls_r = ls;
     *n_r = m;
     return 0;
@@ -211,7 +211,7 @@ int snap_listings_load(struct snap_env *env, const char *who,
     if (rc)
         return rc;
     l = snap_zalloc(sizeof(*l));
-    rc = load(env, uuid, l, err);
+    rc = listing_load(env, uuid, l, err);
     if (rc) {
         listing_dispose(l);
         free(l);

@@ -28,8 +28,9 @@ int snap_media_refuse(const struct snap_vbd *v, const char *path,
 }
 
 /* What becomes of one drive. */
-static int choose(const struct snap_vbd *v, enum snap_guest_type type,
-                  bool memory, struct snap_eject *e_r, struct snap_err *err)
+static int media_choose(const struct snap_vbd *v, enum snap_guest_type type,
+                        bool memory, struct snap_eject *e_r,
+                        struct snap_err *err)
 {
     e_r->vdev = v->vdev;
     e_r->remove = type != SNAP_GUEST_HVM;
@@ -59,7 +60,7 @@ int snap_media_eject(char **json, bool memory, char ***notes, size_t *n_notes,
     for (i = 0; !rc && i < n; i++) {
         if (!v[i].cdrom || !snap_media_gone(&v[i]))
             continue;
-        rc = choose(&v[i], type, memory, &e[m], err);
+        rc = media_choose(&v[i], type, memory, &e[m], err);
         if (!rc && notes && n_notes)
             snap_note_add(notes, n_notes,
                           "%s: %s is not there; the drive is %s", v[i].vdev,

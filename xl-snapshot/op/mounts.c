@@ -57,8 +57,9 @@ struct snap_json *snap_mounts_of(const struct snap_op *op,
     return mounts;
 }
 
-static int refuse(const struct snap_op *op, const char *path,
-                  const char *mount, const char *name, struct snap_err *err)
+static int mounts_refuse(const struct snap_op *op, const char *path,
+                         const char *mount, const char *name,
+                         struct snap_err *err)
 {
     return snap_fail(err, SNAP_RECOVER,
                      "%s is not there, and what was mounted on %s when this began is not mounted; nothing was done to the disks.  Mount it, and run xl snapshot-recover %s.  If it is no more, run xl snapshot-recover --keep %s%s",
@@ -80,13 +81,13 @@ int snap_mounts_check(const struct snap_intent *in,
         const char *at = snap_json_string(snap_json_at(in->mounts, i), NULL);
 
         if (snap_mount_missing(path, at))
-            return refuse(in->op, path, at, name, err);
+            return mounts_refuse(in->op, path, at, name, err);
     }
     for (i = 0; i < rec->n_parts; i++) {
         const struct snap_leaf *l = snap_state_leaf(state, rec->parts[i].vdev);
 
         if (l && snap_mount_missing(l->path, l->mount))
-            return refuse(in->op, l->path, l->mount, name, err);
+            return mounts_refuse(in->op, l->path, l->mount, name, err);
     }
     return 0;
 }

@@ -85,8 +85,9 @@ static void read_state(struct snap_env *env, struct snap_clone *c,
 }
 
 /* A clone's snapshots are its images as well. */
-static int look_at(struct snap_env *env, const char *uuid, bool strict,
-                   struct snap_clone *c, struct snap_err *err)
+static int neighbours_look_at(struct snap_env *env, const char *uuid,
+                              bool strict, struct snap_clone *c,
+                              struct snap_err *err)
 {
     int rc;
     size_t i, k, n = 0;
@@ -123,7 +124,7 @@ out:
     return rc;
 }
 
-static int by_name(const void *pa, const void *pb)
+static int neighbours_by_name(const void *pa, const void *pb)
 {
     const struct snap_clone *a = pa, *b = pb;
     int c = strcmp(a->name, b->name);
@@ -145,7 +146,7 @@ static int load_one(void *opaque, const char *uuid, struct snap_err *err)
 
     l->cs = snap_realloc(l->cs, l->n + 1, sizeof(*l->cs));
     memset(&l->cs[l->n], 0, sizeof(*l->cs));
-    if (!look_at(l->env, uuid, l->strict, &l->cs[l->n], &e)) {
+    if (!neighbours_look_at(l->env, uuid, l->strict, &l->cs[l->n], &e)) {
         l->n++;
         return 0;
     }
@@ -157,8 +158,9 @@ static int load_one(void *opaque, const char *uuid, struct snap_err *err)
     return 0;
 }
 
-static int load(struct snap_env *env, const char *except, bool strict,
-                struct snap_clone **cs_r, size_t *n_r, struct snap_err *err)
+static int neighbours_load(struct snap_env *env, const char *except,
+                           bool strict, struct snap_clone **cs_r, size_t *n_r,
+                           struct snap_err *err)
 {
     struct loading l = { .env = env, .strict = strict };
     int rc;
@@ -167,7 +169,7 @@ static int load(struct snap_env *env, const char *except, bool strict,
     if (rc)
         snap_clones_free(&l.cs, &l.n);
     if (l.n)
-        qsort(l.cs, l.n, sizeof(*l.cs), by_name);
+        qsort(l.cs, l.n, sizeof(*l.cs), neighbours_by_name);
     *cs_r = l.cs;
     *n_r = l.n;
     return rc;
@@ -177,14 +179,14 @@ int snap_clones_look(struct snap_env *env, const char *except,
                      struct snap_clone **cs_r, size_t *n_r,
                      struct snap_err *err)
 {
-    return load(env, except, false, cs_r, n_r, err);
+    return neighbours_load(env, except, false, cs_r, n_r, err);
 }
 
 int snap_clones_load(struct snap_env *env, const char *except,
                      struct snap_clone **cs_r, size_t *n_r,
                      struct snap_err *err)
 {
-    return load(env, except, true, cs_r, n_r, err);
+    return neighbours_load(env, except, true, cs_r, n_r, err);
 }
 
 bool snap_clone_is_of(const struct snap_clone *c,
@@ -313,7 +315,7 @@ out:
 /* --- names -------------------------------------------------------------- */
 
 /* With its lock, and looked at once more. */
-static void forget(struct snap_env *env, const char *uuid)
+static void neighbours_forget(struct snap_env *env, const char *uuid)
 {
     struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_store s = SNAP_STORE_INIT;
@@ -322,7 +324,7 @@ static void forget(struct snap_env *env, const char *uuid)
 
     if (!snap_store_open(&s, env->store_root, uuid, false, &ignored) &&
         !snap_store_lock(&s, false, "snapshot-clone", NULL, &ignored) &&
-        !look_at(env, uuid, true, p, &ignored) && p->origin.uuid &&
+        !neighbours_look_at(env, uuid, true, p, &ignored) && p->origin.uuid &&
         !p->alive && !snap_state_remove(&s, &ignored)) {
         snap_say(env->log, SNAP_LOG_DEBUG,
                  "clone %s (%s) has ended and is forgotten", p->name, uuid);
@@ -382,7 +384,7 @@ int snap_clones_name_free(struct snap_env *env, const char *name,
                            "a domain that does not run is called %s (UUID %s); choose another name",
                            name, cs[i].uuid);
         else if (!dry_run)
-            forget(env, cs[i].uuid);
+            neighbours_forget(env, cs[i].uuid);
     }
     snap_clones_free(&cs, &n);
     return rc;

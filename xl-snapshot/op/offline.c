@@ -271,7 +271,8 @@ static int read_frozen(const struct named *c, const char *uuid,
               : 0;
 }
 
-static int compare(void *opaque, const char *uuid, struct snap_err *err)
+static int offline_compare(void *opaque, const char *uuid,
+                           struct snap_err *err)
 {
     int rc;
     size_t k, n = 0;
@@ -297,7 +298,7 @@ static int check_frozen(struct snap_env *env, const struct snap_offline *o,
     struct named named = { env, o, st, v, n };
     int rc;
 
-    rc = snap_store_each(env->store_root, NULL, compare, &named, err);
+    rc = snap_store_each(env->store_root, NULL, offline_compare, &named, err);
     return rc ? rc : check_stale(o, st, v, n, err);
 }
 

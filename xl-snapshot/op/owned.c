@@ -60,9 +60,9 @@ static int see_leaves(struct snap_env *env, const struct snap_owned *o,
     return rc;
 }
 
-static int tell(struct snap_env *env, const struct snap_owned *o,
-                const struct snap_domain *dom, enum snap_owner *who_r,
-                struct snap_err *err)
+static int owned_tell(struct snap_env *env, const struct snap_owned *o,
+                      const struct snap_domain *dom, enum snap_owner *who_r,
+                      struct snap_err *err)
 {
     int rc;
     char again[17];
@@ -107,7 +107,7 @@ static int tell_when_built(struct snap_env *env, const struct snap_owned *o,
     snap_domain_dispose(dom);
     memset(dom, 0, sizeof(*dom));
     rc = snap_absent_find(env, o->uuid, o->name, false, dom, err);
-    return rc ? rc : tell(env, o, dom, who_r, err);
+    return rc ? rc : owned_tell(env, o, dom, who_r, err);
 }
 
 /* What a destruction that was cut short leaves last: no name, no mark and no
@@ -151,7 +151,7 @@ int snap_owned_look(struct snap_env *env, const struct snap_owned *o,
         *who_r = SNAP_OWNER_OURS;
         return 0;
     }
-    rc = tell(env, o, dom_r, who_r, err);
+    rc = owned_tell(env, o, dom_r, who_r, err);
     if (rc && rc != SNAP_NOTFOUND)
         rc = tell_when_built(env, o, dom_r, who_r, err);
     /* It may have gone while we looked at it. */
@@ -165,8 +165,8 @@ int snap_owned_look(struct snap_env *env, const struct snap_owned *o,
     return rc;
 }
 
-static int destroy(struct snap_env *env, const struct snap_domain *dom,
-                   struct snap_err *err)
+static int owned_destroy(struct snap_env *env, const struct snap_domain *dom,
+                         struct snap_err *err)
 {
     struct snap_err why = SNAP_ERR_INIT;
     int rc = env->ops->destroy(env->hyp, dom, &why);
@@ -221,7 +221,7 @@ int snap_owned_destroy(struct snap_env *env, const struct snap_owned *o,
     rc = ends ? 0 : hold(env, o, dom, who_r, err);
     if (rc || *who_r != SNAP_OWNER_OURS)
         return rc;
-    rc = destroy(env, dom, err);
+    rc = owned_destroy(env, dom, err);
     /* It was not touched. */
     if (rc == SNAP_BUSY && !ends)
         let_go(env, dom, &rc, err);

@@ -70,8 +70,8 @@ static int check_machine(const struct snap_rescue *r, struct snap_err *err)
                      there, name, name);
 }
 
-static void begin(struct snap_rescue *r, struct snap_env *env,
-                  const struct snap_store *s)
+static void recover_begin(struct snap_rescue *r, struct snap_env *env,
+                          const struct snap_store *s)
 {
     memset(r, 0, sizeof(*r));
     snap_session_lend(&r->ses, env, s);
@@ -113,7 +113,7 @@ static int work(struct snap_rescue *r, struct snap_err *err)
 }
 
 /* What waits, and nothing is done to it. */
-static char *look(const struct snap_journal_entry *e)
+static char *recover_look(const struct snap_journal_entry *e)
 {
     return snap_printf(snap_intent_plan_elsewhere(e->data)
                            ? "a snapshot-%s is under way on another machine, or waits to be recovered there"
@@ -140,7 +140,7 @@ static int go(struct snap_rescue *r, bool dry_run, struct snap_err *err)
         r->what = snap_strdup("an operation that had not begun was forgotten");
         rc = dry_run ? 0 : snap_file_remove(r->path, err);
     } else if (dry_run) {
-        r->what = look(&r->e[0]);
+        r->what = recover_look(&r->e[0]);
     } else {
         rc = work(r, err);
     }
@@ -160,7 +160,7 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
     *what_r = NULL;
     if (!dry_run)
         snap_store_sweep(s);
-    begin(&r, env, s);
+    recover_begin(&r, env, s);
     r.how = how;
     rc = snap_file_exists(r.path) ? go(&r, dry_run, err) : 0;
     if (rc) {
@@ -185,8 +185,8 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
 /* ---- before the guardian lets it go on ---- */
 
 /* With the journal read. */
-static int known(struct snap_rescue *r, uint32_t domid, bool hangs,
-                 struct snap_err *err)
+static int recover_known(struct snap_rescue *r, uint32_t domid, bool hangs,
+                         struct snap_err *err)
 {
     int rc;
     struct snap_domain *dom = &r->ses.dom;
@@ -213,13 +213,13 @@ int snap_recover_known(struct snap_env *env, struct snap_store *s,
     int rc;
     struct snap_rescue r;
 
-    begin(&r, env, s);
+    recover_begin(&r, env, s);
     rc = snap_journal_read(r.path, &r.e, &r.n, err);
     if (rc == SNAP_NOTFOUND) {
         snap_err_clear(err);
         rc = 0;
     } else if (!rc) {
-        rc = known(&r, domid, hangs, err);
+        rc = recover_known(&r, domid, hangs, err);
     }
     dispose(&r);
     return rc;

@@ -136,7 +136,7 @@ struct telling {
 
 /* In a process of its own, which ends with this.  The lock is its parent's,
  * though this one may hang. */
-static int tell(void *opaque)
+static int recovery_tell(void *opaque)
 {
     const struct telling *t = opaque;
     struct snap_err ignored = SNAP_ERR_INIT;
@@ -157,7 +157,7 @@ int snap_rescue_tell(struct snap_rescue *r,
 {
     struct telling t = { .r = r, .fn = fn, .arg = arg };
 
-    return snap_limited(snap_guard_tell_ms, tell, &t);
+    return snap_limited(snap_guard_tell_ms, recovery_tell, &t);
 }
 
 void snap_rescue_say_untold(const struct snap_rescue *r, int rc)

@@ -125,9 +125,9 @@ static void look_at_images(const struct snap_env *env,
     }
 }
 
-static int look_at_domain(const struct snap_env *env,
-                          const struct snap_record *rec, struct before *b,
-                          struct snap_err *err)
+static int revert_finish_look_at_domain(const struct snap_env *env,
+                                        const struct snap_record *rec,
+                                        struct before *b, struct snap_err *err)
 {
     int rc;
     size_t i, n = 0;
@@ -164,7 +164,7 @@ static int keep_before(const struct snap_env *env, struct snap_record *rec,
     struct before b = { 0 };
 
     look_at_images(env, rec, &b);
-    rc = look_at_domain(env, rec, &b, err);
+    rc = revert_finish_look_at_domain(env, rec, &b, err);
     *stays_r = b.has || (b.changed && !b.runs && b.old_ns > b.new_ns);
     if (!rc && (b.has || b.changed)) {
         snap_say(env->log, SNAP_LOG_WARN,
@@ -250,7 +250,7 @@ static struct snap_owned owned(const struct undo *u)
     };
 }
 
-static int look(struct undo *u, struct snap_err *err)
+static int revert_finish_look(struct undo *u, struct snap_err *err)
 {
     const struct snap_owned o = owned(u);
 
@@ -276,7 +276,7 @@ static int end_ours(struct undo *u, bool *ended_r, struct snap_err *err)
 }
 
 /* What is there goes; it may be gone by now. */
-static int destroy(struct undo *u, struct snap_err *err)
+static int revert_finish_destroy(struct undo *u, struct snap_err *err)
 {
     struct snap_err why = SNAP_ERR_INIT;
     int rc = u->env->ops->destroy(u->env->hyp, &u->dom, &why);
@@ -322,7 +322,7 @@ static int heal(struct undo *u, struct snap_err *err)
     if (u->dom.dying || u->dom.paused) {
         /* It may have been told to go this moment. */
         usleep(env->settle_ms * 1000);
-        rc = look(u, err);
+        rc = revert_finish_look(u, err);
         if (rc || u->who != SNAP_OWNER_BEFORE)
             return rc;
     }
@@ -340,7 +340,7 @@ static int heal(struct undo *u, struct snap_err *err)
                          u->dom.name, u->dom.name, u->dom.name);
     snap_say(env->log, SNAP_LOG_WARN, "%s is half destroyed%s",
              u->rec->domain_name, u->dom.dying ? ": it is dying" : "");
-    return destroy(u, err);
+    return revert_finish_destroy(u, err);
 }
 
 /* Nobody may write to path any more; waits for a while. */
@@ -462,7 +462,7 @@ int snap_revert_undo(struct snap_env *env, struct snap_record *rec,
     struct undo u = { .env = env, .rec = rec, .old = old, .op_id = op_id };
 
     *end_r = SNAP_REVERTED_BACK;
-    rc = look(&u, err);
+    rc = revert_finish_look(&u, err);
     if (!rc && u.who == SNAP_OWNER_OURS)
         rc = end_ours(&u, &ended, err);
     if (!rc && u.who == SNAP_OWNER_DONE) {

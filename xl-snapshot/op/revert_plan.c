@@ -365,8 +365,9 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
     return 0;
 }
 
-static int check_memory(struct snap_env *env, struct snap_revert_plan *p,
-                        struct snap_err *err)
+static int revert_plan_check_memory(struct snap_env *env,
+                                    struct snap_revert_plan *p,
+                                    struct snap_err *err)
 {
     int rc;
     uint64_t free_kb = 0, have, need;
@@ -437,8 +438,8 @@ static int check_build(struct snap_env *env, const struct snap_revert_req *req,
 }
 
 /* One that does not exist may be known by the file alone. */
-static int find(const struct snap_revert_req *req, struct snap_revert_plan *p,
-                struct snap_err *err)
+static int revert_plan_find(const struct snap_revert_req *req,
+                            struct snap_revert_plan *p, struct snap_err *err)
 {
     int rc;
 
@@ -559,7 +560,7 @@ int snap_revert_plan_make(struct snap_env *env,
         if (rc)
             goto out;
     }
-    rc = find(req, p, err);
+    rc = revert_plan_find(req, p, err);
     if (rc)
         goto out;
     off = !p->ses.there;
@@ -592,7 +593,7 @@ int snap_revert_plan_make(struct snap_env *env,
         rc = check_users(env, p, err);
     if (rc)
         goto out;
-    rc = check_memory(env, p, err);
+    rc = revert_plan_check_memory(env, p, err);
     if (rc)
         goto out;
     if (p->ses.there)

@@ -50,14 +50,14 @@ struct run {
     struct snap_hold hold;
 };
 
-static int interrupted(const struct run *r, struct snap_err *err)
+static int revert_run_interrupted(const struct run *r, struct snap_err *err)
 {
     if (r->env->interrupted && r->env->interrupted())
         return snap_fail(err, SNAP_INTR, "interrupted; nothing was changed");
     return 0;
 }
 
-static int begin(struct run *r, struct snap_err *err)
+static int revert_run_begin(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_intent in;
@@ -68,7 +68,7 @@ static int begin(struct run *r, struct snap_err *err)
     return rc;
 }
 
-static int prepare(struct run *r, struct snap_err *err)
+static int revert_run_prepare(struct run *r, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -76,7 +76,7 @@ static int prepare(struct run *r, struct snap_err *err)
     for (i = 0; i < r->p->rec.n_parts; i++) {
         struct snap_part *part = &r->p->rec.parts[i];
 
-        rc = interrupted(r, err);
+        rc = revert_run_interrupted(r, err);
         if (rc)
             return rc;
         rc = part->drv->revert_prepare(&r->ctx, part, err);
@@ -85,7 +85,7 @@ static int prepare(struct run *r, struct snap_err *err)
             return rc;
         }
     }
-    return interrupted(r, err);
+    return revert_run_interrupted(r, err);
 }
 
 int snap_revert_config(const struct snap_revert_plan *p, char **json_r,
@@ -263,8 +263,8 @@ static int exchange(struct run *r, const char *config, struct snap_err *err)
     return rc;
 }
 
-static int undo(struct run *r, const char *name, enum snap_revert_end *end_r,
-                struct snap_err *err)
+static int revert_run_undo(struct run *r, const char *name,
+                           enum snap_revert_end *end_r, struct snap_err *err)
 {
     const struct snap_revert_plan *p = r->p;
     const struct snap_revert_old old = {
@@ -282,7 +282,7 @@ static int undo(struct run *r, const char *name, enum snap_revert_end *end_r,
 }
 
 /* Back to what was there before.  Always returns an error code. */
-static int go_back(struct run *r, struct snap_err *err)
+static int revert_run_go_back(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_err e = SNAP_ERR_INIT;
@@ -292,7 +292,7 @@ static int go_back(struct run *r, struct snap_err *err)
     rc = snap_domain_json_identity(r->p->config_json, &name, NULL, NULL, NULL,
                                    &e);
     if (!rc)
-        rc = undo(r, name, &end, &e);
+        rc = revert_run_undo(r, name, &end, &e);
     snap_hold_end(&r->hold);
     free(name);
     if (!rc && end == SNAP_REVERTED_RUNS) {
@@ -345,17 +345,17 @@ int snap_revert_run(struct snap_env *env, const struct snap_revert_req *req,
     r.ctx.tick = snap_ctx_tick;
     snap_ctx_init(&r.off, env, UINT32_MAX, NULL, p->ses.op_id);
 
-    rc = begin(&r, err);
+    rc = revert_run_begin(&r, err);
     if (rc)
         goto out;
-    rc = prepare(&r, err);
+    rc = revert_run_prepare(&r, err);
     if (!rc)
         rc = snap_revert_config(p, &config, err);
     down = snap_now_ms();
     if (!rc)
         rc = exchange(&r, config, err);
     if (rc) {
-        rc = go_back(&r, err);
+        rc = revert_run_go_back(&r, err);
         goto out;
     }
 

@@ -39,7 +39,7 @@ static void forget_domain(struct snap_session *s)
     memset(&s->dom, 0, sizeof(s->dom));
 }
 
-static void forget(struct snap_session *s)
+static void session_forget(struct snap_session *s)
 {
     snap_qmp_close(s->qmp);
     s->qmp = NULL;
@@ -52,13 +52,13 @@ static void forget(struct snap_session *s)
 
 int snap_session_again(struct snap_session *s, struct snap_err *err)
 {
-    forget(s);
+    session_forget(s);
     return snap_op_id_make(s->op_id, err);
 }
 
 void snap_session_dispose(struct snap_session *s)
 {
-    forget(s);
+    session_forget(s);
     snap_free(&s->name);
     if (!s->lent)
         snap_store_close(&s->store);

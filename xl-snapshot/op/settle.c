@@ -12,7 +12,7 @@
 #define PAUSE_MAX_MS 5000
 
 /* Does what kept us from knowing go away by itself? */
-static bool may_pass(int why)
+static bool settle_may_pass(int why)
 {
     return why != SNAP_RECOVER && why != SNAP_CORRUPT && why != SNAP_REFUSED;
 }
@@ -29,7 +29,7 @@ int snap_settle(struct snap_env *env, struct snap_store *s, const char *domain,
     for (;;) {
         snap_err_clear(err);
         rc = snap_recover_how(env, s, &how, false, what_r, err);
-        if (!rc || !may_pass(how.why) || snap_now_ms() >= deadline ||
+        if (!rc || !settle_may_pass(how.why) || snap_now_ms() >= deadline ||
             (env->interrupted && env->interrupted()))
             return rc;
         if (!said)

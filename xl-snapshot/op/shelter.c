@@ -14,7 +14,7 @@
 #define SCOPE_MS 2000 /* the command waits for us */
 
 /* 0 or an errno. */
-static int put(const char *path, const char *text)
+static int shelter_put(const char *path, const char *text)
 {
     size_t len = strlen(text);
     int e = 0, fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -47,7 +47,7 @@ bool snap_shelter(const struct snap_log *log)
     bool left = leave_group(log);
     int e;
 
-    e = put("/proc/self/oom_score_adj", "-1000");
+    e = shelter_put("/proc/self/oom_score_adj", "-1000");
     if (e)
         snap_say(log, SNAP_LOG_DEBUG, "oom_score_adj: %s", strerror(e));
     if (mlockall(MCL_CURRENT | MCL_FUTURE))

@@ -38,8 +38,9 @@ static int check_disk(struct snap_disk_ctx *ctx, const struct snap_state *st,
     return p->drv->verify(ctx, p, err);
 }
 
-static int check_memory(struct snap_env *env, const struct snap_record *rec,
-                        struct snap_err *err)
+static int verify_check_memory(struct snap_env *env,
+                               const struct snap_record *rec,
+                               struct snap_err *err)
 {
     char *header = NULL;
     uint64_t size = rec->mem_size;
@@ -141,7 +142,7 @@ int snap_check_record(struct snap_env *env, const struct snap_store *s,
         struct snap_err e = SNAP_ERR_INIT;
 
         c[n].part = snap_strdup("memory");
-        if (check_memory(env, rec, &e))
+        if (verify_check_memory(env, rec, &e))
             c[n].problem = snap_strdup(e.msg);
         n++;
     }

@@ -139,7 +139,7 @@ static int open_lock(const char *path, int *fd_r, struct snap_err *err)
     return 0;
 }
 
-static int take(int fd, int how, const char *path, struct snap_err *err)
+static int lock_take(int fd, int how, const char *path, struct snap_err *err)
 {
     int e;
 
@@ -181,7 +181,7 @@ static int lock(struct snap_store *s, int how, bool wait, const char *command,
         rc = open_lock(path, &fd, err);
         if (rc)
             goto out;
-        rc = take(fd, how | LOCK_NB, path, err);
+        rc = lock_take(fd, how | LOCK_NB, path, err);
         if (rc == SNAP_BUSY && !who)
             who = owner(fd);
         if (rc == SNAP_BUSY && !who)
@@ -198,7 +198,7 @@ static int lock(struct snap_store *s, int how, bool wait, const char *command,
                          "waiting for %s, which is at work on this domain",
                          who);
             noted = true;
-            rc = take(fd, how, path, err);
+            rc = lock_take(fd, how, path, err);
         }
         if (rc)
             goto out;
@@ -250,7 +250,7 @@ int snap_store_inherit(struct snap_store *s, int fd, const char *command,
                        path);
     /* Of the same open file this is no second lock. */
     if (!rc)
-        rc = take(fd, LOCK_EX | LOCK_NB, path, err);
+        rc = lock_take(fd, LOCK_EX | LOCK_NB, path, err);
     if (!rc) {
         sign(fd, command);
         s->lock_fd = fd;

@@ -157,9 +157,9 @@ static int bad(struct snap_err *err, const char *what, const char *why)
  * error only if it is needed.  A key that is there with another type always
  * is one, null included.
  */
-static int get(const struct snap_json *obj, const char *key,
-               enum snap_json_type type, bool needed,
-               const struct snap_json **v_r, struct snap_err *err)
+static int record_get(const struct snap_json *obj, const char *key,
+                      enum snap_json_type type, bool needed,
+                      const struct snap_json **v_r, struct snap_err *err)
 {
     static const char *const names[] = {
         [SNAP_JSON_NULL] = "null",       [SNAP_JSON_BOOL] = "true or false",
@@ -182,7 +182,7 @@ static int get_str(const struct snap_json *obj, const char *key, bool needed,
     const struct snap_json *v;
     int rc;
 
-    rc = get(obj, key, SNAP_JSON_STRING, needed, &v, err);
+    rc = record_get(obj, key, SNAP_JSON_STRING, needed, &v, err);
     if (!rc)
         snap_set(s_r, snap_json_string(v, NULL));
     return rc;
@@ -196,7 +196,7 @@ static int get_uint(const struct snap_json *obj, const char *key, bool needed,
     int64_t n;
     int rc;
 
-    rc = get(obj, key, SNAP_JSON_NUMBER, needed, &v, err);
+    rc = record_get(obj, key, SNAP_JSON_NUMBER, needed, &v, err);
     if (rc)
         return rc;
     n = v ? snap_json_integer(v, -1) : 0;
@@ -212,7 +212,7 @@ static int get_bool(const struct snap_json *obj, const char *key, bool *b_r,
     const struct snap_json *v;
     int rc;
 
-    rc = get(obj, key, SNAP_JSON_BOOL, false, &v, err);
+    rc = record_get(obj, key, SNAP_JSON_BOOL, false, &v, err);
     if (!rc)
         *b_r = snap_json_truth(v, false);
     return rc;
@@ -226,7 +226,7 @@ static int get_driver(const struct snap_json *j,
     char *q;
     int rc;
 
-    rc = get(j, "driver", SNAP_JSON_STRING, true, &v, err);
+    rc = record_get(j, "driver", SNAP_JSON_STRING, true, &v, err);
     if (rc)
         return rc;
     p->drv = snap_disk_by_name(drivers, snap_json_string(v, ""));
@@ -245,7 +245,7 @@ static int get_type(const struct snap_json *j, enum snap_disk_type *type_r,
     const struct snap_json *v;
     int rc;
 
-    rc = get(j, "type", SNAP_JSON_STRING, true, &v, err);
+    rc = record_get(j, "type", SNAP_JSON_STRING, true, &v, err);
     if (rc)
         return rc;
     if (snap_streq(snap_json_string(v, NULL), "internal"))
@@ -264,7 +264,7 @@ static int get_object(const struct snap_json *j, const char *key, bool needed,
     const struct snap_json *o;
     int rc;
 
-    rc = get(j, key, SNAP_JSON_OBJECT, needed, &o, err);
+    rc = record_get(j, key, SNAP_JSON_OBJECT, needed, &o, err);
     if (rc || !o)
         return rc;
     rc = get_str(o, "kind", true, kind_r, err);
@@ -359,7 +359,7 @@ static int read_disks(const struct snap_json *j,
     size_t i, n;
     int rc;
 
-    rc = get(j, "disks", SNAP_JSON_ARRAY, true, &a, err);
+    rc = record_get(j, "disks", SNAP_JSON_ARRAY, true, &a, err);
     if (rc)
         return rc;
     n = snap_json_len(a);
@@ -386,7 +386,7 @@ static int read_left_out(const struct snap_json *j, struct snap_record *r,
     size_t i, n;
     int rc;
 
-    rc = get(j, "left_out", SNAP_JSON_ARRAY, false, &a, err);
+    rc = record_get(j, "left_out", SNAP_JSON_ARRAY, false, &a, err);
     if (rc)
         return rc;
     n = snap_json_len(a);
@@ -416,13 +416,13 @@ static int read_domain(const struct snap_json *j, struct snap_record *r,
     size_t i;
     int rc;
 
-    rc = get(j, "domain", SNAP_JSON_OBJECT, true, &dom, err);
+    rc = record_get(j, "domain", SNAP_JSON_OBJECT, true, &dom, err);
     if (rc)
         return rc;
     rc = get_str(dom, "name", true, &r->domain_name, err);
     if (rc)
         goto out;
-    rc = get(dom, "uuid", SNAP_JSON_STRING, true, &v, err);
+    rc = record_get(dom, "uuid", SNAP_JSON_STRING, true, &v, err);
     if (rc)
         goto out;
     s = snap_json_string(v, "");
@@ -431,7 +431,7 @@ static int read_domain(const struct snap_json *j, struct snap_record *r,
         goto out;
     }
     memcpy(r->domain_uuid, s, 37);
-    rc = get(dom, "type", SNAP_JSON_STRING, true, &v, err);
+    rc = record_get(dom, "type", SNAP_JSON_STRING, true, &v, err);
     if (rc)
         goto out;
     s = snap_json_string(v, "");
@@ -458,7 +458,7 @@ static int read_memory(const struct snap_json *j, struct snap_record *r,
     const char *s;
     int rc;
 
-    rc = get(j, "memory", SNAP_JSON_OBJECT, false, &mem, err);
+    rc = record_get(j, "memory", SNAP_JSON_OBJECT, false, &mem, err);
     if (rc || !mem)
         return rc;
     r->has_memory = true;
@@ -471,7 +471,7 @@ static int read_memory(const struct snap_json *j, struct snap_record *r,
     rc = get_bool(mem, "live", &r->live, err);
     if (rc)
         goto out;
-    rc = get(mem, "checksum", SNAP_JSON_STRING, false, &v, err);
+    rc = record_get(mem, "checksum", SNAP_JSON_STRING, false, &v, err);
     if (rc)
         goto out;
     s = snap_json_string(v, NULL);
@@ -536,7 +536,7 @@ static int read_rest(const struct snap_json *j, struct snap_record *r,
     rc = get_uint(j, "memory_kb", true, &r->mem_kb, err);
     if (rc)
         return rc;
-    rc = get(j, "window_ms", SNAP_JSON_NUMBER, true, &v, err);
+    rc = record_get(j, "window_ms", SNAP_JSON_NUMBER, true, &v, err);
     if (rc)
         return rc;
     r->window_ms = snap_json_real(v, -1);
@@ -573,7 +573,7 @@ static int from_json(const struct snap_json *j, const char *what, bool brief,
     rc = read_left_out(j, &r, &e);
     if (rc)
         goto out;
-    rc = get(j, "domain_config", SNAP_JSON_OBJECT, true, &config, &e);
+    rc = record_get(j, "domain_config", SNAP_JSON_OBJECT, true, &config, &e);
     if (rc)
         goto out;
     if (!brief)

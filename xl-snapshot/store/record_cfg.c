@@ -271,8 +271,9 @@ static int check_number(const struct snap_cfg *cfg,
                      cfg->file, e->line, e->key);
 }
 
-static int unknown_key(const struct snap_cfg *cfg,
-                       const struct snap_cfg_entry *e, struct snap_err *err)
+static int record_cfg_unknown_key(const struct snap_cfg *cfg,
+                                  const struct snap_cfg_entry *e,
+                                  struct snap_err *err)
 {
     const char *known[N_KEYS + 1] = { NULL };
     const char *near;
@@ -307,7 +308,7 @@ static int check_keys(const struct snap_cfg *cfg, struct snap_err *err)
             if (!strcmp(keys[k].key, e->key))
                 break;
         if (k == N_KEYS)
-            return unknown_key(cfg, e, err);
+            return record_cfg_unknown_key(cfg, e, err);
         if ((keys[k].kind == LIST) != e->list || (!e->list && e->n != 1))
             return snap_fail(err, SNAP_INVAL, "%s:%d: %s must be %s",
                              cfg->file, e->line, e->key,

@@ -229,7 +229,8 @@ static int check_consistency(const struct snap_record *r, struct snap_err *err)
     return 0;
 }
 
-static int check_memory(const struct snap_record *r, struct snap_err *err)
+static int record_check_check_memory(const struct snap_record *r,
+                                     struct snap_err *err)
 {
     int rc;
 
@@ -307,7 +308,7 @@ int snap_record_check_draft(const struct snap_record *r,
     rc = check_consistency(r, err);
     if (rc)
         return rc;
-    rc = check_memory(r, err);
+    rc = record_check_check_memory(r, err);
     if (rc)
         return rc;
     if (!(r->window_ms >= 0 && r->window_ms <= WINDOW_MAX))

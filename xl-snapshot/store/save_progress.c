@@ -29,7 +29,7 @@ static void report(struct snap_save_progress *w, bool last)
     p->fn(p->opaque, w->of.what, done, total);
 }
 
-static void look(struct snap_save_progress *w)
+static void save_progress_look(struct snap_save_progress *w)
 {
     struct stat st;
     uint64_t size = fstat(w->of.fd, &st) ? 0 : (uint64_t)st.st_size;
@@ -83,11 +83,11 @@ static void follow(struct snap_save_progress *w)
                            left < CHUNK ? left : CHUNK, &ignored))
             break;
         send(w, snap_hash_done(w->of.tail));
-        look(w);
+        save_progress_look(w);
     }
 }
 
-static void *watch(void *arg)
+static void *save_progress_watch(void *arg)
 {
     struct snap_save_progress *w = arg;
     struct timespec at;
@@ -104,7 +104,7 @@ static void *watch(void *arg)
         if (w->stopped)
             break;
         pthread_mutex_unlock(&w->lock);
-        look(w);
+        save_progress_look(w);
         report(w, false);
         follow(w);
         pthread_mutex_lock(&w->lock);
@@ -125,7 +125,7 @@ void snap_save_progress_start(struct snap_save_progress *w,
     /* Signals are the main thread's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    w->running = !pthread_create(&w->thread, NULL, watch, w);
+    w->running = !pthread_create(&w->thread, NULL, save_progress_watch, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -138,7 +138,7 @@ void snap_save_progress_stop(struct snap_save_progress *w)
     pthread_cond_signal(&w->stop);
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
-    look(w);
+    save_progress_look(w);
     report(w, true);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->stop);

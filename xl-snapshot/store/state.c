@@ -53,7 +53,8 @@ void snap_state_dispose(struct snap_state *st)
 }
 
 /* The address of the leaf, since its place may be read or written. */
-static struct snap_leaf *find(const struct snap_state *st, const char *vdev)
+static struct snap_leaf *state_find(const struct snap_state *st,
+                                    const char *vdev)
 {
     size_t i;
 
@@ -66,14 +67,14 @@ static struct snap_leaf *find(const struct snap_state *st, const char *vdev)
 const struct snap_leaf *snap_state_leaf(const struct snap_state *st,
                                         const char *vdev)
 {
-    return find(st, vdev);
+    return state_find(st, vdev);
 }
 
 void snap_state_set_leaf(struct snap_state *st, const char *vdev,
                          const char *path, const char *format,
                          const char *stem, bool made)
 {
-    struct snap_leaf *l = find(st, vdev);
+    struct snap_leaf *l = state_find(st, vdev);
 
     if (!l) {
         st->leaves = snap_realloc(st->leaves, st->n + 1, sizeof(*st->leaves));
@@ -133,7 +134,7 @@ static int check_origin(const struct snap_origin *o, struct snap_err *err)
     return rc;
 }
 
-static int check(const struct snap_state *st, struct snap_err *err)
+static int state_check(const struct snap_state *st, struct snap_err *err)
 {
     size_t i;
     int rc;
@@ -167,7 +168,7 @@ static int check(const struct snap_state *st, struct snap_err *err)
             snap_err_prefix(err, "disk %s", l->vdev ? l->vdev : "?");
             return rc;
         }
-        if (find(st, l->vdev) != l)
+        if (state_find(st, l->vdev) != l)
             return snap_fail(err, SNAP_INVAL, "disk %s is there twice",
                              l->vdev);
     }
@@ -177,8 +178,8 @@ static int check(const struct snap_state *st, struct snap_err *err)
 /* --- reading ----------------------------------------------------------- */
 
 /* A string, or NULL where the key is missing or null. */
-static int get(const struct snap_json *obj, const char *key, char **s_r,
-               struct snap_err *err)
+static int state_get(const struct snap_json *obj, const char *key, char **s_r,
+                     struct snap_err *err)
 {
     const struct snap_json *v = snap_json_get(obj, key);
 
@@ -195,19 +196,19 @@ static int read_leaf(const struct snap_json *j, struct snap_leaf *l,
     const struct snap_json *made = snap_json_get(j, "made");
     int rc;
 
-    rc = get(j, "vdev", &l->vdev, err);
+    rc = state_get(j, "vdev", &l->vdev, err);
     if (rc)
         return rc;
-    rc = get(j, "path", &l->path, err);
+    rc = state_get(j, "path", &l->path, err);
     if (rc)
         return rc;
-    rc = get(j, "format", &l->format, err);
+    rc = state_get(j, "format", &l->format, err);
     if (rc)
         return rc;
-    rc = get(j, "stem", &l->stem, err);
+    rc = state_get(j, "stem", &l->stem, err);
     if (rc)
         return rc;
-    rc = get(j, "mount", &l->mount, err);
+    rc = state_get(j, "mount", &l->mount, err);
     if (rc)
         return rc;
     if (snap_json_type(made) != SNAP_JSON_BOOL)
@@ -226,13 +227,13 @@ static int read_origin(const struct snap_json *j, struct snap_origin *o,
         return 0;
     if (snap_json_type(j) != SNAP_JSON_OBJECT)
         return snap_fail(err, SNAP_CORRUPT, "origin is not an object");
-    rc = get(j, "uuid", &o->uuid, err);
+    rc = state_get(j, "uuid", &o->uuid, err);
     if (!rc)
-        rc = get(j, "domain", &o->domain, err);
+        rc = state_get(j, "domain", &o->domain, err);
     if (!rc)
-        rc = get(j, "snapshot", &o->name, err);
+        rc = state_get(j, "snapshot", &o->name, err);
     if (!rc)
-        rc = get(j, "id", &o->id, err);
+        rc = state_get(j, "id", &o->id, err);
     if (!rc && !o->uuid)
         rc = snap_fail(err, SNAP_CORRUPT, "origin has no uuid");
     return rc;
@@ -253,10 +254,10 @@ static int read_state(const struct snap_json *j, struct snap_state *st,
                          "format %" PRId64
                          " is not known to this version, which reads format %d",
                          format, STATE_FORMAT);
-    rc = get(j, "current", &st->current, err);
+    rc = state_get(j, "current", &st->current, err);
     if (rc)
         return rc;
-    rc = get(j, "domain", &st->domain_name, err);
+    rc = state_get(j, "domain", &st->domain_name, err);
     if (rc)
         return rc;
     rc = read_origin(snap_json_get(j, "origin"), &st->origin, err);
@@ -304,7 +305,7 @@ int snap_state_load(const struct snap_store *s, struct snap_state *st_r,
     rc = snap_json_parse(text, len, &j, &e);
     if (!rc)
         rc = read_state(j, &st, &e);
-    if (!rc && check(&st, &e))
+    if (!rc && state_check(&st, &e))
         rc = SNAP_CORRUPT;
     if (rc) {
         rc = snap_fail(err, rc,
@@ -334,7 +335,7 @@ int snap_state_remove(const struct snap_store *s, struct snap_err *err)
 
 /* --- writing ----------------------------------------------------------- */
 
-static struct snap_json *to_json(const struct snap_state *st)
+static struct snap_json *state_to_json(const struct snap_state *st)
 {
     struct snap_json *j = snap_json_object(), *disks = snap_json_array();
     size_t i;
@@ -375,12 +376,12 @@ int snap_state_save(const struct snap_store *s, const struct snap_state *st,
     char *path = state_path(s), *text = NULL;
     int rc;
 
-    if (check(st, &e)) {
+    if (state_check(st, &e)) {
         rc = snap_fail(err, SNAP_FAIL, "%s would be unreadable: %s", path,
                        e.msg);
         goto out;
     }
-    j = to_json(st);
+    j = state_to_json(st);
     text = snap_json_text(j, true);
     rc = snap_file_write(path, text, strlen(text), 0600, false, err);
 

@@ -239,9 +239,9 @@ out:
 
 /* Read and check one file; name is well-formed.  brief: all but the domain's
  * configuration, which is most of it.  e gets the bare reason. */
-static int load(const struct snap_store *s, const char *name, bool brief,
-                const struct snap_disk_driver *const *drivers,
-                struct snap_record *r_out, struct snap_err *e)
+static int store_load(const struct snap_store *s, const char *name, bool brief,
+                      const struct snap_disk_driver *const *drivers,
+                      struct snap_record *r_out, struct snap_err *e)
 {
     struct snap_record r = { .id = NULL };
     struct snap_json *j = NULL;
@@ -361,7 +361,7 @@ int snap_store_get(const struct snap_store *s, const char *name,
     rc = snap_name_check(name, err);
     if (rc)
         return rc;
-    rc = load(s, name, false, drivers, r_out, &e);
+    rc = store_load(s, name, false, drivers, r_out, &e);
     if (rc == SNAP_NOTFOUND)
         return snap_fail(err, rc,
                          "there is no snapshot %s of this domain in %s", name,
@@ -466,7 +466,7 @@ static int by_file(const void *pa, const void *pb)
 }
 
 /* May run beside others of its kind (lib/parallel.h). */
-static void look_at(void *opaque, size_t i)
+static void store_look_at(void *opaque, size_t i)
 {
     struct scan *c = opaque;
     struct found *f = &c->f[i];
@@ -483,7 +483,7 @@ static void look_at(void *opaque, size_t i)
                              q);
         goto out;
     }
-    rc = load(c->s, name, c->brief, c->drivers, &f->r, &e);
+    rc = store_load(c->s, name, c->brief, c->drivers, &f->r, &e);
     f->there = !rc;
     /* Not found: somebody removed it since the folder was read. */
     if (rc && rc != SNAP_NOTFOUND)
@@ -503,7 +503,7 @@ static int scan(struct scan *c, struct snap_err *err)
     rc = each_name(path, on_file, c, err);
     if (!rc && c->n) {
         qsort(c->f, c->n, sizeof(*c->f), by_file);
-        snap_parallel(c->n, look_at, c);
+        snap_parallel(c->n, store_look_at, c);
     }
     free(path);
     return rc;

@@ -32,7 +32,7 @@ struct name {
     size_t i;
 };
 
-static int by_name(const void *pa, const void *pb)
+static int tree_by_name(const void *pa, const void *pb)
 {
     const struct name *a = pa, *b = pb;
 
@@ -48,13 +48,13 @@ static void find_parents(struct link *l, const struct snap_record *rs,
 
     for (i = 0; i < n; i++)
         names[i] = (struct name){ rs[i].name, i };
-    qsort(names, n, sizeof(*names), by_name);
+    qsort(names, n, sizeof(*names), tree_by_name);
     for (i = 0; i < n; i++) {
         l[i] = (struct link){ NONE, NONE, NONE, 0, false };
         if (!rs[i].parent)
             continue;
         key.name = rs[i].parent;
-        hit = bsearch(&key, names, n, sizeof(*names), by_name);
+        hit = bsearch(&key, names, n, sizeof(*names), tree_by_name);
         if (hit)
             l[i].parent = hit->i;
     }
@@ -87,7 +87,7 @@ static void leave_parent(struct link *l, size_t i)
 }
 
 /* Place root and all below it. */
-static void place(struct forest *f, size_t root, enum snap_tree_why why)
+static void tree_place(struct forest *f, size_t root, enum snap_tree_why why)
 {
     size_t i = root, depth = 0;
 
@@ -143,7 +143,7 @@ struct snap_tree_node *snap_tree_make(const struct snap_record *rs, size_t n)
         if (f.l[i].parent != NONE)
             continue;
         last = f.n;
-        place(&f, i, rs[i].parent ? SNAP_TREE_ORPHAN : SNAP_TREE_ROOT);
+        tree_place(&f, i, rs[i].parent ? SNAP_TREE_ORPHAN : SNAP_TREE_ROOT);
         f.nodes[last].last = false;
     }
     /* What no root leads to is in a circle, or below one. */
@@ -153,7 +153,7 @@ struct snap_tree_node *snap_tree_make(const struct snap_record *rs, size_t n)
         root = oldest_of_circle(f.l, i);
         leave_parent(f.l, root);
         last = f.n;
-        place(&f, root, SNAP_TREE_CIRCLE);
+        tree_place(&f, root, SNAP_TREE_CIRCLE);
         f.nodes[last].last = false;
     }
     f.nodes[last].last = true;
