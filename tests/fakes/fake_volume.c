@@ -21,6 +21,7 @@
 #include "fakes/fake_disk_int.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
+#include "lib/space.h"
 
 #define POOL      "/vol/"
 #define MATCH_VOL 30
@@ -88,12 +89,17 @@ static void drop(const char *name)
 
 /* ---- taking ---- */
 
-static int check_pool(const struct snap_part *p, struct snap_err *err)
+/* space: what the plan promised to other disks is not there for this one. */
+static int check_pool(struct snap_space *space, const struct snap_part *p,
+                      struct snap_err *err)
 {
-    return S->pool_bytes < METADATA
-               ? snap_fail(err, SNAP_NOSPACE,
-                           "%s: its pool has no room for a snapshot", p->path)
-               : 0;
+    static const char pool[] = "volume vol, metadata";
+
+    if (snap_space_pool_left(space, pool, S->pool_bytes) < METADATA)
+        return snap_fail(err, SNAP_NOSPACE,
+                         "%s: its pool has no room for a snapshot", p->path);
+    snap_space_pool_take(space, pool, METADATA);
+    return 0;
 }
 
 static int probe(struct snap_disk_ctx *c, struct snap_part *p,
@@ -105,7 +111,7 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
     if (!rc)
         rc = fake_probe_image(c, p, err);
     if (!rc)
-        rc = check_pool(p, err);
+        rc = check_pool(c->space, p, err);
     if (rc)
         return rc;
     snap_free(&p->frozen_path);
@@ -154,7 +160,7 @@ static int take_one(struct snap_disk_ctx *c, struct snap_part *p,
 {
     int rc, i, from = fake_lookup(S, p->path);
 
-    rc = check_pool(p, err);
+    rc = check_pool(NULL, p, err);
     if (!rc && c->domid == UINT32_MAX)
         rc = fake_check_unused(c, p->path, err);
     if (rc)
@@ -292,7 +298,7 @@ static int revert_prepare(struct snap_disk_ctx *c, struct snap_part *p,
     char *name;
 
     if (!rc)
-        rc = check_pool(p, err);
+        rc = check_pool(NULL, p, err);
     if (rc)
         return rc;
     if (!p->leaf_path)

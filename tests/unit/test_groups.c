@@ -97,6 +97,24 @@ static const char *active(const char *vdev)
                              fake_domain_find(host.world, "vm1")->domid, vdev);
 }
 
+/* A pool with room for one volume has none for two; that is seen in the plan. */
+static void a_pool_is_promised_once(void **state)
+{
+    struct snap_create_req req = ask();
+    struct fake_outcome out;
+
+    (void)state;
+    set_up(FAKE_VOLUMES);
+    host.disks->pool_bytes = 6u << 20;
+    fake_host_run(&host, fake_host_create, &req, DOOM_NONE, 0, 0, &out);
+    assert_int_equal(out.rc, SNAP_NOSPACE);
+    assert_non_null(strstr(out.msg, "its pool has no room"));
+    assert_false(fake_store_exists(host.disks, "vol/a-s1"));
+    assert_null(strstr(host.disks->violation, "v"));
+    host.disks->pool_bytes = 8u << 20;
+    create();
+}
+
 /* To put a guest back on its old image is dearer than to remove a volume. */
 static void what_moves_comes_last(void **state)
 {
@@ -247,13 +265,10 @@ static void pool_is_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(what_moves_comes_last),
-        T(half_a_group_is_put_back),
-        T(all_groups_is_taken),
-        T(frozen_volume_fills_up),
-        T(pool_is_full),
-        T(without_a_qemu),
-        T(with_a_qemu_for_one_disk),
+        T(a_pool_is_promised_once),  T(what_moves_comes_last),
+        T(half_a_group_is_put_back), T(all_groups_is_taken),
+        T(frozen_volume_fills_up),   T(pool_is_full),
+        T(without_a_qemu),           T(with_a_qemu_for_one_disk),
         T(backend_without_a_driver),
     };
 

@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -105,6 +107,37 @@ static void test_not_counted(void **state)
     assert_true(about(left(&s, here), all));
 }
 
+static void test_pools(void **state)
+{
+    struct snap_space s = { 0 };
+    char name[2 * SNAP_SPACE_NAME];
+    unsigned i;
+
+    (void)state;
+    assert_int_equal(snap_space_pool_left(&s, "lvm vg/p data", 100), 100);
+    snap_space_pool_take(&s, "lvm vg/p data", 30);
+    snap_space_pool_take(&s, "lvm vg/p metadata", 5);
+    assert_int_equal(snap_space_pool_left(&s, "lvm vg/p data", 100), 70);
+    assert_int_equal(snap_space_pool_left(&s, "lvm vg/p metadata", 8), 3);
+    assert_int_equal(snap_space_pool_left(&s, "zfs tank", 100), 100);
+    snap_space_pool_take(&s, "lvm vg/p data", UINT64_MAX);
+    assert_int_equal(snap_space_pool_left(&s, "lvm vg/p data", 100), 0);
+    /* Beside file systems, which have no name. */
+    snap_space_take(&s, "/tmp", 1);
+    assert_int_equal(s.n, 3);
+    memset(name, 'x', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    snap_space_pool_take(&s, name, 1);
+    assert_int_equal(s.n, 3);
+    for (i = 0; i < 2 * SNAP_SPACE_MAX; i++) {
+        snprintf(name, sizeof(name), "pool %u", i);
+        snap_space_pool_take(&s, name, 1);
+    }
+    assert_int_equal(s.n, SNAP_SPACE_MAX);
+    snap_space_pool_take(NULL, "zfs tank", 1);
+    assert_int_equal(snap_space_pool_left(NULL, "zfs tank", 7), 7);
+}
+
 int main(void)
 {
     uint64_t free_bytes;
@@ -113,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_kept_once),
         cmocka_unit_test(test_file_systems_apart),
         cmocka_unit_test(test_not_counted),
+        cmocka_unit_test(test_pools),
     };
 
     if (snap_free_bytes(here, &free_bytes, NULL, NULL))

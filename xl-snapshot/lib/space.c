@@ -2,6 +2,8 @@
 #include "lib/space.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "lib/file.h"
 
@@ -12,7 +14,7 @@ static struct snap_space_fs *fs_of(struct snap_space *s, dev_t dev, bool add)
     size_t i;
 
     for (i = 0; s && i < s->n; i++)
-        if (s->fs[i].dev == dev)
+        if (!s->fs[i].pool[0] && s->fs[i].dev == dev)
             return &s->fs[i];
     if (!s || !add || s->n == SNAP_SPACE_MAX)
         return NULL;
@@ -66,12 +68,15 @@ int snap_space_left(struct snap_space *s, const char *path, uint64_t *bytes_r,
     return ask(s, path, false, bytes_r, err);
 }
 
-void snap_space_take(struct snap_space *s, const char *path, uint64_t bytes)
+static void take(struct snap_space_fs *fs, uint64_t bytes)
 {
-    struct snap_space_fs *fs = fs_at(s, path);
-
     if (fs && __builtin_add_overflow(fs->taken, bytes, &fs->taken))
         fs->taken = UINT64_MAX;
+}
+
+void snap_space_take(struct snap_space *s, const char *path, uint64_t bytes)
+{
+    take(fs_at(s, path), bytes);
 }
 
 void snap_space_keep(struct snap_space *s, const char *path, uint64_t bytes)
@@ -80,4 +85,42 @@ void snap_space_keep(struct snap_space *s, const char *path, uint64_t bytes)
 
     if (fs && fs->kept < bytes)
         fs->kept = bytes;
+}
+
+static const struct snap_space_fs *pool_of(const struct snap_space *s,
+                                           const char *name)
+{
+    size_t i;
+
+    for (i = 0; s && i < s->n; i++)
+        if (!strcmp(s->fs[i].pool, name))
+            return &s->fs[i];
+    return NULL;
+}
+
+uint64_t snap_space_pool_left(const struct snap_space *s, const char *name,
+                              uint64_t all)
+{
+    const struct snap_space_fs *pool = pool_of(s, name);
+
+    if (pool)
+        less(&all, pool->taken);
+    return all;
+}
+
+void snap_space_pool_take(struct snap_space *s, const char *name,
+                          uint64_t bytes)
+{
+    const struct snap_space_fs *have = pool_of(s, name);
+    struct snap_space_fs *pool;
+
+    if (have) {
+        take(&s->fs[have - s->fs], bytes);
+        return;
+    }
+    if (!s || s->n == SNAP_SPACE_MAX || strlen(name) >= SNAP_SPACE_NAME)
+        return;
+    pool = &s->fs[s->n++];
+    *pool = (struct snap_space_fs){ .taken = bytes };
+    snprintf(pool->pool, sizeof(pool->pool), "%s", name);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * Free space that several disks and a memory image want of the same file
- * system: what one was promised is not there for the next.  Only counted; so
- * it serves a plan, and whoever then writes may still find the disk full.
+ * system, or of the same pool of a storage: what one was promised is not there
+ * for the next.  Only counted; so it serves a plan, and whoever then writes may
+ * still find the disk full.
  */
 #ifndef SNAP_LIB_SPACE_H
 #define SNAP_LIB_SPACE_H
@@ -13,12 +14,14 @@
 
 #include "lib/rc.h"
 
-#define SNAP_SPACE_MAX 16
+#define SNAP_SPACE_MAX  16
+#define SNAP_SPACE_NAME 128 /* bytes of a pool's name, with its end */
 
-/* Of one plan; zeroed at first.  File systems beyond the last are not counted
- * up.  Where one may be given it may be NULL: nothing is. */
+/* Of one plan; zeroed at first.  File systems and pools beyond the last are not
+ * counted up.  Where one may be given it may be NULL: nothing is. */
 struct snap_space {
     struct snap_space_fs {
+        char pool[SNAP_SPACE_NAME]; /* "": it is a file system */
         dev_t dev;
         uint64_t taken; /* bytes */
         uint64_t kept; /* bytes that are to stay free */
@@ -36,5 +39,13 @@ int snap_space_to_grow(struct snap_space *s, const char *path,
 void snap_space_take(struct snap_space *s, const char *path, uint64_t bytes);
 /* At least so many stay free, once for all that grow on that file system. */
 void snap_space_keep(struct snap_space *s, const char *path, uint64_t bytes);
+
+/* Of a pool: all is what its storage says it has free now; what is left of it.
+ * name tells the storage and what is counted, "lvm vg/thin data" for instance:
+ * data and metadata are two.  One whose name is too long is not counted up. */
+uint64_t snap_space_pool_left(const struct snap_space *s, const char *name,
+                              uint64_t all);
+void snap_space_pool_take(struct snap_space *s, const char *name,
+                          uint64_t bytes);
 
 #endif /* SNAP_LIB_SPACE_H */
