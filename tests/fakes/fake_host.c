@@ -360,7 +360,7 @@ static void note(const char *path, const char *op, const char *first,
 }
 
 /* The guest goes on: the first thing that a guardian writes down (op/guard.c
- * recovers, and op/recover.c begins with that), since a pause after that is
+ * recovers, and each recovery (<verb>_finish.c) begins with that), since a pause after that is
  * the user's. */
 static void note_resumed(struct fake_host *h, bool stood)
 {

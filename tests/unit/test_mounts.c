@@ -22,6 +22,7 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/mount.h"
+#include "op/intent.h"
 #include "op/mounts.h"
 #include "store/journal.h"
 #include "store/state.h"
@@ -53,6 +54,13 @@ static struct snap_json *a_plan(void)
     return plan;
 }
 
+static int looked_for(const struct snap_intent *in,
+                      const struct snap_state *st)
+{
+    return snap_mounts_check(in->op, in->mounts, in->rec, in->after.name, st,
+                             &err);
+}
+
 /* With what is named not mounted, one after the other. */
 static void each_is_missed(const struct snap_intent *in,
                            const char *const *names, size_t n)
@@ -61,14 +69,14 @@ static void each_is_missed(const struct snap_intent *in,
     struct snap_state st = { 0 };
 
     assert_int_equal(snap_json_len(in->mounts), n);
-    assert_int_equal(snap_mounts_check(in, &st, &err), 0);
+    assert_int_equal(looked_for(in, &st), 0);
     for (i = 0; i < n; i++) {
         char *was = snap_strdup(snap_json_get_str(in->mounts, names[i]));
 
         assert_non_null(was);
         snap_json_set_str(in->mounts, names[i], NOWHERE);
         snap_err_clear(&err);
-        assert_int_equal(snap_mounts_check(in, &st, &err), SNAP_RECOVER);
+        assert_int_equal(looked_for(in, &st), SNAP_RECOVER);
         assert_non_null(strstr(err.msg, names[i]));
         assert_non_null(strstr(err.msg, NOWHERE));
         assert_non_null(strstr(err.msg, "snapshot-recover vm1"));

@@ -11,7 +11,7 @@
 #include "model/cfg.h"
 #include "model/hyp_ops.h"
 
-#define SNAP_HYP_ABI    7
+#define SNAP_HYP_ABI    8
 #define SNAP_HYP_SYMBOL "snap_hyp_module"
 
 struct snap_hyp_module {

@@ -488,7 +488,7 @@ out:
 /* Not yajl_gen: it writes DEL and U+0080 to U+009F as they are, which a
  * terminal obeys; it gives up at 128 levels (YAJL_MAX_DEPTH), where we read
  * SNAP_JSON_DEPTH; and it has blank lines in what is empty.  And what is
- * compared as text (op/recover.c, op/delete_finish.c) must be alike whichever
+ * compared as text (op/intent.c, op/delete_records.c) must be alike whichever
  * release of a library wrote it. */
 
 /* Does this byte stand for itself in a string? */

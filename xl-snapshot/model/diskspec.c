@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
  * What was said about one disk, in any of the forms that the RFC's versions
- * had (model/request.h lists them).  A comma ends a field and nothing escapes
+ * had (model/diskspec.h lists them).  A comma ends a field and nothing escapes
  * it, as in xl-disk-configuration(5), so no path here can hold one.  Only
  * looks at the text: no file, no domain.
  */

@@ -13,7 +13,7 @@
 #include "store/record.h"
 
 struct snap_clone_plan {
-    /* The snapshot's domain; locked (not if dry_run) until the store knows of
+    /* The snapshot's domain; locked, shared with other clones (not if dry_run) until the store knows of
      * the clone, so that nobody deletes the snapshot from under it. */
     struct snap_session ses;
     char uuid[37]; /* of the clone */

@@ -25,7 +25,7 @@
 #define TRIES 64
 
 struct edit {
-    const struct snap_clonecfg *c;
+    const struct snap_clone_config *c;
     struct snap_json *root;
     char ***macs;
     size_t *n_macs;
@@ -379,7 +379,7 @@ static int edit_hvm(const struct edit *e, struct snap_err *err)
 
 /* --- all of it -------------------------------------------------------------- */
 
-static bool listed(const struct snap_clonecfg *c, const char *vdev)
+static bool listed(const struct snap_clone_config *c, const char *vdev)
 {
     size_t i;
 
@@ -431,7 +431,7 @@ static int edit(const struct edit *e, struct snap_err *err)
     return rc;
 }
 
-int snap_clone_config_make(const char *json, const struct snap_clonecfg *c,
+int snap_clone_config_make(const char *json, const struct snap_clone_config *c,
                            char **json_r, char ***macs_r, size_t *n_macs_r,
                            char ***notes, size_t *n_notes,
                            struct snap_err *err)

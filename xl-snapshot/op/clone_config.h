@@ -13,7 +13,7 @@
 #include "lib/rc.h"
 #include "model/hyp_ops.h"
 
-struct snap_clonecfg {
+struct snap_clone_config {
     const char *name;
     const char *uuid;
     bool memory; /* its guest wakes up: no device may be missing */
@@ -29,7 +29,7 @@ struct snap_clonecfg {
  * addresses and disks goes to the notes.  SNAP_REFUSED for a device that no
  * second domain can have and that the guest's memory expects.
  */
-int snap_clone_config_make(const char *json, const struct snap_clonecfg *c,
+int snap_clone_config_make(const char *json, const struct snap_clone_config *c,
                            char **json_r, char ***macs_r, size_t *n_macs_r,
                            char ***notes, size_t *n_notes,
                            struct snap_err *err);

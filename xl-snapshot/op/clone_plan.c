@@ -24,7 +24,7 @@
 #include "op/resolve.h"
 #include "store/memfile.h"
 
-/* As in plan_revert.c. */
+/* As in revert_plan.c. */
 #define MEM_SLACK_KB (8u << 10)
 #define UUID_TRIES   8
 
@@ -211,7 +211,7 @@ static int make_config(const struct snap_clone_req *req,
     char uuid[37] = "";
     struct snap_record *r = &p->rec;
     struct snap_active *a = snap_realloc(NULL, r->n_parts + 1, sizeof(*a));
-    struct snap_clonecfg c = {
+    struct snap_clone_config c = {
         .name = req->new_name,
         .uuid = p->uuid,
         .memory = p->memory,

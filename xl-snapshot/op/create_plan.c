@@ -189,10 +189,11 @@ static int no_driver(const struct snap_part *p, enum snap_disk_type want,
                          "%s: no driver for backend %s (%s); use --no-disk %s, or give the disk backendtype=qdisk",
                          p->vdev, p->backend, p->path, p->vdev);
     return snap_fail(err, SNAP_UNSUPPORTED,
-                     "%s: no driver for %s%ssnapshots of a %s image (%s)",
+                     "%s: no driver for %s%ssnapshots of a %s image (%s); use another --type, or --no-disk %s",
                      p->vdev,
                      want == SNAP_DISK_AUTO ? "" : snap_disk_type_name(want),
-                     want == SNAP_DISK_AUTO ? "" : " ", p->format, p->path);
+                     want == SNAP_DISK_AUTO ? "" : " ", p->format, p->path,
+                     p->vdev);
 }
 
 /* Asked of QEMU only for a disk whose driver needs that: a domain of which
@@ -267,6 +268,18 @@ static void note_external(struct snap_create_plan *p, const char *vdev,
                   "%s: taken externally, since %.*s", vdev, (int)len, why);
 }
 
+/* QEMU's disks are files and devices; what another target means is its driver's
+ * to say. */
+static bool by_qemu(const struct snap_vbd *v)
+{
+    const struct snap_part p = {
+        .backend = v->backend,
+        .script = v->script && v->script[0] ? v->script : NULL,
+    };
+
+    return snap_part_by_qemu(&p);
+}
+
 static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
                      struct snap_disk_ctx *ctx, struct snap_create_plan *p,
                      const struct snap_vbd *v, struct snap_err *err)
@@ -286,7 +299,7 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
     rc = check_vbd(v, err);
     if (rc)
         goto out;
-    if (!snap_path_ok(v->path)) {
+    if (by_qemu(v) && !snap_path_ok(v->path)) {
         rc = snap_fail(err, SNAP_UNSUPPORTED,
                        "%s: image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
                        v->vdev, v->path, v->vdev);

@@ -17,7 +17,7 @@
  * keep the guest standing.  It costs nothing in safety: what
  * must be known before the guest runs on, its active images, is in the
  * durable plan and in libxl's configuration; if we die after the resume,
- * recover completes the record (op/recover.c), and if power goes before the
+ * recover completes the record (op/create_finish.c), and if power goes before the
  * memory file is whole, it completes it as a disk-only one.
  *
  * If the window ends and nobody knows what became of the disks, since QEMU did

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/* What the two files of a snapshot's run, create.c and window.c, share. */
+/* What the two files of a snapshot's run, create_run.c and create_window.c, share. */
 #ifndef SNAP_OP_CREATE_RUN_H
 #define SNAP_OP_CREATE_RUN_H
 

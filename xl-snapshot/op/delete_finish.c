@@ -214,6 +214,13 @@ static int delete_finish_known(struct snap_rescue *r, bool hangs,
     return r->ses.dom.paused ? exchange_known(r, pause->step, hangs, err) : 0;
 }
 
+void snap_deletion_intent(struct snap_delete_plan *p, struct snap_intent *in)
+{
+    snap_intent_init(in, &snap_op_delete, p->ses.op_id, p->ses.uuid, &p->rec);
+    snap_intent_before(in, &p->ses);
+    in->disks = snap_deletion_disks(&p->rec, p->del);
+}
+
 const struct snap_op snap_op_delete = {
     .name = "delete",
     .disks = "disks",

@@ -6,7 +6,6 @@
 
 #include "lib/mem.h"
 #include "model/name.h"
-#include "op/delete_finish.h"
 
 static const char *const hows[] = {
     [SNAP_DELETE_DROP] = "drop",
@@ -30,8 +29,8 @@ static struct snap_json *children(const struct snap_delete *d)
     return kids;
 }
 
-static struct snap_json *delete_intent_to_json(const struct snap_record *rec,
-                                               const struct snap_delete *del)
+struct snap_json *snap_deletion_disks(const struct snap_record *rec,
+                                      const struct snap_delete *del)
 {
     size_t i;
     struct snap_json *disks = snap_json_array();
@@ -53,13 +52,6 @@ static struct snap_json *delete_intent_to_json(const struct snap_record *rec,
         snap_json_push(disks, l);
     }
     return disks;
-}
-
-void snap_deletion_intent(struct snap_delete_plan *p, struct snap_intent *in)
-{
-    snap_intent_init(in, &snap_op_delete, p->ses.op_id, p->ses.uuid, &p->rec);
-    snap_intent_before(in, &p->ses);
-    in->disks = delete_intent_to_json(&p->rec, p->del);
 }
 
 static int get_part(const struct snap_json *l, struct snap_delete *d,
@@ -149,7 +141,7 @@ int snap_deletion_check(struct snap_intent *in, struct snap_err *err)
     if (!del)
         return rc;
     snap_json_free(in->disks);
-    in->disks = delete_intent_to_json(in->rec, del);
+    in->disks = snap_deletion_disks(in->rec, del);
     snap_deletion_free(&del, in->rec->n_parts);
     return 0;
 }

@@ -6,8 +6,9 @@
 #include "op/delete.h"
 #include "op/intent.h"
 
-/* The whole of it; borrows of p. */
-void snap_deletion_intent(struct snap_delete_plan *p, struct snap_intent *in);
+/* What becomes of the disks of rec, for intent->disks. */
+struct snap_json *snap_deletion_disks(const struct snap_record *rec,
+                                      const struct snap_delete *del);
 
 /* What becomes of each part of in->rec, which gets the tag that it goes by.
  * SNAP_CORRUPT: nothing is in *del_r.  snap_deletion_free() it. */

@@ -18,6 +18,7 @@
 #include "model/name.h"
 #include "op/absent.h"
 #include "op/delete.h"
+#include "op/delete_finish.h"
 #include "op/delete_intent.h"
 #include "op/delete_records.h"
 #include "op/neighbours.h"

@@ -21,7 +21,7 @@
 
 #include "lib/mem.h"
 #include "op/delete_ends.h"
-#include "op/delete_intent.h"
+#include "op/delete_finish.h"
 #include "op/delete_records.h"
 #include "op/parts.h"
 #include "op/saver.h"

@@ -82,7 +82,7 @@ int snap_intent_begin(const struct snap_env *env, const struct snap_store *s,
                       struct snap_intent *in, struct snap_journal *j,
                       struct snap_err *err);
 
-/* Which other machine (its ID, or its name) wrote this down?  Lives as long as
+/* Which other machine (its ID, or the UUID of its hardware) wrote this down?  Lives as long as
  * in.  NULL: none that is known. */
 const char *snap_intent_elsewhere(const struct snap_intent *in);
 /* The same of a plan that nobody has read yet, and that may be damaged. */

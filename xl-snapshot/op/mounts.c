@@ -67,27 +67,26 @@ static int mounts_refuse(const struct snap_op *op, const char *path,
                      op->keep_means ? op->keep_means : "");
 }
 
-int snap_mounts_check(const struct snap_intent *in,
+int snap_mounts_check(const struct snap_op *op, const struct snap_json *mounts,
+                      const struct snap_record *rec, const char *name,
                       const struct snap_state *state, struct snap_err *err)
 {
     size_t i;
-    const struct snap_record *rec = in->rec;
-    const char *name = in->after.name;
 
     if (!name)
         name = state->domain_name ? state->domain_name : rec->domain_name;
-    for (i = 0; i < snap_json_len(in->mounts); i++) {
-        const char *path = snap_json_key_at(in->mounts, i);
-        const char *at = snap_json_string(snap_json_at(in->mounts, i), NULL);
+    for (i = 0; i < snap_json_len(mounts); i++) {
+        const char *path = snap_json_key_at(mounts, i);
+        const char *at = snap_json_string(snap_json_at(mounts, i), NULL);
 
         if (snap_mount_missing(path, at))
-            return mounts_refuse(in->op, path, at, name, err);
+            return mounts_refuse(op, path, at, name, err);
     }
     for (i = 0; i < rec->n_parts; i++) {
         const struct snap_leaf *l = snap_state_leaf(state, rec->parts[i].vdev);
 
         if (l && snap_mount_missing(l->path, l->mount))
-            return mounts_refuse(in->op, l->path, l->mount, name, err);
+            return mounts_refuse(op, l->path, l->mount, name, err);
     }
     return 0;
 }

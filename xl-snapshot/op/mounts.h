@@ -7,7 +7,8 @@
 #ifndef SNAP_OP_MOUNTS_H
 #define SNAP_OP_MOUNTS_H
 
-#include "op/intent.h"
+#include "op/op.h"
+#include "store/record.h"
 #include "store/state.h"
 #include "store/store.h"
 
@@ -20,11 +21,13 @@ struct snap_json *snap_mounts_of(const struct snap_op *op,
 /*
  * Guest in any state; reads only.  SNAP_RECOVER, naming the file and the mount
  * point, if one of those files is not there, nor what was mounted where it was;
- * likewise the image that one of the record's disks was left with, by the state
- * (a journal of an earlier version has no "mounts").  Where the kernel does not
- * say what is mounted where (lib/mount.h), success.
+ * likewise the image that one of the record's disks was left with, by the state.
+ * mounts: as snap_mounts_of() gave it.  name: of the domain, as the operation
+ * leaves it, or NULL: as it is.  Where the kernel does not say what is mounted
+ * where (lib/mount.h), success.
  */
-int snap_mounts_check(const struct snap_intent *in,
+int snap_mounts_check(const struct snap_op *op, const struct snap_json *mounts,
+                      const struct snap_record *rec, const char *name,
                       const struct snap_state *state, struct snap_err *err);
 
 #endif /* SNAP_OP_MOUNTS_H */

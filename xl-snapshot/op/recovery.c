@@ -178,8 +178,12 @@ int snap_rescue_go_on(struct snap_rescue *r, const struct snap_held *held,
 
 int snap_rescue_mounts(const struct snap_rescue *r, struct snap_err *err)
 {
-    return snap_rescue_keep(r) ? 0
-                               : snap_mounts_check(&r->in, &r->ses.state, err);
+    const struct snap_intent *in = &r->in;
+
+    return snap_rescue_keep(r)
+               ? 0
+               : snap_mounts_check(in->op, in->mounts, in->rec, in->after.name,
+                                   &r->ses.state, err);
 }
 
 void snap_rescue_stale(struct snap_rescue *r, char *lines)

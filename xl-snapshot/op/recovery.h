@@ -9,7 +9,7 @@
 
 #include "lib/mem.h"
 #include "op/intent.h"
-#include "op/recover.h"
+#include "op/recovery_how.h"
 #include "op/session.h"
 #include "store/state.h"
 

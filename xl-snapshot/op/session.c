@@ -202,12 +202,8 @@ int snap_session_look(struct snap_session *s, struct snap_err *err)
     return snap_absent_saved(s->env, s->uuid, s->name, NULL, err);
 }
 
-uint32_t snap_session_domid(const struct snap_session *s)
-{
-    return s->there ? s->dom.domid : UINT32_MAX;
-}
-
 void snap_session_ctx(struct snap_session *s, struct snap_disk_ctx *ctx)
 {
-    snap_ctx_init(ctx, s->env, snap_session_domid(s), s->qmp, s->op_id);
+    snap_ctx_init(ctx, s->env, s->there ? s->dom.domid : UINT32_MAX, s->qmp,
+                  s->op_id);
 }

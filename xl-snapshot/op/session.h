@@ -84,8 +84,6 @@ int snap_session_open(struct snap_session *s, const struct snap_entry *how,
  * success, but for one that was saved when the host went down: SNAP_BUSY. */
 int snap_session_look(struct snap_session *s, struct snap_err *err);
 
-/* Of the domain, or UINT32_MAX if it does not exist. */
-uint32_t snap_session_domid(const struct snap_session *s);
 /* For its drivers; borrows the session. */
 void snap_session_ctx(struct snap_session *s, struct snap_disk_ctx *ctx);
 

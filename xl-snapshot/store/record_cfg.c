@@ -597,7 +597,7 @@ out:
 
 /* --- reading what the user wrote --------------------------------------- */
 
-/* What is left NULL here, plan_revert finds from the images. */
+/* What is left NULL here, op/revert_plan.c finds from the images. */
 static void plain_part(struct snap_part *p, const struct snap_disk_choice *c,
                        const struct snap_create_req *req)
 {

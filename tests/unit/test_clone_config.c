@@ -33,7 +33,7 @@ static void make(struct made *m, const char *rest, bool memory,
                  char *const *left_out, size_t n_left_out)
 {
     const struct snap_active disk = { "xvda", "/img/new.qcow2", "qcow2" };
-    const struct snap_clonecfg c = {
+    const struct snap_clone_config c = {
         .name = "web2",
         .uuid = NEW,
         .memory = memory,
