@@ -244,6 +244,7 @@ static int fill(const struct fake_domain *f, struct snap_domain *d)
     d->passthrough = f->passthrough;
     d->stubdom = f->stubdom;
     d->monitor_pid = f->monitor_pid;
+    d->monitor_stopped = f->monitor_held;
     d->has_run = f->has_run;
     d->mark = f->mark[0] && !f->wiped ? snap_strdup(f->mark) : NULL;
     return 0;
@@ -828,7 +829,7 @@ static int f_set_active(struct snap_hyp *h, const struct snap_domain *dom,
         snap_set(&h->window, f->config); /* its own doing */
     free(json);
     /* Its daemon has read what it had. */
-    if (!rc && f->shutdown && f->monitor_pid)
+    if (!rc && f->shutdown && f->monitor_pid && !f->monitor_held)
         return snap_fail(err, SNAP_BUSY, "%s went down before", f->name);
     return rc ? rc : fault("set_active done", err);
 }

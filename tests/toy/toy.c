@@ -179,7 +179,7 @@ static int check_room(struct snap_disk_ctx *c, const char *path, uint64_t size,
 static int toy_match(const struct snap_part *p, enum snap_disk_type want)
 {
     if (want == SNAP_DISK_EXTERNAL || p->target || p->keep_path ||
-        !snap_streq(p->format, "raw"))
+        !snap_part_by_qemu(p) || !snap_streq(p->format, "raw"))
         return 0;
     return MATCH_RAW;
 }

@@ -1555,6 +1555,15 @@ static void one_that_is_down_is_waited_for(void **state)
         snap_absent_find(&host.env, FAKE_UUID, "vm1", false, &dom, &err), 0);
     assert_true(dom.domid != domid && !dom.shutdown);
     snap_domain_dispose(&dom);
+    /* A daemon that we stopped waits for us, and not we for it. */
+    memset(&dom, 0, sizeof(dom));
+    vm()->shutdown = vm()->monitor_held = true;
+    looks = 10;
+    assert_int_equal(
+        snap_absent_find(&host.env, FAKE_UUID, "vm1", false, &dom, &err), 0);
+    assert_int_equal(looks, 11);
+    snap_domain_dispose(&dom);
+    vm()->monitor_held = false;
     /* One that is kept after a crash has no daemon. */
     memset(&dom, 0, sizeof(dom));
     vm()->shutdown = true;

@@ -490,10 +490,11 @@ static void test_numbers(void **state)
     tamper("format", "3", SNAP_UNSUPPORTED,
            "what: format 3 is not known to "
            "this version, which reads format 2");
-    tamper("format", "1", SNAP_UNSUPPORTED,
-           "what: format 1 is an earlier one, and this version reads format 2:"
-           " go back to this snapshot, or delete it, with the version that "
-           "took it");
+    tamper(
+        "format", "1", SNAP_UNSUPPORTED,
+        "what: format 1 is an earlier one, and this version reads format 2:"
+        " use the version that wrote it: go back to the snapshot, or delete "
+        "it; or, for what it left unfinished, run its xl snapshot-recover");
     tamper("format", "0", SNAP_UNSUPPORTED, "format 0");
 }
 

@@ -191,6 +191,8 @@ static void find_processes(struct snap_hyp *h, struct snap_domain *d)
     if (pid > 1 && hyp_is_qemu(pid, d->domid))
         d->qemu_pid = pid;
     d->monitor_pid = hyp_monitor_find(d->domid, d->name);
+    d->monitor_stopped = d->monitor_pid > 0 &&
+                         hyp_wait_stopped(d->monitor_pid, 0);
     d->mark = hyp_mark_read(h, d->domid);
 }
 

@@ -186,7 +186,8 @@ static int was_in_time(struct snap_hyp *h, const struct snap_domain *dom,
     if (rc && rc != SNAP_NOTFOUND)
         return snap_fail(err, rc, "%s", gone.msg);
     if ((state != HYP_SHUTDOWN && state != HYP_DYING) ||
-        dom->monitor_pid <= 0 || kill(dom->monitor_pid, 0))
+        dom->monitor_pid <= 0 || kill(dom->monitor_pid, 0) ||
+        hyp_wait_stopped(dom->monitor_pid, 0))
         return 0;
     return snap_fail(err, SNAP_BUSY,
                      "%s went down before its disks were known to Xen, and process %ld may build it again with those that it had",

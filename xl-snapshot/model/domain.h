@@ -27,6 +27,8 @@ struct snap_domain {
     enum snap_guest_type type;
     pid_t qemu_pid; /* 0: none known */
     pid_t monitor_pid; /* the xl daemon watching it; 0: none */
+    bool
+        monitor_stopped; /* by SIGSTOP, ours for instance: it builds nothing */
     char uuid[37]; /* lower case, with dashes */
     bool paused; /* by the toolstack */
     bool has_run; /* since it was built or restored: it had processor time */

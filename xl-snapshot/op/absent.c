@@ -25,10 +25,11 @@ static bool is_being_built(const struct snap_domain *dom, bool waited)
 
 /* It went down, and its monitor has read, or is about to read, what it builds
  * next: what Xen is told now may come too late.  One that is kept after a crash
- * has no monitor. */
+ * has no monitor, and one that we stopped waits for us. */
 static bool is_going(const struct snap_domain *dom)
 {
-    return (dom->shutdown || dom->dying) && dom->monitor_pid > 0;
+    return (dom->shutdown || dom->dying) && dom->monitor_pid > 0 &&
+           !dom->monitor_stopped;
 }
 
 struct wait {

@@ -318,22 +318,46 @@ static void note_all(const struct snap_clone_req *req, bool dry_run,
 
 /* ---- all of it ---- */
 
-/* Its domain, locked (other clones may be made meanwhile), with nothing half
- * done in it. */
+/* Does every image of the clone read through the snapshot?  Then clones can be
+ * made beside each other.  Copies are made one after the other, or all of them
+ * would count on the same free space. */
+static bool is_quick(const struct snap_clone_req *req,
+                     const struct snap_clone_plan *p)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_record rec = { 0 };
+    struct snap_err ignored = SNAP_ERR_INIT;
+    bool quick;
+    size_t i;
+
+    quick = !snap_store_open(&s, p->ses.env->store_root, p->ses.uuid, false,
+                             &ignored) &&
+            !snap_store_get(&s, req->name, p->ses.env->drivers, &rec,
+                            &ignored);
+    for (i = 0; i < rec.n_parts; i++)
+        quick = quick && rec.parts[i].drv->read_through;
+    snap_record_dispose(&rec);
+    snap_store_close(&s);
+    return quick;
+}
+
+/* Its domain, locked, with nothing half done in it. */
 static int open_source(const struct snap_clone_req *req, bool dry_run,
                        struct snap_clone_plan *p, struct snap_err *err)
 {
     int rc;
-    const struct snap_entry how = {
+    struct snap_entry how = {
         .command = "snapshot-clone",
         .wait = !req->no_wait,
-        .shared = true,
         .dry_run = dry_run,
         .snapshot = req->name,
     };
 
     rc = snap_session_find(&p->ses, req->domain, err);
-    return rc ? rc : snap_session_open(&p->ses, &how, err);
+    if (rc)
+        return rc;
+    how.shared = is_quick(req, p);
+    return snap_session_open(&p->ses, &how, err);
 }
 
 int snap_clone_plan_make(struct snap_env *env,

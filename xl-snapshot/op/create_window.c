@@ -159,8 +159,10 @@ static int untake(struct snap_create_run *r, struct snap_err *err)
 static int unname(struct snap_create_run *r, struct snap_err *err)
 {
     struct snap_err e = SNAP_ERR_INIT;
+    int rc = snap_commit_set_old(r->env, &r->p->ses.dom, &r->p->rec, &e);
 
-    if (!snap_commit_set_old(r->env, &r->p->ses.dom, &r->p->rec, &e))
+    /* Nobody builds anything else with the old ones, though it is told late. */
+    if (!rc || rc == SNAP_BUSY)
         return 0;
     err->rc = SNAP_RECOVER;
     snap_err_append(err, "and Xen still names new images: %s", e.msg);

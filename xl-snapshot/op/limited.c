@@ -4,7 +4,7 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,8 +17,12 @@ int snap_limited(unsigned ms, int (*fn)(void *opaque), void *opaque)
 {
     double deadline = snap_now_ms() + ms;
     int status = 0;
-    pid_t gone = 0, pid = fork();
+    pid_t gone = 0, us = getpid(), pid = fork();
 
+    /* It must not come to it when we, who would end it, are gone ourselves and
+     * somebody else works on. */
+    if (!pid && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != us))
+        _exit(1);
     if (!pid)
         _exit(fn(opaque) ? 1 : 0);
     while (pid > 0 && !(gone = waitpid(pid, &status, WNOHANG)) &&

@@ -12,7 +12,8 @@
  * child has a copy of everything: fn makes connections of its own, and what
  * it changes in memory nobody sees.  Any guest state.  Returns 0 if fn did in
  * time, SNAP_FAIL if that failed, SNAP_TIMEOUT if it had to be ended, which
- * a child in a hung file system follows later and without doing more, and
+ * a child in a hung file system follows later and without doing more (as it does
+ * if we end), and
  * SNAP_BUSY if no process could be started.
  */
 int snap_limited(unsigned ms, int (*fn)(void *opaque), void *opaque);

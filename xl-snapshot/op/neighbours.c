@@ -353,6 +353,19 @@ static int check_there(struct snap_env *env, const char *name, const char *but,
     return rc;
 }
 
+static bool is_at_work(const struct snap_env *env, const char *uuid)
+{
+    struct snap_store s = SNAP_STORE_INIT;
+    struct snap_err ignored = SNAP_ERR_INIT;
+    char *who = NULL;
+
+    if (!snap_store_open(&s, env->store_root, uuid, false, &ignored))
+        who = snap_store_worker(&s);
+    snap_store_close(&s);
+    free(who);
+    return who != NULL;
+}
+
 int snap_clones_name_free(struct snap_env *env, const char *name,
                           const char *but, bool dry_run, struct snap_err *err)
 {
@@ -375,7 +388,11 @@ int snap_clones_name_free(struct snap_env *env, const char *name,
             break;
         snap_err_clear(err);
         rc = 0;
-        if (cs[i].unfinished)
+        if (cs[i].unfinished && is_at_work(env, cs[i].uuid))
+            rc = snap_fail(err, SNAP_EXISTS,
+                           "another command is making or changing a domain %s (UUID %s) this moment; choose another name",
+                           name, cs[i].uuid);
+        else if (cs[i].unfinished)
             rc = snap_fail(err, SNAP_EXISTS,
                            "making or changing a domain %s (UUID %s) was not finished; run xl snapshot-recover %s, or choose another name",
                            name, cs[i].uuid, cs[i].uuid);

@@ -107,8 +107,6 @@ static int work(struct snap_rescue *r, struct snap_err *err)
         rc = r->in.op->recover(r, err);
     if (!rc)
         rc = snap_file_remove(r->path, err);
-    if (!rc && r->gone)
-        snap_store_remove_empty(&r->ses.store);
     return rc;
 }
 
@@ -175,6 +173,8 @@ static int recover(struct snap_env *env, struct snap_store *s, bool dry_run,
         free(r.what);
     } else {
         *what_r = r.what;
+        if (r.gone)
+            snap_store_remove_empty(s);
         if (how && how->tell)
             how->stale = snap_strdup(r.stale.data);
     }

@@ -65,7 +65,9 @@ static bool made_leaf(const struct snap_state *st, const struct snap_part *p)
 {
     const struct snap_leaf *old = snap_state_leaf(st, p->vdev);
 
-    return !snap_streq(p->leaf_path, snap_part_in_place(p)) ||
+    const char *in_place = snap_part_in_place(p);
+
+    return !in_place || !snap_same_file(p->leaf_path, in_place) ||
            (old && old->made && snap_streq(old->path, p->leaf_path));
 }
 

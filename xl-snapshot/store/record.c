@@ -500,7 +500,7 @@ static int read_format(const struct snap_json *j, struct snap_err *err)
         return rc;
     if (format == SNAP_RECORD_FORMAT_OLD)
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "format %d is an earlier one, and this version reads format %d: go back to this snapshot, or delete it, with the version that took it",
+                         "format %d is an earlier one, and this version reads format %d: use the version that wrote it: go back to the snapshot, or delete it; or, for what it left unfinished, run its xl snapshot-recover",
                          SNAP_RECORD_FORMAT_OLD, SNAP_RECORD_FORMAT);
     if (format != SNAP_RECORD_FORMAT)
         return snap_fail(err, SNAP_UNSUPPORTED,
