@@ -856,6 +856,7 @@ static int take_apart(struct snap_hyp *h, struct fake_domain *f,
     if (rc)
         return rc;
     f->dying = true;
+    f->monitor_pid = 0; /* its daemon hears of it, and ends */
     rc = fault("destroy dying", err);
     if (rc)
         return rc;
