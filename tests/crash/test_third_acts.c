@@ -26,11 +26,22 @@ struct kind {
     enum snap_disk_type type;
     bool memory, live, off;
     bool qcow2; /* all of its disks are */
+    enum fake_disks disks;
     unsigned before; /* snapshots that are there: s1, s2, ... */
     const char *victim;
 };
 
 static const struct kind kinds[] = {
+    { .name = "vm-create, memory",
+      .op = CREATE,
+      .disks = FAKE_OVER_VOLUME,
+      .memory = true },
+    { .name = "vm-delete, memory",
+      .op = DELETE,
+      .disks = FAKE_OVER_VOLUME,
+      .memory = true,
+      .before = 2,
+      .victim = "s1" },
     { .name = "create, memory, mixed", .op = CREATE, .memory = true },
     { .name = "create, live memory, external",
       .op = CREATE,
@@ -74,6 +85,12 @@ static const struct kind kinds[] = {
       .op = REVERT,
       .memory = true,
       .off = true,
+      .before = 1,
+      .victim = "s1" },
+    { .name = "vm-revert, memory",
+      .op = REVERT,
+      .disks = FAKE_INSIDE_VOLUME,
+      .memory = true,
       .before = 1,
       .victim = "s1" },
     { .name = "revert, memory, all inside",
@@ -127,7 +144,7 @@ static void scene_begin(void *scene, const void *kind)
 
     s->k = kind;
     op = s->k->op;
-    fake_host_init(&s->h);
+    fake_host_init_with(&s->h, s->k->disks);
     if (s->k->qcow2)
         make_qcow2(&s->h);
     third_begin(&s->h);
@@ -296,7 +313,8 @@ static unsigned stride_of(const void *kind, enum third_act act)
     const struct kind *k = kind;
 
     (void)act;
-    return k->op == DELETE && k->before > 1 ? 3 * STRIDE : STRIDE;
+    return k->disks || (k->op == DELETE && k->before > 1) ? 3 * STRIDE
+                                                          : STRIDE;
 }
 
 static unsigned count;
@@ -469,7 +487,7 @@ static void test_untold_in_its_recovery(void **state)
 
 /* Those that pause it. */
 static const struct sweep pauses = {
-    .kinds = &kinds[3],
+    .kinds = &kinds[5],
     .n_kinds = 2,
     .kind_size = sizeof(kinds[0]),
     .scene_size = sizeof(struct scene),
@@ -499,8 +517,8 @@ static bool only_start(const void *kind, enum third_act act, bool dead)
 }
 
 static const struct sweep starts = {
-    .kinds = &kinds[7], /* the reverts */
-    .n_kinds = sizeof(kinds) / sizeof(kinds[0]) - 7,
+    .kinds = &kinds[9], /* the reverts */
+    .n_kinds = sizeof(kinds) / sizeof(kinds[0]) - 9,
     .kind_size = sizeof(kinds[0]),
     .scene_size = sizeof(struct scene),
     .begin = scene_begin,

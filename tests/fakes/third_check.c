@@ -101,9 +101,8 @@ static void keep_image(struct kept *k, const char *path)
 
 static uint64_t content(struct fake_host *h, const struct snap_part *p)
 {
-    return p->type == SNAP_DISK_EXTERNAL
-               ? fake_store_content(h->disks, p->frozen_path)
-               : fake_store_snap(h->disks, p->frozen_path, p->tag);
+    return !p->drv->inside ? fake_store_content(h->disks, p->frozen_path)
+                           : fake_store_snap(h->disks, p->frozen_path, p->tag);
 }
 
 /* The number in a fake memory image. */
@@ -134,7 +133,7 @@ static const char *check_snapshot(struct fake_host *h, struct kept *k,
         const struct snap_part *p = &r->parts[i];
 
         keep_image(k, p->frozen_path);
-        if (p->type == SNAP_DISK_INTERNAL)
+        if (p->drv->inside)
             k->tags[k->n_tags++] = k->owned[k->n_owned++] = snap_printf(
                 "%s@%s", p->frozen_path, p->tag);
         if (!content(h, p))
