@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/job.h"
+#include "cli/show_notes.h"
 #include "cli/show_record.h"
 #include "lib/mem.h"
 #include "op/clone.h"

@@ -7,6 +7,7 @@
 
 #include "cli/job.h"
 #include "cli/log_sink.h"
+#include "cli/show_notes.h"
 #include "cli/show_record.h"
 #include "lib/mem.h"
 #include "op/delete.h"

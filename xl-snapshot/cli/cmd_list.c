@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/failure.h"
 #include "cli/job.h"
 #include "cli/log_sink.h"
 #include "cli/show_list.h"

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/failure.h"
 #include "cli/job.h"
 #include "cli/log_sink.h"
 #include "cli/output.h"
+#include "cli/show_notes.h"
 #include "cli/signals.h"
 #include "lib/mem.h"
 #include "op/recover.h"

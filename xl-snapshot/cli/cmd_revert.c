@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/job.h"
+#include "cli/show_notes.h"
 #include "cli/show_record.h"
 #include "lib/mem.h"
 #include "op/revert.h"

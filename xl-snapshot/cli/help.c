@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "cli/job.h"
+#include "cli/failure.h"
 #include "lib/mem.h"
 
 #define LEFT  24 /* columns before an option's text */

@@ -13,9 +13,6 @@
 #include "cli/output.h"
 #include "op/session.h"
 
-/* The exit status for a rc, or for an enum snap_rc. */
-int snap_exit_of(int rc);
-
 /* How every command begins: its options, to fn if it wants each at once; then
  * all that was typed to take, which makes its request of it; --help, --store.
  * False: there is nothing more to do, and status_r has the exit status. */
@@ -31,13 +28,6 @@ int snap_cli_open(struct snap_cli *cli, struct snap_err *err);
 /* For commands that only look: without Xen the store has to do, and a note
  * says so. */
 void snap_cli_try_open(struct snap_cli *cli);
-/* The error as "error" of a report that is printed anyway: in JSON only. */
-void snap_cli_report_error(struct snap_report *r, const struct snap_err *err);
-/* Tell a failure, on stderr and with --json on stdout; returns the status. */
-int snap_cli_fail(struct snap_cli *cli, const struct snap_err *err);
-/* The same for what was typed wrong: with a line on where to read. */
-int snap_cli_usage(struct snap_cli *cli, const struct snap_err *err);
-
 /* What a command has to tell, while it gathers it. */
 struct snap_tell {
     struct snap_cli *cli;

@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/complete.h"
+#include "cli/failure.h"
 #include "cli/help.h"
 #include "cli/job.h"
 #include "cli/log_sink.h"

@@ -7,21 +7,8 @@
 
 #include <stdio.h>
 
+#include "cli/tables.h"
 #include "model/env.h"
-
-/*
- * How the tables get into an environment whose ops are NULL.  Called once,
- * when a command is about to need them: help and usage errors work without
- * Xen.  main() points this at env_real.c; tests fill the template instead.
- */
-struct snap_cli_tables {
-    int (*load)(struct snap_env *env, struct snap_err *err);
-    /* The process that watches a domain that we built (hyp/plugin.h).
-     * Returns its exit status, or a negative enum snap_rc. */
-    int (*monitor)(uint32_t domid, const char *log_path, struct snap_err *err);
-};
-extern const struct snap_cli_tables *snap_cli_tables;
-extern const struct snap_cli_tables snap_cli_real_tables; /* env_real.c */
 
 /* Returns the exit status.  The template is copied, not changed. */
 int snap_cli_main(int argc, char **argv, struct snap_env *env_template,

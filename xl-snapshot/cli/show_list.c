@@ -12,6 +12,7 @@
 #include "cli/log_sink.h"
 #include "cli/notes.h"
 #include "cli/output.h"
+#include "cli/show_notes.h"
 #include "cli/show_record.h"
 #include "lib/mem.h"
 #include "op/listing.h"

@@ -17,8 +17,6 @@ int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
 int snap_overlay_delete_stop(struct snap_disk_ctx *c, struct snap_part *p,
                              const struct snap_delete *d,
                              struct snap_err *err);
-int snap_overlay_refreeze(struct snap_disk_ctx *c, struct snap_part *p,
-                          struct snap_err *err);
 /* The id of this operation's job on this disk; caller frees. */
 char *snap_overlay_job_id(const struct snap_disk_ctx *c,
                           const struct snap_part *p);

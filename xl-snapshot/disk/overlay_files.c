@@ -19,7 +19,6 @@
 
 #include "disk/image_attr.h"
 #include "disk/overlay_chain.h"
-#include "disk/overlay_delete.h"
 #include "disk/overlay_link.h"
 #include "disk/qcow2_header.h"
 #include "disk/qemu_img.h"

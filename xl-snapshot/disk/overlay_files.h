@@ -62,6 +62,9 @@ int snap_overlay_taken(struct snap_disk_ctx *c, struct snap_part *p,
 /* The driver's slot: make that durable, guest running. */
 int snap_overlay_secure(struct snap_disk_ctx *c, struct snap_part *p,
                         struct snap_err *err);
+/* The driver's slot. */
+int snap_overlay_refreeze(struct snap_disk_ctx *c, struct snap_part *p,
+                          struct snap_err *err);
 /* The immutable attribute: what keeps root's QEMU from writing. */
 int snap_image_protect(const char *path, struct snap_err *err);
 int snap_image_unprotect(const char *path, struct snap_err *err);
