@@ -15,7 +15,7 @@
 # shellcheck source=tests/system/crash.sh
 . "$(dirname "$0")/crash.sh"
 
-kills=${1:-4}
+kills=${1:-2}
 seed=${2:-101}
 
 # killed_at THOUSANDTHS KIND : of the time it takes; as nobody can catch.  Sets

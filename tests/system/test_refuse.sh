@@ -287,7 +287,7 @@ passed || { verdict; exit; }
 rare "names that are malformed" names
 t "a raw disk internally" raw_inside
 rare "a name that is taken" taken
-t "targets that exist or cannot be" targets
+rare "targets that exist or cannot be" targets
 t "no space for the memory" no_space
 rare "unknown domains, disks, options, snapshots; conflicts" unknown
 rare "errors in the file, with its line" config_file

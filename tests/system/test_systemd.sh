@@ -208,7 +208,7 @@ t "systemd: a unit creates snapshots of a guest" begin
 passed || { verdict; exit; }
 t "systemd: killed while the guest stands" killed
 rare "systemd: killed so, with ProtectControlGroups" killed_protected
-t "systemd: a live create is stopped in its window" stopped_live
+rare "systemd: a live create is stopped in its window" stopped_live
 t "systemd: a unit reverts with memory, the domain lives on" revert base-1
 rare "systemd: a unit reverts to disks, the domain lives on" revert disks-1
 t "systemd: the same with ProtectControlGroups" revert_protected

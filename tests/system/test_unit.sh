@@ -181,7 +181,7 @@ finish() {
 }
 
 t "a guest with two snapshots" begin
-t "unit: revert with memory, then the unit is killed" revert_memory
+rare "unit: revert with memory, then the unit is killed" revert_memory
 t "unit: revert without memory, then the unit is killed" revert_disks
 rare "unit: clone, then the unit is killed" clone
 t "unit: killed while the guest stands" killed
