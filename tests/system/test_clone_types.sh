@@ -15,8 +15,8 @@ else
     echo "# only in check-all: hvm: its clones"
 fi
 for type in "${types[@]}"; do
-    [ $type = pv ] || BOOT_LIMIT=300
-    t "$type: guest starts" -s 700 fresh $g $type --mem 112
+    [ "$type" = pv ] || BOOT_LIMIT=300
+    t "$type: guest starts" -s 700 fresh $g "$type" --mem 112
     passed || continue
     t "$type: a snapshot with memory, mixed" take external
     passed || continue
