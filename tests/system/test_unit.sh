@@ -182,7 +182,7 @@ finish() {
 
 t "a guest with two snapshots" begin
 rare "unit: revert with memory, then the unit is killed" revert_memory
-t "unit: revert without memory, then the unit is killed" revert_disks
+rare "unit: revert without memory, then the unit is killed" revert_disks
 rare "unit: clone, then the unit is killed" clone
 t "unit: killed while the guest stands" killed
 t "xl's lock held by another: waited for, the guest running" lock_held
