@@ -187,11 +187,10 @@ static int check_ids(const struct snap_store *s, const struct snap_json *plan,
     return 0;
 }
 
-/* A plan of an earlier version has "offline", or neither if it was there or does
- * not matter. */
+/* Unless the plan says that it was not there, a guest may stand. */
 static void read_before(struct source *s, struct snap_intent *in)
 {
-    in->before.there = get_bool(s, "running", !get_bool(s, "offline", false));
+    in->before.there = get_bool(s, "running", true);
     if (!in->before.there)
         return;
     in->before.domid = get_number(s, "domid", UINT32_MAX);
