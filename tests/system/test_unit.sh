@@ -51,13 +51,17 @@ group_of() { # PID
     sed -n 's/^0:://p' "/proc/$1/cgroup"
 }
 
-# Its QEMU and its monitor are there, and in no unit.
-lives_on() { # NAME
+groups_of() { # NAME ; of its QEMU and of its monitor
     local qemu pid
     qemu=$(xenstore-read "/local/domain/$(xl domid "$1")/image/device-model-pid")
     pid=$(monitor_of "$1") || fail "no monitor"
-    eq "group of QEMU" /xl-snapshot "$(group_of "$qemu")" || return 1
-    eq "group of the monitor" /xl-snapshot "$(group_of "$pid")" || return 1
+    echo "$(group_of "$qemu") $(group_of "$pid")"
+}
+
+# Its QEMU and its monitor are there, and in no unit.
+lives_on() { # NAME
+    eq "groups of QEMU and of the monitor" "/xl-snapshot /xl-snapshot" "$(groups_of "$1")" ||
+        return 1
     ticks_go_on "$1"
 }
 
@@ -105,8 +109,9 @@ clone() {
 
 # The whole unit is killed while the guest stands.
 killed() {
-    local end=$((SECONDS + 60)) domid status=0
+    local end=$((SECONDS + 60)) domid status=0 groups
     domid=$(xl domid $g)
+    groups=$(groups_of $g)
     unit_start "$XL" snapshot-create -n torn $g
     until has "$(state_of $g)" s >/dev/null; do
         [ $SECONDS -lt $end ] || fail "it was never suspended"
@@ -120,7 +125,9 @@ killed() {
     [ $status = 0 ] || fail "it stood until snapshot-recover"
     eq "domain" "$domid" "$(xl domid $g)"
     one_instant $g
-    lives_on $g
+    # Nobody built it anew: where it was, whoever had started it.
+    eq "groups of QEMU and of the monitor" "$groups" "$(groups_of $g)"
+    ticks_go_on $g
 }
 
 # Another builds a domain for 20 s: the guest runs until it is done.
