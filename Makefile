@@ -14,7 +14,7 @@ all: build
 
 SRC      := xl-snapshot
 LIB_SRC  := $(wildcard $(SRC)/lib/*.c $(SRC)/model/*.c $(SRC)/store/*.c \
-            $(SRC)/op/*.c $(SRC)/disk/*.c) \
+            $(SRC)/op/*.c $(SRC)/disk/*.c $(SRC)/disk/*/*.c) \
             $(SRC)/hyp/load.c
 CLI_SRC  := $(wildcard $(SRC)/cli/*.c)
 HYP_SRC  := $(filter-out $(SRC)/hyp/load.c,$(wildcard $(SRC)/hyp/*.c))

@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "disk/overlay_files.h"
+#include "disk/file/image_protect.h"
 #include "lib/mem.h"
 
 void (*durable_on_sync)(int fd);

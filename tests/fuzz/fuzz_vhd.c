@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "disk/vhd_footer.h"
+#include "disk/format/vhd_footer.h"
 
 #define FOOTER  512 /* bytes, at the end; a dynamic disk has a copy in front */
 #define KIND_AT 60 /* big endian, 32 bits; 4 is differencing */

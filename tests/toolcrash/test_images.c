@@ -10,8 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "disk/overlay_files.h"
-#include "disk/overlay_link.h"
+#include "disk/qemu/overlay_files.h"
+#include "disk/qemu/overlay_link.h"
+#include "disk/qemu/overlay_names.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/run.h"

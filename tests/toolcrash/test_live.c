@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "disk/image_stamp.h"
-#include "disk/overlay_files.h"
+#include "disk/file/image_protect.h"
+#include "disk/file/image_stamp.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/run.h"

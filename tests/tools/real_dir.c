@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/overlay_files.h"
+#include "disk/file/image_protect.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 

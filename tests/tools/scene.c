@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "disk/overlay_files.h"
+#include "disk/file/image_protect.h"
 #include "lib/mem.h"
 
 static int image_user(void *opaque, const char *path, char **who_r,

@@ -10,9 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/image_tag.h"
-#include "disk/overlay_commit.h"
-#include "disk/overlay_files.h"
+#include "disk/external/overlay_commit.h"
+#include "disk/qemu/image_tag.h"
 #include "fakes/durable.h"
 #include "lib/fault.h"
 #include "lib/file.h"

@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "disk/overlay_delete.h"
-#include "disk/overlay_files.h"
-#include "disk/qcow2_header.h"
+#include "disk/external/overlay_delete.h"
+#include "disk/file/image_protect.h"
+#include "disk/format/qcow2_header.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"

@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/overlay_chain.h"
-#include "disk/overlay_files.h"
-#include "disk/overlay_search.h"
-#include "disk/qcow2_header.h"
+#include "disk/file/image_protect.h"
+#include "disk/format/qcow2_header.h"
+#include "disk/qemu/overlay_chain.h"
+#include "disk/qemu/overlay_search.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "tools/scene.h"

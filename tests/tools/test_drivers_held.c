@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "disk/image_guard.h"
-#include "disk/in_use.h"
+#include "disk/file/image_guard.h"
+#include "disk/file/in_use.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "tools/scene.h"

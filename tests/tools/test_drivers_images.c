@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/overlay_files.h"
-#include "disk/qcow2_header.h"
-#include "disk/qcow2_tag.h"
+#include "disk/file/image_protect.h"
+#include "disk/format/qcow2_header.h"
+#include "disk/qemu/qcow2_tag.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/space.h"

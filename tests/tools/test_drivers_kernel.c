@@ -13,7 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "disk/in_use.h"
+#include "disk/file/in_use.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "tools/scene.h"

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/overlay_files.h"
-#include "disk/overlay_link.h"
+#include "disk/qemu/overlay_link.h"
+#include "disk/qemu/overlay_names.h"
 #include "fakes/durable.h"
 #include "lib/fault.h"
 #include "lib/file.h"

@@ -12,11 +12,13 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "disk/in_use.h"
-#include "disk/leaf_drop.h"
-#include "disk/overlay_chain.h"
-#include "disk/overlay_files.h"
-#include "disk/qcow2_header.h"
+#include "disk/file/image_protect.h"
+#include "disk/file/in_use.h"
+#include "disk/format/qcow2_header.h"
+#include "disk/qemu/leaf_drop.h"
+#include "disk/qemu/overlay_chain.h"
+#include "disk/qemu/overlay_files.h"
+#include "disk/qemu/overlay_names.h"
 #include "fakes/durable.h"
 #include "lib/file.h"
 #include "lib/mem.h"

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/image_stamp.h"
-#include "disk/overlay_files.h"
+#include "disk/file/image_stamp.h"
+#include "disk/qemu/overlay_names.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "tools/scene.h"

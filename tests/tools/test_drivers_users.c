@@ -13,8 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "disk/in_use.h"
-#include "disk/overlay_files.h"
+#include "disk/file/image_protect.h"
+#include "disk/file/in_use.h"
+#include "disk/qemu/overlay_names.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "tools/scene.h"

@@ -8,9 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "disk/image_guard.h"
-#include "disk/overlay_files.h"
-#include "disk/qcow2_header.h"
+#include "disk/file/image_guard.h"
+#include "disk/file/image_protect.h"
+#include "disk/format/qcow2_header.h"
+#include "disk/qemu/overlay_files.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "tools/scene.h"

@@ -22,8 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/in_use.h"
-#include "disk/leaf_drop.h"
+#include "disk/file/in_use.h"
+#include "disk/qemu/leaf_drop.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/space.h"

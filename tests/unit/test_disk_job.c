@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#include "disk/qemu_job.h"
+#include "disk/qemu/qemu_job.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
 

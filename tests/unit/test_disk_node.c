@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "disk/qemu_node.h"
+#include "disk/qemu/qemu_node.h"
 #include "lib/mem.h"
 #include "lib/peer.h"
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "disk/drivers.h"
-#include "disk/qemu_take.h"
+#include "disk/qemu/qemu_take.h"
 #include "lib/fault.h"
 #include "lib/mem.h"
 #include "lib/peer.h"

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "disk/qemu_img.h"
+#include "disk/qemu/qemu_img.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/run.h"

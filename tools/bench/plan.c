@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "disk/drivers.h"
-#include "disk/in_use.h"
+#include "disk/file/in_use.h"
 #include "lib/mem.h"
 #include "op/clone.h"
 #include "op/create.h"

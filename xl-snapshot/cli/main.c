@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "cli/run.h"
-#include "disk/image_guard.h"
-#include "disk/image_stamp.h"
-#include "disk/in_use.h"
+#include "disk/file/image_guard.h"
+#include "disk/file/image_stamp.h"
+#include "disk/file/in_use.h"
 #include "store/store.h"
 
 int main(int argc, char **argv)

@@ -49,20 +49,20 @@ struct snap_env {
     /* How long its monitor may take to build it anew, if there is one. */
     unsigned build_ms;
     /* Could anybody write to this image?  A driver's own check
-     * (disk/in_use.h), so that tests have theirs. */
+     * (disk/file/in_use.h), so that tests have theirs. */
     int (*check_unused)(struct snap_disk_ctx *c, const char *path,
                         struct snap_err *err);
     /* The same, but the domain itself may.  Can anybody else write to it or,
      * with readers, read it? */
     int (*check_others)(struct snap_disk_ctx *c, const char *path,
                         bool readers, struct snap_err *err);
-    /* When was it written to last?  A driver's own (disk/image_stamp.h). */
+    /* When was it written to last?  A driver's own (disk/file/image_stamp.h). */
     void (*image_stamp)(const char *path, struct snap_stamp *now_r);
     /*
      * Keep everybody else from these images, whoever would open them, and
      * prove that nobody has one of those that change (SNAP_BUSY, naming who).
      * It does not outlive us, and it has to end before a domain is built that
-     * opens them.  A driver's own guard (disk/image_guard.h).
+     * opens them.  A driver's own guard (disk/file/image_guard.h).
      */
     int (*hold)(struct snap_disk_ctx *c, const struct snap_held_images *l,
                 struct snap_image_guard **g_r, struct snap_err *err);

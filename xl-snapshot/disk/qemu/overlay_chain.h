@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Who stands on whom: what the headers of images say, and what a running
+ * QEMU has.  Reads only.
+ */
+#ifndef SNAP_DISK_QEMU_OVERLAY_CHAIN_H
+#define SNAP_DISK_QEMU_OVERLAY_CHAIN_H
+
+#include "disk/format/qcow2_header.h"
+#include "disk/qemu/qemu_node.h"
+#include "model/disk_ops.h"
+
+/* The backing file that the header of image names, as an absolute path; NULL
+ * if there is none, or it is no file.  Caller frees. */
+char *snap_overlay_backing(const char *image, const struct snap_qcow2 *h);
+
+/* Could this "json:" name of a backing file be base?  Yes if it cannot be
+ * read. */
+bool snap_overlay_json_names(const char *name, const char *base);
+
+/* Images from this qcow2 one down, itself included; ends at one that its
+ * overlay calls raw, whatever that begins with.  SNAP_REFUSED: more than 200,
+ * or a circle. */
+int snap_overlay_depth(const char *path, unsigned *depth_r,
+                       struct snap_err *err);
+/* Two names of one qcow2 image.  SNAP_REFUSED if it reads through one file by
+ * the one and through another by the other: a relative name in its header
+ * counts from the folder of the name by which it is opened. */
+int snap_overlay_same_chain(const char *a, const char *b,
+                            struct snap_err *err);
+/* SNAP_REFUSED if this qcow2 image has a backing file of unknown format. */
+int snap_overlay_check_format(const char *path, struct snap_err *err);
+
+/* The slot of both QEMU drivers.  path: a qcow2 image.  A chain that cannot be
+ * followed to its end, for want of a file or of a header, is SNAP_REFUSED. */
+int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
+                           const char *path, enum snap_stand *how_r,
+                           struct snap_err *err);
+
+/* One image of the chain that a disk of the running domain reads through. */
+struct snap_overlay_level {
+    char *path; /* by the header of the one above; the leaf by real path */
+    const struct snap_qemu_node *node; /* borrowed from the view */
+    /* The name by which QEMU opened it names it still.  If not, QEMU would
+     * open another file if it had to open it again (overlay_link.h). */
+    bool named;
+};
+/* From the leaf down.  SNAP_NOTFOUND: QEMU does not have the leaf;
+ * SNAP_REFUSED: what QEMU has is not what the headers say. */
+int snap_overlay_levels(const struct snap_qemu_view *v, const char *leaf,
+                        struct snap_overlay_level **l_r, size_t *n_r,
+                        struct snap_err *err);
+void snap_overlay_levels_free(struct snap_overlay_level **l, size_t *n);
+
+#endif /* SNAP_DISK_QEMU_OVERLAY_CHAIN_H */
