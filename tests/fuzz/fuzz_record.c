@@ -14,6 +14,7 @@
 #include "store/record.h"
 #include "store/record_cfg.h"
 #include "store/record_check.h"
+#include "store/record_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "disk/drivers.h"
+#include "disk/format/format_names.h"
 #include "disk/format/qcow2_header.h"
 #include "disk/format/vhd_footer.h"
 #include "disk/qemu/image_info.h"

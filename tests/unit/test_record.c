@@ -18,6 +18,7 @@
 #include "store/record.h"
 #include "store/record_cfg.h"
 #include "store/record_check.h"
+#include "store/record_json.h"
 
 #define LONG64 \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -26,6 +26,7 @@
 #include "lib/mem.h"
 #include "lib/sample.h"
 #include "store/lock.h"
+#include "store/record_json.h"
 #include "store/store.h"
 
 #define OTHER_UUID "00000000-0000-0000-0000-000000000001"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Slots that drivers share, so that no slot is ever NULL (model/disk_ops.c).
+ * Slots that drivers share, so that no slot is ever NULL.
  */
 #ifndef SNAP_MODEL_DISK_SLOTS_H
 #define SNAP_MODEL_DISK_SLOTS_H

@@ -22,6 +22,7 @@
 #include "op/parts.h"
 #include "op/recover.h"
 #include "op/resolve.h"
+#include "op/session_open.h"
 #include "store/memfile.h"
 
 /* As in revert_plan.c. */

@@ -16,6 +16,7 @@
 #include "op/parts.h"
 #include "op/recover.h"
 #include "op/resolve.h"
+#include "op/session_open.h"
 #include "store/memfile.h"
 #include "store/state.h"
 

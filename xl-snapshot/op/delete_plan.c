@@ -25,6 +25,7 @@
 #include "op/parts.h"
 #include "op/resolve.h"
 #include "op/saver.h"
+#include "op/session_open.h"
 #include "op/stale.h"
 #include "store/state.h"
 

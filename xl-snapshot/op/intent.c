@@ -13,6 +13,7 @@
 #include "lib/mem.h"
 #include "op/mounts.h"
 #include "op/session.h"
+#include "store/record_json.h"
 
 /* What a machine without an ID gives is no ID. */
 static char *intent_known(char *id)

@@ -21,6 +21,7 @@
 #include "op/recover.h"
 #include "op/resolve.h"
 #include "op/revert.h"
+#include "op/session_open.h"
 #include "op/stale.h"
 #include "store/memfile.h"
 #include "store/record_cfg.h"

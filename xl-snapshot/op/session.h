@@ -5,7 +5,8 @@
  * and what the command is about to do.
  *
  * In this order: snap_session_init(), snap_session_find() or an UUID from
- * elsewhere, snap_session_open(), snap_session_look(); then the rest.
+ * elsewhere, snap_session_open() (op/session_open.h), snap_session_look(); then
+ * the rest.
  */
 #ifndef SNAP_OP_SESSION_H
 #define SNAP_OP_SESSION_H
@@ -61,23 +62,6 @@ int snap_session_find(struct snap_session *s, const char *who,
 /* The same for one that exists: the store is not asked. */
 int snap_session_find_there(struct snap_session *s, const char *who,
                             struct snap_err *err);
-
-/* How a session is opened. */
-struct snap_entry {
-    const char *command; /* "snapshot-create", for who waits for us */
-    bool wait; /* for another command */
-    bool shared; /* nothing is changed in its folder: others may do likewise at
-                  * the same time */
-    bool dry_run; /* no lock, and only told what would be recovered */
-    bool make; /* its folder in the store, if it has none */
-    const char *snapshot; /* that the command is about: SNAP_NOTFOUND if there
-                           * is no such folder.  NULL: none */
-};
-/* The domain's folder is opened and locked, a domain that reboots is waited for,
- * and what an earlier command left is recovered, which is said.  SNAP_BUSY;
- * SNAP_RECOVER: what is left cannot be put right, so nothing else may be done. */
-int snap_session_open(struct snap_session *s, const struct snap_entry *how,
-                      struct snap_err *err);
 
 /* Session open.  The domain as it is by now: we may have waited, or repaired.
  * One that reboots or is being built is waited for.  That it does not exist is

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 
 #include "lib/log.h"
-#include "store/store.h"
+#include "lib/rc.h"
+#include "store/folder.h"
 
 /* Take the domain's lock (flock, so a dead owner never blocks).  If another
  * command holds it: SNAP_BUSY naming pid and command, or, when wait is set,

@@ -24,6 +24,7 @@
 #include "model/name.h"
 #include "model/request.h"
 #include "store/record_check.h"
+#include "store/record_json.h"
 
 enum kind { STRING, NUMBER, LIST };
 

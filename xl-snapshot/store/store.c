@@ -24,31 +24,11 @@
 #include "model/name.h"
 #include "store/lock.h"
 #include "store/record_check.h"
+#include "store/record_json.h"
 #include "store/store.h"
 
 #define SUFFIX    ".json"
 #define QUOTE_MAX 80
-
-static char *below(const struct snap_store *s, const char *dir,
-                   const char *name, const char *suffix)
-{
-    return snap_printf("%s/%s/%s%s", s->dir, dir, name, suffix);
-}
-
-char *snap_store_record_path(const struct snap_store *s, const char *name)
-{
-    return below(s, "records", name, SUFFIX);
-}
-
-char *snap_store_memory_path(const struct snap_store *s, const char *name)
-{
-    return below(s, "memory", name, ".save");
-}
-
-char *snap_store_journal_path(const struct snap_store *s)
-{
-    return snap_printf("%s/journal", s->dir);
-}
 
 /* --- opening ----------------------------------------------------------- */
 

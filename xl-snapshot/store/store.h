@@ -15,20 +15,8 @@
 #define SNAP_STORE_STORE_H
 
 #include "lib/log.h"
+#include "store/folder.h"
 #include "store/record.h"
-
-#define SNAP_STORE_ROOT "/var/lib/xen/snapshots"
-
-struct snap_store {
-    char *root;
-    char *dir; /* of this domain */
-    char uuid[37];
-    int lock_fd; /* -1 */
-};
-#define SNAP_STORE_INIT \
-    {                   \
-        .lock_fd = -1   \
-    }
 
 /* uuid must be well-formed.  create: make the folders; without it a domain
  * that has none reads as one without snapshots.  Refuses a folder that is not
@@ -37,10 +25,6 @@ struct snap_store {
 int snap_store_open(struct snap_store *s, const char *root, const char *uuid,
                     bool create, struct snap_err *err);
 void snap_store_close(struct snap_store *s);
-
-char *snap_store_record_path(const struct snap_store *s, const char *name);
-char *snap_store_memory_path(const struct snap_store *s, const char *name);
-char *snap_store_journal_path(const struct snap_store *s);
 
 bool snap_store_has(const struct snap_store *s, const char *name);
 /* Commit: durable, exclusive.  SNAP_EXISTS if the name is taken. */

@@ -31,6 +31,7 @@
 #include "disk/external/overlay_delete.h"
 #include "disk/file/image_protect.h"
 #include "disk/file/in_use.h"
+#include "disk/format/format_names.h"
 #include "disk/qemu/overlay_chain.h"
 #include "disk/qemu/overlay_files.h"
 #include "disk/qemu/overlay_link.h"

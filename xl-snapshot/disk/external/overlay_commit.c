@@ -11,6 +11,7 @@
 
 #include "disk/file/image_guard.h"
 #include "disk/file/image_protect.h"
+#include "disk/format/format_names.h"
 #include "disk/format/qcow2_header.h"
 #include "disk/qemu/image_map.h"
 #include "disk/qemu/overlay_names.h"

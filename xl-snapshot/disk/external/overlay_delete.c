@@ -27,6 +27,7 @@
 #include "disk/qemu/image_cards.h"
 #include "disk/qemu/image_info.h"
 #include "disk/qemu/overlay_chain.h"
+#include "disk/qemu/overlay_levels.h"
 #include "disk/qemu/overlay_names.h"
 #include "disk/qemu/overlay_search.h"
 #include "disk/qemu/qemu_img.h"

@@ -24,6 +24,7 @@
 #include "disk/qemu/leaf_drop.h"
 #include "disk/qemu/overlay_chain.h"
 #include "disk/qemu/overlay_files.h"
+#include "disk/qemu/overlay_levels.h"
 #include "disk/qemu/overlay_names.h"
 #include "disk/qemu/qemu_job.h"
 #include "disk/qemu/qemu_take.h"

@@ -13,6 +13,7 @@
 
 #include "disk/external/overlay.h"
 #include "disk/file/in_use.h"
+#include "disk/format/format_names.h"
 #include "disk/format/qcow2_header.h"
 #include "disk/format/vhd_footer.h"
 #include "disk/qemu/image_info.h"

@@ -21,6 +21,7 @@
 #include "disk/file/in_use.h"
 #include "disk/qemu/copy_up.h"
 #include "disk/qemu/overlay_chain.h"
+#include "disk/qemu/overlay_levels.h"
 #include "disk/qemu/qemu_job.h"
 #include "lib/fault.h"
 #include "lib/file.h"

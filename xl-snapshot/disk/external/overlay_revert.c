@@ -14,6 +14,7 @@
 #include "disk/file/image_protect.h"
 #include "disk/file/image_stamp.h"
 #include "disk/file/in_use.h"
+#include "disk/format/format_names.h"
 #include "disk/format/qcow2_header.h"
 #include "disk/format/vhd_footer.h"
 #include "disk/qemu/image_info.h"

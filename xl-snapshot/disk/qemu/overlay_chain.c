@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
-/*
- * See overlay_chain.h.  A node of QEMU's is told by its place in the chain and
- * not by its file name: after --keep-path a name may be another file's.
- */
+/* See overlay_chain.h. */
 #include "disk/qemu/overlay_chain.h"
 
 #include <dirent.h>
@@ -13,14 +10,13 @@
 #include <sys/stat.h>
 
 #include "disk/qemu/image_cards.h"
+#include "disk/qemu/qemu_node.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/seen.h"
 
-/* Above what is allowed to be made, so that all of that can be walked. */
-#define DEPTH_MAX 256
-#define MADE_MAX  200
+#define MADE_MAX 200
 
 /* ---- names ---- */
 
@@ -143,8 +139,8 @@ int snap_overlay_same_chain(const char *a, const char *b, struct snap_err *err)
     char *at[2] = { snap_strdup(a), snap_strdup(b) }, *next[2];
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    for (depth = 0; !rc && !raw && depth < DEPTH_MAX && at[0] && at[1] &&
-                    strcmp(at[0], at[1]) != 0;
+    for (depth = 0; !rc && !raw && depth < SNAP_OVERLAY_DEPTH_MAX && at[0] &&
+                    at[1] && strcmp(at[0], at[1]) != 0;
          depth++) {
         if (go_down(at[0], &next[0], &raw, &no_format, &ignored))
             break;
@@ -263,7 +259,9 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
                            card->why);
             break;
         }
-        next = depth < DEPTH_MAX ? snap_overlay_backing(at, &card->h) : NULL;
+        next = depth < SNAP_OVERLAY_DEPTH_MAX
+                   ? snap_overlay_backing(at, &card->h)
+                   : NULL;
         if (card->h.backing && !next)
             rc = snap_fail(err, SNAP_REFUSED,
                            "the chain of images that %s reads through cannot be followed below %s",
@@ -287,118 +285,5 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
         free(walked[--n]);
     }
     free(walked);
-    return rc;
-}
-
-/* ---- what QEMU has ---- */
-
-void snap_overlay_levels_free(struct snap_overlay_level **l, size_t *n)
-{
-    size_t i;
-
-    for (i = 0; i < *n; i++)
-        free((*l)[i].path);
-    free(*l);
-    *l = NULL;
-    *n = 0;
-}
-
-/* What the header of an image says is below it; NULL: nothing. */
-static int below(const char *path, const char *driver, char **next_r,
-                 struct snap_err *err)
-{
-    int rc;
-    struct snap_qcow2 h = { 0 };
-
-    *next_r = NULL;
-    if (!snap_streq(driver, "qcow2"))
-        return 0;
-    rc = snap_qcow2_read(path, &h, err);
-    if (rc)
-        return rc;
-    *next_r = snap_overlay_backing(path, &h);
-    if (h.backing && !*next_r)
-        rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s is over %s, which is not a file", path, h.backing);
-    snap_qcow2_dispose(&h);
-    return rc;
-}
-
-/* A block job puts nodes of its own between; they have no file. */
-static const struct snap_qemu_node *
-below_filters(const struct snap_qemu_view *v,
-              const struct snap_qemu_node *node)
-{
-    size_t i, left = DEPTH_MAX;
-
-    while (node && left-- &&
-           (snap_streq(node->driver, "mirror_top") ||
-            snap_streq(node->driver, "commit_top") ||
-            snap_streq(node->driver, "copy-on-read"))) {
-        const struct snap_qemu_node *next = NULL;
-
-        for (i = 0; !next && i < v->n_edges; i++)
-            if (&v->node[v->edge[i].parent] == node)
-                next = &v->node[v->edge[i].child];
-        node = next;
-    }
-    return node;
-}
-
-int snap_overlay_levels(const struct snap_qemu_view *v, const char *leaf,
-                        struct snap_overlay_level **l_r, size_t *n_r,
-                        struct snap_err *err)
-{
-    int rc;
-    struct snap_overlay_level *l = NULL;
-    size_t n = 0;
-    const struct snap_qemu_node *node;
-    char *path = NULL;
-
-    *l_r = NULL;
-    *n_r = 0;
-    rc = snap_qemu_root_of(v, leaf, &node, err);
-    if (rc)
-        return rc;
-    node = below_filters(v, node);
-    if (!node || !snap_same_file(node->file, leaf)) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "QEMU writes to %s, not to %s; an earlier command did not end, run xl snapshot-recover",
-                       node && node->file[0] ? node->file : "another image",
-                       leaf);
-        goto out;
-    }
-    path = realpath(leaf, NULL);
-    while (path) {
-        if (!node || n == DEPTH_MAX) {
-            rc = snap_fail(err, SNAP_REFUSED,
-                           "%s is not what QEMU of the domain reads through, though the headers of the images say so",
-                           path);
-            goto out;
-        }
-        l = snap_realloc(l, n + 1, sizeof(*l));
-        l[n].path = path;
-        l[n].node = node;
-        l[n].named = snap_same_file(node->file, path);
-        n++;
-        rc = below(l[n - 1].path, node->driver, &path, err);
-        if (rc)
-            goto out;
-        node = below_filters(v, snap_qemu_backing(v, node));
-    }
-    if (node) {
-        rc = snap_fail(err, SNAP_REFUSED,
-                       "QEMU of the domain reads through %s, which no header of an image says",
-                       node->file[0] ? node->file : node->name);
-        goto out;
-    }
-    *l_r = l;
-    *n_r = n;
-    l = NULL;
-    n = 0;
-
-out:
-    free(path);
-    snap_overlay_levels_free(&l, &n);
     return rc;
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * Who stands on whom: what the headers of images say, and what a running
- * QEMU has.  Reads only.
+ * Who stands on whom: what the headers of images say.  Reads only.
  */
 #ifndef SNAP_DISK_QEMU_OVERLAY_CHAIN_H
 #define SNAP_DISK_QEMU_OVERLAY_CHAIN_H
 
 #include "disk/format/qcow2_header.h"
-#include "disk/qemu/qemu_node.h"
 #include "model/disk_ops.h"
+
+/* Above what is allowed to be made, so that all of that can be walked. */
+#define SNAP_OVERLAY_DEPTH_MAX 256
 
 /* The backing file that the header of image names, as an absolute path; NULL
  * if there is none, or it is no file.  Caller frees. */
@@ -36,20 +37,5 @@ int snap_overlay_check_format(const char *path, struct snap_err *err);
 int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
                            const char *path, enum snap_stand *how_r,
                            struct snap_err *err);
-
-/* One image of the chain that a disk of the running domain reads through. */
-struct snap_overlay_level {
-    char *path; /* by the header of the one above; the leaf by real path */
-    const struct snap_qemu_node *node; /* borrowed from the view */
-    /* The name by which QEMU opened it names it still.  If not, QEMU would
-     * open another file if it had to open it again (overlay_link.h). */
-    bool named;
-};
-/* From the leaf down.  SNAP_NOTFOUND: QEMU does not have the leaf;
- * SNAP_REFUSED: what QEMU has is not what the headers say. */
-int snap_overlay_levels(const struct snap_qemu_view *v, const char *leaf,
-                        struct snap_overlay_level **l_r, size_t *n_r,
-                        struct snap_err *err);
-void snap_overlay_levels_free(struct snap_overlay_level **l, size_t *n);
 
 #endif /* SNAP_DISK_QEMU_OVERLAY_CHAIN_H */

@@ -22,34 +22,6 @@
 
 int snap_qemu_img_stall_ms = 30 * 60 * 1000; /* a flush of much takes long */
 
-static const struct {
-    const char *libxl, *qemu;
-} formats[] = {
-    { "raw", "raw" },
-    { "qcow2", "qcow2" },
-    { "vhd", "vpc" },
-};
-
-const char *snap_qemu_format(const char *libxl_format)
-{
-    size_t i;
-
-    for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
-        if (snap_streq(formats[i].libxl, libxl_format))
-            return formats[i].qemu;
-    return NULL;
-}
-
-const char *snap_libxl_format(const char *qemu_format)
-{
-    size_t i;
-
-    for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
-        if (snap_streq(formats[i].qemu, qemu_format))
-            return formats[i].libxl;
-    return NULL;
-}
-
 static int qemu_img_run(const struct snap_log *log, const char *const *argv,
                         int timeout_ms, struct snap_err *err)
 {

@@ -19,11 +19,6 @@
  * no other limit.  Set by tests. */
 extern int snap_qemu_img_stall_ms;
 
-/* libxl's word for a format as QEMU's ("vhd" is "vpc"), or NULL. */
-const char *snap_qemu_format(const char *libxl_format);
-/* The other way, or NULL. */
-const char *snap_libxl_format(const char *qemu_format);
-
 /* format is QEMU's and never NULL: a raw disk that a guest has written a
  * qcow2 header to must stay raw.  With chain, *info_r is an array from the
  * image down, else one object. */

@@ -21,8 +21,8 @@
 #include <string.h>
 
 #include "disk/file/in_use.h"
+#include "disk/format/format_names.h"
 #include "disk/qemu/image_info.h"
-#include "disk/qemu/qemu_img.h"
 #include "lib/file.h"
 #include "lib/mem.h"
 
