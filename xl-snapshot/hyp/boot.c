@@ -21,36 +21,6 @@
 #include "hyp/hyp.h"
 #include "model/domain_json.h"
 
-/* --- xl.conf ----------------------------------------------------------- */
-
-bool hyp_autoballoon(struct snap_hyp *h)
-{
-    const libxl_version_info *info;
-    FILE *null = fopen("/dev/null", "w");
-    XLU_Config *cfg = NULL;
-    const char *value;
-    bool on = true;
-
-    info = libxl_get_version_info(h->ctx);
-    if (info && info->commandline)
-        on = !(snap_has_prefix(info->commandline, "dom0_mem=") ||
-               strstr(info->commandline, " dom0_mem="));
-    if (null)
-        cfg = xlu_cfg_init(null, "xl.conf");
-    if (cfg && !xlu_cfg_readfile(cfg, "/etc/xen/xl.conf") &&
-        !xlu_cfg_get_string(cfg, "autoballoon", &value, 1)) {
-        if (!strcmp(value, "on") || !strcmp(value, "1"))
-            on = true;
-        else if (!strcmp(value, "off") || !strcmp(value, "0"))
-            on = false;
-    }
-    if (cfg)
-        xlu_cfg_destroy(cfg);
-    if (null)
-        fclose(null);
-    return on;
-}
-
 /* Whatever libxl calls it. */
 static int no_space(struct snap_err *err)
 {

@@ -18,8 +18,6 @@
 #include "hyp/hyp.h"
 #include "lib/json.h"
 
-#define DOM0_MIN_KB (512u << 10) /* what we would leave to dom0 */
-
 static void uuid_text(const libxl_uuid *uuid, char text[37])
 {
     snprintf(text, 37, LIBXL_UUID_FMT, LIBXL_UUID_BYTES((*uuid)));
@@ -500,31 +498,6 @@ out:
     snap_json_free(root);
     free(json);
     libxl_domain_config_dispose(&cfg);
-    return rc;
-}
-
-int hyp_free_mem(struct snap_hyp *h, uint64_t *kb_r, struct snap_err *err)
-{
-    uint64_t free_kb = 0, dom0_kb = 0;
-    int rc, xl;
-
-    *kb_r = 0;
-    rc = hyp_enter(h, "free_mem", err);
-    if (rc)
-        goto out;
-    xl = libxl_get_free_memory(h->ctx, &free_kb);
-    if (xl) {
-        rc = hyp_fail(h, err, xl, "cannot learn how much memory is free");
-        goto out;
-    }
-    /* What dom0 would give up; see boot.c. */
-    if (hyp_autoballoon(h) && !libxl_get_memory_target(h->ctx, 0, &dom0_kb) &&
-        dom0_kb > DOM0_MIN_KB)
-        free_kb += dom0_kb - DOM0_MIN_KB;
-    *kb_r = free_kb;
-    rc = 0;
-
-out:
     return rc;
 }
 

@@ -182,6 +182,9 @@ pid_t hyp_monitor_find(uint32_t domid, const char *name);
 pid_t hyp_monitor_named(struct snap_hyp *h, const char *name);
 /* Is it root's, or ours?  Anybody may call a program xl. */
 bool hyp_is_trusted(pid_t pid);
+/* Target of /proc/PID/WHAT without " (deleted)", which an upgrade of the
+ * package or a rotation of the log leaves there; false if there is none. */
+bool hyp_proc_link(pid_t pid, const char *what, char *buf, size_t size);
 /* True if pid is xl (or our monitor) with its output in one of xl's logs. */
 bool hyp_is_monitor(pid_t pid);
 /* foreground.c: `xl create -F`, which has no such log. */
