@@ -19,6 +19,8 @@
 
 #include "fakes/xen/fake_xenstore.h"
 #include "fakes/xen/xen_scene.h"
+#include "hyp/domain.h"
+#include "hyp/proc.h"
 #include "lib/file.h"
 
 #define GONE 1u /* a number that no domain has */

@@ -19,8 +19,18 @@
 
 #include <cmocka.h>
 
+#include "hyp/can_build.h"
+#include "hyp/ctx.h"
+#include "hyp/daemon.h"
+#include "hyp/foreground.h"
 #include "hyp/hyp.h"
+#include "hyp/mark.h"
+#include "hyp/qemu.h"
+#include "hyp/restore.h"
+#include "hyp/saved.h"
 #include "hyp/saveheader.h"
+#include "hyp/scope.h"
+#include "hyp/xl_lock.h"
 #include "lib/cgroup.h"
 #include "lib/file.h"
 #include "lib/run.h"

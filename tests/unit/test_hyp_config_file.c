@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "hyp/call.h"
+#include "hyp/config_file.h"
 #include "hyp/hyp.h"
 #include "lib/file.h"
 #include "lib/run.h"

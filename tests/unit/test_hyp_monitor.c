@@ -20,6 +20,10 @@
 
 #include "fakes/xen/fake_xenstore.h"
 #include "fakes/xen/xen_scene.h"
+#include "hyp/ctx.h"
+#include "hyp/daemon.h"
+#include "hyp/limits.h"
+#include "hyp/monitor.h"
 #include "lib/file.h"
 
 #define SOON_MS 20000 /* for what comes at once */

@@ -21,6 +21,8 @@
 
 #include "fakes/xen/fake_xenstore.h"
 #include "fakes/xen/xen_scene.h"
+#include "hyp/limits.h"
+#include "hyp/restore.h"
 #include "hyp/saveheader.h"
 #include "lib/file.h"
 #include "lib/run.h"

@@ -24,7 +24,20 @@
 #include <cmocka.h>
 
 #include "fakes/xen/fake_xenstore.h"
+#include "hyp/call.h"
+#include "hyp/destroy.h"
+#include "hyp/domain.h"
 #include "hyp/hyp.h"
+#include "hyp/limits.h"
+#include "hyp/lockfile.h"
+#include "hyp/proc.h"
+#include "hyp/qmp_sock.h"
+#include "hyp/rescue.h"
+#include "hyp/save.h"
+#include "hyp/savers.h"
+#include "hyp/served.h"
+#include "hyp/settle.h"
+#include "hyp/stopwatch.h"
 #include "lib/run.h"
 
 #include <xenctrl.h>

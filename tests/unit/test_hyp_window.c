@@ -20,6 +20,11 @@
 
 #include "fakes/xen/fake_xenstore.h"
 #include "fakes/xen/xen_scene.h"
+#include "hyp/limits.h"
+#include "hyp/lockfile.h"
+#include "hyp/savers.h"
+#include "hyp/set_active.h"
+#include "hyp/window.h"
 
 #define FOREVER_MS 30000
 

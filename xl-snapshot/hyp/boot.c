@@ -9,6 +9,8 @@
  * unless Xen was booted with dom0_mem), creations exclude each other through
  * a record lock (xl_lock.c), and dom0 shrinks until there is enough.
  */
+#include "hyp/boot.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,7 +20,12 @@
 
 #include <libxlutil.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/destroy.h"
+#include "hyp/domain.h"
+#include "hyp/limits.h"
+#include "hyp/memory.h"
+#include "hyp/xl_lock.h"
 #include "model/domain_json.h"
 
 /* Whatever libxl calls it. */

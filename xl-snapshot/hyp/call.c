@@ -9,11 +9,12 @@
  * handler and reaps its own children only, so lib/run.c may have children
  * while libxl works.  All contexts of a process must agree on that.
  */
+#include "hyp/call.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "hyp/hyp.h"
 #include "lib/fault.h"
 
 static const libxl_childproc_hooks childproc = {

@@ -10,6 +10,8 @@
  * libxl_dm.c, libxl_nic.c and libxl_bootloader.c of Xen 4.17.  A value that is
  * the default is not there; a libxl_defbool is "True" or "False".
  */
+#include "hyp/can_build.h"
+
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -18,7 +20,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/config_file.h"
+#include "hyp/ctx.h"
+#include "hyp/domain.h"
+#include "hyp/memory.h"
+#include "hyp/xl_lock.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/run.h"

@@ -9,13 +9,15 @@
  * The UUID in it is a random one, and another one each time, if the file has
  * none; whether it has is asked of libxlutil.
  */
+#include "hyp/config_file.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "hyp/call.h"
 #include "hyp/cfg_xlu.h"
-#include "hyp/hyp.h"
 #include "lib/file.h"
 #include "lib/run.h"
 #include "model/cfg.h"

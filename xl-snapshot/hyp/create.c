@@ -4,6 +4,8 @@
  * watched by a monitor of our own, since xl's daemon is started only by xl's
  * commands.  On failure nothing of it is left.
  */
+#include "hyp/create.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +14,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/boot.h"
+#include "hyp/call.h"
+#include "hyp/daemon.h"
+#include "hyp/destroy.h"
+#include "hyp/domain.h"
+#include "hyp/mark.h"
+#include "hyp/proc.h"
+#include "hyp/scope.h"
 #include "model/domain_json.h"
 
 #define MONITOR_MS 60000 /* for it to begin watching */

@@ -3,6 +3,8 @@
  * The connection to the hypervisor.  Assumes to run as root in dom0; says so
  * plainly where not.
  */
+#include "hyp/ctx.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/window.h"
 #include "lib/fault.h"
 #include "lib/run.h"
 

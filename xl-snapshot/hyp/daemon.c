@@ -10,6 +10,8 @@
  * (monitor.c) does the same.  A pid is never signalled on the strength of a
  * log alone: what runs under it is looked at first.
  */
+#include "hyp/daemon.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +21,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/foreground.h"
+#include "hyp/limits.h"
+#include "hyp/proc.h"
 #include "lib/file.h"
 
 #define LOG_TAIL 65536 /* bytes read of a daemon's log */

@@ -6,10 +6,18 @@
  * metadata, and a tool that opened the image meanwhile would damage it.  So
  * QEMU is held by a pidfd from before, and waited for.
  */
+#include "hyp/destroy.h"
+
 #include <errno.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/domain.h"
+#include "hyp/limits.h"
+#include "hyp/qemu.h"
+#include "hyp/save.h"
+#include "hyp/savers.h"
+#include "hyp/xs.h"
 
 /* libxl_domain_destroy() waits for devices, but a domain whose pages others
  * still map stays as a zombie. */

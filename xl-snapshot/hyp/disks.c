@@ -9,12 +9,16 @@
  * libxl__disk_from_xenstore(); libxl_device.c:
  * libxl__device_disk_string_of_format() ("raw" is written "aio"), Xen 4.17.
  */
+#include "hyp/disks.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/domain.h"
+#include "hyp/xs.h"
 #include "lib/file.h"
 
 static const struct {

@@ -7,6 +7,8 @@
  * gone, so whoever holds a struct snap_domain across time asks hyp_state(),
  * which compares the uuid.
  */
+#include "hyp/domain.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +17,13 @@
 
 #include <xen/io/xenbus.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/daemon.h"
+#include "hyp/hvm.h"
+#include "hyp/lockfile.h"
+#include "hyp/mark.h"
+#include "hyp/proc.h"
+#include "hyp/xs.h"
 #include "lib/json.h"
 
 static void uuid_text(const libxl_uuid *uuid, char text[37])

@@ -5,6 +5,8 @@
  * wherever its output goes (tools/xl/xl_vmcontrol.c, Xen 4.17).  All that tells
  * which domain it watches is the file that it was given: the name in it.
  */
+#include "hyp/foreground.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,7 +18,7 @@
 #include <libxlutil.h>
 
 #include "hyp/cfg_xlu.h"
-#include "hyp/hyp.h"
+#include "hyp/proc.h"
 #include "lib/file.h"
 #include "model/cfg.h"
 

@@ -9,9 +9,11 @@
  *
  * Source: libxl_dom_suspend.c: domain_suspend_callback_common(), Xen 4.17.
  */
+#include "hyp/hvm.h"
+
 #include <dlfcn.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
 
 #include <xen/hvm/params.h>
 #include <xen/xen.h>

@@ -4,7 +4,7 @@
  * place, and variables, so that a test need not wait for minutes, or be on a
  * Xen.  Nothing else sets them.
  */
-#include "hyp/hyp.h"
+#include "hyp/limits.h"
 
 struct hyp_limits hyp_limits = {
     .lock_ms = 10 * 1000,

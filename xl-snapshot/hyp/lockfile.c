@@ -8,6 +8,8 @@
  * that takes the same one: it would wait for us, for ever.  Nothing here waits
  * without a deadline, and neither does what is called with one held.
  */
+#include "hyp/lockfile.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/limits.h"
 
 /* libxl unlinks a lock file with its domain: what we locked must still be
  * what the name stands for. */

@@ -13,11 +13,15 @@
  * reboot of the guest makes.  So it is taken out of the stored configuration
  * before the new domain has run.
  */
+#include "hyp/mark.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "hyp/hyp.h"
+#include "hyp/limits.h"
+#include "hyp/lockfile.h"
+#include "hyp/xs.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "model/domain_json.h"

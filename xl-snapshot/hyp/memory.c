@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* Memory for guests: what Xen has, and what dom0 would give up. */
-#include "hyp/hyp.h"
+#include "hyp/memory.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <libxlutil.h>
+
+#include "hyp/call.h"
 
 #define DOM0_MIN_KB (512u << 10) /* what we would leave to dom0 */
 

@@ -3,9 +3,26 @@
  * The one symbol that this module exports: the hypervisor table over the
  * libxenlight that it was built with, and what else needs Xen's libraries.
  */
+#include "hyp/can_build.h"
 #include "hyp/cfg_xlu.h"
+#include "hyp/config_file.h"
+#include "hyp/create.h"
+#include "hyp/ctx.h"
+#include "hyp/destroy.h"
+#include "hyp/disks.h"
+#include "hyp/domain.h"
 #include "hyp/hyp.h"
+#include "hyp/memory.h"
+#include "hyp/monitor.h"
 #include "hyp/plugin.h"
+#include "hyp/qmp_sock.h"
+#include "hyp/rescue.h"
+#include "hyp/restore.h"
+#include "hyp/save.h"
+#include "hyp/saved.h"
+#include "hyp/savers.h"
+#include "hyp/set_active.h"
+#include "hyp/window.h"
 
 #ifndef HYP_XEN_VERSION
 #define HYP_XEN_VERSION "" /* load.c goes by the file's name */

@@ -15,6 +15,8 @@
  * It runs for as long as the domain, in a process of its own that only this
  * file's function was called in; it prints to its log and returns.
  */
+#include "hyp/monitor.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -26,7 +28,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/boot.h"
+#include "hyp/ctx.h"
+#include "hyp/destroy.h"
+#include "hyp/limits.h"
+#include "hyp/mark.h"
 
 #define READY_FD 3
 

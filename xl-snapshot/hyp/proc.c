@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /* Processes that belong to a domain, by what /proc says of them. */
+#include "hyp/proc.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
 #include "lib/file.h"
 
 /* --- /proc ------------------------------------------------------------- */

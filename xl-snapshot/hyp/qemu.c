@@ -9,6 +9,8 @@
  * with another one, "PROGRAM -S … -machine none,accel=xen …", only to ask for
  * its options; it opens no image, but has the same node in xenstore.
  */
+#include "hyp/qemu.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/proc.h"
 
 #define CMDLINE_MAX 65536
 

@@ -9,13 +9,19 @@
  * it, so a connection that stays open must not be on libxl's socket.
  * Protocol, deadlines and distrust are lib/qmp.c's business.
  */
+#include "hyp/qmp_sock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/domain.h"
+#include "hyp/lockfile.h"
+#include "hyp/proc.h"
+#include "hyp/served.h"
 #include "lib/qmp.h"
 
 #define GREETING_MS 10000

@@ -12,13 +12,21 @@
  * is a pid that may be somebody else's by now: it is signalled only if a
  * monitor runs under it.
  */
+#include "hyp/rescue.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/daemon.h"
+#include "hyp/domain.h"
+#include "hyp/proc.h"
+#include "hyp/savers.h"
+#include "hyp/settle.h"
+#include "hyp/xs.h"
 
 /* For a save helper whose user is dead: it ends when it wants to tell that
  * one something, a few times a second. */

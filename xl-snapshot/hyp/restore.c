@@ -12,6 +12,8 @@
  * its own: Ctrl-C reaches us, and we decide.  If we die the pipe ends and xl
  * destroys what it began.
  */
+#include "hyp/restore.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,8 +26,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/config_file.h"
+#include "hyp/create.h"
+#include "hyp/destroy.h"
+#include "hyp/domain.h"
+#include "hyp/limits.h"
+#include "hyp/mark.h"
+#include "hyp/proc.h"
 #include "hyp/saveheader.h"
+#include "hyp/scope.h"
+#include "hyp/xl_lock.h"
 #include "lib/file.h"
 #include "model/domain_json.h"
 

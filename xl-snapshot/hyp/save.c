@@ -29,13 +29,24 @@
  * Whatever happens: on failure before at_stop the guest runs and its monitor
  * too, or SNAP_RECOVER says that it may not.
  */
+#include "hyp/save.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/daemon.h"
+#include "hyp/domain.h"
+#include "hyp/limits.h"
+#include "hyp/proc.h"
+#include "hyp/qmp_sock.h"
 #include "hyp/saveheader.h"
+#include "hyp/savers.h"
+#include "hyp/settle.h"
+#include "hyp/stopwatch.h"
+#include "hyp/window.h"
 #include "lib/file.h"
 
 #define STOP_MS   1000 /* for a process that was told to stop */

@@ -6,6 +6,8 @@
  * tools/hotplug/Linux/init.d/xendomains.in, and the sysconfig file beside it
  * for the folder's name).
  */
+#include "hyp/saved.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
 #include "hyp/saveheader.h"
 #include "lib/file.h"
 #include "model/domain_json.h"

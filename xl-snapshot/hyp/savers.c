@@ -9,6 +9,8 @@
  * of that pipe is its user; a helper whose user is dead ends by itself as soon
  * as it wants to tell something.
  */
+#include "hyp/savers.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/proc.h"
 #include "lib/file.h"
 
 #define HELPER      "libxl-save-helper"

@@ -12,10 +12,11 @@
  * before xendomains.service has saved the guests.  Anywhere else, and where
  * systemd does not answer, it is a group of ours (lib/cgroup.h).
  */
+#include "hyp/scope.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
 #include "lib/cgroup.h"
 #include "lib/scope.h"
 

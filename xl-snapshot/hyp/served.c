@@ -8,11 +8,16 @@
  * each of these places is asked, and one that knows nothing any more is an
  * answer, too.  Reads only.
  */
+#include "hyp/served.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "hyp/hyp.h"
+#include "hyp/domain.h"
+#include "hyp/limits.h"
+#include "hyp/proc.h"
+#include "hyp/xs.h"
 #include "lib/file.h"
 #include "model/domain_json.h"
 

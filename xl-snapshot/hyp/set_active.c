@@ -20,6 +20,8 @@
  * its number's file is never read again, only overwritten when a domain is
  * built or removed with it.  What a power cut needs to know is in our journal.
  */
+#include "hyp/set_active.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -27,7 +29,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/disks.h"
+#include "hyp/domain.h"
+#include "hyp/limits.h"
+#include "hyp/proc.h"
+#include "hyp/served.h"
+#include "hyp/window.h"
 #include "lib/file.h"
 #include "model/domain_json.h"
 

@@ -13,6 +13,8 @@
  * is as empty as if there had been none.  A mark of ours beside the domain's
  * libxl nodes says that there was.  Only with it is a suspend taken for ours.
  */
+#include "hyp/settle.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +22,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/domain.h"
+#include "hyp/xs.h"
 
 #define WITHDRAWN_MS 2000 /* nothing can come any more, by the transaction */
 #define ACKED_MS     22000

@@ -18,6 +18,8 @@
  * save has a context of its own: after one that failed it is neither used nor
  * freed any more, for libxl_ctx_free() would abort().
  */
+#include "hyp/stopwatch.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -29,7 +31,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/domain.h"
+#include "hyp/limits.h"
+#include "hyp/savers.h"
 
 #define TICK_MS 250
 #define SCAN_MS 1000 /* a look for other saves, beside a live one */

@@ -17,12 +17,20 @@
  * None of libxl_domain_suspend(), resume, pause, unpause and info takes one of
  * the two.  A daemon of xl that save() stops cannot hold them either.
  */
+#include "hyp/window.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "hyp/hyp.h"
+#include "hyp/call.h"
+#include "hyp/domain.h"
+#include "hyp/limits.h"
+#include "hyp/lockfile.h"
+#include "hyp/savers.h"
+#include "hyp/stopwatch.h"
+#include "hyp/xs.h"
 #include "lib/fault.h"
 
 #define TICK_US 20000

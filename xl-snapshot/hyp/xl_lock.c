@@ -10,14 +10,14 @@
  * A record lock is the process's, and any close(2) of the file ends it: while
  * we hold it nothing else here may be called.
  */
+#include "hyp/xl_lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "hyp/hyp.h"
 
 #define TELL_FIRST_MS 1000
 #define TELL_MS       60000

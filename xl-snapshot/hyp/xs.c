@@ -4,13 +4,13 @@
  * bounded by xenstored (4 kB) and taken as text, never trusted to be a
  * number or a path that is there.  Reads only.
  */
+#include "hyp/xs.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "hyp/hyp.h"
 
 static char *vread(struct snap_hyp *h, const char *fmt, va_list ap)
 {

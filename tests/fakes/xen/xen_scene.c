@@ -17,6 +17,11 @@
 #include <cmocka.h>
 
 #include "fakes/xen/fake_xenstore.h"
+#include "hyp/call.h"
+#include "hyp/ctx.h"
+#include "hyp/limits.h"
+#include "hyp/window.h"
+#include "hyp/xl_lock.h"
 #include "lib/cgroup.h"
 #include "lib/file.h"
 #include "lib/run.h"

@@ -11,6 +11,7 @@
 
 #include "fakes/xen/fake_libxl.h"
 #include "hyp/hyp.h"
+#include "hyp/limits.h"
 
 #define SCENE_UUID  "c0ffee00-0000-4000-8000-000000000001"
 #define SCENE_OTHER "c0ffee00-0000-4000-8000-000000000002"
