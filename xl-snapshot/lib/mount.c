@@ -16,8 +16,6 @@
 #include "lib/file.h"
 #include "lib/mem.h"
 
-const char *snap_mountinfo = "/proc/self/mountinfo";
-
 static bool mount_id(const char *path, uint64_t *id_r)
 {
     struct statx st;
@@ -38,7 +36,7 @@ struct mounted {
 /* The mount of this number. */
 static bool find_mount(uint64_t id, struct mounted *m)
 {
-    FILE *f = fopen(snap_mountinfo, "re");
+    FILE *f = fopen("/proc/self/mountinfo", "re");
     char *line = NULL, *rest;
     size_t size = 0;
     bool found = false;

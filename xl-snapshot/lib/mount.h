@@ -15,6 +15,4 @@ char *snap_mount_of(const char *path);
  * point proves nothing.  In doubt false. */
 bool snap_mount_missing(const char *path, const char *mount);
 
-extern const char *snap_mountinfo; /* for tests */
-
 #endif /* SNAP_LIB_MOUNT_H */
