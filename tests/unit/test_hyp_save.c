@@ -184,6 +184,21 @@ int xc_domain_getinfolist(xc_interface *xch, uint32_t first, unsigned int max,
     return guest.list_fails ? -1 : (int)n;
 }
 
+/* What libxl asks from Xen 4.18 on, whose header alone has it. */
+int xc_domain_getinfo_single(xc_interface *xch, uint32_t domid,
+                             xc_domaininfo_t *info);
+int xc_domain_getinfo_single(xc_interface *xch, uint32_t domid,
+                             xc_domaininfo_t *info)
+{
+    int n = xc_domain_getinfolist(xch, domid, 1, info);
+
+    if (n == 1 && info->domain == domid)
+        return 0;
+    if (n >= 0)
+        errno = ESRCH;
+    return -1;
+}
+
 int xc_domain_getvnuma(xc_interface *xch, uint32_t domid, uint32_t *a,
                        uint32_t *b, uint32_t *c, xen_vmemrange_t *v,
                        unsigned int *e, unsigned int *f)
