@@ -57,11 +57,13 @@ if command -v pod2man >/dev/null; then
     is "there are pages" "$(grep -c '^\.TH ' "$T/pages.a")" \
         "$(find docs/man -name '*.pod' | wc -l)"
     version=$(sed -n 's/^VERSION *:= *//p' Config.mk)
-    has "the day of the release" "$(pages "$T/c" 2011-11-11 \
+    # podlators 5 and later leave the quotes away.
+    heads() { pages "$@" | grep '^\.TH ' | tr -d '"'; }
+    has "the day of the release" "$(heads "$T/c" 2011-11-11 \
         "s/^## \\[Unreleased\\]/&\n\n## [$version] - 2027-03-04/")" \
-        '"2027-03-04"'
+        ' 2027-03-04 '
     export SOURCE_DATE_EPOCH=86400
-    has "SOURCE_DATE_EPOCH" "$(pages "$T/d" 2011-11-11)" '"1970-01-02"'
+    has "SOURCE_DATE_EPOCH" "$(heads "$T/d" 2011-11-11)" ' 1970-01-02 '
     unset SOURCE_DATE_EPOCH
 else
     skip "manual pages" "pod2man is not installed"
