@@ -110,10 +110,10 @@ static int exec_program(char **argv)
 }
 
 /*
- * Run the real xl and keep its standard output.  quiet: nothing of it is
- * seen, and it sees no input.  -1: it could not be started.
+ * Run the real xl: its standard output, for the caller to free.  quiet:
+ * nothing of it is seen, and it sees no input.  NULL: it could not be started.
  */
-static int capture(char **argv, bool quiet, char **text_r, int *status_r)
+static char *capture(char **argv, bool quiet, int *status_r)
 {
     int fd[2];
     char *text = NULL, *more;
@@ -121,14 +121,13 @@ static int capture(char **argv, bool quiet, char **text_r, int *status_r)
     ssize_t n;
     pid_t pid;
 
-    *text_r = NULL;
     if (is_ourselves(real_xl) || access(real_xl, X_OK) || pipe(fd))
-        return -1;
+        return NULL;
     pid = fork();
     if (pid < 0) {
         close(fd[0]);
         close(fd[1]);
-        return -1;
+        return NULL;
     }
     if (!pid) {
         if (quiet && (!freopen("/dev/null", "r", stdin) ||
@@ -160,8 +159,7 @@ static int capture(char **argv, bool quiet, char **text_r, int *status_r)
     close(fd[0]);
     while (waitpid(pid, status_r, 0) < 0 && errno == EINTR)
         ;
-    *text_r = text;
-    return 0;
+    return text;
 }
 
 /* The command that a line of `xl help` is about; its length in *len_r. */
@@ -206,13 +204,14 @@ static bool is_ours(const char *name, size_t len)
 static size_t real_hits(const char *word, bool *exact_r)
 {
     char *argv[] = { (char *)"xl", (char *)"help", NULL };
-    char *help = NULL;
+    char *help;
     const char *line, *c;
     size_t hits = 0, len, n = strlen(word);
     int status;
 
     *exact_r = false;
-    if (capture(argv, true, &help, &status))
+    help = capture(argv, true, &status);
+    if (!help)
         return 0;
     for (line = help; line; line = next_line(line)) {
         c = command_of(line, &len);
@@ -278,13 +277,14 @@ static int end_like(int status)
 /* The real xl's list of commands, and ours below. */
 static int merged_help(char **argv)
 {
-    char *help = NULL;
+    char *help;
     const char *line;
     bool list = false;
     size_t i, len;
     int status = 0;
 
-    if (capture(argv, false, &help, &status))
+    help = capture(argv, false, &status);
+    if (!help)
         return exec_real(argv); /* says why */
     for (line = help; line && !list; line = next_line(line))
         list = command_of(line, &len);
