@@ -100,11 +100,11 @@ same() { # WHAT WANTED GOT
     fi
 }
 
-agrees() { # WHAT OK-STATUS TEXT
-    if [ "$2" -eq 0 ]; then
-        printf '  %-34s %s  %sgood%s\n' "$1" "$3" "$green" "$off"
+agrees() { # WHAT TEXT COMMAND...
+    if "${@:3}"; then
+        printf '  %-34s %s  %sgood%s\n' "$1" "$2" "$green" "$off"
     else
-        printf '  %-34s %s  %sWRONG%s\n' "$1" "$3" "$red" "$off"
+        printf '  %-34s %s  %sWRONG%s\n' "$1" "$2" "$red" "$off"
         wrong=1
     fi
 }
@@ -157,14 +157,11 @@ same "boot of the guest" "$boot" "$BOOT"
 same "pattern in memory" "$mem" "$MEM"
 same "data on xvda (qcow2, internal)" "$sa" "$SA"
 same "data on xvdb (raw, external)" "$sb" "$SB"
-[ "$T" = "$A" ] && [ "$T" = "$B" ]
-agrees "memory, xvda, xvdb agree" $? "$T $A $B"
-[ "$HOLES" = 0 ]
-agrees "no tick is missing on a disk" $? "$HOLES missing"
-[ "$T" -ge "$before" ]
-agrees "it went on from the snapshot" $? "tick $T"
-[ "$(xl domid demo)" != "$domid" ]
-agrees "it is another domain" $? "number $(xl domid demo), was $domid"
+agrees "memory, xvda, xvdb agree" "$T $A $B" [ "$T $T" = "$A $B" ]
+agrees "no tick is missing on a disk" "$HOLES missing" [ "$HOLES" = 0 ]
+agrees "it went on from the snapshot" "tick $T" [ "$T" -ge "$before" ]
+now=$(xl domid demo)
+agrees "it is another domain" "number $now, was $domid" [ "$now" != "$domid" ]
 
 chapter "6. And it lives on"
 tell "The guest reboots itself; xl's daemon must notice and start it again."
@@ -176,8 +173,7 @@ while [ $SECONDS -lt $end ]; do
     sleep 0.5
 done
 look
-[ "$BOOT" != "$boot" ]
-agrees "it booted again" $? "$BOOT"
+agrees "it booted again" "$BOOT" [ "$BOOT" != "$boot" ]
 same "data on xvda" "$sa" "$SA"
 same "data on xvdb" "$sb" "$SB"
 tell "" "The memory image cannot be restored by accident onto the wrong disks:"
