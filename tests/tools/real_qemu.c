@@ -55,6 +55,26 @@ const char *real_qemu_missing(void)
     return NULL;
 }
 
+bool real_qemu_serves(const char *format)
+{
+    static const char *const argv[] = { XEN_QEMU, "-drive", "format=help",
+                                        NULL };
+    struct snap_run r = SNAP_RUN_INIT;
+    struct snap_err err = SNAP_ERR_INIT;
+    char *word = NULL, *rest = NULL;
+    bool found = false;
+
+    r.argv = argv;
+    if (snap_run(&r, &err))
+        give_up("%s", err.msg);
+    /* "Supported formats: file qcow2 raw" */
+    for (word = strtok_r(r.out, " \n", &rest); word && !found;
+         word = strtok_r(NULL, " \n", &rest))
+        found = !strcmp(word, format);
+    snap_run_dispose(&r);
+    return found;
+}
+
 /* A machine wants firmware; no processor runs, so any will do. */
 static int no_firmware(void)
 {

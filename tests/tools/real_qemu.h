@@ -20,6 +20,9 @@ struct real_qemu;
 
 /* What is not installed, or NULL. */
 const char *real_qemu_missing(void);
+/* Can it serve images of that format (QEMU's word)?  Debian 13's has no
+ * "vpc". */
+bool real_qemu_serves(const char *format);
 /* A library that QEMU is started with, or NULL. */
 extern const char *real_qemu_preload;
 /* In dir it makes its two sockets.  Aborts the test program on failure. */

@@ -60,12 +60,17 @@ static void different_disks_in_one_transaction(void **state)
     struct snap_part part[4], *parts[4];
     struct snap_err e = SNAP_ERR_INIT;
     static const char *const vdev[] = { "xvda", "xvdb", "xvdc", "xvdd" };
-    static const char *const fmt[] = { "qcow2", "raw", "vhd", "qcow2" };
-    static const char *const qfmt[] = { "qcow2", "raw", "vpc", "qcow2" };
+    const char *fmt[] = { "qcow2", "raw", "vhd", "qcow2" };
+    const char *qfmt[] = { "qcow2", "raw", "vpc", "qcow2" };
     char *path[4];
     unsigned char was[2] = { 1, 0 }, is[2] = { 1, 2 };
     int i;
 
+    if (!real_qemu_serves("vpc")) {
+        printf(
+            "# SKIP a VHD in a transaction: Xen's QEMU has no such format here\n");
+        fmt[2] = qfmt[2] = "raw";
+    }
     scene_start(f);
     for (i = 0; i < 4; i++) {
         path[i] = scene_image(f, vdev[i], qfmt[i]);
