@@ -23,6 +23,7 @@
 #include "disk/qemu/overlay_chain.h"
 #include "disk/qemu/overlay_levels.h"
 #include "disk/qemu/qemu_job.h"
+#include "disk/qemu/qemu_read_only.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -299,6 +300,20 @@ static int pull_off(struct snap_disk_ctx *c, const struct snap_part *p,
 
 /* ---- both ---- */
 
+/* Its data is whole either way; but who looks whether it is frozen would say
+ * that the domain writes to it, until that is off. */
+static void freeze_in_qemu(struct snap_disk_ctx *c, const char *path)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+
+    if (c->qmp && snap_qmp_alive(c->qmp) && snap_qemu_read_only(c, path, &e) &&
+        snap_qmp_alive(c->qmp))
+        snap_say(c->log, SNAP_LOG_WARN,
+                 "QEMU of the domain keeps %s open for writing: %s", path,
+                 e.msg);
+    snap_err_clear(&e);
+}
+
 int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
                       const struct snap_delete *d, size_t i,
                       struct snap_err *err)
@@ -310,8 +325,11 @@ int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
 
     rc = is_over(child->path, p, &over, err);
     /* Who died after the header was changed may not have synced it. */
-    if (!rc && !over)
+    if (!rc && !over) {
         rc = snap_path_sync(child->path, err);
+        if (!rc)
+            freeze_in_qemu(c, child->path);
+    }
     if (rc || !over)
         return rc;
     rc = snap_image_unprotect(child->path, err);
@@ -330,6 +348,8 @@ int snap_overlay_pull(struct snap_disk_ctx *c, struct snap_part *p,
     }
     if (rc)
         snap_err_prefix(err, "%s", child->path);
+    else
+        freeze_in_qemu(c, child->path);
     if (child->protect && snap_image_protect(child->path, &e) && !rc)
         snap_say(c->log, SNAP_LOG_WARN, "%s", e.msg);
     return rc;
@@ -374,6 +394,8 @@ int snap_overlay_delete_stop(struct snap_disk_ctx *c, struct snap_part *p,
         }
         if (rc)
             return rc;
+        for (i = 0; i < d->n_child; i++)
+            freeze_in_qemu(c, d->child[i].path);
     }
     for (i = 0; i < d->n_child; i++)
         if (d->child[i].protect && !stat(d->child[i].path, &st) &&

@@ -86,6 +86,7 @@ static int parse_nodes(struct snap_qemu_view *v, struct snap_err *err)
         struct snap_qemu_node *node = &v->node[v->n];
         const char *name = snap_json_get_str(j, "node-name");
         const char *driver = snap_json_get_str(j, "drv");
+        const struct snap_json *cache;
 
         /* Without a name there is nothing that could be done with it. */
         if (!name || !driver)
@@ -96,6 +97,9 @@ static int parse_nodes(struct snap_qemu_view *v, struct snap_err *err)
         node->file = snap_qemu_plain_file(snap_json_get_str(j, "file"),
                                           driver);
         node->ro = snap_json_get_bool(j, "ro", true);
+        cache = snap_json_get(j, "cache");
+        node->cache_direct = snap_json_get_bool(cache, "direct", false);
+        node->cache_no_flush = snap_json_get_bool(cache, "no-flush", false);
         node->bitmaps = has_persistent_bitmap(j);
         node->image = snap_json_get(j, "image");
         v->n++;

@@ -27,6 +27,7 @@ struct snap_qemu_node {
     const char *driver; /* QEMU's: "qcow2", "raw", "vpc", "file" */
     char *file; /* below it, as QEMU opened it; "" if not a single one */
     bool ro;
+    bool cache_direct, cache_no_flush;
     bool bitmaps; /* has persistent dirty bitmaps */
     bool used; /* a device (or export) is on top of it */
     bool job; /* a block job works on it */
