@@ -30,7 +30,7 @@ tier_packages() {
     build) echo gcc make pkg-config libc6-dev libxen-dev libyajl-dev \
                 libxxhash-dev ;;
     test)  echo libcmocka-dev qemu-utils qemu-system-xen socat perl jq \
-                strace procps e2fsprogs mount libclang-rt-dev clang ;;
+                strace procps e2fsprogs mount libclang-rt-dev clang llvm ;;
     lint)  echo clang-format clang-tidy cppcheck shellcheck perl ;;
     lab)   echo qemu-system-x86 qemu-utils debootstrap e2fsprogs cpio \
                 libxen-dev \
