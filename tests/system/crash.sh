@@ -36,9 +36,9 @@ command_of() {
 
 records() { # NAME : snapshots, the oldest first
     local f
-    for f in "$(store_of "$1")"/records/*.json; do
-        [ ! -e "$f" ] || jq -r '"\(.created) \(.name)"' "$f"
-    done | sort -n -s | cut -d' ' -f2
+    f=("$(store_of "$1")"/records/*.json)
+    [ -e "${f[0]}" ] || return 0
+    jq -r '"\(.created) \(.name)"' "${f[@]}" | sort -n -s | cut -d' ' -f2
 }
 
 newest() { records $g | tail -n 1; }
@@ -128,11 +128,12 @@ no_orphans() {
     while read -r f; do
         grep -qxF "$f" "$WORK/named" || { echo "nobody owns $f"; bad=1; }
     done < <(find "$store" -type f)
+    jq -r '.name as $n | .disks[] | select(.type == "internal") |
+        "\(.frozen.id) \($n)"' "$store"/records/*.json 2>/dev/null >"$WORK/named"
     for f in "$dir"/*.qcow2; do
         for tag in $(qemu-img info -U --output=json "$f" |
             jq -r '.snapshots[]?.name'); do
-            [ "$f" = "$(record '.disks[] | select(.type == "internal") |
-                .frozen.id' "$tag" 2>/dev/null | grep -xF "$f")" ] || {
+            grep -qxF "$f $tag" "$WORK/named" || {
                 echo "nobody owns snapshot $tag in $f"
                 bad=1
             }

@@ -258,7 +258,10 @@ is_paused() { # NAME
 }
 
 uuid_of() { # NAME
-    sed -n 's/^uuid = "\(.*\)"$/\1/p' "$(guest cfg "$1")"
+    local line
+    while read -r line; do
+        [[ $line != 'uuid = "'*'"' ]] || { line=${line#*\"}; echo "${line%\"}"; }
+    done <"$(guest cfg "$1")"
 }
 
 store_of() { # NAME
