@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 500
+# takes: 40
 #
 # The lab itself, seen from outside: what is put in comes out again, a run that
 # hangs is ended and says where, and nothing stays behind.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 3000
+# takes: 180
 #
 # The power is cut at a random moment of a command: the lab's QEMU is killed,
 # its disk loses what was not flushed (tools/lab/host/labdisk.c), and the same

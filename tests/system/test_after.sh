@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 2250
+# takes: 220
 #
 # Life after an external snapshot: everything else that xl does works on the
 # new images, nothing can write to the frozen ones, and the daemon of xl that

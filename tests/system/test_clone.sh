@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 2400
+# takes: 390
 #
 # Clones of a PVH guest, from memory and from disks, running beside the guest
 # itself: each has the snapshot's data, none sees what another writes, the

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 1500
+# takes: 170
 #
 # Clones of a PV and of an HVM guest, from memory and from disks; test_clone.sh
 # has all else.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 1000
+# takes: 220
 #
 # Deleting snapshots in chains, the domain running and off: the guest notices
 # nothing, the other snapshots can be gone back to, nothing is left behind.

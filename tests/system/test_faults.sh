@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 2350
+# takes: 320
 #
 # What a snapshot stands on gives way: no space in the store or beside the
 # images, a target that vanishes, a QEMU that is killed or stops answering, a

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 900
+# takes: 110
 #
 # Images and files that are not where one expects them: a path that is a link,
 # and a snapshot that only the user's own file describes.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 2300
+# takes: 220
 #
 # Create and revert, for a HVM guest.
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 900
+# takes: 180
 #
 # What an image says is not believed, and how deep a chain is does not matter:
 # a raw disk that begins like a qcow2 over somebody else's image, with a file

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 1150
+# takes: 100
 #
 # A command is killed (SIGKILL) at a random moment of its run.  The guest goes
 # on by itself; recover leaves a whole snapshot or none, nothing that nobody

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 2700
+# takes: 400
 #
 # Many snapshots of one guest: ten in a row and back to the third; others under
 # a writer that finds every write that was lost or torn.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 900
+# takes: 300
 #
 # Others at work on the domain while its snapshot is taken, and a user who
 # changes his mind: nothing is torn, and no guest stops later.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 1100
+# takes: 130
 #
 # Create and revert, for a PV guest.
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 2200
+# takes: 240
 #
 # Create and revert, for a PVH guest.
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 2150
+# takes: 250
 #
 # What is refused, is refused before the guest is touched: it runs on, and
 # neither the store nor its folder holds anything new.  And the front that

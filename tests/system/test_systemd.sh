@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 900
+# takes: 310
 # init: systemd
 #
 # Under a real systemd: commands in units that end, are stopped or killed, and

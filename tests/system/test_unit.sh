@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 1500
+# takes: 110
 #
 # Called from a systemd unit: the unit's control group is killed when the
 # command has ended (KillMode=control-group), or in the middle of it.  And what

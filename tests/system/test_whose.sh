@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 1400
+# takes: 400
 #
 # Others act beside a command of ours, or after one that was killed: their
 # guest is theirs.  A revert is killed and the domain is started by hand; the

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-only
 # limit: 1500
+# takes: 235
 # release: trixie
 #
 # Debian 13 (Xen 4.20, QEMU 10, Linux 6.12): create with memory and both disks,
