@@ -13,6 +13,7 @@
 
 #include "lib/mem.h"
 #include "store/record_check.h"
+#include "store/record_json.h"
 #include "store/store.h"
 
 #define UUID "6b1f9a3c-2d4e-4f60-8a7b-0c1d2e3f4a5b"
