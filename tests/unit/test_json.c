@@ -117,7 +117,11 @@ static void strings_survive(void **state)
     becomes("\"\\/\"", "\"/\"");
     becomes("\"\\u0041\\u00e4\\u20AC\\uD83D\\uDE00\"",
             "\"A\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"");
-    stays("\"\\u0001\\u001f\\u007f\\u0080\\u009f\xc2\xa0\"");
+    stays("\"\\u0001\\u001F\\u007F\\u0080\\u009F\xc2\xa0\"");
+    becomes("\"\\u007f\xc2\x80|\xc2\x9f\xc2\xa0\xc2\xbf\xc3\x80\"",
+            "\"\\u007F\\u0080|\\u009F\xc2\xa0\xc2\xbf\xc3\x80\"");
+    becomes("{\"\x7f\xc2\x85\":\"\xc2\x9b\\n\"}",
+            "{\"\\u007F\\u0085\":\"\\u009B\\n\"}");
     stays("{\"\":1,\"\\\"\\n\":2}");
     stays("\"// no comment /* here */\"");
     stays("\"\\\\u0000 \\\\ud800\"");
@@ -393,6 +397,38 @@ static void pretty_text(void **state)
     snap_json_free(j);
 }
 
+/* As deep as can be, each level in its place: {"a":[{"a":[...,0],"b":[]},0]}. */
+static void pretty_text_of_many_levels(void **state)
+{
+    struct snap_buf in = { 0 }, want = { 0 };
+    struct snap_json *j;
+    char *s;
+    int i;
+
+    (void)state;
+    for (i = 0; i < SNAP_JSON_DEPTH; i++) {
+        snap_buf_adds(&in, i % 2 ? "[" : "{\"a\":");
+        snap_buf_addf(&want, i % 2 ? "[\n%*s" : "{\n%*s\"a\": ", (i + 1) * 4,
+                      "");
+    }
+    snap_buf_adds(&in, "7");
+    snap_buf_adds(&want, "7");
+    for (i = SNAP_JSON_DEPTH; i-- > 0;) {
+        snap_buf_adds(&in, i % 2 ? ",0]" : ",\"b\":\"\"}");
+        snap_buf_addf(&want, i % 2 ? ",\n%*s0" : ",\n%*s\"b\": \"\"",
+                      (i + 1) * 4, "");
+        snap_buf_addf(&want, "\n%*s%s", i * 4, "", i % 2 ? "]" : "}");
+    }
+    stays(in.data);
+    j = parse(in.data);
+    s = snap_json_text(j, true);
+    assert_string_equal(s, want.data);
+    free(s);
+    snap_json_free(j);
+    snap_buf_dispose(&in);
+    snap_buf_dispose(&want);
+}
+
 static void constructors(void **state)
 {
     struct snap_json *o, *a, *copy;
@@ -466,7 +502,7 @@ static void what_is_not_utf8_becomes_so(void **state)
     snap_json_set_str(o, "p\xff", "/a\xff\xc3/\xc3\xa4\033");
     s = snap_json_text(o, false);
     assert_string_equal(s, "{\"p\xef\xbf\xbd\":\"/a\xef\xbf\xbd\xef\xbf\xbd/"
-                           "\xc3\xa4\\u001b\"}");
+                           "\xc3\xa4\\u001B\"}");
     stays(s);
     free(s);
     snap_json_free(o);
@@ -679,6 +715,7 @@ int main(void)
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(every_mutation_is_refused_or_round_trips),
         cmocka_unit_test(pretty_text),
+        cmocka_unit_test(pretty_text_of_many_levels),
         cmocka_unit_test(constructors),
         cmocka_unit_test(doubles),
         cmocka_unit_test(what_is_not_utf8_becomes_so),

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-only */
 /*
- * JSON values that go through us unharmed.  yajl tokenises; the tree, its
- * limits and its text are ours.  This is the only file that names yajl, so
+ * JSON values that go through us unharmed.  yajl reads and writes the text; the
+ * tree and its limits are ours.  This is the only file that names yajl, so
  * that another parser (Xen now prefers json-c) means changing one place.
  *
  * Input is hostile.  yajl checks UTF-8 only roughly and turns an unpaired
  * surrogate into '?', so precheck() refuses both beforehand.  Depth and the
  * number of values are bounded, which also bounds every recursion below (some
- * 100 bytes of stack a level).
+ * 200 bytes of stack a level).
  * A string with a NUL inside is refused: C callers would see half of it.
  *
  * Assumes that LC_NUMERIC is "C".  Misuse of a constructor's result (pushing
@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
 #include "lib/json.h"
@@ -28,7 +29,7 @@
  * deep, has some 450 000; this many tiny ones cost some 120 MB of dom0's
  * memory. */
 #define VALUES_MAX (1u << 20)
-#define INDENT     4
+#define INDENT     "    "
 #define FEW_KEYS   24
 
 struct item {
@@ -485,99 +486,176 @@ out:
 
 /* --- writing ----------------------------------------------------------- */
 
-/* Not yajl_gen: it writes DEL and U+0080 to U+009F as they are, which a
- * terminal obeys; it gives up at 128 levels (YAJL_MAX_DEPTH), where we read
- * SNAP_JSON_DEPTH; and it has blank lines in what is empty.  And what is
- * compared as text (op/intent.c, op/delete_records.c) must be alike whichever
- * release of a library wrote it. */
+/*
+ * yajl_gen writes, and on_print() puts in the text what it prints.  It would
+ * have blank lines in what is empty, and it has YAJL_MAX_DEPTH levels where we
+ * have SNAP_JSON_DEPTH: what is empty is handed to it as text, and what is
+ * deeper is written by a generator of its own, in the place that the outer
+ * one has made for an empty text.
+ */
+struct writer {
+    struct snap_buf text;
+    char block[1024]; /* what comes after it, */
+    size_t n; /* of so many bytes */
+    bool pretty;
+    size_t outside; /* levels open in the generators around this one */
+    char held; /* printed, but waits for the byte after it; or NUL */
+};
 
-/* Does this byte stand for itself in a string? */
-static bool as_it_is(char c)
+/* One more is an error to yajl_gen. */
+#define GEN_DEPTH (YAJL_MAX_DEPTH - 1)
+
+static void flush_block(struct writer *w)
 {
-    return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+    snap_buf_add(&w->text, w->block, w->n);
+    w->n = 0;
 }
 
-static void write_string(struct snap_buf *b, const char *s)
+static inline void put(struct writer *w, char c)
 {
-    static const char short_for[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-    size_t seq, left = strlen(s), run;
-    const char *e;
-
-    snap_buf_add(b, "\"", 1);
-    for (; left; s += seq, left -= seq) {
-        for (run = 0; run < left && as_it_is(s[run]); run++)
-            ;
-        if (run) {
-            snap_buf_add(b, s, run);
-            seq = run;
-            continue;
-        }
-        seq = snap_utf8_seq(s, left);
-        for (e = short_for; *e && *e != *s; e += 2)
-            ;
-        if (*e)
-            snap_buf_addf(b, "\\%c", e[1]);
-        else if (snap_is_control(s, seq))
-            snap_buf_addf(b, "\\u%04x", (unsigned char)s[seq - 1]);
-        else
-            snap_buf_add(b, s, seq);
-    }
-    snap_buf_add(b, "\"", 1);
+    if (w->n == sizeof(w->block))
+        flush_block(w);
+    w->block[w->n++] = c;
 }
 
-static void new_line(struct snap_buf *b, int level)
+static void put_text(struct writer *w, const char *s)
 {
-    if (level >= 0)
-        snap_buf_addf(b, "\n%*s", level * INDENT, "");
+    while (*s)
+        put(w, *s++);
 }
 
-/* level: how deep we are, or -1 for compact text. */
-static void write_value(struct snap_buf *b, const struct snap_json *j,
-                        int level)
+/* A line's end: there is none after the last line.  Byte 0xc2: the next one
+ * tells what it is of. */
+static inline bool held_back(char c)
 {
-    const char *ends = is(j, SNAP_JSON_OBJECT) ? "{}" : "[]";
-    int inner = level < 0 ? level : level + 1;
+    return c == '\n' || c == '\xc2';
+}
+
+/* A byte that is not just put there, or that comes after one. */
+static void print_byte(struct writer *w, char c)
+{
+    bool high = (unsigned char)c >= 0xa0;
+    char escape[8];
     size_t i;
 
+    if (w->held == '\n') {
+        put(w, '\n');
+        for (i = 0; i < w->outside; i++)
+            put_text(w, INDENT);
+    }
+    if (w->held == '\xc2' && high)
+        put(w, '\xc2');
+    if (c == '\x7f' || (w->held == '\xc2' && !high)) {
+        snprintf(escape, sizeof(escape), "\\u%04X", (unsigned char)c);
+        put_text(w, escape);
+    } else if (!held_back(c)) {
+        put(w, c);
+    }
+    w->held = held_back(c) ? c : '\0';
+}
+
+/* DEL and U+0080 to U+009F, which yajl_gen writes as they are and a terminal
+ * obeys, become escapes: outside of strings JSON has none. */
+static void on_print(void *opaque, const char *s, size_t len)
+{
+    struct writer *w = opaque;
+    size_t i;
+
+    for (i = 0; i < len; i++) {
+        if (w->held || held_back(s[i]) || s[i] == '\x7f')
+            print_byte(w, s[i]);
+        else
+            put(w, s[i]);
+    }
+}
+
+/* Whatever it refuses is a bug of ours. */
+static void must(yajl_gen_status st)
+{
+    if (st != yajl_gen_status_ok)
+        abort();
+}
+
+static void write_string(yajl_gen g, const char *s)
+{
+    must(yajl_gen_string(g, (const unsigned char *)s, strlen(s)));
+}
+
+static void write_value(struct writer *w, yajl_gen g,
+                        const struct snap_json *j, size_t level);
+
+static void write_alone(struct writer *w, const struct snap_json *j)
+{
+    yajl_alloc_funcs afs = {
+        .malloc = yalloc,
+        .realloc = yrealloc,
+        .free = yfree,
+    };
+    yajl_gen g = yajl_gen_alloc(&afs);
+
+    yajl_gen_config(g, yajl_gen_beautify, w->pretty);
+    yajl_gen_config(g, yajl_gen_indent_string, INDENT);
+    yajl_gen_config(g, yajl_gen_print_callback, on_print, w);
+    write_value(w, g, j, 0);
+    yajl_gen_free(g);
+    w->held = '\0';
+}
+
+static void write_items(struct writer *w, yajl_gen g,
+                        const struct snap_json *j, size_t level)
+{
+    bool keys = is(j, SNAP_JSON_OBJECT);
+    size_t i;
+
+    if (!j->len) {
+        must(yajl_gen_number(g, keys ? "{}" : "[]", 2));
+    } else if (level == GEN_DEPTH) {
+        must(yajl_gen_number(g, "", 0));
+        w->outside += level;
+        write_alone(w, j);
+        w->outside -= level;
+    } else {
+        must(keys ? yajl_gen_map_open(g) : yajl_gen_array_open(g));
+        for (i = 0; i < j->len; i++) {
+            if (keys)
+                write_string(g, j->items[i].key);
+            write_value(w, g, j->items[i].value, level + 1);
+        }
+        must(keys ? yajl_gen_map_close(g) : yajl_gen_array_close(g));
+    }
+}
+
+/* level: how many are open in g. */
+static void write_value(struct writer *w, yajl_gen g,
+                        const struct snap_json *j, size_t level)
+{
     switch (snap_json_type(j)) {
     case SNAP_JSON_NULL:
-        snap_buf_adds(b, "null");
-        return;
+        must(yajl_gen_null(g));
+        break;
     case SNAP_JSON_BOOL:
-        snap_buf_adds(b, j->truth ? "true" : "false");
-        return;
+        must(yajl_gen_bool(g, j->truth));
+        break;
     case SNAP_JSON_NUMBER:
-        snap_buf_adds(b, j->text);
-        return;
+        must(yajl_gen_number(g, j->text, strlen(j->text)));
+        break;
     case SNAP_JSON_STRING:
-        write_string(b, j->text);
-        return;
+        write_string(g, j->text);
+        break;
     case SNAP_JSON_ARRAY:
     case SNAP_JSON_OBJECT:
+        write_items(w, g, j, level);
         break;
     }
-    snap_buf_add(b, &ends[0], 1);
-    for (i = 0; i < j->len; i++) {
-        if (i)
-            snap_buf_add(b, ",", 1);
-        new_line(b, inner);
-        if (j->items[i].key) {
-            write_string(b, j->items[i].key);
-            snap_buf_adds(b, level < 0 ? ":" : ": ");
-        }
-        write_value(b, j->items[i].value, inner);
-    }
-    if (j->len)
-        new_line(b, level);
-    snap_buf_add(b, &ends[1], 1);
 }
 
 char *snap_json_text(const struct snap_json *j, bool pretty)
 {
-    struct snap_buf b = { 0 };
+    struct writer w = { .pretty = pretty };
 
-    write_value(&b, j, pretty ? 0 : -1);
-    return b.data;
+    write_alone(&w, j);
+    flush_block(&w);
+    return w.text.data;
 }
 
 /* --- life and death ---------------------------------------------------- */
