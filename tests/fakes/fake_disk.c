@@ -113,6 +113,10 @@ int fake_probe_image(struct snap_disk_ctx *c, struct snap_part *p,
     int i = fake_lookup(S, p->path);
     struct fake_open *o = fake_live(c, p);
 
+    if (p->path[0] != '/')
+        return snap_fail(err, SNAP_UNSUPPORTED,
+                         "image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
+                         p->path, p->vdev);
     if (i < 0)
         return snap_fail(err, SNAP_NOTFOUND, "%s does not exist", p->path);
     if (S->image[i].damaged || strcmp(S->image[i].format, p->format))

@@ -269,18 +269,6 @@ static void note_external(struct snap_create_plan *p, const char *vdev,
                   "%s: taken externally, since %.*s", vdev, (int)len, why);
 }
 
-/* QEMU's disks are files and devices; what another target means is its driver's
- * to say. */
-static bool by_qemu(const struct snap_vbd *v)
-{
-    const struct snap_part p = {
-        .backend = v->backend,
-        .script = v->script && v->script[0] ? v->script : NULL,
-    };
-
-    return snap_part_by_qemu(&p);
-}
-
 static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
                      struct snap_disk_ctx *ctx, struct snap_create_plan *p,
                      const struct snap_vbd *v, struct snap_err *err)
@@ -300,12 +288,6 @@ static int plan_disk(struct snap_env *env, const struct snap_create_req *req,
     rc = check_vbd(v, err);
     if (rc)
         goto out;
-    if (by_qemu(v) && !snap_path_ok(v->path)) {
-        rc = snap_fail(err, SNAP_UNSUPPORTED,
-                       "%s: image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
-                       v->vdev, v->path, v->vdev);
-        goto out;
-    }
     rc = env->ops->image_user(env->hyp, v->path, p->ses.dom.domid, &who, err);
     if (rc)
         goto out;

@@ -348,7 +348,8 @@ int snap_overlay_probe(struct snap_disk_ctx *c, struct snap_part *p,
     p->type = SNAP_DISK_EXTERNAL;
     if (!snap_path_ok(p->path))
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "image \"%s\" is not an absolute path", p->path);
+                         "image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
+                         p->path, p->vdev);
     if (stat(p->path, &st))
         return snap_fail_errno(err, errno == ENOENT ? SNAP_NOTFOUND : SNAP_IO,
                                errno, "%s", p->path);

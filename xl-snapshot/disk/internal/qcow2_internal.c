@@ -189,7 +189,8 @@ static int probe(struct snap_disk_ctx *c, struct snap_part *p,
     p->type = SNAP_DISK_INTERNAL;
     if (!snap_path_ok(p->path))
         return snap_fail(err, SNAP_UNSUPPORTED,
-                         "image \"%s\" is not an absolute path", p->path);
+                         "image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
+                         p->path, p->vdev);
     rc = check_header(p, err);
     if (rc)
         return rc;
