@@ -107,6 +107,13 @@ char *fake_sibling(const struct snap_part *p, const char *path,
     return s;
 }
 
+const char *fake_real_path(const char *path)
+{
+    int i = fake_lookup(S, path);
+
+    return i >= 0 && S->image[i].path[0] == '/' ? S->image[i].path : path;
+}
+
 int fake_probe_image(struct snap_disk_ctx *c, struct snap_part *p,
                      struct snap_err *err)
 {
@@ -114,9 +121,10 @@ int fake_probe_image(struct snap_disk_ctx *c, struct snap_part *p,
     struct fake_open *o = fake_live(c, p);
 
     if (p->path[0] != '/')
-        return snap_fail(err, SNAP_UNSUPPORTED,
-                         "image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
-                         p->path, p->vdev);
+        return snap_fail(
+            err, SNAP_UNSUPPORTED,
+            "image \"%s\" is not an absolute path; give it one in the xl.cfg and start the domain anew, or use --no-disk %s",
+            p->path, p->vdev);
     if (i < 0)
         return snap_fail(err, SNAP_NOTFOUND, "%s does not exist", p->path);
     if (S->image[i].damaged || strcmp(S->image[i].format, p->format))
@@ -404,18 +412,43 @@ int fake_undo_leaf(struct snap_disk_ctx *c, const struct snap_part *p, int i,
     return 0;
 }
 
+/* ---- which is which ---- */
+
+bool fake_is_volume(int image)
+{
+    return image >= 0 && (snap_has_prefix(S->image[image].path, "/vol/") ||
+                          snap_has_prefix(S->image[image].path, "vol/"));
+}
+
+char *fake_identity(struct snap_object o, bool volume)
+{
+    int i = fake_lookup(S, o.id);
+
+    return i >= 0 && fake_is_volume(i) == volume ? snap_printf("image %d", i)
+                                                 : NULL;
+}
+
+char *fake_file_identity(struct snap_object o)
+{
+    return o.kind ? NULL : fake_identity(o, false);
+}
+
 /* ---- clones ---- */
 
 int fake_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
-                   const char *path, enum snap_stand *how_r,
+                   struct snap_object o, enum snap_stand *how_r,
                    struct snap_err *err)
 {
-    int rc, depth, i = fake_lookup(S, path);
+    int rc, depth, i = o.kind ? -1 : fake_lookup(S, o.id);
     int base = fake_lookup(S, p->frozen_path);
 
     (void)c;
     rc = fake_fault("stands_on", p->vdev ? p->vdev : "any", err);
     *how_r = i < 0 ? SNAP_STAND_GONE : SNAP_STAND_ALONE;
+    if (o.format && !snap_streq(o.format, "qcow2")) {
+        *how_r = SNAP_STAND_ALONE;
+        return rc;
+    }
     for (depth = 0; base >= 0 && i >= 0 && depth < FAKE_IMAGES; depth++) {
         i = S->image[i].backing;
         if (i == base)

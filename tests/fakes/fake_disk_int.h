@@ -44,6 +44,8 @@ int fake_top_over(int image);
 char *fake_stem_of(const struct snap_part *p, const char *path);
 char *fake_sibling(const struct snap_part *p, const char *path,
                    const char *suffix);
+/* What a link leads to; of an image that has no path of its own, its device. */
+const char *fake_real_path(const char *path);
 int fake_probe_image(struct snap_disk_ctx *c, struct snap_part *p,
                      struct snap_err *err);
 int fake_verify_image(const struct snap_part *p, const char *path,
@@ -60,6 +62,12 @@ bool fake_is_somebodys(struct snap_disk_ctx *c, int i,
 int fake_undo_leaf(struct snap_disk_ctx *c, const struct snap_part *p, int i,
                    bool written, struct snap_err *err);
 
+/* Is this entry a volume?  And identity() of the drivers whose it is, or is
+ * not. */
+bool fake_is_volume(int image);
+char *fake_identity(struct snap_object o, bool volume);
+char *fake_file_identity(struct snap_object o);
+
 /* Disks of one QEMU: one transaction. */
 extern const struct snap_group fake_qemu_group;
 
@@ -69,7 +77,7 @@ int fake_nothing(struct snap_disk_ctx *c, struct snap_part *p,
 int fake_secure(struct snap_disk_ctx *c, struct snap_part *p,
                 struct snap_err *err);
 int fake_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
-                   const char *path, enum snap_stand *how_r,
+                   struct snap_object o, enum snap_stand *how_r,
                    struct snap_err *err);
 
 /* ---- fake_overlay_delete.c: slots of fake-external ---- */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fakes/fake_cfg.h"
+#include "fakes/fake_disk_int.h"
 #include "lib/fault.h"
 #include "lib/file.h"
 #include "lib/mem.h"
@@ -475,6 +476,15 @@ static char *f_saved(struct snap_hyp *h, const char *uuid)
     return h->w->saved[0] ? snap_strdup(h->w->saved) : NULL;
 }
 
+/* By inode in the real one, so that links do not matter. */
+static bool is_one_image(const char *a, const char *b)
+{
+    const struct fake_store *s = fake_store_current;
+    int i = s && a ? fake_lookup(s, a) : -1;
+
+    return snap_streq(a, b) || (i >= 0 && i == fake_lookup(s, b));
+}
+
 static int f_image_user(struct snap_hyp *h, const char *path, uint32_t except,
                         char **who_r, struct snap_err *err)
 {
@@ -495,7 +505,7 @@ static int f_image_user(struct snap_hyp *h, const char *path, uint32_t except,
             snap_domain_json_disks(h->w->dom[i].config, &v, &n, &e))
             continue;
         for (k = 0; k < n && !*who_r; k++)
-            if (snap_streq(v[k].path, path))
+            if (is_one_image(v[k].path, path))
                 *who_r = snap_printf("%s (%s)", h->w->dom[i].name, v[k].vdev);
         snap_vbds_free(&v, &n);
     }

@@ -10,7 +10,8 @@
 static int i_match(const struct snap_part *p, enum snap_disk_type want)
 {
     if (want == SNAP_DISK_EXTERNAL || p->target || p->keep_path ||
-        !snap_part_by_qemu(p) || !snap_streq(p->format, "qcow2"))
+        !snap_part_by_qemu(p) ||
+        (p->format && !snap_streq(p->format, "qcow2")))
         return 0;
     return want == SNAP_DISK_AUTO && p->stem ? 5 : 20;
 }
@@ -32,7 +33,8 @@ static int i_probe(struct snap_disk_ctx *c, struct snap_part *p,
     if (fake_find_snap(S, fake_lookup(S, p->path), p->tag))
         return snap_fail(err, SNAP_EXISTS, "%s: snapshot %s exists in it",
                          p->path, p->tag);
-    snap_set(&p->frozen_path, p->path);
+    /* The image itself, for the path may be a link. */
+    snap_set(&p->frozen_path, fake_real_path(p->path));
     snap_set(&p->frozen_format, p->format);
     snap_set(&p->active_path, p->path);
     snap_set(&p->active_format, p->format);
@@ -98,7 +100,9 @@ static int i_inspect(struct snap_disk_ctx *c, const struct snap_part *p,
 /* Others need the image as it is: the snapshot is brought back as a copy. */
 static bool is_copy(const struct snap_part *p)
 {
-    return p->leaf_path && !snap_streq(p->leaf_path, p->frozen_path);
+    return p->leaf_path && !snap_streq(p->leaf_path, p->frozen_path) &&
+           (fake_lookup(S, p->leaf_path) < 0 ||
+            fake_lookup(S, p->leaf_path) != fake_lookup(S, p->frozen_path));
 }
 
 static void i_plan_leaf(struct snap_disk_ctx *c, struct snap_part *p)
@@ -109,7 +113,10 @@ static void i_plan_leaf(struct snap_disk_ctx *c, struct snap_part *p)
         fake_has_child(i)) {
         fake_plan_leaf(c, p);
     } else {
-        snap_set(&p->leaf_path, p->frozen_path);
+        snap_set(&p->leaf_path,
+                 fake_lookup(S, p->path) == fake_lookup(S, p->frozen_path)
+                     ? p->path
+                     : p->frozen_path);
         snap_set(&p->leaf_format, p->frozen_format);
     }
 }
@@ -342,6 +349,7 @@ const struct snap_disk_driver fake_internal = {
     .match = i_match,
     .probe = i_probe,
     .check = snap_slot_check_inside,
+    .identity = fake_file_identity,
     .group = &fake_qemu_group,
     .group_key = snap_slot_group_name,
     .prepare = i_prepare,

@@ -47,7 +47,7 @@ static int e_probe(struct snap_disk_ctx *c, struct snap_part *p,
                          p->target, p->path);
     if (S->free_bytes < (64u << 20))
         return snap_fail(err, SNAP_NOSPACE, "no space beside %s", p->path);
-    snap_set(&p->frozen_path, S->image[fake_lookup(S, p->path)].path);
+    snap_set(&p->frozen_path, fake_real_path(p->path));
     if (p->keep_path && fake_entry(S, p->path) == fake_lookup(S, p->path)) {
         s = fake_sibling(p, p->path, "-base.qcow2");
         snap_set(&p->frozen_path, s);
@@ -290,6 +290,7 @@ const struct snap_disk_driver fake_external = {
     .match = e_match,
     .probe = e_probe,
     .check = snap_slot_check_over,
+    .identity = fake_file_identity,
     .group = &fake_qemu_group,
     .group_key = snap_slot_group_name,
     .prepare = e_prepare,

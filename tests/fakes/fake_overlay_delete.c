@@ -98,6 +98,7 @@ int fake_overlay_delete_plan(struct snap_disk_ctx *c, struct snap_part *p,
     if (can_merge(d, base)) {
         d->how = SNAP_DELETE_MERGE;
         d->keep_image = true;
+        snap_set(&d->leaf_format, "qcow2");
         snap_set(&d->gone, d->child[0].path);
         snap_set(&d->active_path,
                  fake_lookup(S, p->path) == base ? p->path : p->frozen_path);

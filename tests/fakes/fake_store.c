@@ -44,10 +44,32 @@ int fake_entry(const struct fake_store *s, const char *path)
     return -1;
 }
 
+/* The other name of a volume, as device-mapper makes it: /dev/mapper/vol-a--s1
+ * of vol/a-s1, and of /vol/a-s1. */
+static int by_mapper(const struct fake_store *s, const char *path)
+{
+    static const char prefix[] = "/dev/mapper/vol-";
+    char name[FAKE_PATH] = "/vol/";
+    size_t n = strlen(name);
+    int i;
+
+    if (!path || strncmp(path, prefix, strlen(prefix)) != 0)
+        return -1;
+    for (path += strlen(prefix); *path && n < sizeof(name) - 1; path++) {
+        name[n++] = *path;
+        if (path[0] == '-' && path[1] == '-')
+            path++;
+    }
+    i = fake_entry(s, name);
+    return i >= 0 ? i : fake_entry(s, name + 1);
+}
+
 int fake_lookup(const struct fake_store *s, const char *path)
 {
     int i = fake_entry(s, path);
 
+    if (i < 0)
+        return by_mapper(s, path);
     return i >= 0 && s->image[i].alias >= 0 ? s->image[i].alias : i;
 }
 
@@ -186,6 +208,14 @@ uint64_t fake_store_add(struct fake_store *s, const char *path,
     s->image[i].own = true;
     s->image[i].content = ++s->version;
     return s->image[i].content;
+}
+
+void fake_store_link(struct fake_store *s, const char *path, const char *to)
+{
+    int i = fake_lookup(s, to);
+    int link = fake_add_entry(s, path, s->image[i].format, s->image[i].size);
+
+    s->image[link].alias = i;
 }
 
 bool fake_store_exists(const struct fake_store *s, const char *path)

@@ -117,6 +117,9 @@ uint64_t fake_store_content(const struct fake_store *s, const char *path);
 /* The content of an internal or volume snapshot; 0 if it is not there. */
 uint64_t fake_store_snap(const struct fake_store *s, const char *path,
                          const char *tag);
+/* Another name for an image that is there, as a symbolic link is.  A volume has
+ * /dev/mapper/POOL-NAME besides, with each dash in NAME doubled. */
+void fake_store_link(struct fake_store *s, const char *path, const char *to);
 void fake_store_remove(struct fake_store *s, const char *path);
 
 /* A QEMU opens a disk for writing; closes all disks of a domain.  Opening a

@@ -2,7 +2,8 @@
 /*
  * Reference driver fake-volume: volumes of a pool, as LVM has them.  What is
  * frozen lies beside the disk, which the guest goes on writing to, and is
- * another volume: its name, "vol/a-s1", is no path, and no domain can have it.
+ * another volume: its name, "vol/a-s1", is no path.  Its device is, and a domain
+ * may have that: /dev/mapper/vol-a--s1.
  *
  * As hard to get on with as the real ones:
  *
@@ -139,6 +140,13 @@ static int check(const struct snap_part *p, struct snap_err *err)
     if (!slash || slash == p->frozen_path || strchr(slash + 1, '/'))
         return snap_fail(err, SNAP_CORRUPT, "frozen: not POOL/NAME");
     return 0;
+}
+
+/* By the name that a record has, or by that of its device. */
+static char *identity(struct snap_object o)
+{
+    return o.kind && !snap_streq(o.kind, "volume") ? NULL
+                                                   : fake_identity(o, true);
 }
 
 static const char *group_key(const struct snap_part *p)
@@ -512,11 +520,11 @@ static int revert_undo(struct snap_disk_ctx *c, struct snap_part *p,
 /* ---- giving it up ---- */
 
 static int stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
-                     const char *path, enum snap_stand *how_r,
+                     struct snap_object o, enum snap_stand *how_r,
                      struct snap_err *err)
 {
     (void)c;
-    *how_r = fake_lookup(S, path) < 0 ? SNAP_STAND_GONE : SNAP_STAND_ALONE;
+    *how_r = fake_lookup(S, o.id) < 0 ? SNAP_STAND_GONE : SNAP_STAND_ALONE;
     return fake_fault("stands_on", p->vdev ? p->vdev : "any", err);
 }
 
@@ -554,6 +562,7 @@ const struct snap_disk_driver fake_volume = {
     .match = match,
     .probe = probe,
     .check = check,
+    .identity = identity,
     .group = &volume_group,
     .group_key = group_key,
     .prepare = prepare,

@@ -21,10 +21,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct snap_disk_driver internal = {
     .name = "s-int",
     .check = snap_slot_check_inside,
+    .identity = snap_slot_no_identity,
 };
 static const struct snap_disk_driver external = {
     .name = "s-ext",
     .check = snap_slot_check_over,
+    .identity = snap_slot_no_identity,
 };
 static const struct snap_disk_driver *const drivers[] = {
     &internal,

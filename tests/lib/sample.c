@@ -17,10 +17,12 @@
 static const struct snap_disk_driver internal = {
     .name = "s-int",
     .check = snap_slot_check_inside,
+    .identity = snap_slot_no_identity,
 };
 static const struct snap_disk_driver external = {
     .name = "s-ext",
     .check = snap_slot_check_over,
+    .identity = snap_slot_no_identity,
 };
 /* Frozen volumes beside a file. */
 static int check_volume(const struct snap_part *p, struct snap_err *err)
@@ -34,6 +36,7 @@ static int check_volume(const struct snap_part *p, struct snap_err *err)
 static const struct snap_disk_driver volume = {
     .name = "s-vol",
     .check = check_volume,
+    .identity = snap_slot_no_identity,
 };
 const struct snap_disk_driver *const sample_drivers[] = {
     &internal,

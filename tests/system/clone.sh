@@ -177,7 +177,7 @@ starts_again() {
     while read -r vdev path format; do
         sed -i -E "s|format=[a-z0-9]+,vdev=$vdev,([^'\"]*)target=[^'\"]*|format=$format,vdev=$vdev,\1target=$path|" \
             "$(guest dir $g)/$g.cfg"
-    done < <(jq -r '.disks[] | [.vdev, .path, .format] | join(" ")' \
+    done < <(jq -r '.disks[] | [.vdev, .active.id, .active.format] | join(" ")' \
         "$(store_of $g)/state.json")
     run cat "$(guest cfg $g)"
     run guest start $g

@@ -113,7 +113,7 @@ no_orphans() {
     local dir f tag store bad=0
     dir=$(guest dir $g)
     store=$(store_of $g)
-    { jq -r '.disks[].path' "$store/state.json"
+    { jq -r '.disks[].active.id' "$store/state.json"
       jq -r '.disks[] | .frozen.id' "$store"/records/*.json
       # The user's own.
       printf '%s\n' "$dir/$g.cfg" "$dir/xvda.qcow2" "$dir/xvdb.qcow2"

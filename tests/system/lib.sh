@@ -322,7 +322,7 @@ start_from_disks() {
     if [ -e "$state" ]; then
         while read -r vdev path format; do
             sed -i "s|format=[a-z0-9]*,vdev=$vdev,\(.*\),target=[^\"]*|format=$format,vdev=$vdev,\1,target=$path|" "$cfg"
-        done < <(jq -r '.disks[] | "\(.vdev) \(.path) \(.format)"' "$state")
+        done < <(jq -r '.disks[] | "\(.vdev) \(.active.id) \(.active.format)"' "$state")
     fi
     guest start "$g"
     one_instant "$g"

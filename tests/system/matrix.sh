@@ -45,7 +45,7 @@ no_orphans() {
     local f known bad=0
     known=$(jq -r '.disks[].frozen.id' "$(store_of $g)"/records/*.json \
         2>/dev/null
-        jq -r '.disks[].path' "$(store_of $g)/state.json" |
+        jq -r '.disks[].active.id' "$(store_of $g)/state.json" |
             while read -r f; do echo "$f"; readlink -f "$f"; done)
     while read -r f; do
         grep -qxF "$f" <<<"$known" || { echo "orphan: $f"; bad=1; }
@@ -129,7 +129,7 @@ xl_cfg_as_told() {
         xl snapshot-create $g -n bad --domain-config "$cfg"
     for vdev in xvda xvdb; do
         old=$(sed -n "s/.*vdev=$vdev,.*target=\([^\"]*\)\".*/\1/p" "$cfg")
-        new=$(jq -r ".disks[] | select(.vdev == \"$vdev\") | .path" \
+        new=$(jq -r ".disks[] | select(.vdev == \"$vdev\") | .active.id" \
             "$(store_of $g)/state.json")
         run sed -i "s|format=[a-z0-9]*,\(vdev=$vdev,.*target=\)$old|format=qcow2,\1$new|" \
             "$cfg"
@@ -170,7 +170,7 @@ create_off_again() { # KIND
     poweroff_kept
     # The images keep their paths, and no xl.cfg goes stale.
     [ "$1" = internal ] || keep=(--keep-path)
-    mapfile -t before < <(jq -r '.disks[].path' "$(store_of $g)/state.json")
+    mapfile -t before < <(jq -r '.disks[].active.id' "$(store_of $g)/state.json")
     snapshot $g -n s5 --type "$1" "${keep[@]}"
     eq "consistency" offline "$(report .consistency)"
     hasnt "$(report '.notes | join("\n")')" 'frozen now'
@@ -294,13 +294,13 @@ delete_off() { # SNAPSHOT LEFT... ; the disks read the same
     # Through the active images, before and after.
     while read -r vdev path format; do
         qemu-img convert -f "$format" -O qcow2 "$path" "$WORK/$vdev.before"
-    done < <(jq -r '.disks[] | "\(.vdev) \(.path) \(.format)"' \
+    done < <(jq -r '.disks[] | "\(.vdev) \(.active.id) \(.active.format)"' \
         "$(store_of $g)/state.json")
     run xl snapshot-delete $g "$1"
     while read -r vdev path format; do
         run qemu-img compare -f qcow2 -F "$format" "$WORK/$vdev.before" "$path"
         rm "$WORK/$vdev.before"
-    done < <(jq -r '.disks[] | "\(.vdev) \(.path) \(.format)"' \
+    done < <(jq -r '.disks[] | "\(.vdev) \(.active.id) \(.active.format)"' \
         "$(store_of $g)/state.json")
     shift
     eq "snapshots" "$*" "$(records)"

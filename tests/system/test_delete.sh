@@ -25,7 +25,7 @@ no_orphans() { # NAME
     local f known bad=0
     known=$(jq -r '.disks[].frozen.id' "$(store_of "$1")"/records/*.json \
         2>/dev/null
-        jq -r '.disks[].path' "$(store_of "$1")/state.json")
+        jq -r '.disks[].active.id' "$(store_of "$1")/state.json")
     while read -r f; do
         grep -qxF "$f" <<<"$known" || { echo "orphan: $f"; bad=1; }
     done < <(find "$(guest dir "$1")" -type f \

@@ -84,7 +84,7 @@ nested() {
     run xl snapshot-delete $g two
     run sha256sum --quiet -c <(head -n 1 "$WORK/sums")
     qemu-img convert -O raw "$(jq -r \
-        '.disks[] | select(.vdev == "xvdc") | .path' \
+        '.disks[] | select(.vdev == "xvdc") | .active.id' \
         "$(store_of $g)/state.json")" "$WORK/third"
     eq "the third disk" "$before" "$(sha256sum <"$WORK/third")"
 }
@@ -238,7 +238,7 @@ had_off() {
 had_leaf() {
     local img leaf
     img=$(guest dir $h)/xvda.raw
-    leaf=$(jq -r '.disks[].path' "$(store_of $h)/state.json")
+    leaf=$(jq -r '.disks[].active.id' "$(store_of $h)/state.json")
     have_mapping "$leaf"
     refused 1 "$leaf is in use by $HAVE" xl snapshot-revert $h one
     refused 1 "$leaf is in use by $HAVE" xl snapshot-delete $h one

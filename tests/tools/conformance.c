@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "lib/mem.h"
+#include "model/disk_object.h"
 
 /* ---- one test's state ---- */
 
@@ -448,6 +449,38 @@ static void frozen_stays(void **state)
     snap_part_dispose(&p);
 }
 
+/* Whichever names are compared, it comes out whether it is one object. */
+static void told_by_any_name(void **state)
+{
+    struct fixture *f = *state;
+    const struct snap_disk_driver *const *all = f->v->drivers;
+    struct snap_part p = { 0 };
+    struct snap_object frozen, active;
+    char *frozen_alias, *active_alias;
+    bool one;
+
+    snapshot(f, &f->disk[0], tag_of(f), &p);
+    reload(&p);
+    frozen = snap_part_frozen(&p);
+    active = snap_part_active(&p);
+    frozen_alias = ops_of(f)->alias(f->w, frozen);
+    active_alias = ops_of(f)->alias(f->w, active);
+    one = p.drv->inside;
+    assert_true(snap_object_same(all, frozen, snap_object_file(frozen_alias)));
+    assert_true(snap_object_same(all, active, snap_object_file(active_alias)));
+    assert_int_equal(snap_object_same(all, frozen, active), one);
+    assert_int_equal(snap_object_same(all, snap_object_file(frozen_alias),
+                                      snap_object_file(active_alias)),
+                     one);
+    assert_int_equal(
+        snap_object_same(all, snap_object_file(frozen_alias), active), one);
+    assert_int_equal(
+        snap_object_same(all, frozen, snap_object_file(active_alias)), one);
+    free(frozen_alias);
+    free(active_alias);
+    snap_part_dispose(&p);
+}
+
 static void take_is_undone(void **state)
 {
     struct fixture *f = *state;
@@ -815,7 +848,8 @@ static enum snap_stand stand(struct fixture *f, const struct snap_part *p,
     enum snap_stand how = SNAP_STAND_GONE;
 
     context(f, &c);
-    ok(p->drv->stands_on(&c, p, path, &how, &e), &e, "stands_on");
+    ok(p->drv->stands_on(&c, p, snap_object_file(path), &how, &e), &e,
+       "stands_on");
     return how;
 }
 
@@ -1036,7 +1070,7 @@ static void know(struct snap_delete *del, const char *path, const char *format,
     struct snap_known *k = &del->known[del->n_known++];
 
     k->path = snap_strdup(path);
-    k->qcow2 = format && !strcmp(format, "qcow2");
+    k->format = snap_strdup(format);
     k->frozen = frozen;
 }
 
@@ -1380,6 +1414,7 @@ static const struct {
       false },
     { "taken and brought back", taken_and_brought_back, false },
     { "frozen stays", frozen_stays, false },
+    { "told by any name", told_by_any_name, false },
     { "take is undone", take_is_undone, false },
     { "undo keeps what the guest wrote", undo_keeps_what_the_guest_wrote,
       false },

@@ -50,6 +50,9 @@ struct world_ops {
     void (*resize)(struct world *w, const char *path, const char *format);
     void (*remove)(struct world *w, const char *path);
     void (*foreign)(struct world *w, const char *path);
+    /* Another name of this object, as an xl.cfg may have it: of a volume its
+     * device, of a file a link.  Made if need be; caller frees. */
+    char *(*alias)(struct world *w, struct snap_object o);
 };
 
 /* One way of snapshotting that a driver is asked for. */

@@ -161,7 +161,7 @@ void scene_know(struct snap_delete *d, const char *path, const char *format,
     d->known = snap_realloc(d->known, d->n_known + 1, sizeof(*d->known));
     k = &d->known[d->n_known++];
     k->path = snap_strdup(path);
-    k->qcow2 = !strcmp(format, "qcow2");
+    k->format = snap_strdup(format);
     k->frozen = frozen;
 }
 

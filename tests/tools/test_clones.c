@@ -70,7 +70,9 @@ static void put_state(const char *uuid, const char *name, const char *path,
         st.origin.name = snap_strdup("s1");
         st.origin.id = snap_strdup(ID);
     }
-    snap_state_set_leaf(&st, "xvda", path, format, NULL, true);
+    snap_state_set_leaf(&st, "xvda",
+                        (struct snap_object){ .id = path, .format = format },
+                        NULL, true);
     if (snap_store_open(&s, root, uuid, true, &err) ||
         snap_state_save(&s, &st, &err))
         fail_msg("%s", err.msg);

@@ -149,6 +149,29 @@ static void w_foreign(struct world *w, const char *path)
     fake_store_add(w->s, path, "iso", 4711);
 }
 
+/* /dev/mapper/vol-a--s1 of vol/a-s1 */
+static char *device_of(const char *volume)
+{
+    struct snap_buf b = { 0 };
+
+    snap_buf_adds(&b, "/dev/mapper/vol-");
+    for (volume += strspn(volume, "/") + strlen("vol/"); *volume; volume++)
+        snap_buf_addf(&b, *volume == '-' ? "-%c" : "%c", *volume);
+    return b.data;
+}
+
+static char *w_alias(struct world *w, struct snap_object o)
+{
+    char *alias;
+
+    if (o.kind || !strncmp(o.id, "/vol/", 5))
+        return device_of(o.id);
+    alias = snap_printf("%s.alias", o.id);
+    if (!fake_store_exists(w->s, alias))
+        fake_store_link(w->s, alias, o.id);
+    return alias;
+}
+
 #define OPS(dir_fn)                                                        \
     {                                                                      \
         .open = w_open, .close = w_close, .dir = dir_fn, .image = w_image, \
@@ -156,6 +179,7 @@ static void w_foreign(struct world *w, const char *path)
         .write = w_write, .has = w_has, .image_has = w_image_has,          \
         .digest = w_digest, .exists = w_exists, .damage = w_damage,        \
         .resize = w_resize, .remove = w_remove, .foreign = w_foreign,      \
+        .alias = w_alias,                                                  \
     }
 
 static const struct world_ops in_files = OPS(w_dir);

@@ -229,6 +229,16 @@ static void w_foreign(struct world *w, const char *path)
     close(fd);
 }
 
+static char *w_alias(struct world *w, struct snap_object o)
+{
+    char *alias = snap_printf("%s.alias", o.id);
+
+    (void)w;
+    if (access(alias, F_OK))
+        assert_int_equal(symlink(o.id, alias), 0);
+    return alias;
+}
+
 static const struct world_ops folder = {
     .open = w_open,
     .close = w_close,
@@ -247,6 +257,7 @@ static const struct world_ops folder = {
     .resize = w_resize,
     .remove = w_remove,
     .foreign = w_foreign,
+    .alias = w_alias,
 };
 
 static const struct variant variants[] = {

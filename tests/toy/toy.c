@@ -541,6 +541,7 @@ const struct snap_disk_driver toy_copy = {
     .match = toy_match,
     .probe = toy_probe,
     .check = snap_slot_check_files,
+    .identity = snap_slot_no_identity,
     .group = &toy_group,
     .group_key = snap_slot_group_name,
     .prepare = snap_slot_nothing,

@@ -161,8 +161,10 @@ static void it_became_the_domains_disk(void **state)
 
     (void)state;
     plan(&p);
-    snap_state_set_leaf(&p.ses.state, "xvda", "/img/a.qcow2", "qcow2", "a",
-                        false);
+    snap_state_set_leaf(
+        &p.ses.state, "xvda",
+        (struct snap_object){ .id = "/img/a.qcow2", .format = "qcow2" }, "a",
+        false);
     keeps(&p, "/img/a.qcow2 is kept: it is a domain's disk");
 }
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "lib/mem.h"
+#include "model/disk_slots.h"
 #include "op/hold.h"
 
 static char held[256];
@@ -51,14 +52,22 @@ static int in_place(struct snap_disk_ctx *c, const struct snap_part *p,
     return 0;
 }
 
-static const struct snap_disk_driver driver = { .name = "x",
-                                                .in_place = in_place };
+static const struct snap_disk_driver driver = {
+    .name = "x", .identity = snap_slot_no_identity, .in_place = in_place
+};
 
-static const struct snap_disk_driver mover = { .name = "y",
-                                               .moves_active = true,
-                                               .in_place = in_place };
+static const struct snap_disk_driver mover = {
+    .name = "y",
+    .moves_active = true,
+    .identity = snap_slot_no_identity,
+    .in_place = in_place
+};
 
-static struct snap_env env = { .hold = fake_hold, .hold_end = fake_hold_end };
+static const struct snap_disk_driver *const drivers[] = { &driver, &mover,
+                                                          NULL };
+static struct snap_env env = { .drivers = drivers,
+                               .hold = fake_hold,
+                               .hold_end = fake_hold_end };
 
 /* xvda changes in place; xvdb, of which the xl.cfg named an image, gets a new
  * one over /b1, which an earlier snapshot froze over /b0. */

@@ -57,8 +57,14 @@ static void sample(struct snap_state *st)
     memset(st, 0, sizeof(*st));
     st->current = snap_strdup("s1");
     st->domain_name = snap_strdup("web \"1\" \xc3\xa9");
-    snap_state_set_leaf(st, "xvda", "/img/a b.qcow2", "qcow2", NULL, false);
-    snap_state_set_leaf(st, "xvdb", "/img/b.s1.qcow2", "qcow2", "b", true);
+    snap_state_set_leaf(
+        st, "xvda",
+        (struct snap_object){ .id = "/img/a b.qcow2", .format = "qcow2" },
+        NULL, false);
+    snap_state_set_leaf(
+        st, "xvdb",
+        (struct snap_object){ .id = "/img/b.s1.qcow2", .format = "qcow2" },
+        "b", true);
 }
 
 static void load(struct snap_state *st)
@@ -126,7 +132,9 @@ static void test_round_trip(void **state)
     is_sample(&st);
 
     /* Replaced, not added to. */
-    snap_state_set_leaf(&st, "xvdb", "/img/c", "raw", NULL, false);
+    snap_state_set_leaf(
+        &st, "xvdb", (struct snap_object){ .id = "/img/c", .format = "raw" },
+        NULL, false);
     snap_free(&st.current);
     assert_int_equal(snap_state_save(&store, &st, NULL), 0);
     snap_state_dispose(&st);
@@ -136,8 +144,11 @@ static void test_round_trip(void **state)
     assert_string_equal(snap_state_leaf(&st, "xvdb")->path, "/img/c");
     assert_false(snap_state_leaf(&st, "xvdb")->made);
     /* From itself, as callers do. */
-    snap_state_set_leaf(&st, "xvdb", snap_state_leaf(&st, "xvdb")->path, "raw",
-                        NULL, true);
+    snap_state_set_leaf(
+        &st, "xvdb",
+        (struct snap_object){ .id = snap_state_leaf(&st, "xvdb")->path,
+                              .format = "raw" },
+        NULL, true);
     assert_string_equal(snap_state_leaf(&st, "xvdb")->path, "/img/c");
     snap_state_dispose(&st);
     snap_state_dispose(&st);
@@ -245,7 +256,7 @@ static void test_refused(void **state)
     refused("[]", SNAP_CORRUPT, "not a state of a domain");
     refused("{}", SNAP_CORRUPT, "not a state of a domain");
     refused("{\"format\":\"1\"}", SNAP_CORRUPT, "not a state of a domain");
-    refused("{\"format\":2}", SNAP_UNSUPPORTED, "format 2 is not known");
+    refused("{\"format\":3}", SNAP_UNSUPPORTED, "format 3 is not known");
     refused("{\"format\":1}", SNAP_CORRUPT, "disks is no array");
     refused("{\"format\":1,\"disks\":{}}", SNAP_CORRUPT, "disks is no array");
     refused("{\"format\":1,\"current\":1,\"disks\":[]}", SNAP_CORRUPT,
@@ -292,6 +303,69 @@ static void test_refused(void **state)
                       "true") "," LEAF("\"xvda\"", "\"/b\"", "\"raw\"", "null",
                                        "true") "]}",
             SNAP_CORRUPT, "disk xvda is there twice");
+}
+
+#define HEAD2 "{\"format\":2,\"current\":null,\"domain\":null,\"disks\":["
+#define LEAF2(active) \
+    "{\"vdev\":\"xvda\",\"active\":" active ",\"stem\":null,\"made\":true}]}"
+
+/* The disk of a storage without paths, and how format 2 says of it what 1
+ * could not. */
+static void test_object(void **state)
+{
+    const struct snap_object volume = { "rbd", "pool/a", "raw" };
+    const struct snap_leaf *l;
+    struct snap_state st;
+    char *text = NULL;
+    size_t len;
+
+    (void)state;
+    sample(&st);
+    snap_state_set_leaf(&st, "xvda", volume, NULL, true);
+    assert_null(snap_state_leaf(&st, "xvda")->mount);
+    assert_int_equal(snap_state_save(&store, &st, NULL), 0);
+    snap_state_dispose(&st);
+    load(&st);
+    l = snap_state_leaf(&st, "xvda");
+    assert_string_equal(l->kind, "rbd");
+    assert_string_equal(l->path, "pool/a");
+    assert_string_equal(l->format, "raw");
+    assert_null(snap_state_leaf(&st, "xvdb")->kind);
+    snap_state_dispose(&st);
+    assert_int_equal(snap_file_read(path, 1 << 20, &text, &len, NULL), 0);
+    assert_non_null(strstr(text, "\"format\": 2"));
+    free(text);
+
+    refused(HEAD2 LEAF2("\"/img/a\""), SNAP_CORRUPT,
+            "disks[0]: active: must be an object");
+    refused(HEAD2 LEAF2("{\"kind\":\"rbd\",\"format\":\"raw\"}"), SNAP_CORRUPT,
+            "active: id: missing");
+    refused(HEAD2 LEAF2("{\"kind\":\"rbd\",\"id\":\"\",\"format\":"
+                        "\"raw\"}"),
+            SNAP_CORRUPT, "disk xvda: active.id");
+    refused(HEAD2 LEAF2("{\"kind\":\"R\",\"id\":\"a\",\"format\":"
+                        "\"raw\"}"),
+            SNAP_CORRUPT, "disk xvda: active: kind");
+    refused(HEAD2 LEAF2("{\"kind\":\"file\",\"id\":\"a\",\"format\":"
+                        "\"raw\"}"),
+            SNAP_CORRUPT, "not an absolute path");
+    refused(HEAD2 LEAF2("{\"kind\":\"rbd\",\"id\":\"a\",\"format\":"
+                        "\"zip\"}"),
+            SNAP_CORRUPT, "unknown image format");
+}
+
+/* As an earlier version wrote it. */
+static void test_format_1(void **state)
+{
+    struct snap_state st;
+
+    (void)state;
+    write_text(ONE("\"xvda\"", "\"/img/a\"", "\"raw\"", "\"a\"", "true"));
+    load(&st);
+    assert_string_equal(snap_state_leaf(&st, "xvda")->path, "/img/a");
+    assert_string_equal(snap_state_leaf(&st, "xvda")->format, "raw");
+    assert_null(snap_state_leaf(&st, "xvda")->kind);
+    snap_state_dispose(&st);
 }
 
 static void test_many(void **state)
@@ -345,11 +419,15 @@ static void test_save_refuses(void **state)
     (void)state;
     save_sample();
     sample(&st);
-    snap_state_set_leaf(&st, "xvdb", "relative", "raw", NULL, true);
+    snap_state_set_leaf(
+        &st, "xvdb", (struct snap_object){ .id = "relative", .format = "raw" },
+        NULL, true);
     assert_int_equal(snap_state_save(&store, &st, &err), SNAP_FAIL);
     assert_non_null(strstr(err.msg, "state.json would be unreadable: disk "
                                     "xvdb: path is not an absolute path"));
-    snap_state_set_leaf(&st, "xvdb", "/a\xff", "raw", NULL, true);
+    snap_state_set_leaf(
+        &st, "xvdb", (struct snap_object){ .id = "/a\xff", .format = "raw" },
+        NULL, true);
     snap_err_clear(&err);
     assert_int_equal(snap_state_save(&store, &st, &err), SNAP_FAIL);
     snap_state_dispose(&st);
@@ -489,6 +567,8 @@ int main(void)
         T(test_origin),
         T(test_empty_round_trip),
         T(test_refused),
+        T(test_object),
+        T(test_format_1),
         T(test_many),
         T(test_every_truncation),
         T(test_not_a_file),

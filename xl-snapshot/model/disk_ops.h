@@ -122,7 +122,8 @@ struct snap_disk_driver {
     bool needs_qmp; /* of a domain that is there: asks its QEMU */
 
     /* Is this disk mine?  0: no; larger wins.  Looks at the fields asked
-     * only: no file is opened.  want is never met by another type. */
+     * only: no file is opened.  want is never met by another type.  format
+     * NULL: nobody says, and it may be what the driver takes. */
     int (*match)(const struct snap_part *p, enum snap_disk_type want);
     /*
      * Guest running or off.  Reads facts, fills "found" and "outcome", and
@@ -135,6 +136,15 @@ struct snap_disk_driver {
      * hold for all drivers hold (docs/formats.md).  SNAP_CORRUPT; looks at no
      * storage. */
     int (*check)(const struct snap_part *p, struct snap_err *err);
+    /*
+     * The one name of an object of this driver's storage, under whichever name
+     * it is asked for: as in a record, or without a kind, as in an xl.cfg:
+     * that may be the path of a volume's device, or a link to it.
+     * Compared with the answer for another one, of any driver, this moment, and
+     * not kept.  NULL: none that this driver knows better than by its inode, as
+     * are all files.  Reads only; caller frees.
+     */
+    char *(*identity)(struct snap_object o);
     /* Who takes it.  Parts of one group and of equal key are taken by one
      * take(): the group's name, or that of a pool as well; static or in p. */
     const struct snap_group *group;
@@ -199,14 +209,17 @@ struct snap_disk_driver {
     int (*revert_undo)(struct snap_disk_ctx *c, struct snap_part *p,
                        struct snap_err *err);
 
-    /* Does the qcow2 image at path read through the image that the part froze?
-     * By the headers of images; reads only, whoever has them open.  That very
-     * image stands alone, and so does everything if frozen_path is NULL.  A
-     * path whose folder is missing or empty is SNAP_REFUSED: it may be on what
-     * is not mounted now.  So is a chain that ends where a file or its header
-     * is missing. */
+    /* Does this object read through what the part froze?  By the headers of
+     * images; reads only, whoever has them open.  That very object stands
+     * alone, and so does everything if frozen_path is NULL.  An object of
+     * another kind than the driver's is GONE.  Its format is what somebody says
+     * who knows, for a guest writes what it likes into a raw disk: what has
+     * nothing below it by its format is ALONE, there or not; format NULL:
+     * nobody says.  A path whose folder is missing or empty is SNAP_REFUSED:
+     * it may be on what is not mounted now.  So is a chain that ends where a
+     * file or its header is missing. */
     int (*stands_on)(struct snap_disk_ctx *c, const struct snap_part *p,
-                     const char *path, enum snap_stand *how_r,
+                     struct snap_object o, enum snap_stand *how_r,
                      struct snap_err *err);
     /*
      * Domain running or off.  Finds who reads through what the part froze and

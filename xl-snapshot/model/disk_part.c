@@ -39,9 +39,12 @@ void snap_part_dispose(struct snap_part *p)
     snap_free(&p->frozen_kind);
     snap_free(&p->active_kind);
     snap_free(&p->leaf_dir);
+    snap_free(&p->leaf_kind);
     snap_free(&p->leaf_path);
     snap_free(&p->leaf_format);
     snap_free(&p->drop_path);
+    snap_free(&p->drop_format);
+    snap_free(&p->drop_kind);
     snap_json_free(p->data);
     p->data = NULL;
 }
@@ -50,17 +53,22 @@ void snap_delete_dispose(struct snap_delete *d)
 {
     size_t i;
 
-    for (i = 0; i < d->n_known; i++)
+    for (i = 0; i < d->n_known; i++) {
         free(d->known[i].path);
+        free(d->known[i].format);
+    }
     for (i = 0; i < d->n_child; i++)
         free(d->child[i].path);
     free(d->known);
     free(d->child);
     snap_free(&d->leaf);
+    snap_free(&d->leaf_kind);
+    snap_free(&d->leaf_format);
     snap_free(&d->parent);
     snap_free(&d->parent_format);
     snap_free(&d->active_path);
     snap_free(&d->active_format);
+    snap_free(&d->active_kind);
     snap_free(&d->gone);
     memset(d, 0, sizeof(*d));
 }

@@ -55,6 +55,12 @@ bool snap_stamp_differs(const struct snap_stamp *then,
  * node; that of any other kind is its driver's: "vg/lv", "pool/vol@s1".  Only
  * the driver knows what it means. */
 #define SNAP_KIND_FILE "file"
+/* Borrowed from whatever it is of.  kind NULL: a file, or what an xl.cfg has
+ * for a disk, which is a path unless its driver says otherwise.  id NULL: there
+ * is none. */
+struct snap_object {
+    const char *kind, *id, *format;
+};
 
 /* One disk in one snapshot: what create makes, a record keeps, and revert
  * reads.  Zero-initialise; dispose with snap_part_dispose(). */
@@ -108,9 +114,10 @@ struct snap_part {
     /* revert only: planned by verify(), made by revert_prepare() */
     char *leaf_path; /* what the restored guest will write to */
     char *leaf_format;
+    char *leaf_kind; /* NULL: a file */
     /* Old leaf that nobody needs, or NULL; set by op/ after reference
      * checks. */
-    char *drop_path;
+    char *drop_path, *drop_format, *drop_kind;
     struct snap_stamp dropped; /* it, when the domain had left it */
     bool switched;
 
@@ -139,7 +146,7 @@ struct snap_child {
  * one. */
 struct snap_known {
     char *path;
-    bool qcow2; /* else raw, or anything that has nothing below it */
+    char *format; /* libxl's word */
     bool frozen; /* by a snapshot */
 };
 
@@ -156,7 +163,9 @@ struct snap_delete {
     /* asked */
     struct snap_known *known;
     size_t n_known;
-    char *leaf; /* what the domain calls its active image, or NULL */
+    /* What the domain calls its active object, or NULL; kind NULL: a file */
+    char *leaf, *leaf_kind;
+    char *leaf_format; /* libxl's word; of MERGE: what is in it, found */
     bool may_merge; /* the leaf was made by us, and no record needs it */
     bool others_freeze; /* another external snapshot is this very image */
     bool others_inside; /* internal snapshots of other records are in it */
@@ -168,7 +177,7 @@ struct snap_delete {
     size_t n_child;
     char *parent, *parent_format; /* below it; NULL: nothing.  QEMU's word */
     /* MERGE: what the guest writes to afterwards, and the image that goes */
-    char *active_path, *active_format, *gone;
+    char *active_path, *active_format, *active_kind, *gone;
     uint64_t bytes; /* to be copied, about */
 
     /* MERGE, in recover: when the guest was paused for merge_switch()

@@ -80,7 +80,7 @@ const char *snap_slot_group_name(const struct snap_part *p)
 }
 
 int snap_slot_stands_alone(struct snap_disk_ctx *c, const struct snap_part *p,
-                           const char *path, enum snap_stand *how_r,
+                           struct snap_object o, enum snap_stand *how_r,
                            struct snap_err *err)
 {
     char *dir;
@@ -88,16 +88,22 @@ int snap_slot_stands_alone(struct snap_disk_ctx *c, const struct snap_part *p,
 
     (void)c;
     (void)p;
-    *how_r = SNAP_STAND_ALONE;
-    if (path[0] != '/')
+    *how_r = o.kind ? SNAP_STAND_GONE : SNAP_STAND_ALONE;
+    if (o.kind || o.id[0] != '/')
         return 0;
-    dir = snap_dirname(path);
-    *how_r = snap_file_exists(path) ? SNAP_STAND_ALONE : SNAP_STAND_GONE;
+    dir = snap_dirname(o.id);
+    *how_r = snap_file_exists(o.id) ? SNAP_STAND_ALONE : SNAP_STAND_GONE;
     if (!snap_file_exists(dir))
         rc = snap_fail(err, SNAP_REFUSED,
                        "%s does not exist; is its file system mounted?", dir);
     free(dir);
     return rc;
+}
+
+char *snap_slot_no_identity(struct snap_object o)
+{
+    (void)o;
+    return NULL;
 }
 
 int snap_slot_check_files(const struct snap_part *p, struct snap_err *err)

@@ -44,8 +44,11 @@ int snap_slot_never_child(struct snap_disk_ctx *c, struct snap_part *p,
 /* And stands_on(), where a file that is seen is there, and nothing else is
  * known. */
 int snap_slot_stands_alone(struct snap_disk_ctx *c, const struct snap_part *p,
-                           const char *path, enum snap_stand *how_r,
+                           struct snap_object o, enum snap_stand *how_r,
                            struct snap_err *err);
+/* identity() of a driver that has files only: those the rest of the program
+ * tells by their inodes. */
+char *snap_slot_no_identity(struct snap_object o);
 /* All three objects are files. */
 int snap_slot_check_files(const struct snap_part *p, struct snap_err *err);
 /* And a snapshot inside an image: that is active and frozen.  The path that

@@ -141,8 +141,3 @@ bool snap_format_known(const char *format)
             return true;
     return false;
 }
-
-bool snap_format_stacks(const char *format)
-{
-    return snap_streq(format, "qcow2");
-}

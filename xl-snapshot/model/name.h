@@ -30,7 +30,5 @@ int snap_text_check(const char *text, size_t max, const char *what,
 /* One of libxl's words for an image format that we can name: raw, qcow2,
  * qcow, qed, vhd. */
 bool snap_format_known(const char *format);
-/* May an image of this format read through another one? */
-bool snap_format_stacks(const char *format);
 
 #endif /* SNAP_MODEL_NAME_H */

@@ -80,8 +80,7 @@ static int save_state(struct run *r, struct snap_err *err)
     for (i = 0; i < rec->n_parts; i++) {
         const struct snap_part *p = &rec->parts[i];
 
-        snap_state_set_leaf(&st, p->vdev, p->leaf_path, p->leaf_format,
-                            p->stem, true);
+        snap_state_set_leaf(&st, p->vdev, snap_part_leaf(p), p->stem, true);
     }
     rc = snap_state_save(&r->store, &st, err);
     snap_state_dispose(&st);

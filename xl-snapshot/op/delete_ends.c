@@ -54,7 +54,9 @@ static void disown_leaf(const struct snap_deletion *x,
         return;
     name = snap_basename(leaf->path);
     for (i = 0; i < d->n_child; i++)
-        if (snap_same_file(d->child[i].path, leaf->path) &&
+        if (snap_object_same(x->ses->env->drivers,
+                             snap_object_file(d->child[i].path),
+                             snap_leaf_object(leaf)) &&
             (!len || strncmp(name, p->stem, len) || name[len] != '.'))
             leaf->made = false;
 }
@@ -76,7 +78,8 @@ static int remove_image(const struct snap_deletion *x,
     off.opaque = &off;
     p->keep_image = d->keep_image;
     if (!p->drv->inside && !d->keep_image) {
-        if (snap_records_need(all, n, p->frozen_path)) {
+        if (snap_records_need(x->ses->env->drivers, all, n,
+                              snap_part_frozen(p))) {
             rc = snap_fail(err, SNAP_REFUSED,
                            "%s is kept: another snapshot needs it",
                            p->frozen_path);
@@ -85,7 +88,8 @@ static int remove_image(const struct snap_deletion *x,
         snap_deletion_know(&again, all, n);
         snap_deletion_know(&again, x->rec, 1);
         snap_deletion_know_state(&again, &x->ses->state);
-        snap_set(&again.leaf, leaf ? leaf->path : NULL);
+        if (leaf)
+            snap_deletion_set_leaf(&again, snap_leaf_object(leaf));
         rc = p->drv->delete_plan(&off, p, &again, err);
         if (!rc && (again.n_child || again.keep_image))
             rc = snap_fail(err, SNAP_REFUSED, "%s is kept: %s", p->frozen_path,
@@ -117,8 +121,8 @@ static int keep_memory(const struct snap_deletion *x, bool *keep_r,
         goto out;
     *keep_r = snap_memfile_is_of(x->ses->env, x->rec, &why) != 0;
     if (!*keep_r) {
-        rc = snap_others_need(x->ses->env, x->ses->store.uuid, path, &need,
-                              err);
+        rc = snap_others_need(x->ses->env, x->ses->store.uuid,
+                              snap_object_file(path), &need, err);
         if (need)
             snap_fail(&why, SNAP_REFUSED,
                       "a snapshot of another domain needs it, or may need it");
@@ -144,7 +148,9 @@ static int remove_memory(const struct snap_deletion *x,
     const char *path = x->rec->mem_path;
 
     if (!x->rec->has_memory || !path || lstat(path, &st) ||
-        !S_ISREG(st.st_mode) || snap_records_need(all, n, path))
+        !S_ISREG(st.st_mode) ||
+        snap_records_need(x->ses->env->drivers, all, n,
+                          snap_object_file(path)))
         return 0;
     rc = keep_memory(x, &keep, err);
     return rc || keep ? rc : snap_file_remove(path, err);

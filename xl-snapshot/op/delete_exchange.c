@@ -33,12 +33,11 @@
 
 int snap_deletion_tell(const struct snap_deletion *x,
                        const struct snap_domain *dom, const char *vdev,
-                       const char *path, const char *format,
-                       struct snap_err *err)
+                       struct snap_object o, struct snap_err *err)
 {
     const struct snap_active a = { .vdev = vdev,
-                                   .path = path,
-                                   .format = format };
+                                   .path = o.id,
+                                   .format = o.format };
 
     return x->ses->env->ops->set_active(x->ses->env->hyp, dom, &a, 1, err);
 }
@@ -131,13 +130,12 @@ static int change_over(struct snap_deletion *x, struct snap_deletion_now *now,
         return rc;
     }
     x->over = true;
-    rc = snap_deletion_tell(x, &now->dom, p->vdev, d->active_path,
-                            d->active_format, err);
+    rc = snap_deletion_tell(x, &now->dom, p->vdev, snap_delete_active(d), err);
     snap_guardian_beat(guardian);
     if (!rc)
         rc = p->drv->merge_switch(&now->ctx, p, d, err);
     if (rc && rc != SNAP_RECOVER && (!before || on_leaf(x, now, p, d))) {
-        if (snap_deletion_tell(x, &now->dom, p->vdev, d->leaf, "qcow2", &e))
+        if (snap_deletion_tell(x, &now->dom, p->vdev, snap_delete_leaf(d), &e))
             snap_err_append(err, "and Xen may name another image: %s", e.msg);
         else
             note_back(x, p->vdev);
@@ -243,15 +241,18 @@ int snap_deletion_has(const struct snap_deletion *x,
     size_t n = 0;
     struct snap_vbd *all = NULL;
     const struct snap_vbd *v;
+    const struct snap_disk_driver *const *drivers = x->ses->env->drivers;
 
     *has_r = SNAP_HAS_NOT;
     if (!dom)
         return 0;
     rc = x->ses->env->ops->disks(x->ses->env->hyp, dom, &all, &n, err);
     v = rc ? NULL : snap_vbd_find(all, n, vdev);
-    if (v && snap_same_file(v->path, d->leaf))
+    if (v &&
+        snap_object_same(drivers, snap_vbd_object(v), snap_delete_leaf(d)))
         *has_r = SNAP_HAS_LEAF;
-    else if (v && snap_same_file(v->path, d->active_path))
+    else if (v && snap_object_same(drivers, snap_vbd_object(v),
+                                   snap_delete_active(d)))
         *has_r = SNAP_HAS_BASE;
     snap_vbds_free(&all, &n);
     return rc;
@@ -262,9 +263,10 @@ int snap_deletion_tell_which(const struct snap_deletion *x,
                              const struct snap_delete *d, bool base,
                              struct snap_err *err)
 {
-    return base ? snap_deletion_tell(x, dom, vdev, d->active_path,
-                                     d->active_format, err)
-                : snap_deletion_tell(x, dom, vdev, d->leaf, "qcow2", err);
+    return snap_deletion_tell(x, dom, vdev,
+                              base ? snap_delete_active(d)
+                                   : snap_delete_leaf(d),
+                              err);
 }
 
 /*

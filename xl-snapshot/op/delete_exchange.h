@@ -19,8 +19,7 @@ int snap_deletion_has(const struct snap_deletion *x,
 /* Xen gets to know which image the disk is. */
 int snap_deletion_tell(const struct snap_deletion *x,
                        const struct snap_domain *dom, const char *vdev,
-                       const char *path, const char *format,
-                       struct snap_err *err);
+                       struct snap_object o, struct snap_err *err);
 /* The one below, or the leaf. */
 int snap_deletion_tell_which(const struct snap_deletion *x,
                              const struct snap_domain *dom, const char *vdev,

@@ -122,11 +122,13 @@ static bool is_gone(const struct snap_rescue *r, const struct snap_part *p)
     enum snap_stand how = SNAP_STAND_GONE;
     struct snap_disk_ctx off;
     struct snap_err ignored = SNAP_ERR_INIT;
+    struct snap_object frozen = snap_part_frozen(p);
 
     if (snap_rescue_keep(r))
         return false;
+    frozen.format = NULL; /* whatever is in it */
     snap_ctx_init(&off, r->ses.env, UINT32_MAX, NULL, r->in.op_id);
-    return p->drv->stands_on(&off, p, p->frozen_path, &how, &ignored) ||
+    return p->drv->stands_on(&off, p, frozen, &how, &ignored) ||
            how == SNAP_STAND_GONE;
 }
 
@@ -141,7 +143,7 @@ static void note_deleted(struct snap_rescue *r, const struct snap_delete *del)
         const struct snap_delete *d = &del[i];
 
         if (d->how == SNAP_DELETE_MERGE &&
-            snap_rescue_is_leaf(r, p, d->active_path))
+            snap_rescue_is_leaf(r, p, snap_delete_active(d)))
             snap_rescue_stale(r,
                               snap_stale_merged(p->vdev, snap_rescue_name(r),
                                                 d->active_path,

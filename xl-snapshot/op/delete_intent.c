@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/mem.h"
-#include "model/name.h"
+#include "store/record_json.h"
 
 static const char *const hows[] = {
     [SNAP_DELETE_DROP] = "drop",
@@ -42,11 +42,10 @@ struct snap_json *snap_deletion_disks(const struct snap_record *rec,
         snap_json_set_str(l, "vdev", rec->parts[i].vdev);
         snap_json_set_str(l, "how", hows[d->how]);
         snap_json_set_bool(l, "keep_image", d->keep_image);
-        snap_json_set_str(l, "leaf", d->leaf);
+        snap_object_to_json(l, "leaf", snap_delete_leaf(d));
         snap_json_set_str(l, "parent", d->parent);
         snap_json_set_str(l, "parent_format", d->parent_format);
-        snap_json_set_str(l, "active_path", d->active_path);
-        snap_json_set_str(l, "active_format", d->active_format);
+        snap_object_to_json(l, "active", snap_delete_active(d));
         snap_json_set_str(l, "gone", d->gone);
         snap_json_set(l, "children", children(d));
         snap_json_push(disks, l);
@@ -71,14 +70,13 @@ static int get_part(const struct snap_json *l, struct snap_delete *d,
     merge = d->how == SNAP_DELETE_MERGE;
     d->keep_image = snap_json_get_bool(l, "keep_image", true);
     snap_set(&d->parent_format, snap_json_get_str(l, "parent_format"));
-    snap_set(&d->active_format, snap_json_get_str(l, "active_format"));
-    if (merge && !snap_format_known(d->active_format))
-        return snap_fail(err, SNAP_CORRUPT, "journal: bad active_format");
-    rc = snap_intent_path(l, "leaf", merge, &d->leaf, err);
+    rc = snap_intent_object(l, "leaf", merge, &d->leaf_kind, &d->leaf,
+                            &d->leaf_format, err);
     if (!rc)
         rc = snap_intent_path(l, "parent", false, &d->parent, err);
     if (!rc)
-        rc = snap_intent_path(l, "active_path", merge, &d->active_path, err);
+        rc = snap_intent_object(l, "active", merge, &d->active_kind,
+                                &d->active_path, &d->active_format, err);
     if (!rc)
         rc = snap_intent_path(l, "gone", merge, &d->gone, err);
     d->child = snap_zalloc((snap_json_len(kids) + 1) * sizeof(*d->child));

@@ -170,8 +170,8 @@ static int move_over(struct snap_deletion *x, struct snap_deletion_now *now,
         if (!rc)
             rc = p->drv->merge(&now->ctx, p, d, err);
         if (!rc && now->there && !now->qemu)
-            rc = snap_deletion_tell(x, &now->dom, p->vdev, d->active_path,
-                                    d->active_format, err);
+            rc = snap_deletion_tell(x, &now->dom, p->vdev,
+                                    snap_delete_active(d), err);
         if (!rc)
             rc = now->qemu
                      ? snap_deletion_exchange(x, now, p, d, err)
@@ -181,13 +181,13 @@ static int move_over(struct snap_deletion *x, struct snap_deletion_now *now,
             return rc;
         }
     } else if (now->there) {
-        rc = snap_deletion_tell(x, &now->dom, p->vdev, d->active_path,
-                                d->active_format, err);
+        rc = snap_deletion_tell(x, &now->dom, p->vdev, snap_delete_active(d),
+                                err);
         if (rc)
             return rc;
     }
-    snap_state_set_leaf(&x->ses->state, p->vdev, d->active_path,
-                        d->active_format, p->stem, p->frozen_made);
+    snap_state_set_leaf(&x->ses->state, p->vdev, snap_delete_active(d),
+                        p->stem, p->frozen_made);
     return snap_state_save(&x->ses->store, &x->ses->state, err);
 }
 
@@ -214,7 +214,8 @@ static bool has_leaf(struct snap_deletion_now *now, const struct snap_part *p,
     enum snap_stand how = SNAP_STAND_ALONE;
     struct snap_err ignored = SNAP_ERR_INIT;
 
-    return p->drv->stands_on(&now->ctx, p, d->gone, &how, &ignored) ||
+    return p->drv->stands_on(&now->ctx, p, snap_object_file(d->gone), &how,
+                             &ignored) ||
            how != SNAP_STAND_GONE;
 }
 
@@ -333,10 +334,10 @@ int snap_deletion_keep_merge(struct snap_deletion *x,
     if (rc)
         return rc;
     if (base)
-        snap_state_set_leaf(&x->ses->state, p->vdev, d->active_path,
-                            d->active_format, p->stem, p->frozen_made);
+        snap_state_set_leaf(&x->ses->state, p->vdev, snap_delete_active(d),
+                            p->stem, p->frozen_made);
     else
-        snap_state_set_leaf(&x->ses->state, p->vdev, d->leaf, "qcow2", p->stem,
-                            true);
+        snap_state_set_leaf(&x->ses->state, p->vdev, snap_delete_leaf(d),
+                            p->stem, true);
     return 0;
 }

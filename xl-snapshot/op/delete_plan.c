@@ -10,9 +10,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "lib/file.h"
 #include "lib/mem.h"
 #include "lib/seen.h"
 #include "model/name.h"
@@ -111,55 +109,46 @@ static int open_qmp(struct snap_env *env, struct snap_delete_plan *p,
     return 0;
 }
 
-/* Where an image is; each of thousands is compared with each disk's. */
-struct place {
-    const char *path;
-    bool there;
-    struct stat st;
-};
-
-static struct place look_up(const char *path)
-{
-    struct place at = { .path = path };
-
-    at.there = path && !stat(path, &at.st);
-    return at;
-}
-
-/* As snap_same_file(). */
-static bool same_place(const struct place *a, const struct place *b)
-{
-    return snap_streq(a->path, b->path) ||
-           (a->there && b->there && snap_same_stat(&a->st, &b->st));
-}
-
-/* Of each part of p->ses.all in turn; caller frees. */
-static struct place *look_up_all(const struct snap_delete_plan *p)
+/* The identities of what each part of p->ses.all froze, in turn, since each of
+ * thousands is compared with each disk's. */
+static char **identify_all(const struct snap_delete_plan *p)
 {
     size_t i, k, n = 0;
-    struct place *at;
+    char **all;
 
     for (i = 0; i < p->ses.n_all; i++)
         n += p->ses.all[i].n_parts;
-    at = snap_zalloc((n + 1) * sizeof(*at));
+    all = snap_zalloc((n + 1) * sizeof(*all));
     for (i = 0, n = 0; i < p->ses.n_all; i++)
         for (k = 0; k < p->ses.all[i].n_parts; k++)
-            at[n++] = look_up(p->ses.all[i].parts[k].frozen_path);
-    return at;
+            all[n++] = snap_object_identity(p->ses.env->drivers,
+                                            snap_part_frozen(&p->ses.all[i]
+                                                                  .parts[k]));
+    return all;
+}
+
+static void identities_free(const struct snap_delete_plan *p, char **all)
+{
+    size_t i, k, n = 0;
+
+    for (i = 0; i < p->ses.n_all; i++)
+        for (k = 0; k < p->ses.all[i].n_parts; k++)
+            free(all[n++]);
+    free(all);
 }
 
 /* What other snapshots of this domain have in the same image, and whether
  * any of them needs the leaf as it is. */
-static void ask_others(const struct snap_delete_plan *p,
-                       const struct place *others,
+static void ask_others(const struct snap_delete_plan *p, char *const *others,
                        const struct snap_part *part, struct snap_delete *d)
 {
     size_t i, k;
-    const struct place leaf = look_up(d->leaf),
-                       own = look_up(part->frozen_path);
+    const struct snap_disk_driver *const *drivers = p->ses.env->drivers;
+    char *leaf = snap_object_identity(drivers, snap_delete_leaf(d));
+    char *own = snap_object_identity(drivers, snap_part_frozen(part));
 
     for (i = 0; i < p->ses.n_all; i++) {
-        const struct place *at = others;
+        char *const *at = others;
 
         others += p->ses.all[i].n_parts;
         if (snap_streq(p->ses.all[i].name, p->rec.name))
@@ -167,9 +156,9 @@ static void ask_others(const struct snap_delete_plan *p,
         for (k = 0; k < p->ses.all[i].n_parts; k++) {
             const struct snap_part *o = &p->ses.all[i].parts[k];
 
-            if (d->leaf && same_place(&at[k], &leaf))
+            if (leaf && snap_streq(at[k], leaf))
                 d->may_merge = false;
-            if (!same_place(&at[k], &own))
+            if (!snap_streq(at[k], own))
                 continue;
             if (o->drv->inside)
                 d->others_inside = true;
@@ -177,6 +166,8 @@ static void ask_others(const struct snap_delete_plan *p,
                 d->others_freeze = true;
         }
     }
+    free(leaf);
+    free(own);
 }
 
 /* ask: gather what they know.  Else: does any of them need what is to be
@@ -187,55 +178,92 @@ struct neighbours {
     bool ask;
 };
 
+/* And what they know. */
+struct neighbour {
+    struct snap_state st;
+    struct snap_record *rs;
+    size_t n;
+};
+
+static int has_frozen(const struct neighbours *all, const struct neighbour *b,
+                      const struct snap_part *part, struct snap_object o,
+                      struct snap_err *err)
+{
+    size_t k, m;
+
+    for (k = 0; k < b->n; k++)
+        for (m = 0; m < b->rs[k].n_parts; m++)
+            if (snap_object_same(all->env->drivers,
+                                 snap_part_frozen(&b->rs[k].parts[m]), o))
+                return snap_fail(err, SNAP_REFUSED,
+                                 "%s: snapshot %s of domain %s has %s; delete that one first",
+                                 part->vdev, b->rs[k].name,
+                                 b->rs[k].domain_name, o.id);
+    return 0;
+}
+
+/* What is frozen beside a disk may be a disk itself, under another name. */
+static int has_as_disk(const struct neighbours *all, const struct neighbour *b,
+                       const struct snap_part *part, struct snap_err *err)
+{
+    size_t k;
+
+    for (k = 0; k < b->st.n; k++)
+        if (snap_object_same(all->env->drivers,
+                             snap_leaf_object(&b->st.leaves[k]),
+                             snap_part_frozen(part)))
+            return snap_fail(err, SNAP_REFUSED,
+                             "%s: domain %s has %s, as %s, for its disk %s; give it another one first, by a snapshot of it or a revert",
+                             part->vdev, b->st.domain_name, part->frozen_path,
+                             b->st.leaves[k].path, b->st.leaves[k].vdev);
+    return 0;
+}
+
+static int check_part_of(const struct neighbours *all,
+                         const struct neighbour *b, size_t i,
+                         struct snap_err *err)
+{
+    const struct snap_part *part = &all->p->rec.parts[i];
+    struct snap_delete *d = &all->p->del[i];
+    int rc = 0;
+    size_t c;
+
+    if (part->drv->inside)
+        return 0;
+    if (all->ask) {
+        snap_deletion_know(d, b->rs, b->n);
+        snap_deletion_know_state(d, &b->st);
+        return 0;
+    }
+    for (c = 0; !rc && c < d->n_child; c++)
+        rc = has_frozen(all, b, part, snap_object_file(d->child[c].path), err);
+    if (!rc)
+        rc = has_frozen(all, b, part, snap_part_frozen(part), err);
+    if (!rc && !part->drv->moves_active)
+        rc = has_as_disk(all, b, part, err);
+    return rc;
+}
+
 /* Another domain's snapshots may stand on ours (a clone): their records are
  * theirs to change, so this is where it ends. */
 static int check_neighbour(void *opaque, const char *uuid,
                            struct snap_err *err)
 {
     int rc;
-    size_t i, k, m, c, n = 0;
+    size_t i;
     const struct neighbours *all = opaque;
-    struct snap_env *env = all->env;
-    struct snap_delete_plan *p = all->p;
     struct snap_store s = SNAP_STORE_INIT;
-    struct snap_state st = { 0 };
-    struct snap_record *rs = NULL;
+    struct neighbour b = { .rs = NULL };
 
-    rc = snap_store_open(&s, env->store_root, uuid, false, err);
+    rc = snap_store_open(&s, all->env->store_root, uuid, false, err);
     if (!rc)
-        rc = snap_state_load(&s, &st, err);
+        rc = snap_state_load(&s, &b.st, err);
     if (!rc)
-        rc = snap_store_all_whole(&s, env->drivers, &rs, &n, err);
-    for (i = 0; !rc && i < p->rec.n_parts; i++) {
-        struct snap_delete *d = &p->del[i];
-
-        if (!p->rec.parts[i].drv->read_through)
-            continue;
-        if (all->ask) {
-            snap_deletion_know(d, rs, n);
-            snap_deletion_know_state(d, &st);
-            continue;
-        }
-        for (k = 0; k < n; k++)
-            for (m = 0; m < rs[k].n_parts; m++)
-                for (c = 0; c < d->n_child + 1; c++) {
-                    const char *path = c < d->n_child
-                                           ? d->child[c].path
-                                           : p->rec.parts[i].frozen_path;
-
-                    if (!snap_same_file(rs[k].parts[m].frozen_path, path))
-                        continue;
-                    rc = snap_fail(err, SNAP_REFUSED,
-                                   "%s: snapshot %s of domain %s has %s; delete that one first",
-                                   p->rec.parts[i].vdev, rs[k].name,
-                                   rs[k].domain_name, path);
-                    goto out;
-                }
-    }
-
-out:
-    snap_records_free(&rs, &n);
-    snap_state_dispose(&st);
+        rc = snap_store_all_whole(&s, all->env->drivers, &b.rs, &b.n, err);
+    for (i = 0; !rc && i < all->p->rec.n_parts; i++)
+        rc = check_part_of(all, &b, i, err);
+    snap_records_free(&b.rs, &b.n);
+    snap_state_dispose(&b.st);
     snap_store_close(&s);
     return rc;
 }
@@ -247,7 +275,7 @@ static int each_neighbour(struct snap_env *env, struct snap_delete_plan *p,
     size_t i;
 
     for (i = 0; i < p->rec.n_parts; i++)
-        if (p->rec.parts[i].drv->read_through)
+        if (!p->rec.parts[i].drv->inside)
             return snap_store_each(env->store_root, p->ses.uuid,
                                    check_neighbour, &all, err);
     return 0;
@@ -256,7 +284,7 @@ static int each_neighbour(struct snap_env *env, struct snap_delete_plan *p,
 /* A snapshot that stands on the one that goes must be whole before anything
  * is moved into its image: afterwards nobody could tell. */
 static int check_child(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
-                       const struct place *others, const struct place *child,
+                       char *const *others, const char *child,
                        struct snap_err *err)
 {
     int rc;
@@ -267,7 +295,7 @@ static int check_child(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
         for (k = 0; k < p->ses.all[i].n_parts; k++) {
             struct snap_part *o = &p->ses.all[i].parts[k];
 
-            if (!same_place(others++, child) || o->drv->inside)
+            if (!snap_streq(*others++, child) || o->drv->inside)
                 continue;
             rc = o->drv->verify(ctx, o, &why);
             if (rc)
@@ -279,17 +307,18 @@ static int check_child(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
 }
 
 static int check_children(struct snap_disk_ctx *ctx,
-                          struct snap_delete_plan *p,
-                          const struct place *others,
+                          struct snap_delete_plan *p, char *const *others,
                           const struct snap_delete *d, struct snap_err *err)
 {
     int rc = 0;
     size_t c;
 
     for (c = 0; !rc && c < d->n_child; c++) {
-        const struct place child = look_up(d->child[c].path);
+        char *child = snap_object_identity(p->ses.env->drivers,
+                                           snap_object_file(d->child[c].path));
 
-        rc = check_child(ctx, p, others, &child, err);
+        rc = check_child(ctx, p, others, child, err);
+        free(child);
     }
     return rc;
 }
@@ -329,10 +358,10 @@ static bool *find_ancestors(const struct snap_delete_plan *p)
 }
 
 static int see(struct snap_disk_ctx *ctx, const struct snap_part *part,
-               const char *path, struct snap_err *why)
+               struct snap_object o, struct snap_err *why)
 {
     enum snap_stand how = SNAP_STAND_GONE;
-    int rc = part->drv->stands_on(ctx, part, path, &how, why);
+    int rc = part->drv->stands_on(ctx, part, o, &how, why);
 
     return rc || how != SNAP_STAND_GONE
                ? rc
@@ -345,8 +374,10 @@ static int is_there(struct snap_disk_ctx *ctx, const struct snap_part *part,
 {
     int rc;
     enum snap_stand how = SNAP_STAND_GONE;
+    struct snap_object frozen = snap_part_frozen(part);
 
-    rc = part->drv->stands_on(ctx, part, part->frozen_path, &how, err);
+    frozen.format = NULL; /* whatever is in it */
+    rc = part->drv->stands_on(ctx, part, frozen, &how, err);
     *there_r = !rc && how != SNAP_STAND_GONE;
     if (rc == SNAP_REFUSED) {
         snap_err_clear(err);
@@ -363,8 +394,7 @@ static int is_there(struct snap_disk_ctx *ctx, const struct snap_part *part,
 static int check_seen(struct snap_disk_ctx *ctx,
                       const struct snap_delete_plan *p, const bool *before,
                       const struct snap_part *part,
-                      const struct snap_delete *d, const char *leaf_format,
-                      struct snap_err *err)
+                      const struct snap_delete *d, struct snap_err *err)
 {
     int rc;
     size_t i, k;
@@ -382,19 +412,18 @@ static int check_seen(struct snap_disk_ctx *ctx,
             const struct snap_part *other = &o->parts[k];
 
             if (!snap_streq(other->vdev, part->vdev) ||
-                !snap_format_stacks(other->frozen_format) ||
                 snap_streq(o->name, p->rec.name) || before[i])
                 continue;
-            rc = see(ctx, part, other->frozen_path, &why);
+            rc = see(ctx, part, snap_part_frozen(other), &why);
             if (rc)
                 return snap_fail(err, rc,
                                  "%s, which snapshot %s needs, may stand on %s: %s.  Put back what is missing, or delete %s first",
                                  other->frozen_path, o->name,
                                  part->frozen_path, why.msg, o->name);
         }
-    if (!d->leaf || !snap_format_stacks(leaf_format))
+    if (!d->leaf)
         return 0;
-    rc = see(ctx, part, d->leaf, &why);
+    rc = see(ctx, part, snap_delete_leaf(d), &why);
     return rc ? snap_fail(err, rc,
                           "%s, the domain's disk, may stand on %s: %s.  Put back what is missing (is it not mounted?), or revert to a snapshot that is whole first",
                           d->leaf, part->frozen_path, why.msg)
@@ -412,12 +441,15 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
                       const struct snap_delete *d)
 {
     bool there = false;
+    bool left = d->leaf &&
+                !snap_object_same(p->ses.env->drivers, snap_delete_leaf(d),
+                                  snap_part_frozen(part));
     struct snap_err ignored = SNAP_ERR_INIT;
 
     if (!part->drv->read_through) {
-        if (part->drv->inside && d->leaf && !d->others_inside &&
-            !d->others_freeze && !snap_same_file(d->leaf, part->frozen_path) &&
-            !is_there(ctx, part, &there, &ignored) && there)
+        if (part->drv->inside && left && !d->others_inside &&
+            !d->others_freeze && !is_there(ctx, part, &there, &ignored) &&
+            there)
             snap_note_add(&p->ses.notes, &p->ses.n_notes,
                           "%s: %s stays; no snapshot of %s is inside it any more, and the domain's disk is %s, so no xl.cfg may name it",
                           part->vdev, part->frozen_path, p->ses.name, d->leaf);
@@ -426,8 +458,7 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
     if (d->how == SNAP_DELETE_MERGE)
         note_stale(p, snap_stale_merged(part->vdev, p->ses.name,
                                         d->active_path, d->active_format));
-    else if (d->others_inside && d->leaf &&
-             !snap_same_file(d->leaf, part->frozen_path))
+    else if (d->others_inside && left)
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s: %s stays, since other snapshots are inside; the domain's disk is %s, and no xl.cfg may name the former",
                       part->vdev, part->frozen_path, d->leaf);
@@ -436,8 +467,28 @@ static void note_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
         note_stale(p, snap_stale_gone(part->vdev, part->frozen_path, d->leaf));
 }
 
+/* What the domain has.  Xen has its name only; the state knows its kind. */
+static void set_leaf(const struct snap_delete_plan *p,
+                     const struct snap_leaf *leaf, const struct snap_vbd *v,
+                     struct snap_delete *d)
+{
+    struct snap_object has = { .id = NULL };
+
+    if (v)
+        has = snap_vbd_object(v);
+    if (!v && !p->ses.there && leaf)
+        has = snap_leaf_object(leaf);
+    if (v && leaf && leaf->kind &&
+        snap_object_same(p->ses.env->drivers, has, snap_leaf_object(leaf))) {
+        has.kind = leaf->kind;
+        has.id = leaf->path;
+    }
+    if (has.kind || snap_object_has_path(has))
+        snap_deletion_set_leaf(d, has);
+}
+
 static int plan_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
-                     const bool *before, const struct place *others,
+                     const bool *before, char *const *others,
                      struct snap_part *part, struct snap_delete *d,
                      const struct snap_vbd *vbds, size_t n_vbds,
                      struct snap_err *err)
@@ -451,18 +502,12 @@ static int plan_part(struct snap_disk_ctx *ctx, struct snap_delete_plan *p,
     snap_deletion_know(d, p->ses.all, p->ses.n_all);
     snap_deletion_know_state(d, &p->ses.state);
     for (i = 0; i < n_vbds; i++)
-        snap_deletion_know_path(d, vbds[i].path, vbds[i].format, false);
-    snap_set(&d->leaf, v                       ? v->path
-                       : !p->ses.there && leaf ? leaf->path
-                                               : NULL);
+        snap_deletion_know_object(d, snap_vbd_object(&vbds[i]), false);
+    set_leaf(p, leaf, v, d);
     d->may_merge = d->leaf && leaf && leaf->made &&
                    snap_streq(leaf->path, d->leaf);
     ask_others(p, others, part, d);
-    rc = check_seen(ctx, p, before, part, d,
-                    v      ? v->format
-                    : leaf ? leaf->format
-                           : NULL,
-                    err);
+    rc = check_seen(ctx, p, before, part, d, err);
     if (!rc)
         rc = part->drv->delete_plan(ctx, part, d, err);
     if (!rc && d->how == SNAP_DELETE_PULL)
@@ -508,7 +553,7 @@ static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
     struct snap_clone *clones = NULL;
     struct snap_disk_ctx ctx;
     bool *before = find_ancestors(p);
-    struct place *others = look_up_all(p);
+    char **others = identify_all(p);
 
     snap_session_ctx(&p->ses, &ctx);
     ctx.space = &p->ses.space;
@@ -532,7 +577,7 @@ static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
 
 out:
     snap_seen_free(ctx.seen);
-    free(others);
+    identities_free(p, others);
     free(before);
     snap_clones_free(&clones, &n_clones);
     snap_vbds_free(&vbds, &n);

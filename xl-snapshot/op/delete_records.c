@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/file.h"
 #include "lib/mem.h"
 #include "model/name.h"
 #include "op/parts.h"
@@ -13,8 +12,9 @@
 
 /* Was this image changed by us? */
 static bool was_changed(const struct snap_deletion *x, bool inside,
-                        const char *path)
+                        struct snap_object o)
 {
+    const struct snap_disk_driver *const *drivers = x->ses->env->drivers;
     size_t i, k;
 
     for (i = 0; i < x->rec->n_parts; i++) {
@@ -22,12 +22,14 @@ static bool was_changed(const struct snap_deletion *x, bool inside,
         const struct snap_delete *d = &x->del[i];
 
         if (inside) {
-            if (p->drv->inside && snap_same_file(p->frozen_path, path))
+            if (p->drv->inside &&
+                snap_object_same(drivers, snap_part_frozen(p), o))
                 return true;
             continue;
         }
         for (k = 0; d->how == SNAP_DELETE_PULL && k < d->n_child; k++)
-            if (snap_same_file(d->child[k].path, path))
+            if (snap_object_same(drivers, snap_object_file(d->child[k].path),
+                                 o))
                 return true;
     }
     return false;
@@ -46,7 +48,8 @@ static int refreeze_one(const struct snap_deletion *x, struct snap_record *r,
     for (i = 0; !rc && i < r->n_parts; i++) {
         struct snap_part *p = &r->parts[i];
 
-        if (!p->drv->moves_active || !was_changed(x, inside, p->frozen_path))
+        if (!p->drv->moves_active ||
+            !was_changed(x, inside, snap_part_frozen(p)))
             continue;
         before = snap_json_text(p->data, false);
         rc = p->drv->refreeze(&ctx, p, err);
@@ -112,18 +115,26 @@ int snap_deletion_forget(const struct snap_deletion *x,
     return snap_state_save(&x->ses->store, &x->ses->state, err);
 }
 
-void snap_deletion_know_path(struct snap_delete *d, const char *path,
-                             const char *format, bool frozen)
+void snap_deletion_know_object(struct snap_delete *d, struct snap_object o,
+                               bool frozen)
 {
     struct snap_known *k;
 
-    if (!path || path[0] != '/')
+    /* Only files are looked for by what their headers name. */
+    if (!snap_object_has_path(o))
         return;
     d->known = snap_realloc(d->known, d->n_known + 1, sizeof(*d->known));
     k = &d->known[d->n_known++];
-    k->path = snap_strdup(path);
-    k->qcow2 = snap_format_stacks(format);
+    k->path = snap_strdup(o.id);
+    k->format = snap_strdup(o.format);
     k->frozen = frozen;
+}
+
+void snap_deletion_set_leaf(struct snap_delete *d, struct snap_object o)
+{
+    snap_set(&d->leaf, o.id);
+    snap_set(&d->leaf_kind, o.kind);
+    snap_set(&d->leaf_format, o.format);
 }
 
 void snap_deletion_know(struct snap_delete *d, const struct snap_record *rs,
@@ -135,10 +146,8 @@ void snap_deletion_know(struct snap_delete *d, const struct snap_record *rs,
         for (k = 0; k < rs[i].n_parts; k++) {
             const struct snap_part *p = &rs[i].parts[k];
 
-            snap_deletion_know_path(d, p->frozen_path, p->frozen_format,
-                                    !p->drv->inside);
-            snap_deletion_know_path(d, p->active_path, p->active_format,
-                                    false);
+            snap_deletion_know_object(d, snap_part_frozen(p), !p->drv->inside);
+            snap_deletion_know_object(d, snap_part_active(p), false);
         }
 }
 
@@ -148,6 +157,6 @@ void snap_deletion_know_state(struct snap_delete *d,
     size_t i;
 
     for (i = 0; i < state->n; i++)
-        snap_deletion_know_path(d, state->leaves[i].path,
-                                state->leaves[i].format, false);
+        snap_deletion_know_object(d, snap_leaf_object(&state->leaves[i]),
+                                  false);
 }

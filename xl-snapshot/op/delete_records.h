@@ -18,8 +18,10 @@ int snap_deletion_forget(const struct snap_deletion *x,
 
 /* For who asks what stands on an image: more that may be over the one that
  * goes. */
-void snap_deletion_know_path(struct snap_delete *d, const char *path,
-                             const char *format, bool frozen);
+void snap_deletion_know_object(struct snap_delete *d, struct snap_object o,
+                               bool frozen);
+/* What the domain has. */
+void snap_deletion_set_leaf(struct snap_delete *d, struct snap_object o);
 void snap_deletion_know(struct snap_delete *d, const struct snap_record *rs,
                         size_t n);
 void snap_deletion_know_state(struct snap_delete *d,

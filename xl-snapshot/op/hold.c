@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#include "lib/file.h"
 #include "lib/mem.h"
 #include "model/domain_json.h"
 #include "op/parts.h"
@@ -33,27 +32,37 @@ static bool any_changes(const struct snap_held_images *l)
 /* What the domain has for a disk as it is now, if it writes to it.  Not what a
  * snapshot froze, which an old xl.cfg may name: nobody can write to that, and
  * the new domain may read through it. */
-static const char *had(const struct snap_revert_plan *p,
+static const char *had(const struct snap_env *env,
+                       const struct snap_revert_plan *p,
                        const struct snap_vbd *v, size_t n, const char *vdev)
 {
     const struct snap_vbd *d = snap_vbd_find(v, n, vdev);
     const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state, vdev);
-    const char *path = leaf && !p->ses.there ? leaf->path : NULL;
+    struct snap_object o = { .id = NULL };
 
-    if (d)
-        path = d->readonly || d->cdrom || d->path[0] != '/' ? NULL : d->path;
-    return path && snap_records_freeze(p->ses.all, p->ses.n_all, path) ? NULL
-                                                                       : path;
+    if (d && !d->readonly && !d->cdrom)
+        o = snap_vbd_object(d);
+    else if (!d && leaf && !p->ses.there)
+        o = snap_leaf_object(leaf);
+    return snap_object_has_path(o) &&
+                   !snap_records_freeze(env->drivers, p->ses.all, p->ses.n_all,
+                                        o)
+               ? o.id
+               : NULL;
 }
 
 /* The new domain opens it. */
-static bool is_of_new(const struct snap_record *rec, const char *path)
+static bool is_of_new(const struct snap_env *env,
+                      const struct snap_record *rec, const char *path)
 {
+    struct snap_object o = snap_object_file(path);
     size_t i;
 
     for (i = 0; i < rec->n_parts; i++)
-        if (snap_same_file(path, rec->parts[i].leaf_path) ||
-            snap_same_file(path, rec->parts[i].frozen_path))
+        if (snap_object_same(env->drivers, o,
+                             snap_part_leaf(&rec->parts[i])) ||
+            snap_object_same(env->drivers, o,
+                             snap_part_frozen(&rec->parts[i])))
             return true;
     return false;
 }
@@ -70,9 +79,9 @@ static int hold_left(struct snap_hold *h, struct snap_disk_ctx *c,
     rc = p->old_config ? snap_domain_json_disks(p->old_config, &v, &n, err)
                        : 0;
     for (i = 0; !rc && i < p->rec.n_parts; i++) {
-        const char *path = had(p, v, n, p->rec.parts[i].vdev);
+        const char *path = had(h->env, p, v, n, p->rec.parts[i].vdev);
 
-        if (!in_place[i] && path && !is_of_new(&p->rec, path))
+        if (!in_place[i] && path && !is_of_new(h->env, &p->rec, path))
             snap_held_images_add(&l, path, false);
     }
     snap_vbds_free(&v, &n);

@@ -13,6 +13,7 @@
 #include "lib/mem.h"
 #include "op/mounts.h"
 #include "op/session.h"
+#include "store/record_check.h"
 #include "store/record_json.h"
 
 /* What a machine without an ID gives is no ID. */
@@ -170,6 +171,21 @@ int snap_intent_path(const struct snap_json *disk, const char *key,
                          s ? s : "");
     snap_set(out, s);
     return 0;
+}
+
+int snap_intent_object(const struct snap_json *disk, const char *key,
+                       bool needed, char **kind_r, char **id_r,
+                       char **format_r, struct snap_err *err)
+{
+    struct snap_err e = SNAP_ERR_INIT;
+    int rc;
+
+    rc = snap_object_from_json(disk, key, needed, kind_r, id_r, format_r, &e);
+    if (!rc && *id_r)
+        rc = snap_object_check((struct snap_object){ *kind_r, *id_r,
+                                                     *format_r },
+                               key, &e);
+    return rc ? snap_fail(err, SNAP_CORRUPT, "journal: %s", e.msg) : 0;
 }
 
 /* Of this domain, and no names in it that are not ours? */

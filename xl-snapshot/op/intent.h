@@ -69,6 +69,11 @@ int snap_intent_read(const struct snap_env *env, const struct snap_store *s,
 int snap_intent_path(const struct snap_json *disk, const char *key,
                      bool needed, char **out, struct snap_err *err);
 
+/* The same of an object; whatever it is, its three are the caller's. */
+int snap_intent_object(const struct snap_json *disk, const char *key,
+                       bool needed, char **kind_r, char **id_r,
+                       char **format_r, struct snap_err *err);
+
 /* Could a recovery read it, whole, and would it read what is meant?  Changes
  * nothing.  SNAP_REFUSED or SNAP_FAIL if not: a name that a journal cannot
  * hold, or a defect of ours. */

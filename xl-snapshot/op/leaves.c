@@ -3,6 +3,7 @@
 #include "op/leaves.h"
 
 #include "lib/mem.h"
+#include "store/record_json.h"
 
 struct snap_json *snap_leaves_json(const struct snap_record *rec)
 {
@@ -14,9 +15,8 @@ struct snap_json *snap_leaves_json(const struct snap_record *rec)
         struct snap_json *l = snap_json_object();
 
         snap_json_set_str(l, "vdev", part->vdev);
-        snap_json_set_str(l, "leaf_path", part->leaf_path);
-        snap_json_set_str(l, "leaf_format", part->leaf_format);
-        snap_json_set_str(l, "drop_path", part->drop_path);
+        snap_object_to_json(l, "leaf", snap_part_leaf(part));
+        snap_object_to_json(l, "drop", snap_part_drop(part));
         snap_json_set_str(l, "stem", part->stem);
         snap_json_push(leaves, l);
     }
@@ -39,13 +39,13 @@ int snap_leaves_read(struct snap_intent *in, struct snap_err *err)
         if (!snap_streq(snap_json_get_str(l, "vdev"), part->vdev))
             return snap_fail(err, SNAP_CORRUPT,
                              "journal: leaves do not match the record");
-        rc = snap_intent_path(l, "leaf_path", false, &part->leaf_path, err);
+        rc = snap_intent_object(l, "leaf", true, &part->leaf_kind,
+                                &part->leaf_path, &part->leaf_format, err);
         if (!rc)
-            rc = snap_intent_path(l, "drop_path", false, &part->drop_path,
-                                  err);
+            rc = snap_intent_object(l, "drop", false, &part->drop_kind,
+                                    &part->drop_path, &part->drop_format, err);
         if (rc)
             return rc;
-        snap_set(&part->leaf_format, snap_json_get_str(l, "leaf_format"));
         snap_set(&part->stem, snap_json_get_str(l, "stem"));
     }
     return 0;

@@ -32,7 +32,8 @@ static void note_list(struct snap_json *mounts, const struct snap_json *list)
             const struct snap_json *v = snap_json_at(one, k);
 
             note_file(mounts, snap_json_string(v, NULL));
-            note_file(mounts, snap_json_get_str(v, "id"));
+            if (snap_streq(snap_json_get_str(v, "kind"), SNAP_KIND_FILE))
+                note_file(mounts, snap_json_get_str(v, "id"));
             if (snap_json_type(v) == SNAP_JSON_ARRAY)
                 note_list(mounts, v);
         }

@@ -5,10 +5,10 @@
 #include "op/parts.h"
 #include "store/store.h"
 
-/* A file, and whether anybody needs it. */
+/* An object, and whether anybody needs it. */
 struct need {
     struct snap_env *env;
-    const char *file;
+    struct snap_object object;
     bool needed;
 };
 
@@ -29,7 +29,8 @@ static int ask_one(void *opaque, const char *uuid, struct snap_err *err)
         rc = snap_store_brief(&s, need->env->drivers, NULL, &rs, &n, err);
     /* What cannot be read may need it. */
     need->needed = rc == SNAP_REFUSED || damaged ||
-                   (!rc && snap_records_need(rs, n, need->file));
+                   (!rc && snap_records_need(need->env->drivers, rs, n,
+                                             need->object));
     if (rc == SNAP_REFUSED) {
         snap_err_clear(err);
         rc = 0;
@@ -39,10 +40,10 @@ static int ask_one(void *opaque, const char *uuid, struct snap_err *err)
     return rc;
 }
 
-int snap_others_need(struct snap_env *env, const char *uuid, const char *file,
-                     bool *need_r, struct snap_err *err)
+int snap_others_need(struct snap_env *env, const char *uuid,
+                     struct snap_object o, bool *need_r, struct snap_err *err)
 {
-    struct need need = { .env = env, .file = file };
+    struct need need = { .env = env, .object = o };
     int rc;
 
     rc = snap_store_each(env->store_root, uuid, ask_one, &need, err);

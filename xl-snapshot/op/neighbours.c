@@ -14,6 +14,20 @@
 #include "store/lock.h"
 #include "store/state.h"
 
+static void images_free(struct snap_clone *c)
+{
+    size_t i;
+
+    for (i = 0; i < c->n_images; i++) {
+        free(c->images[i].kind);
+        free(c->images[i].id);
+        free(c->images[i].format);
+    }
+    free(c->images);
+    c->images = NULL;
+    c->n_images = 0;
+}
+
 void snap_clones_free(struct snap_clone **cs, size_t *n)
 {
     size_t i;
@@ -21,7 +35,7 @@ void snap_clones_free(struct snap_clone **cs, size_t *n)
     for (i = 0; i < *n; i++) {
         snap_free(&(*cs)[i].name);
         snap_origin_dispose(&(*cs)[i].origin);
-        snap_notes_free(&(*cs)[i].images, &(*cs)[i].n_images);
+        images_free(&(*cs)[i]);
         snap_free(&(*cs)[i].unseen);
     }
     free(*cs);
@@ -29,22 +43,32 @@ void snap_clones_free(struct snap_clone **cs, size_t *n)
     *n = 0;
 }
 
-/* Only an overlay can stand on anything. */
-static void add_image(struct snap_clone *c, const char *path,
-                      const char *format)
+static struct snap_object image_object(const struct snap_clone_image *image)
 {
+    return (struct snap_object){ image->kind, image->id, image->format };
+}
+
+static void add_image(struct snap_clone *c, struct snap_object o)
+{
+    struct snap_clone_image *image;
     size_t i;
 
-    if (!path || !snap_format_stacks(format))
+    if (!o.id)
         return;
     for (i = 0; i < c->n_images; i++)
-        if (!strcmp(c->images[i], path))
+        if (!strcmp(c->images[i].id, o.id) &&
+            snap_streq(c->images[i].kind, o.kind) &&
+            snap_streq(c->images[i].format, o.format))
             return;
-    snap_note_add(&c->images, &c->n_images, "%s", path);
+    c->images = snap_realloc(c->images, c->n_images + 1, sizeof(*c->images));
+    image = &c->images[c->n_images++];
+    image->kind = snap_strdup(o.kind);
+    image->id = snap_strdup(o.id);
+    image->format = snap_strdup(o.format);
 }
 
 /* No driver knows of it.  What cannot be told is not gone. */
-static bool gone(struct snap_env *env, const char *path)
+static bool gone(struct snap_env *env, struct snap_object o)
 {
     const struct snap_disk_driver *const *d;
     const struct snap_part any = { .vdev = NULL };
@@ -52,9 +76,10 @@ static bool gone(struct snap_env *env, const char *path)
     struct snap_err ignored = SNAP_ERR_INIT;
     struct snap_disk_ctx ctx;
 
+    o.format = NULL; /* whatever is in it */
     snap_ctx_init(&ctx, env, UINT32_MAX, NULL, "look");
     for (d = env->drivers; *d; d++)
-        if ((*d)->stands_on(&ctx, &any, path, &how, &ignored) ||
+        if ((*d)->stands_on(&ctx, &any, o, &how, &ignored) ||
             how != SNAP_STAND_GONE)
             return false;
     return true;
@@ -75,11 +100,11 @@ static void read_state(struct snap_env *env, struct snap_clone *c,
     for (i = 0; i < st->n; i++) {
         const struct snap_leaf *l = &st->leaves[i];
 
-        add_image(c, l->path, l->format);
+        add_image(c, snap_leaf_object(l));
         if (!c->unseen && snap_mount_missing(l->path, l->mount))
             c->unseen = snap_printf("%s is not there, and what was mounted on %s when it was is not mounted",
                                     l->path, l->mount);
-        c->alive = c->alive || c->unseen || !gone(env, l->path);
+        c->alive = c->alive || c->unseen || !gone(env, snap_leaf_object(l));
     }
     free(journal);
 }
@@ -113,8 +138,8 @@ static int neighbours_look_at(struct snap_env *env, const char *uuid,
         for (k = 0; k < rs[i].n_parts; k++) {
             const struct snap_part *p = &rs[i].parts[k];
 
-            add_image(c, p->frozen_path, p->frozen_format);
-            add_image(c, p->active_path, p->active_format);
+            add_image(c, snap_part_frozen(p));
+            add_image(c, snap_part_active(p));
         }
 
 out:
@@ -201,6 +226,7 @@ static bool record_stands_on(struct snap_disk_ctx *ctx,
                              const struct snap_record *rec,
                              const struct snap_part *part)
 {
+    const struct snap_env *env = ctx->opaque2;
     size_t i;
     enum snap_stand how;
 
@@ -208,11 +234,11 @@ static bool record_stands_on(struct snap_disk_ctx *ctx,
         const struct snap_part *p = &rec->parts[i];
 
         how = SNAP_STAND_GONE;
-        if (snap_same_file(p->frozen_path, part->frozen_path))
+        if (snap_object_same(env->drivers, snap_part_frozen(p),
+                             snap_part_frozen(part)))
             return true;
-        if (snap_format_stacks(p->frozen_format) &&
-            (part->drv->stands_on(ctx, part, p->frozen_path, &how, NULL) ||
-             how != SNAP_STAND_ALONE))
+        if (part->drv->stands_on(ctx, part, snap_part_frozen(p), &how, NULL) ||
+            how != SNAP_STAND_ALONE)
             return true;
     }
     return false;
@@ -267,7 +293,8 @@ static int stands_on(struct snap_disk_ctx *ctx, const struct snap_clone *c,
         return nobody_knows(c, c->unseen, err);
     for (i = 0; i < c->n_images && !*image_r; i++) {
         snap_err_clear(&why);
-        rc = part->drv->stands_on(ctx, part, c->images[i], &how, &why);
+        rc = part->drv->stands_on(ctx, part, image_object(&c->images[i]), &how,
+                                  &why);
         if (rc == SNAP_REFUSED && !c->origin.uuid)
             continue; /* no clone, and what cannot be seen is its own */
         if (rc == SNAP_REFUSED && !could_stand_on(ctx, c, part))
@@ -277,7 +304,7 @@ static int stands_on(struct snap_disk_ctx *ctx, const struct snap_clone *c,
         if (rc)
             return snap_fail(err, rc, "%s: %s", c->name, why.msg);
         if (how == SNAP_STAND_ON)
-            *image_r = c->images[i];
+            *image_r = c->images[i].id;
     }
     return 0;
 }

@@ -13,11 +13,14 @@
 #include "store/state.h"
 #include "store/store.h"
 
+struct snap_clone_image {
+    char *kind, *id, *format; /* of the object */
+};
 struct snap_clone {
     char uuid[37];
     char *name; /* its last name, or its UUID */
     struct snap_origin origin; /* uuid NULL: not a clone */
-    char **images; /* that its state and its snapshots name; no raw ones */
+    struct snap_clone_image *images; /* that its state and snapshots name */
     size_t n_images;
     bool unfinished; /* a command was interrupted, or is at work */
     char *unseen; /* an image that cannot be seen: why, as a clause; or NULL */

@@ -185,14 +185,16 @@ static char *named_in(const struct snap_offline *o, const char *path)
                 : snap_strdup(o->file ? o->file : "its configuration");
 }
 
-static int refuse_frozen(const struct snap_offline *o,
+static int refuse_frozen(const struct snap_env *env,
+                         const struct snap_offline *o,
                          const struct snap_state *st, const struct snap_vbd *v,
                          struct snap_err *err)
 {
     const struct snap_leaf *leaf = snap_state_leaf(st, v->vdev);
     char *where = named_in(o, v->path);
 
-    if (leaf && !snap_streq(leaf->path, v->path))
+    if (leaf && !snap_object_same(env->drivers, snap_leaf_object(leaf),
+                                  snap_vbd_object(v)))
         snap_fail(err, SNAP_REFUSED,
                   "%s: %s names %s, which a snapshot froze; the domain wrote to %s since: change the line to format=%s, target=%s, or leave --domain-config out",
                   v->vdev, where, v->path, leaf->path, leaf->format,
@@ -207,7 +209,8 @@ static int refuse_frozen(const struct snap_offline *o,
 
 /* An xl.cfg from before an external snapshot, which is deleted by now, so that
  * its image is frozen no more. */
-static int check_stale(const struct snap_offline *o,
+static int check_stale(const struct snap_env *env,
+                       const struct snap_offline *o,
                        const struct snap_state *st, const struct snap_vbd *v,
                        size_t n, struct snap_err *err)
 {
@@ -218,8 +221,10 @@ static int check_stale(const struct snap_offline *o,
         char *where;
 
         if (v[i].readonly || v[i].cdrom || !leaf || !leaf->made ||
-            !snap_file_exists(leaf->path) ||
-            snap_same_file(leaf->path, v[i].path))
+            (snap_object_has_path(snap_leaf_object(leaf)) &&
+             !snap_file_exists(leaf->path)) ||
+            snap_object_same(env->drivers, snap_leaf_object(leaf),
+                             snap_vbd_object(&v[i])))
             continue;
         where = named_in(o, v[i].path);
         snap_fail(err, SNAP_REFUSED,
@@ -284,8 +289,9 @@ static int offline_compare(void *opaque, const char *uuid,
     rc = read_frozen(c, uuid, &rs, &n, err);
     for (k = 0; !rc && k < c->n; k++)
         if (!c->v[k].readonly && !c->v[k].cdrom &&
-            snap_records_freeze(rs, n, c->v[k].path))
-            rc = refuse_frozen(c->o, c->st, &c->v[k], err);
+            snap_records_freeze(c->env->drivers, rs, n,
+                                snap_vbd_object(&c->v[k])))
+            rc = refuse_frozen(c->env, c->o, c->st, &c->v[k], err);
     snap_records_free(&rs, &n);
     return rc;
 }
@@ -299,7 +305,7 @@ static int check_frozen(struct snap_env *env, const struct snap_offline *o,
     int rc;
 
     rc = snap_store_each(env->store_root, NULL, offline_compare, &named, err);
-    return rc ? rc : check_stale(o, st, v, n, err);
+    return rc ? rc : check_stale(env, o, st, v, n, err);
 }
 
 int snap_offline_load(struct snap_env *env, const struct snap_store *s,

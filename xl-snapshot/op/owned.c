@@ -22,10 +22,13 @@ void snap_owned_again(const char *op_id, char mark_r[17])
 
 /* A leaf that was made for this operation: its name has the op_id in it and is
  * told to nobody but a domain that we build, after all was switched. */
-static bool made(const struct snap_part *p)
+static bool made(const struct snap_env *env, const struct snap_part *p)
 {
-    return p->leaf_path && !snap_streq(p->leaf_path, p->path) &&
-           !snap_streq(p->leaf_path, p->frozen_path);
+    return p->leaf_path &&
+           !snap_object_same(env->drivers, snap_part_leaf(p),
+                             snap_part_before(p)) &&
+           !snap_object_same(env->drivers, snap_part_leaf(p),
+                             snap_part_frozen(p));
 }
 
 /* What the domain's configuration says of the leaves. */
@@ -49,8 +52,9 @@ static int see_leaves(struct snap_env *env, const struct snap_owned *o,
         rc = snap_domain_json_disks(json, &vbds, &n, err);
     for (i = 0; !rc && i < o->n_parts; i++) {
         v = snap_vbd_find(vbds, n, o->parts[i].vdev);
-        s->made += made(&o->parts[i]);
-        if (v && snap_streq(v->path, o->parts[i].leaf_path))
+        s->made += made(env, &o->parts[i]);
+        if (v && snap_object_same(env->drivers, snap_vbd_object(v),
+                                  snap_part_leaf(&o->parts[i])))
             s->named++;
         else if (v)
             s->other++;

@@ -148,6 +148,12 @@ const struct snap_vbd *snap_vbd_find(const struct snap_vbd *vbds, size_t n,
     return NULL;
 }
 
+struct snap_object snap_vbd_object(const struct snap_vbd *v)
+{
+    return (struct snap_object){ .id = v->path && v->path[0] ? v->path : NULL,
+                                 .format = v->format };
+}
+
 void snap_records_free(struct snap_record **rs, size_t *n)
 {
     size_t i;
@@ -272,11 +278,11 @@ bool snap_part_moves(const struct snap_part *p)
            !snap_streq(p->active_format, p->format);
 }
 
-const char *snap_part_in_place(const struct snap_part *p)
+struct snap_object snap_part_in_place(const struct snap_part *p)
 {
     if (p->drv->moves_active)
-        return NULL;
-    return p->drv->inside ? p->frozen_path : p->active_path;
+        return (struct snap_object){ .id = NULL };
+    return p->drv->inside ? snap_part_frozen(p) : snap_part_active(p);
 }
 
 void snap_parts_active(const struct snap_part *parts, size_t n,
@@ -354,8 +360,8 @@ void snap_state_after_create(struct snap_state *st,
         if (p->drv->moves_active)
             made = !p->reuse_target;
         else
-            made = old && snap_streq(old->path, p->path) && old->made;
-        snap_state_set_leaf(st, p->vdev, p->active_path, p->active_format,
-                            p->stem, made);
+            made = old && old->made && snap_streq(old->path, p->path) &&
+                   snap_streq(old->kind, p->before_kind);
+        snap_state_set_leaf(st, p->vdev, snap_part_active(p), p->stem, made);
     }
 }

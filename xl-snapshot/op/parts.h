@@ -6,6 +6,7 @@
 #ifndef SNAP_OP_PARTS_H
 #define SNAP_OP_PARTS_H
 
+#include "model/disk_object.h"
 #include "model/env.h"
 #include "store/record.h"
 #include "store/state.h"
@@ -37,6 +38,9 @@ void snap_notes_free(char ***notes, size_t *n);
 void snap_vbds_free(struct snap_vbd **vbds, size_t *n);
 const struct snap_vbd *snap_vbd_find(const struct snap_vbd *vbds, size_t n,
                                      const char *vdev);
+/* What it has, by the name that Xen knows; the kind is its driver's to tell.
+ * None, if the drive is empty. */
+struct snap_object snap_vbd_object(const struct snap_vbd *v);
 void snap_records_free(struct snap_record **rs, size_t *n);
 
 /* undo() of every part, last first; the first failure is kept, all are
@@ -71,8 +75,8 @@ void snap_parts_active(const struct snap_part *parts, size_t n,
 /* True if the guest writes to another file, or another format, afterwards. */
 bool snap_part_moves(const struct snap_part *p);
 /* The object that a revert may change in place, and that others may need as it
- * is; NULL: the guest gets a new one in any case. */
-const char *snap_part_in_place(const struct snap_part *p);
+ * is; none (id NULL): the guest gets a new one in any case. */
+struct snap_object snap_part_in_place(const struct snap_part *p);
 /* secure() of every part. */
 int snap_parts_secure(struct snap_disk_ctx *c, struct snap_part *parts,
                       size_t n, struct snap_err *err);

@@ -200,11 +200,11 @@ const struct snap_leaf *snap_rescue_leaf(const struct snap_rescue *r,
 }
 
 bool snap_rescue_is_leaf(const struct snap_rescue *r,
-                         const struct snap_part *p, const char *path)
+                         const struct snap_part *p, struct snap_object o)
 {
     const struct snap_leaf *l = snap_rescue_leaf(r, p);
 
-    return l && snap_streq(l->path, path);
+    return l && snap_object_same(r->ses.env->drivers, snap_leaf_object(l), o);
 }
 
 int snap_rescue_let_run(struct snap_rescue *r, struct snap_err *err)

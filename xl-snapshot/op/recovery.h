@@ -85,7 +85,7 @@ int snap_rescue_mounts(const struct snap_rescue *r, struct snap_err *err);
 const struct snap_leaf *snap_rescue_leaf(const struct snap_rescue *r,
                                          const struct snap_part *p);
 bool snap_rescue_is_leaf(const struct snap_rescue *r,
-                         const struct snap_part *p, const char *path);
+                         const struct snap_part *p, struct snap_object o);
 /* Which lines of its xl.cfg its user has to change; frees lines, which may be
  * NULL. */
 void snap_rescue_stale(struct snap_rescue *r, char *lines);

@@ -42,7 +42,7 @@ struct snap_json *snap_revert_left_json(const struct snap_env *env,
     for (i = 0; i < rec->n_parts; i++) {
         struct snap_part *p = &rec->parts[i];
 
-        if (!p->drop_path)
+        if (!snap_object_has_path(snap_part_drop(p)))
             continue;
         env->image_stamp(p->drop_path, &p->dropped);
         snap_json_set(left, p->vdev, snap_stamp_json(&p->dropped));
@@ -61,14 +61,15 @@ void snap_revert_left(const struct snap_json *left, struct snap_record *rec)
 
 /* A new image, or the copy that came instead of one in place; or it was before.
  */
-static bool made_leaf(const struct snap_state *st, const struct snap_part *p)
+static bool made_leaf(const struct snap_env *env, const struct snap_state *st,
+                      const struct snap_part *p)
 {
     const struct snap_leaf *old = snap_state_leaf(st, p->vdev);
 
-    const char *in_place = snap_part_in_place(p);
-
-    return !in_place || !snap_same_file(p->leaf_path, in_place) ||
-           (old && old->made && snap_streq(old->path, p->leaf_path));
+    return !snap_object_same(env->drivers, snap_part_leaf(p),
+                             snap_part_in_place(p)) ||
+           (old && old->made && snap_streq(old->path, p->leaf_path) &&
+            snap_streq(old->kind, p->leaf_kind));
 }
 
 /* The QEMU of the domain that is there, if any: what is in an image that it
@@ -99,6 +100,16 @@ struct before {
     char *list; /* of the images */
 };
 
+/* What is no file has none. */
+static void stamp_of(const struct snap_env *env, struct snap_object o,
+                     struct snap_stamp *now_r)
+{
+    if (snap_object_has_path(o))
+        env->image_stamp(o.id, now_r);
+    else
+        *now_r = (struct snap_stamp){ .known = false };
+}
+
 static void look_at_images(const struct snap_env *env,
                            const struct snap_record *rec, struct before *b)
 {
@@ -109,7 +120,7 @@ static void look_at_images(const struct snap_env *env,
     for (i = 0; i < rec->n_parts; i++) {
         const struct snap_part *p = &rec->parts[i];
 
-        env->image_stamp(p->leaf_path, &now);
+        stamp_of(env, snap_part_leaf(p), &now);
         if (now.known && now.mtime_ns > b->new_ns)
             b->new_ns = now.mtime_ns;
         if (!p->drop_path)
@@ -118,7 +129,7 @@ static void look_at_images(const struct snap_env *env,
                         p->drop_path);
         free(b->list);
         b->list = s;
-        env->image_stamp(p->drop_path, &now);
+        stamp_of(env, snap_part_drop(p), &now);
         if (!snap_stamp_differs(&p->dropped, &now))
             continue;
         b->changed = true;
@@ -144,8 +155,8 @@ static int revert_finish_look_at_domain(const struct snap_env *env,
     for (i = 0; i < rec->n_parts; i++) {
         const struct snap_vbd *v = snap_vbd_find(all, n, rec->parts[i].vdev);
 
-        if (v && rec->parts[i].drop_path &&
-            snap_same_file(v->path, rec->parts[i].drop_path))
+        if (v && snap_object_same(env->drivers, snap_vbd_object(v),
+                                  snap_part_drop(&rec->parts[i])))
             b->has = true;
     }
     snap_vbds_free(&all, &n);
@@ -216,9 +227,8 @@ int snap_revert_finish(struct snap_env *env, const struct snap_store *s,
         else if (r && !rc)
             rc = snap_fail(err, r, "%s: %s", part->vdev, e.msg);
         if (!stays)
-            snap_state_set_leaf(state, part->vdev, part->leaf_path,
-                                part->leaf_format, part->stem,
-                                made_leaf(state, part));
+            snap_state_set_leaf(state, part->vdev, snap_part_leaf(part),
+                                part->stem, made_leaf(env, state, part));
     }
     if (!stays)
         snap_set(&state->current, no_metadata ? NULL : rec->name);
@@ -376,10 +386,11 @@ static int wait_closed(struct undo *u, struct snap_err *err)
     if (u->old->config)
         rc = snap_domain_json_disks(u->old->config, &v, &n, err);
     for (i = 0; !rc && i < n; i++)
-        if (!v[i].readonly && !v[i].cdrom && v[i].path[0] == '/')
+        if (!v[i].readonly && !v[i].cdrom &&
+            snap_object_has_path(snap_vbd_object(&v[i])))
             rc = wait_unused(u->env, &ctx, v[i].path, err);
     for (i = 0; !rc && i < u->rec->n_parts; i++)
-        if (u->rec->parts[i].leaf_path)
+        if (snap_object_has_path(snap_part_leaf(&u->rec->parts[i])))
             rc = wait_unused(u->env, &ctx, u->rec->parts[i].leaf_path, err);
     snap_vbds_free(&v, &n);
     if (rc)
@@ -511,8 +522,10 @@ int snap_revert_keep(struct snap_env *env, const struct snap_store *s,
         struct snap_part *part = &rec->parts[i];
 
         /* A leaf beside what the disk had goes, unless it is in use. */
-        if (!snap_streq(part->leaf_path, part->frozen_path) &&
-            !snap_streq(part->leaf_path, part->path)) {
+        if (!snap_object_same(env->drivers, snap_part_leaf(part),
+                              snap_part_frozen(part)) &&
+            !snap_object_same(env->drivers, snap_part_leaf(part),
+                              snap_part_before(part))) {
             rc = part->drv->revert_undo(&ctx, part, err);
         } else {
             snap_free(&part->drop_path);
@@ -590,7 +603,7 @@ static void note_reverted(struct snap_rescue *r)
         const struct snap_part *p = &r->in.rec->parts[i];
 
         snap_rescue_stale(r,
-                          snap_rescue_is_leaf(r, p, p->leaf_path)
+                          snap_rescue_is_leaf(r, p, snap_part_leaf(p))
                               ? snap_stale_reverted(p, r->in.rec->domain_name)
                               : snap_stale_now(snap_rescue_leaf(r, p),
                                                snap_rescue_name(r)));

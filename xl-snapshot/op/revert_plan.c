@@ -224,18 +224,24 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
     int rc = 0;
     bool need;
     const struct snap_leaf *leaf = snap_state_leaf(&p->ses.state, part->vdev);
+    struct snap_object old;
     char *file = NULL;
 
     snap_free(&part->drop_path);
+    snap_free(&part->drop_kind);
+    snap_free(&part->drop_format);
     if (!leaf || !leaf->made)
         return 0;
+    old = snap_leaf_object(leaf);
     /* With --keep-path it is a link to what we made. */
-    file = realpath(leaf->path, NULL);
+    if (snap_object_has_path(old))
+        file = realpath(old.id, NULL);
     if (!file)
-        file = snap_strdup(leaf->path);
-    if (snap_streq(file, part->frozen_path) ||
-        snap_streq(file, part->leaf_path) ||
-        snap_records_need(p->ses.all, p->ses.n_all, file))
+        file = snap_strdup(old.id);
+    old.id = file;
+    if (snap_object_same(env->drivers, old, snap_part_frozen(part)) ||
+        snap_object_same(env->drivers, old, snap_part_leaf(part)) ||
+        snap_records_need(env->drivers, p->ses.all, p->ses.n_all, old))
         goto out;
     if (damaged) {
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
@@ -243,7 +249,7 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
                       part->vdev, file);
         goto out;
     }
-    rc = snap_others_need(env, p->rec.domain_uuid, file, &need, err);
+    rc = snap_others_need(env, p->rec.domain_uuid, old, &need, err);
     if (rc)
         goto out;
     if (need) {
@@ -253,19 +259,21 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
         goto out;
     }
     snap_set(&part->drop_path, file);
+    snap_set(&part->drop_kind, old.kind);
+    snap_set(&part->drop_format, old.format);
 
 out:
     free(file);
     return rc;
 }
 
-/* A file that a user wrote names no driver. */
+/* A file that a user wrote names no driver, and perhaps no format. */
 static int choose_driver(struct snap_env *env, struct snap_part *part,
                          struct snap_err *err)
 {
     struct snap_part ask = {
         .path = part->path,
-        .format = part->format ? part->format : (char *)"qcow2",
+        .format = part->format,
     };
 
     if (part->drv)
@@ -274,7 +282,8 @@ static int choose_driver(struct snap_env *env, struct snap_part *part,
     return part->drv ? 0
                      : snap_fail(err, SNAP_UNSUPPORTED,
                                  "no driver for %s snapshots of a %s image",
-                                 snap_disk_type_name(part->type), ask.format);
+                                 snap_disk_type_name(part->type),
+                                 ask.format ? ask.format : "(unknown)");
 }
 
 /* What a revert writes to or removes: who else has it is asked while the
@@ -294,8 +303,11 @@ static int check_users(struct snap_env *env, struct snap_revert_plan *p,
     for (i = 0; !rc && i < p->rec.n_parts; i++) {
         const struct snap_part *part = &p->rec.parts[i];
 
-        rc = env->check_others(&ctx, part->frozen_path, false, err);
-        if (!rc && part->drop_path)
+        /* Who has what is no file, verify() asks. */
+        rc = snap_object_has_path(snap_part_frozen(part))
+                 ? env->check_others(&ctx, part->frozen_path, false, err)
+                 : 0;
+        if (!rc && snap_object_has_path(snap_part_drop(part)))
             rc = env->check_others(&ctx, part->drop_path, true, err);
         if (rc) {
             snap_err_append(err, "end that first");
@@ -307,19 +319,20 @@ static int check_users(struct snap_env *env, struct snap_revert_plan *p,
 }
 
 /* Where the guest writes to from then on, and why. */
-static void note_leaf(struct snap_revert_plan *p, const struct snap_part *part,
-                      const char *who_needs)
+static void note_leaf(const struct snap_env *env, struct snap_revert_plan *p,
+                      const struct snap_part *part, const char *who_needs)
 {
-    const char *in_place = snap_part_in_place(part);
+    struct snap_object in_place = snap_part_in_place(part);
     char *stale = snap_stale_reverted(part, p->rec.domain_name);
 
     if (stale)
         snap_note_add(&p->ses.notes, &p->ses.n_notes, "%s", stale);
     free(stale);
-    if (in_place && !snap_streq(part->leaf_path, in_place))
+    if (in_place.id &&
+        !snap_object_same(env->drivers, snap_part_leaf(part), in_place))
         snap_note_add(&p->ses.notes, &p->ses.n_notes,
                       "%s: %s %s as it is; what %s holds is copied to %s",
-                      part->vdev, who_needs, in_place, p->rec.name,
+                      part->vdev, who_needs, in_place.id, p->rec.name,
                       part->leaf_path);
 }
 
@@ -328,7 +341,7 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
 {
     int rc;
     bool frozen = false;
-    const char *in_place;
+    struct snap_object in_place;
     size_t i, damaged = 0;
     struct snap_disk_ctx ctx;
 
@@ -346,10 +359,11 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
             if (!part->stem && leaf && part->drv->moves_active)
                 part->stem = snap_strdup(leaf->stem);
             in_place = snap_part_in_place(part);
-            frozen = in_place &&
-                     snap_records_freeze(p->ses.all, p->ses.n_all, in_place);
+            frozen = in_place.id &&
+                     snap_records_freeze(env->drivers, p->ses.all,
+                                         p->ses.n_all, in_place);
             /* One that cannot be read may have frozen it. */
-            part->shared = in_place && (frozen || damaged > 0);
+            part->shared = in_place.id && (frozen || damaged > 0);
             rc = part->drv->verify(&ctx, part, err);
         }
         if (rc) {
@@ -359,7 +373,7 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
         rc = plan_drop(env, p, part, damaged > 0, err);
         if (rc)
             return rc;
-        note_leaf(p, part,
+        note_leaf(env, p, part,
                   damaged && !frozen ? "a record that cannot be read may need"
                                      : "other snapshots need");
     }

@@ -24,17 +24,19 @@ void snap_checks_free(struct snap_check **checks, size_t *n)
     *n = 0;
 }
 
-static int check_disk(struct snap_disk_ctx *ctx, const struct snap_state *st,
+static int check_disk(struct snap_env *env, struct snap_disk_ctx *ctx,
+                      const struct snap_state *st,
                       const struct snap_record *all, size_t n_all,
                       struct snap_part *p, struct snap_err *err)
 {
     const struct snap_leaf *leaf = snap_state_leaf(st, p->vdev);
 
-    const char *in_place = snap_part_in_place(p);
+    struct snap_object in_place = snap_part_in_place(p);
 
     if (!p->stem && leaf && p->drv->moves_active)
         p->stem = snap_strdup(leaf->stem);
-    p->shared = in_place && snap_records_freeze(all, n_all, in_place);
+    p->shared = in_place.id &&
+                snap_records_freeze(env->drivers, all, n_all, in_place);
     return p->drv->verify(ctx, p, err);
 }
 
@@ -134,7 +136,7 @@ int snap_check_record(struct snap_env *env, const struct snap_store *s,
         struct snap_err e = SNAP_ERR_INIT;
 
         c[n].part = snap_strdup(rec->parts[i].vdev);
-        if (check_disk(&ctx, &st, all, n_all, &rec->parts[i], &e))
+        if (check_disk(env, &ctx, &st, all, n_all, &rec->parts[i], &e))
             c[n].problem = snap_strdup(e.msg);
         n++;
     }

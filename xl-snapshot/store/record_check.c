@@ -94,21 +94,21 @@ static bool is_word(const char *s)
 }
 
 /* What an id of a kind of its own means, only its driver knows. */
-static int check_object(const char *kind, const char *id, const char *format,
-                        const char *what, struct snap_err *err)
+int snap_object_check(struct snap_object o, const char *what,
+                      struct snap_err *err)
 {
     int rc = 0;
     char *at = snap_printf("%s.id", what);
 
-    if (kind && !is_word(kind))
+    if (o.kind && !is_word(o.kind))
         rc = bad(err, what, "kind: not a word of a-z, 0-9 and -");
-    else if (!kind)
-        rc = check_path(id, at, err);
+    else if (!o.kind)
+        rc = check_path(o.id, at, err);
     else
-        rc = check_text(id ? id : "", ID_MAX, at, err);
-    if (!rc && kind && (!id || !id[0]))
+        rc = check_text(o.id ? o.id : "", ID_MAX, at, err);
+    if (!rc && o.kind && (!o.id || !o.id[0]))
         rc = bad(err, at, "missing");
-    if (!rc && !snap_format_known(format))
+    if (!rc && !snap_format_known(o.format))
         rc = bad(err, what, "unknown image format");
     free(at);
     return rc;
@@ -127,13 +127,11 @@ int snap_part_check(const struct snap_part *p, struct snap_err *err)
         return bad(err, "type", "neither internal nor external");
     if (p->size > INT64_MAX)
         return bad(err, "size", "impossible");
-    rc = check_object(p->before_kind, p->path, p->format, "before", err);
+    rc = snap_object_check(snap_part_before(p), "before", err);
     if (!rc)
-        rc = check_object(p->frozen_kind, p->frozen_path, p->frozen_format,
-                          "frozen", err);
+        rc = snap_object_check(snap_part_frozen(p), "frozen", err);
     if (!rc)
-        rc = check_object(p->active_kind, p->active_path, p->active_format,
-                          "active", err);
+        rc = snap_object_check(snap_part_active(p), "active", err);
     if (!rc && p->stem)
         rc = check_stem(p->stem, err);
     return rc ? rc : p->drv->check(p, err);

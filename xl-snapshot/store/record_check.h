@@ -5,6 +5,7 @@
 #ifndef SNAP_STORE_RECORD_CHECK_H
 #define SNAP_STORE_RECORD_CHECK_H
 
+#include "model/disk_object.h"
 #include "store/record.h"
 
 /*
@@ -19,6 +20,9 @@ int snap_record_check_draft(const struct snap_record *r,
                             const struct snap_json *config,
                             struct snap_err *err);
 int snap_record_complete(const struct snap_record *r, struct snap_err *err);
+/* Can it be an object?  what names it.  Looks at no storage. */
+int snap_object_check(struct snap_object o, const char *what,
+                      struct snap_err *err);
 int snap_part_check(const struct snap_part *p, struct snap_err *err);
 
 #endif /* SNAP_STORE_RECORD_CHECK_H */

@@ -23,18 +23,18 @@ static void set_some(struct snap_json *obj, const char *key, const char *s)
         snap_json_set_str(obj, key, s);
 }
 
-static void set_object(struct snap_json *j, const char *key, const char *kind,
-                       const char *id, const char *format)
+void snap_object_to_json(struct snap_json *j, const char *key,
+                         struct snap_object o)
 {
-    struct snap_json *o;
+    struct snap_json *to;
 
-    if (!id)
+    if (!o.id)
         return;
-    o = snap_json_object();
-    snap_json_set_str(o, "kind", kind ? kind : SNAP_KIND_FILE);
-    snap_json_set_str(o, "id", id);
-    set_some(o, "format", format);
-    snap_json_set(j, key, o);
+    to = snap_json_object();
+    snap_json_set_str(to, "kind", o.kind ? o.kind : SNAP_KIND_FILE);
+    snap_json_set_str(to, "id", o.id);
+    set_some(to, "format", o.format);
+    snap_json_set(j, key, to);
 }
 
 struct snap_json *snap_part_to_json(const struct snap_part *p)
@@ -48,9 +48,9 @@ struct snap_json *snap_part_to_json(const struct snap_part *p)
                           p->type == SNAP_DISK_INTERNAL ? "internal"
                                                         : "external");
     snap_json_set_int(j, "size", (int64_t)p->size);
-    set_object(j, "before", p->before_kind, p->path, p->format);
-    set_object(j, "frozen", p->frozen_kind, p->frozen_path, p->frozen_format);
-    set_object(j, "active", p->active_kind, p->active_path, p->active_format);
+    snap_object_to_json(j, "before", snap_part_before(p));
+    snap_object_to_json(j, "frozen", snap_part_frozen(p));
+    snap_object_to_json(j, "active", snap_part_active(p));
     set_some(j, "stem", p->stem);
     if (p->keep_path)
         snap_json_set_bool(j, "keep_path", true);
@@ -236,9 +236,9 @@ static int get_type(const struct snap_json *j, enum snap_disk_type *type_r,
     return 0;
 }
 
-static int get_object(const struct snap_json *j, const char *key, bool needed,
-                      char **kind_r, char **id_r, char **format_r,
-                      struct snap_err *err)
+int snap_object_from_json(const struct snap_json *j, const char *key,
+                          bool needed, char **kind_r, char **id_r,
+                          char **format_r, struct snap_err *err)
 {
     const struct snap_json *o;
     int rc;
@@ -263,14 +263,14 @@ static int get_objects(const struct snap_json *j, struct snap_part *p,
 {
     int rc;
 
-    rc = get_object(j, "frozen", true, &p->frozen_kind, &p->frozen_path,
-                    &p->frozen_format, err);
+    rc = snap_object_from_json(j, "frozen", true, &p->frozen_kind,
+                               &p->frozen_path, &p->frozen_format, err);
     if (!rc)
-        rc = get_object(j, "active", true, &p->active_kind, &p->active_path,
-                        &p->active_format, err);
+        rc = snap_object_from_json(j, "active", true, &p->active_kind,
+                                   &p->active_path, &p->active_format, err);
     if (!rc)
-        rc = get_object(j, "before", false, &p->before_kind, &p->path,
-                        &p->format, err);
+        rc = snap_object_from_json(j, "before", false, &p->before_kind,
+                                   &p->path, &p->format, err);
     if (rc || p->path)
         return rc;
     p->path = snap_strdup(p->frozen_path);

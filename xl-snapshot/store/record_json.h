@@ -8,6 +8,7 @@
 #define SNAP_STORE_RECORD_JSON_H
 
 #include "lib/json.h"
+#include "model/disk_object.h"
 #include "store/record.h"
 
 #define SNAP_RECORD_FORMAT     2
@@ -27,7 +28,15 @@ int snap_record_from_json_brief(const struct snap_json *j, const char *what,
                                 const struct snap_disk_driver *const *drivers,
                                 struct snap_record *r_out,
                                 struct snap_err *err);
-/* One disk's object of a record: the outcome, without progress and plan.
+/* An object as a record, a state and a journal have it: the key is left out
+ * where there is none.  Back again it is read, and not looked at: whoever reads
+ * it asks snap_object_check().  The three are set where the key is there. */
+void snap_object_to_json(struct snap_json *j, const char *key,
+                         struct snap_object o);
+int snap_object_from_json(const struct snap_json *j, const char *key,
+                          bool needed, char **kind_r, char **id_r,
+                          char **format_r, struct snap_err *err);
+/* What a record says of one disk: the outcome, without progress and plan.
  * from_json() leaves tag and hvm to its caller; what names the disk. */
 struct snap_json *snap_part_to_json(const struct snap_part *p);
 int snap_part_from_json(const struct snap_json *j, const char *what,

@@ -15,8 +15,11 @@
 #include "lib/mem.h"
 #include "lib/mount.h"
 #include "model/name.h"
+#include "store/record_check.h"
+#include "store/record_json.h"
 
-#define STATE_FORMAT    1
+#define STATE_FORMAT    2
+#define STATE_FORMAT_1  1 /* had a path where there is an object now */
 #define STATE_MAX       (4u << 20) /* 256 disks with the longest paths */
 #define DOMAIN_NAME_MAX 255
 #define STEM_MAX        255
@@ -24,6 +27,7 @@
 static void leaf_dispose(struct snap_leaf *l)
 {
     snap_free(&l->vdev);
+    snap_free(&l->kind);
     snap_free(&l->path);
     snap_free(&l->format);
     snap_free(&l->stem);
@@ -70,9 +74,13 @@ const struct snap_leaf *snap_state_leaf(const struct snap_state *st,
     return state_find(st, vdev);
 }
 
+struct snap_object snap_leaf_object(const struct snap_leaf *l)
+{
+    return (struct snap_object){ l->kind, l->path, l->format };
+}
+
 void snap_state_set_leaf(struct snap_state *st, const char *vdev,
-                         const char *path, const char *format,
-                         const char *stem, bool made)
+                         struct snap_object o, const char *stem, bool made)
 {
     struct snap_leaf *l = state_find(st, vdev);
 
@@ -83,14 +91,28 @@ void snap_state_set_leaf(struct snap_state *st, const char *vdev,
         l->vdev = snap_strdup(vdev);
     }
     snap_free(&l->mount);
-    l->mount = snap_mount_of(path);
-    snap_set(&l->path, path);
-    snap_set(&l->format, format);
+    l->mount = snap_object_has_path(o) ? snap_mount_of(o.id) : NULL;
+    snap_set(&l->kind, o.kind);
+    snap_set(&l->path, o.id);
+    snap_set(&l->format, o.format);
     snap_set(&l->stem, stem);
     l->made = made;
 }
 
 /* --- rules ------------------------------------------------------------- */
+
+static int check_file(const struct snap_leaf *l, struct snap_err *err)
+{
+    int rc;
+
+    if (!snap_path_ok(l->path) || !l->path[1])
+        return snap_fail(err, SNAP_INVAL,
+                         "path is not an absolute path without . and ..");
+    rc = snap_text_check(l->path, SIZE_MAX, "path", err);
+    if (!rc && !snap_format_known(l->format))
+        rc = snap_fail(err, SNAP_INVAL, "format is unknown");
+    return rc;
+}
 
 static int check_leaf(const struct snap_leaf *l, struct snap_err *err)
 {
@@ -99,14 +121,10 @@ static int check_leaf(const struct snap_leaf *l, struct snap_err *err)
     rc = snap_vdev_check(l->vdev, err);
     if (rc)
         return rc;
-    if (!snap_path_ok(l->path) || !l->path[1])
-        return snap_fail(err, SNAP_INVAL,
-                         "path is not an absolute path without . and ..");
-    rc = snap_text_check(l->path, SIZE_MAX, "path", err);
+    rc = l->kind ? snap_object_check(snap_leaf_object(l), "active", err)
+                 : check_file(l, err);
     if (rc)
         return rc;
-    if (!snap_format_known(l->format))
-        return snap_fail(err, SNAP_INVAL, "format is unknown");
     if (l->mount && !snap_path_ok(l->mount))
         return snap_fail(err, SNAP_INVAL,
                          "mount is not an absolute path without . and ..");
@@ -190,8 +208,21 @@ static int state_get(const struct snap_json *obj, const char *key, char **s_r,
     return 0;
 }
 
-static int read_leaf(const struct snap_json *j, struct snap_leaf *l,
-                     struct snap_err *err)
+/* What the disk has. */
+static int read_active(const struct snap_json *j, int64_t format,
+                       struct snap_leaf *l, struct snap_err *err)
+{
+    int rc;
+
+    if (format != STATE_FORMAT_1)
+        return snap_object_from_json(j, "active", true, &l->kind, &l->path,
+                                     &l->format, err);
+    rc = state_get(j, "path", &l->path, err);
+    return rc ? rc : state_get(j, "format", &l->format, err);
+}
+
+static int read_leaf(const struct snap_json *j, int64_t format,
+                     struct snap_leaf *l, struct snap_err *err)
 {
     const struct snap_json *made = snap_json_get(j, "made");
     int rc;
@@ -199,10 +230,7 @@ static int read_leaf(const struct snap_json *j, struct snap_leaf *l,
     rc = state_get(j, "vdev", &l->vdev, err);
     if (rc)
         return rc;
-    rc = state_get(j, "path", &l->path, err);
-    if (rc)
-        return rc;
-    rc = state_get(j, "format", &l->format, err);
+    rc = read_active(j, format, l, err);
     if (rc)
         return rc;
     rc = state_get(j, "stem", &l->stem, err);
@@ -249,7 +277,7 @@ static int read_state(const struct snap_json *j, struct snap_state *st,
 
     if (snap_json_type(j) != SNAP_JSON_OBJECT || format < 1)
         return snap_fail(err, SNAP_CORRUPT, "not a state of a domain");
-    if (format != STATE_FORMAT)
+    if (format != STATE_FORMAT && format != STATE_FORMAT_1)
         return snap_fail(err, SNAP_UNSUPPORTED,
                          "format %" PRId64
                          " is not known to this version, which reads format %d",
@@ -268,7 +296,8 @@ static int read_state(const struct snap_json *j, struct snap_state *st,
                          "disks is no array, or has too many");
     st->leaves = snap_zalloc((n + 1) * sizeof(*st->leaves));
     for (i = 0; i < n; i++) {
-        rc = read_leaf(snap_json_at(disks, i), &st->leaves[st->n++], err);
+        rc = read_leaf(snap_json_at(disks, i), format, &st->leaves[st->n++],
+                       err);
         if (rc) {
             snap_err_prefix(err, "disks[%zu]", i);
             return rc;
@@ -356,8 +385,7 @@ static struct snap_json *state_to_json(const struct snap_state *st)
         struct snap_json *l = snap_json_object();
 
         snap_json_set_str(l, "vdev", st->leaves[i].vdev);
-        snap_json_set_str(l, "path", st->leaves[i].path);
-        snap_json_set_str(l, "format", st->leaves[i].format);
+        snap_object_to_json(l, "active", snap_leaf_object(&st->leaves[i]));
         snap_json_set_str(l, "stem", st->leaves[i].stem);
         snap_json_set_bool(l, "made", st->leaves[i].made);
         if (st->leaves[i].mount)

@@ -16,12 +16,14 @@
  * be dropped once nobody needs it. */
 struct snap_leaf {
     char *vdev;
-    char *path;
+    char *kind; /* NULL: a file */
+    char *path; /* its name */
     char *format;
     char *stem;
     bool made;
-    char *mount; /* where its file system was mounted then, or NULL */
+    char *mount; /* where a file's file system was mounted then, or NULL */
 };
+struct snap_object snap_leaf_object(const struct snap_leaf *l);
 /* Of a clone: the snapshot it was made from. */
 struct snap_origin {
     char *uuid; /* of the domain whose snapshot that is; NULL: no clone */
@@ -46,8 +48,8 @@ int snap_state_save(const struct snap_store *s, const struct snap_state *st,
                     struct snap_err *err);
 const struct snap_leaf *snap_state_leaf(const struct snap_state *st,
                                         const char *vdev);
+/* o may be borrowed from the leaf that it takes the place of. */
 void snap_state_set_leaf(struct snap_state *st, const char *vdev,
-                         const char *path, const char *format,
-                         const char *stem, bool made);
+                         struct snap_object o, const char *stem, bool made);
 
 #endif /* SNAP_STORE_STATE_H */

@@ -673,50 +673,38 @@ int snap_store_each(const char *root, const char *except,
 
 /* --- references -------------------------------------------------------- */
 
-/* st: of the other one, looked at once for many. */
-static bool same_file(const struct stat *st, const char *path)
+bool snap_records_need(const struct snap_disk_driver *const *drivers,
+                       const struct snap_record *rs, size_t n,
+                       struct snap_object o)
 {
-    struct stat other;
-
-    return path && !stat(path, &other) && snap_same_stat(st, &other);
-}
-
-bool snap_records_need(const struct snap_record *rs, size_t n,
-                       const char *path)
-{
-    struct stat st;
-    bool there = !stat(path, &st);
+    char *identity = snap_object_identity(drivers, o);
+    bool need = false;
     size_t i, k;
 
-    for (i = 0; i < n; i++) {
-        if (snap_streq(rs[i].mem_path, path) ||
-            (there && same_file(&st, rs[i].mem_path)))
-            return true;
-        for (k = 0; k < rs[i].n_parts; k++) {
-            const char *frozen = rs[i].parts[k].frozen_path;
-
-            if (snap_streq(frozen, path) || (there && same_file(&st, frozen)))
-                return true;
-        }
+    for (i = 0; !need && i < n; i++) {
+        need = snap_object_is(drivers, snap_object_file(rs[i].mem_path),
+                              identity);
+        for (k = 0; !need && k < rs[i].n_parts; k++)
+            need = snap_object_is(drivers, snap_part_frozen(&rs[i].parts[k]),
+                                  identity);
     }
-    return false;
+    free(identity);
+    return need;
 }
 
-bool snap_records_freeze(const struct snap_record *rs, size_t n,
-                         const char *path)
+bool snap_records_freeze(const struct snap_disk_driver *const *drivers,
+                         const struct snap_record *rs, size_t n,
+                         struct snap_object o)
 {
-    struct stat st;
-    bool there = !stat(path, &st);
+    char *identity = snap_object_identity(drivers, o);
+    bool frozen = false;
     size_t i, k;
 
-    for (i = 0; i < n; i++)
-        for (k = 0; k < rs[i].n_parts; k++) {
-            const char *frozen = rs[i].parts[k].frozen_path;
-
-            if (rs[i].parts[k].drv->moves_active &&
-                (snap_streq(frozen, path) ||
-                 (there && same_file(&st, frozen))))
-                return true;
-        }
-    return false;
+    for (i = 0; !frozen && i < n; i++)
+        for (k = 0; !frozen && k < rs[i].n_parts; k++)
+            frozen = rs[i].parts[k].drv->moves_active &&
+                     snap_object_is(drivers, snap_part_frozen(&rs[i].parts[k]),
+                                    identity);
+    free(identity);
+    return frozen;
 }

@@ -15,6 +15,7 @@
 #define SNAP_STORE_STORE_H
 
 #include "lib/log.h"
+#include "model/disk_object.h"
 #include "store/folder.h"
 #include "store/record.h"
 
@@ -88,13 +89,15 @@ int snap_store_each(const char *root, const char *except,
  * is let go of.  What holds anything stays, and that is no error. */
 void snap_store_remove_empty(struct snap_store *s);
 
-/* True if any record in rs freezes this path or keeps its data inside it (by
- * name, or by inode where both exist). */
-bool snap_records_need(const struct snap_record *rs, size_t n,
-                       const char *path);
-/* True if one of them is an external snapshot that froze this image, which
- * then must not be changed in place. */
-bool snap_records_freeze(const struct snap_record *rs, size_t n,
-                         const char *path);
+/* True if any record in rs freezes this object, keeps its data inside it, or
+ * has it as its memory image, under whichever name. */
+bool snap_records_need(const struct snap_disk_driver *const *drivers,
+                       const struct snap_record *rs, size_t n,
+                       struct snap_object o);
+/* True if one of them moved its domain away from this object and froze it, so
+ * that it must not be changed in place. */
+bool snap_records_freeze(const struct snap_disk_driver *const *drivers,
+                         const struct snap_record *rs, size_t n,
+                         struct snap_object o);
 
 #endif /* SNAP_STORE_STORE_H */

@@ -48,7 +48,7 @@
 static int match(const struct snap_part *p, enum snap_disk_type want)
 {
     if (want == SNAP_DISK_INTERNAL || !snap_part_by_qemu(p) ||
-        !snap_qemu_format(p->format))
+        (p->format && !snap_qemu_format(p->format)))
         return 0;
     return 10;
 }
@@ -285,6 +285,7 @@ const struct snap_disk_driver snap_disk_overlay = {
     .match = match,
     .probe = snap_overlay_probe,
     .check = snap_slot_check_over,
+    .identity = snap_slot_no_identity,
     .group = &snap_qemu_group,
     .group_key = snap_slot_group_name,
     .prepare = overlay_prepare,

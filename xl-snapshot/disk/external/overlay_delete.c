@@ -176,7 +176,7 @@ static void know_own(const struct snap_part *p, struct snap_delete *d)
     d->known = snap_realloc(d->known, d->n_known + 1, sizeof(*d->known));
     k = &d->known[d->n_known++];
     k->path = snap_strdup(file);
-    k->qcow2 = true;
+    k->format = snap_strdup("qcow2");
     k->frozen = false;
 }
 
@@ -401,6 +401,7 @@ static int decide(struct snap_disk_ctx *c, const struct snap_part *p,
         d->keep_image = true;
         d->bytes = allocated(d->leaf);
         snap_space_take(c->space, p->frozen_path, d->bytes);
+        snap_set(&d->leaf_format, "qcow2");
         snap_set(&d->gone, d->child[0].path);
         /* By the name that the user knows, if that is it. */
         snap_set(&d->active_path, snap_same_file(p->path, p->frozen_path)

@@ -56,8 +56,8 @@ void snap_qcow2_tag_set(struct snap_part *p)
 static int match(const struct snap_part *p, enum snap_disk_type want)
 {
     if (want == SNAP_DISK_EXTERNAL || !snap_part_by_qemu(p) ||
-        !snap_streq(p->format, "qcow2") || p->target || p->reuse_target ||
-        p->keep_path)
+        (p->format && !snap_streq(p->format, "qcow2")) || p->target ||
+        p->reuse_target || p->keep_path)
         return 0;
     /* A stem says that the image is an overlay of ours.  One disk, one kind:
      * what stands on an overlay with snapshots inside cannot be merged. */
@@ -340,6 +340,7 @@ const struct snap_disk_driver snap_disk_qcow2_internal = {
     .match = match,
     .probe = probe,
     .check = snap_slot_check_inside,
+    .identity = snap_slot_no_identity,
     .group = &snap_qemu_group,
     .group_key = snap_slot_group_name,
     .prepare = qcow2_internal_prepare,

@@ -218,7 +218,7 @@ static int is_gone(const char *path, bool *gone_r, struct snap_err *err)
 }
 
 int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
-                           const char *path, enum snap_stand *how_r,
+                           struct snap_object o, enum snap_stand *how_r,
                            struct snap_err *err)
 {
     int rc;
@@ -226,10 +226,16 @@ int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
     char *at = NULL, *next, **walked = NULL;
     size_t n = 0;
     bool gone, no_format = false, on;
-    struct snap_cards *cards = snap_cards_open(c->seen);
+    const char *path = o.id;
+    struct snap_cards *cards;
     const struct snap_card *card;
 
-    *how_r = SNAP_STAND_ALONE;
+    *how_r = o.kind ? SNAP_STAND_GONE : SNAP_STAND_ALONE;
+    if (o.format && !snap_streq(o.format, "qcow2"))
+        *how_r = SNAP_STAND_ALONE;
+    if (o.kind || (o.format && !snap_streq(o.format, "qcow2")))
+        return 0;
+    cards = snap_cards_open(c->seen);
     rc = is_gone(path, &gone, err);
     if (!rc && gone)
         *how_r = SNAP_STAND_GONE;

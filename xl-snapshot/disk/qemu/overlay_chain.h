@@ -32,10 +32,10 @@ int snap_overlay_same_chain(const char *a, const char *b,
 /* SNAP_REFUSED if this qcow2 image has a backing file of unknown format. */
 int snap_overlay_check_format(const char *path, struct snap_err *err);
 
-/* The slot of both QEMU drivers.  path: a qcow2 image.  A chain that cannot be
+/* The slot of both QEMU drivers.  A chain that cannot be
  * followed to its end, for want of a file or of a header, is SNAP_REFUSED. */
 int snap_overlay_stands_on(struct snap_disk_ctx *c, const struct snap_part *p,
-                           const char *path, enum snap_stand *how_r,
+                           struct snap_object o, enum snap_stand *how_r,
                            struct snap_err *err);
 
 #endif /* SNAP_DISK_QEMU_OVERLAY_CHAIN_H */

@@ -165,6 +165,11 @@ static int unclear(const struct search *s, const char *path,
                      path, s->base, path);
 }
 
+static bool is_qcow2(const struct snap_known *k)
+{
+    return snap_streq(k->format, "qcow2");
+}
+
 /* What is said of this very file: nothing, raw or the like, or qcow2. */
 static void ask(const struct search *s, const char *path, bool *qcow2_r,
                 bool *other_r)
@@ -175,7 +180,7 @@ static void ask(const struct search *s, const char *path, bool *qcow2_r,
     for (i = 0; i < s->n_known; i++) {
         if (!snap_cards_same(s->cards, s->known[i].path, path))
             continue;
-        if (s->known[i].qcow2)
+        if (is_qcow2(&s->known[i]))
             *qcow2_r = true;
         else
             *other_r = true;
@@ -318,7 +323,7 @@ static int by_known(const void *pa, const void *pb)
     const struct snap_known *a = pa, *b = pb;
     int c = strcmp(a->path, b->path);
 
-    return c ? c : (int)a->qcow2 - (int)b->qcow2;
+    return c ? c : (int)is_qcow2(a) - (int)is_qcow2(b);
 }
 
 /* Borrowed names, each once. */
@@ -351,7 +356,7 @@ int snap_overlay_children(const char *base, const struct snap_known *known,
 
     s.known = k;
     for (i = 0; !rc && i < s.n_known; i++)
-        if (k[i].qcow2)
+        if (is_qcow2(&k[i]))
             rc = look_at_known(&s, k[i].path, err);
     for (i = 0; !rc && v && i < v->n; i++)
         if (v->node[i].file[0] && snap_streq(v->node[i].driver, "qcow2"))
