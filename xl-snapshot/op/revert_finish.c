@@ -50,7 +50,8 @@ struct snap_json *snap_revert_left_json(const struct snap_env *env,
     return left;
 }
 
-void snap_revert_left(const struct snap_json *left, struct snap_record *rec)
+/* And back. */
+static void revert_left(const struct snap_json *left, struct snap_record *rec)
 {
     size_t i;
 
@@ -507,9 +508,11 @@ out:
     return rc;
 }
 
-int snap_revert_keep(struct snap_env *env, const struct snap_store *s,
-                     struct snap_record *rec, struct snap_state *state,
-                     const char *op_id, struct snap_err *err)
+/* The disks stay as they are, whoever runs on them: what served the revert
+ * goes, and nothing is put back, destroyed or started.  Idempotent. */
+static int revert_keep(struct snap_env *env, const struct snap_store *s,
+                       struct snap_record *rec, struct snap_state *state,
+                       const char *op_id, struct snap_err *err)
 {
     int rc;
     size_t i;
@@ -586,8 +589,8 @@ static int revert_back(struct snap_rescue *r, const char *name,
     if (end == SNAP_REVERTED_KEEP) {
         r->what = snap_printf("unfinished revert to %s was given up; the disks are kept as they are",
                               r->in.rec->name);
-        return snap_revert_keep(r->ses.env, &r->ses.store, r->in.rec,
-                                &r->ses.state, r->in.op_id, err);
+        return revert_keep(r->ses.env, &r->ses.store, r->in.rec, &r->ses.state,
+                           r->in.op_id, err);
     }
     r->what = snap_printf("unfinished revert to %s was undone%s",
                           r->in.rec->name, ends[end]);
@@ -621,7 +624,7 @@ static int go_on_with_revert(struct snap_rescue *r, struct snap_err *err)
         return rc;
     restored = snap_journal_find(r->e, r->n, "restored");
     if (restored) {
-        snap_revert_left(restored->data, r->in.rec);
+        revert_left(restored->data, r->in.rec);
         rc = snap_rescue_let_run(r, err);
         if (!rc)
             rc = snap_rescue_mounts(r, err);

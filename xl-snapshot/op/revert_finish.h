@@ -19,10 +19,9 @@ void snap_revert_intent(struct snap_revert_plan *p,
                         struct snap_intent *in);
 
 /* The images that a revert drops, as the domain has left them (op/stamp.h),
- * for "restored"; and back. */
+ * for "restored". */
 struct snap_json *snap_revert_left_json(const struct snap_env *env,
                                         struct snap_record *rec);
-void snap_revert_left(const struct snap_json *left, struct snap_record *rec);
 
 /* The new domain is there.  Drops what served undo and leaves that nobody
  * needs, moves the state.  Idempotent.  What cannot be dropped is an error, so
@@ -56,8 +55,7 @@ enum snap_revert_end {
     SNAP_REVERTED_BOOTED, /* likewise, but it had to be booted */
     SNAP_REVERTED_OFF, /* likewise, but it cannot be booted, which was said */
     SNAP_REVERTED_LEFT, /* likewise, and somebody else had started it */
-    SNAP_REVERTED_KEEP, /* nothing was undone, as was asked for:
-                         * snap_revert_keep() is what is left */
+    SNAP_REVERTED_KEEP, /* nothing was undone, as was asked for */
     SNAP_REVERTED_RUNS, /* nothing was undone: somebody has let the new domain
                          * run.  snap_revert_finish() is what is left. */
 };
@@ -73,11 +71,5 @@ enum snap_revert_end {
 int snap_revert_undo(struct snap_env *env, struct snap_record *rec,
                      const struct snap_revert_old *old, const char *op_id,
                      enum snap_revert_end *end_r, struct snap_err *err);
-
-/* The disks stay as they are, whoever runs on them: what served the
- * revert goes, and nothing is put back, destroyed or started.  Idempotent. */
-int snap_revert_keep(struct snap_env *env, const struct snap_store *s,
-                     struct snap_record *rec, struct snap_state *state,
-                     const char *op_id, struct snap_err *err);
 
 #endif /* SNAP_OP_REVERT_FINISH_H */
