@@ -26,13 +26,14 @@ void *snap_zalloc(size_t size)
 void *snap_realloc(void *p, size_t nmemb, size_t size)
 {
     size_t total;
+    void *moved;
 
     if (__builtin_mul_overflow(nmemb, size, &total))
         abort();
-    p = realloc(p, total ? total : 1);
-    if (!p)
+    moved = realloc(p, total ? total : 1);
+    if (!moved)
         abort();
-    return p;
+    return moved;
 }
 
 char *snap_strdup(const char *s)
