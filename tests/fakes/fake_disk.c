@@ -111,7 +111,7 @@ const char *fake_real_path(const char *path)
 {
     int i = fake_lookup(S, path);
 
-    return i >= 0 && S->image[i].path[0] == '/' ? S->image[i].path : path;
+    return i < 0 || fake_is_volume(i) ? path : S->image[i].path;
 }
 
 int fake_probe_image(struct snap_disk_ctx *c, struct snap_part *p,

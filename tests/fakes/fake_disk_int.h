@@ -44,7 +44,7 @@ int fake_top_over(int image);
 char *fake_stem_of(const struct snap_part *p, const char *path);
 char *fake_sibling(const struct snap_part *p, const char *path,
                    const char *suffix);
-/* What a link leads to; of an image that has no path of its own, its device. */
+/* What a link leads to.  Of a volume's devices none is more real than others. */
 const char *fake_real_path(const char *path);
 int fake_probe_image(struct snap_disk_ctx *c, struct snap_part *p,
                      struct snap_err *err);

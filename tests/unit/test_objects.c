@@ -20,9 +20,13 @@
 #include "lib/mem.h"
 #include "lib/sample.h"
 #include "model/disk_object.h"
+#include "op/leaves.h"
 #include "store/state.h"
 #include "store/store.h"
 
+#define OLD_LEAVES                                        \
+    "[{\"vdev\":\"xvda\",\"leaf_path\":\"/img/a.qcow2\"," \
+    "\"leaf_format\":\"qcow2\",\"drop_path\":null}]"
 #define OTHER_UUID "22222222-2222-3333-4444-555555555555"
 
 static struct fake_host host;
@@ -238,6 +242,20 @@ static void frozen_by_another_stays(void **state)
     assert_true(fake_store_exists(host.disks, "vol/a-s1"));
 }
 
+/* A volume's driver sees neither a mark on a device nor what is over it. */
+static void hide_overlay(void)
+{
+    uint32_t domid = fake_domain_find(host.world, "vm1")->domid;
+    struct fake_image *over = fake_store_find(
+        host.disks, fake_store_active(host.disks, domid, "xvda"));
+
+    over->content = fake_store_content(host.disks, "/vol/a");
+    over->own = true;
+    over->backing = -1;
+    fake_store_find(host.disks, "/vol/a")->immutable = false;
+    fake_store_find(host.disks, "/vol/a")->frozen = false;
+}
+
 /* s2 froze the disk itself, under its other name, so going back to s1 must not
  * change it in place. */
 static void frozen_under_another_name(void **state)
@@ -253,8 +271,7 @@ static void frozen_under_another_name(void **state)
     starts_with(disks);
     has = fake_store_content(host.disks, "/vol/a");
     create("vm1", "s2", SNAP_DISK_EXTERNAL);
-    /* Not for the driver to see: a device has no such mark. */
-    fake_store_find(host.disks, "/vol/a")->immutable = false;
+    hide_overlay();
     revert("s1");
     assert_int_equal(fake_store_content(host.disks, "/vol/a"), has);
     load_state(FAKE_UUID, &st);
@@ -345,6 +362,44 @@ static void target_of_qemu(void **state)
                    "use --no-disk xvda");
 }
 
+/* What a journal says of the disks to come keeps the kind, and an earlier
+ * form of it is refused. */
+static void leaves_of_any_kind(void **state)
+{
+    struct snap_part p = { .vdev = (char *)"xvda",
+                           .leaf_kind = (char *)"rbd",
+                           .leaf_path = (char *)"pool/a-r1",
+                           .leaf_format = (char *)"raw",
+                           .drop_path = (char *)"/img/a.qcow2",
+                           .drop_format = (char *)"qcow2" };
+    struct snap_part q = { .vdev = (char *)"xvda" };
+    struct snap_record rec = { .parts = &p, .n_parts = 1 };
+    struct snap_intent in = { .rec = &rec };
+    struct snap_err err = SNAP_ERR_INIT;
+
+    (void)state;
+    in.disks = snap_leaves_json(&rec);
+    rec.parts = &q;
+    assert_int_equal(snap_leaves_read(&in, &err), 0);
+    assert_string_equal(q.leaf_kind, "rbd");
+    assert_string_equal(q.leaf_path, "pool/a-r1");
+    assert_string_equal(q.leaf_format, "raw");
+    assert_null(q.drop_kind);
+    assert_string_equal(q.drop_path, "/img/a.qcow2");
+    snap_free(&q.leaf_kind);
+    snap_free(&q.leaf_path);
+    snap_free(&q.leaf_format);
+    snap_free(&q.drop_path);
+    snap_free(&q.drop_format);
+    snap_json_free(in.disks);
+
+    assert_int_equal(
+        snap_json_parse(OLD_LEAVES, strlen(OLD_LEAVES), &in.disks, NULL), 0);
+    assert_int_equal(snap_leaves_read(&in, &err), SNAP_CORRUPT);
+    assert_string_equal(err.msg, "journal: leaf: missing");
+    snap_json_free(in.disks);
+}
+
 #define T(fn) cmocka_unit_test_teardown(fn, tear_down)
 
 int main(void)
@@ -359,6 +414,7 @@ int main(void)
         T(link_to_the_users_image),
         T(target_of_a_script),
         T(target_of_qemu),
+        cmocka_unit_test(leaves_of_any_kind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
