@@ -28,6 +28,7 @@
 #include "op/delete.h"
 #include "op/revert.h"
 #include "store/record_check.h"
+#include "store/record_json.h"
 #include "store/state.h"
 #include "store/store.h"
 
@@ -287,7 +288,10 @@ static void make_store(const char *root)
     for (d = 0; d < n_disks; d++) {
         vdev[3] = stem[0] = (char)('a' + d);
         path = image(d, n_records);
-        snap_state_set_leaf(&state, vdev, path, "qcow2", stem, true);
+        snap_state_set_leaf(&state, vdev,
+                            (struct snap_object){ .id = path,
+                                                  .format = "qcow2" },
+                            stem, true);
         free(path);
     }
     if (snap_state_save(&s, &state, &err))
