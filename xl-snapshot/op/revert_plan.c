@@ -215,6 +215,17 @@ out:
     return rc;
 }
 
+/* Will the guest write to the old object again?  A leaf that is new may have the
+ * name of a link that leads to the old one until the switch (--keep-path). */
+static bool stays_leaf(const struct snap_env *env,
+                       const struct snap_part *part, struct snap_object old)
+{
+    return snap_streq(part->leaf_path, old.id) ||
+           (snap_object_same(env->drivers, snap_part_leaf(part),
+                             snap_part_in_place(part)) &&
+            snap_object_same(env->drivers, snap_part_leaf(part), old));
+}
+
 /* The leaf that the domain has now goes away if we made it and no snapshot
  * needs it.  While a record cannot be read, nobody knows what it needs. */
 static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
@@ -240,7 +251,7 @@ static int plan_drop(struct snap_env *env, struct snap_revert_plan *p,
         file = snap_strdup(old.id);
     old.id = file;
     if (snap_object_same(env->drivers, old, snap_part_frozen(part)) ||
-        snap_object_same(env->drivers, old, snap_part_leaf(part)) ||
+        stays_leaf(env, part, old) ||
         snap_records_need(env->drivers, p->ses.all, p->ses.n_all, old))
         goto out;
     if (damaged) {
