@@ -23,12 +23,17 @@ struct kind {
     const char *name;
     bool memory; /* it wakes up from it */
     bool no_start;
+    /* It copies nothing, so that others are made beside it. */
+    enum snap_disk_type type;
 };
 
 static const struct kind kinds[] = {
     { .name = "memory, mixed", .memory = true },
     { .name = "disks, mixed" },
     { .name = "not started, mixed", .no_start = true },
+    { .name = "not started, external",
+      .no_start = true,
+      .type = SNAP_DISK_EXTERNAL },
 };
 
 struct scene {
@@ -42,7 +47,7 @@ struct scene {
 static void create(struct scene *s, const char *name, bool memory,
                    struct fake_outcome *out)
 {
-    struct snap_create_req req = { 0 };
+    struct snap_create_req req = { .type = s->k->type };
 
     req.domain = (char *)"vm1";
     req.name = (char *)name;
@@ -65,7 +70,9 @@ static void scene_begin(void *scene, const void *kind)
     if (out.rc)
         sweep_fail("s1: %s", out.msg);
     third_write(&s->h);
-    third_base(&s->h, fake_store_snap(s->h.disks, "/img/a.qcow2", "s1"));
+    third_base(&s->h, s->k->type == SNAP_DISK_EXTERNAL
+                          ? fake_store_content(s->h.disks, "/img/a.qcow2")
+                          : fake_store_snap(s->h.disks, "/img/a.qcow2", "s1"));
     third_clones(&s->h, s->k->memory);
 }
 
@@ -231,11 +238,14 @@ static bool is_upon_new(enum third_act act)
     return act > THIRD_NEW_STARTED;
 }
 
-/* Nothing but the lock, and then the state, keeps the snapshot. */
+/* Nothing but the lock, and then the state, keeps the snapshot.  Of two clones of
+ * one name neither sees the other at a few calls only. */
 static unsigned stride_of(const void *kind, enum third_act act)
 {
     const struct kind *k = kind;
 
+    if (act == THIRD_CLONE && k->type == SNAP_DISK_EXTERNAL)
+        return STRIDE / 6;
     if (act == THIRD_DELETE && !k->memory && !k->no_start)
         return STRIDE / 6;
     return k->memory || k->no_start ? 3 * STRIDE : STRIDE;
