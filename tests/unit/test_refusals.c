@@ -252,6 +252,19 @@ static void replaced_while_it_waited(void **state)
     becomes_anothers(replace);
 }
 
+/* The other's guest is not ended for it. */
+static void replaced_before_a_revert(void **state)
+{
+    int rc;
+
+    (void)state;
+    snap_fault_hook = replace;
+    rc = plan_revert("vm1", false);
+    snap_fault_hook = NULL;
+    assert_int_equal(rc, SNAP_REFUSED);
+    says("another domain (UUID " OTHER_UUID ") is named vm1");
+}
+
 /* It is still there, under another name. */
 static int rename_and_replace(const char *layer, const char *what)
 {
@@ -542,6 +555,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_pci_device, setup, teardown),
         cmocka_unit_test_setup_teardown(disks_out_of_reach, setup, teardown),
         cmocka_unit_test_setup_teardown(renamed_while_it_waited, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(replaced_before_a_revert, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(replaced_while_it_waited, setup,
                                         teardown),
