@@ -80,6 +80,9 @@ static int make_overlay(struct snap_part *p, const char *path, int base,
 
     if (fake_entry(S, path) >= 0)
         return snap_fail(err, SNAP_EXISTS, "%s exists", path);
+    if (base < 0)
+        return snap_fail(err, SNAP_NOTFOUND, "what %s is to be over is gone",
+                         path);
     i = fake_add_entry(S, path, "qcow2", S->image[base].size);
     S->image[i].ours = true;
     S->image[i].whole = false;
