@@ -131,6 +131,7 @@ void fake_host_init_with(struct fake_host *h, enum fake_disks disks)
     h->env.log = &h->log;
     h->env.store_root = h->root;
     h->env.build_ms = 240; /* a millisecond between two looks */
+    h->env.begin_ms = 10; /* a test that comes then is waited for itself */
     h->env.late_ms = 100; /* nobody answers late unless a test makes it so */
 
     add_image(h, h->disk[0]);

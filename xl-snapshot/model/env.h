@@ -39,6 +39,9 @@ struct snap_env {
     /* How long we wait, guest running, for a QEMU that answers late; 0: 5
      * minutes. */
     unsigned late_ms;
+    /* How long another command may have the lock of the store itself, which it
+     * needs for a moment; 0: 30 seconds. */
+    unsigned begin_ms;
     /* How long a QEMU that was told to go may still answer. */
     unsigned settle_ms;
     /* How long the QEMU of a domain that was destroyed may keep its images. */

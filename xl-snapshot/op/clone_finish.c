@@ -125,5 +125,6 @@ const struct snap_op snap_op_clone = {
     .name = "clone",
     .disks = SNAP_LEAVES,
     .check = snap_leaves_check,
+    .uses = snap_leaves_uses,
     .recover = recover_clone,
 };

@@ -21,6 +21,7 @@
 
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/begin.h"
 #include "op/clone_finish.h"
 #include "op/neighbours.h"
 #include "op/parts.h"
@@ -60,7 +61,7 @@ static int clone_run_begin(struct run *r, struct snap_err *err)
         rc = snap_store_lock(&r->store, false, "snapshot-clone", r->env->log,
                              err);
     if (!rc)
-        rc = snap_intent_begin(r->env, &r->store, &in, &r->journal, err);
+        rc = snap_begin(r->env, &r->store, &in, NULL, NULL, &r->journal, err);
     snap_intent_dispose(&in);
     return rc;
 }

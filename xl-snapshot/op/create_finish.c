@@ -15,6 +15,7 @@
 #include "op/recovery.h"
 #include "op/saver.h"
 #include "op/stale.h"
+#include "op/uses.h"
 #include "store/memfile.h"
 #include "store/state.h"
 
@@ -28,6 +29,22 @@ void snap_create_intent(struct snap_create_plan *p,
     in->after.no_metadata = req->no_metadata;
     if (req->no_metadata)
         snap_set(&in->after.output, req->output);
+}
+
+static int create_uses(struct snap_intent *in, struct snap_uses *u,
+                       struct snap_err *err)
+{
+    size_t i;
+
+    (void)err;
+    for (i = 0; i < in->rec->n_parts; i++) {
+        const struct snap_part *p = &in->rec->parts[i];
+
+        snap_uses_add(u, snap_part_before(p), SNAP_USE_CHANGE);
+        snap_uses_add(u, snap_part_frozen(p), SNAP_USE_CHANGE);
+        snap_uses_add(u, snap_part_active(p), SNAP_USE_CHANGE);
+    }
+    return 0;
 }
 
 /* ---- recovery ---- */
@@ -378,6 +395,7 @@ static bool create_finish_stands(const struct snap_rescue *r)
 const struct snap_op snap_op_create = {
     .name = "create",
     .makes_files = true,
+    .uses = create_uses,
     .recover = recover_create,
     .stands = create_finish_stands,
     .known = create_known,

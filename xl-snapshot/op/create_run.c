@@ -36,6 +36,7 @@
 
 #include "lib/file.h"
 #include "lib/mem.h"
+#include "op/begin.h"
 #include "op/create_commit.h"
 #include "op/create_finish.h"
 #include "op/create_run.h"
@@ -74,16 +75,25 @@ static int remember_name(struct snap_create_run *r, struct snap_err *err)
     return snap_state_save(&r->p->ses.store, st, err);
 }
 
+static int create_run_ask_again(void *run, struct snap_err *err)
+{
+    struct snap_create_run *r = run;
+    struct snap_create_plan *p = r->p;
+    int rc = p->ses.there ? 0
+                          : snap_offline_look_again(r->env, &p->offline,
+                                                    &p->ses.state, err);
+
+    return rc ? rc : remember_name(r, err);
+}
+
 static int create_run_begin(struct snap_create_run *r, struct snap_err *err)
 {
     int rc;
     struct snap_intent in;
 
     snap_create_intent(r->p, r->req, &in);
-    rc = remember_name(r, err);
-    if (!rc)
-        rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal,
-                               err);
+    rc = snap_begin(r->env, &r->p->ses.store, &in, create_run_ask_again, r,
+                    &r->journal, err);
     snap_intent_dispose(&in);
     return rc;
 }

@@ -31,6 +31,9 @@ int snap_delete_plan_make(struct snap_env *env,
 /* The same for the i-th of p->names, in place of what was planned before. */
 int snap_delete_plan_next(struct snap_env *env, struct snap_delete_plan *p,
                           size_t i, struct snap_err *err);
+/* Store's own lock held, before the first step: does another domain need by now
+ * what is about to be changed?  As the plan asked; SNAP_REFUSED. */
+int snap_delete_plan_others(struct snap_delete_plan *p, struct snap_err *err);
 /* What becomes of this part, in a few words; caller frees. */
 char *snap_delete_what(const struct snap_part *part,
                        const struct snap_delete *d);

@@ -227,6 +227,7 @@ const struct snap_op snap_op_delete = {
     .name = "delete",
     .disks = "disks",
     .check = snap_deletion_check,
+    .uses = snap_deletion_uses,
     .recover = recover_delete,
     .stands = delete_finish_stands,
     .known = delete_finish_known,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/mem.h"
+#include "op/uses.h"
 #include "store/record_json.h"
 
 static const char *const hows[] = {
@@ -142,4 +143,37 @@ int snap_deletion_check(struct snap_intent *in, struct snap_err *err)
     in->disks = snap_deletion_disks(in->rec, del);
     snap_deletion_free(&del, in->rec->n_parts);
     return 0;
+}
+
+static void uses_of(const struct snap_part *p, const struct snap_delete *d,
+                    struct snap_uses *u)
+{
+    size_t k;
+
+    snap_uses_add(u, snap_part_frozen(p),
+                  d->how == SNAP_DELETE_STAY ? SNAP_USE_READ
+                                             : SNAP_USE_CHANGE);
+    for (k = 0; k < d->n_child; k++)
+        snap_uses_add(u, snap_object_file(d->child[k].path), SNAP_USE_CHANGE);
+    if (d->parent)
+        snap_uses_add(u, snap_object_file(d->parent), SNAP_USE_READ);
+    if (d->how != SNAP_DELETE_MERGE)
+        return;
+    snap_uses_add(u, snap_delete_leaf(d), SNAP_USE_CHANGE);
+    snap_uses_add(u, snap_delete_active(d), SNAP_USE_CHANGE);
+    snap_uses_add(u, snap_object_file(d->gone), SNAP_USE_CHANGE);
+}
+
+int snap_deletion_uses(struct snap_intent *in, struct snap_uses *u,
+                       struct snap_err *err)
+{
+    int rc;
+    size_t i;
+    struct snap_delete *del = NULL;
+
+    rc = snap_deletion_read(in, &del, err);
+    for (i = 0; !rc && i < in->rec->n_parts; i++)
+        uses_of(&in->rec->parts[i], &del[i], u);
+    snap_deletion_free(&del, in->rec->n_parts);
+    return rc;
 }

@@ -18,4 +18,8 @@ void snap_deletion_free(struct snap_delete **del, size_t n);
 /* For op->check. */
 int snap_deletion_check(struct snap_intent *in, struct snap_err *err);
 
+/* Both of a deletion (op/op.h). */
+int snap_deletion_uses(struct snap_intent *in, struct snap_uses *u,
+                       struct snap_err *err);
+
 #endif /* SNAP_OP_DELETE_INTENT_H */

@@ -544,6 +544,25 @@ static int check_clones(struct snap_disk_ctx *ctx,
     return 0;
 }
 
+int snap_delete_plan_others(struct snap_delete_plan *p, struct snap_err *err)
+{
+    int rc;
+    size_t n = 0;
+    struct snap_clone *clones = NULL;
+    struct snap_disk_ctx ctx;
+
+    snap_session_ctx(&p->ses, &ctx);
+    ctx.seen = snap_seen_new();
+    rc = snap_clones_load(p->ses.env, p->ses.uuid, &clones, &n, err);
+    if (!rc)
+        rc = check_clones(&ctx, p, clones, n, err);
+    if (!rc)
+        rc = each_neighbour(p->ses.env, p, false, err);
+    snap_seen_free(ctx.seen);
+    snap_clones_free(&clones, &n);
+    return rc;
+}
+
 static int plan_parts(struct snap_env *env, struct snap_delete_plan *p,
                       struct snap_err *err)
 {

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "lib/mem.h"
+#include "op/begin.h"
 #include "op/delete_ends.h"
 #include "op/delete_finish.h"
 #include "op/delete_records.h"
@@ -59,13 +60,24 @@ static int delete_run_on_tick(void *opaque, uint64_t done, uint64_t total)
            snap_saver_tick(&w->saver);
 }
 
+static int delete_run_ask_again(void *plan, struct snap_err *err)
+{
+    struct snap_delete_plan *p = plan;
+    int rc = snap_delete_plan_others(p, err);
+
+    if (rc)
+        snap_err_prefix(err, "deleting %s", p->rec.name);
+    return rc;
+}
+
 static int delete_run_begin(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_intent in;
 
     snap_deletion_intent(r->p, &in);
-    rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal, err);
+    rc = snap_begin(r->env, &r->p->ses.store, &in, delete_run_ask_again, r->p,
+                    &r->journal, err);
     snap_intent_dispose(&in);
     return rc;
 }

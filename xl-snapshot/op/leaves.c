@@ -3,6 +3,7 @@
 #include "op/leaves.h"
 
 #include "lib/mem.h"
+#include "op/uses.h"
 #include "store/record_json.h"
 
 struct snap_json *snap_leaves_json(const struct snap_record *rec)
@@ -60,4 +61,22 @@ int snap_leaves_check(struct snap_intent *in, struct snap_err *err)
     snap_json_free(in->disks);
     in->disks = snap_leaves_json(in->rec);
     return 0;
+}
+
+int snap_leaves_uses(struct snap_intent *in, struct snap_uses *u,
+                     struct snap_err *err)
+{
+    size_t i;
+    int rc = snap_leaves_read(in, err);
+
+    for (i = 0; !rc && i < in->rec->n_parts; i++) {
+        const struct snap_part *p = &in->rec->parts[i];
+
+        /* What is inside an image is taken out of it, whoever writes to it. */
+        if (!p->drv || !p->drv->inside)
+            snap_uses_add(u, snap_part_frozen(p), SNAP_USE_READ);
+        snap_uses_add(u, snap_part_leaf(p), SNAP_USE_CHANGE);
+        snap_uses_add(u, snap_part_drop(p), SNAP_USE_CHANGE);
+    }
+    return rc;
 }

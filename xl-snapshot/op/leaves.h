@@ -19,4 +19,9 @@ int snap_leaves_read(struct snap_intent *in, struct snap_err *err);
 /* For op->check. */
 int snap_leaves_check(struct snap_intent *in, struct snap_err *err);
 
+/* Both of a revert and of a clone (op/op.h): what is brought back is read, or
+ * changes in place, and the leaf and what goes are changed. */
+int snap_leaves_uses(struct snap_intent *in, struct snap_uses *u,
+                     struct snap_err *err);
+
 #endif /* SNAP_OP_LEAVES_H */

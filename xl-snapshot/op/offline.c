@@ -354,6 +354,20 @@ out:
     return rc;
 }
 
+int snap_offline_look_again(struct snap_env *env, const struct snap_offline *o,
+                            const struct snap_state *st, struct snap_err *err)
+{
+    int rc;
+    struct snap_vbd *v = NULL;
+    size_t n = 0;
+
+    rc = snap_domain_json_disks(o->config_json, &v, &n, err);
+    if (!rc)
+        rc = check_frozen(env, o, st, v, n, err);
+    snap_vbds_free(&v, &n);
+    return rc;
+}
+
 unsigned snap_offline_line(const struct snap_offline *o, const char *image)
 {
     unsigned line = 0;

@@ -35,6 +35,10 @@ int snap_offline_load(struct snap_env *env, const struct snap_store *s,
                       const struct snap_state *st, struct snap_offline *o,
                       struct snap_domain *dom_r, char **note_r,
                       struct snap_err *err);
+/* The same refusals once more, load() having been called: of what commands for
+ * other domains have done since. */
+int snap_offline_look_again(struct snap_env *env, const struct snap_offline *o,
+                            const struct snap_state *st, struct snap_err *err);
 /* The first line of the xl.cfg that has this image in it; 0: none, or no
  * xl.cfg. */
 unsigned snap_offline_line(const struct snap_offline *o, const char *image);

@@ -13,6 +13,7 @@
 
 struct snap_intent;
 struct snap_rescue;
+struct snap_uses;
 
 struct snap_op {
     const char *name; /* "create"; as the journal has it */
@@ -28,6 +29,11 @@ struct snap_op {
     /* Reads what is under disks, whole and checked, as recovery does, and puts
      * in its place what would be written of what was read. */
     int (*check)(struct snap_intent *in, struct snap_err *err);
+    /* The objects that it has in hand (op/uses.h), of its own command or of
+     * another's journal: in is read but for what is under disks, and u is
+     * added to. */
+    int (*uses)(struct snap_intent *in, struct snap_uses *u,
+                struct snap_err *err);
     /*
      * Finishes or undoes what a command left, r read but for that part, and the
      * domain looked at by nobody yet: a guest that we left standing goes on

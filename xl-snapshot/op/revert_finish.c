@@ -654,5 +654,6 @@ const struct snap_op snap_op_revert = {
     .disks = SNAP_LEAVES,
     .keep_means = ", which gives the revert up and leaves the disks as they are now, perhaps of two moments",
     .check = snap_leaves_check,
+    .uses = snap_leaves_uses,
     .recover = recover_revert,
 };

@@ -25,7 +25,9 @@
 #include "lib/mem.h"
 #include "model/domain_json.h"
 #include "op/absent.h"
+#include "op/begin.h"
 #include "op/hold.h"
+#include "op/needed.h"
 #include "op/parts.h"
 #include "op/revert_finish.h"
 #include "store/journal.h"
@@ -57,13 +59,37 @@ static int revert_run_interrupted(const struct run *r, struct snap_err *err)
     return 0;
 }
 
+/* Does another domain's snapshot need by now what would go? */
+static int revert_run_ask_again(void *plan, struct snap_err *err)
+{
+    int rc = 0;
+    size_t i;
+    bool need = false;
+    const struct snap_revert_plan *p = plan;
+
+    for (i = 0; !rc && !need && i < p->rec.n_parts; i++) {
+        const struct snap_part *part = &p->rec.parts[i];
+
+        if (!part->drop_path)
+            continue;
+        rc = snap_others_need(p->ses.env, p->rec.domain_uuid,
+                              snap_part_drop(part), &need, err);
+        if (!rc && need)
+            rc = snap_fail(err, SNAP_BUSY,
+                           "%s: a snapshot of another domain has come to need %s, which would have been removed; nothing was changed: run it again",
+                           part->vdev, part->drop_path);
+    }
+    return rc;
+}
+
 static int revert_run_begin(struct run *r, struct snap_err *err)
 {
     int rc;
     struct snap_intent in;
 
     snap_revert_intent(r->p, r->req, &in);
-    rc = snap_intent_begin(r->env, &r->p->ses.store, &in, &r->journal, err);
+    rc = snap_begin(r->env, &r->p->ses.store, &in, revert_run_ask_again, r->p,
+                    &r->journal, err);
     snap_intent_dispose(&in);
     return rc;
 }

@@ -239,6 +239,27 @@ int snap_store_lock_shared(struct snap_store *s, bool wait,
     return lock(s, LOCK_SH, wait, command, log, err);
 }
 
+int snap_store_lock_whole(struct snap_store *whole_r, const char *root,
+                          const char *command, struct snap_err *err)
+{
+    int rc;
+    char *who;
+    struct snap_store *s = whole_r;
+
+    *s = (struct snap_store)SNAP_STORE_INIT;
+    s->dir = snap_strdup(root);
+    rc = lock(s, LOCK_EX, false, command, NULL, err);
+    if (rc == SNAP_BUSY) {
+        who = snap_store_worker(s);
+        snap_err_clear(err);
+        snap_fail(err, rc,
+                  "%s has the lock of the whole store, %s/lock, and does not let go of it; end that, and try again",
+                  who ? who : "another command", root);
+        free(who);
+    }
+    return rc;
+}
+
 int snap_store_inherit(struct snap_store *s, int fd, const char *command,
                        struct snap_err *err)
 {

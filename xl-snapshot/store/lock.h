@@ -25,6 +25,15 @@ int snap_store_lock_shared(struct snap_store *s, bool wait,
  * and says so.  SNAP_REFUSED if fd is not that. */
 int snap_store_inherit(struct snap_store *s, int fd, const char *command,
                        struct snap_err *err);
+/*
+ * The lock of the store itself, ROOT/lock, for who begins something: it is held
+ * for as long as it takes to see what others have in hand and to write down what
+ * one is about to do, and never while a guest stands, somebody is waited for, or
+ * data is moved.  Taken after the domain's.  SNAP_BUSY, naming who has it, at
+ * once.  Let go of by snap_store_close().
+ */
+int snap_store_lock_whole(struct snap_store *whole_r, const char *root,
+                          const char *command, struct snap_err *err);
 void snap_store_unlock(struct snap_store *s);
 /* Who holds the lock, "snapshot-create (pid 123)"; NULL: nobody who lives.
  * By the lock's text, without taking it: good for a message and no more.
