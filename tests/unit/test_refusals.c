@@ -331,16 +331,18 @@ static void a_name_that_changed(void **state)
 
 /* ---- what the records of others say ---- */
 
-/* A snapshot of this domain, of xvda alone, which froze that image. */
-static void put_record(const char *uuid, const char *name, const char *frozen)
+/* A snapshot of this domain, of the one disk that s1 took as part k, which froze
+ * that image. */
+static void put_record_of(struct fake_host *h, size_t k, const char *uuid,
+                          const char *name, const char *frozen)
 {
     struct snap_store s = SNAP_STORE_INIT;
     struct snap_record r = { 0 };
+    struct snap_part part;
     char *at;
 
-    assert_int_equal(snap_store_open(&s, host.root, FAKE_UUID, false, &err),
-                     0);
-    assert_int_equal(snap_store_get(&s, "s1", host.env.drivers, &r, &err), 0);
+    assert_int_equal(snap_store_open(&s, h->root, FAKE_UUID, false, &err), 0);
+    assert_int_equal(snap_store_get(&s, "s1", h->env.drivers, &r, &err), 0);
     snap_store_close(&s);
     while ((at = strstr(r.config_json, r.domain_uuid)) &&
            strcmp(uuid, r.domain_uuid) != 0)
@@ -348,16 +350,24 @@ static void put_record(const char *uuid, const char *name, const char *frozen)
     snprintf(r.domain_uuid, sizeof(r.domain_uuid), "%s", uuid);
     snap_set(&r.name, name);
     r.id[0] = r.id[0] == '0' ? '1' : '0';
+    part = r.parts[0];
+    r.parts[0] = r.parts[k];
+    r.parts[k] = part;
     while (r.n_parts > 1)
         snap_part_dispose(&r.parts[--r.n_parts]);
     snap_set(&r.parts[0].path, frozen);
     snap_set(&r.parts[0].frozen_path, frozen);
     snap_set(&r.parts[0].active_path, "/img/elsewhere.qcow2");
-    assert_int_equal(snap_store_open(&s, host.root, uuid, true, &err), 0);
+    assert_int_equal(snap_store_open(&s, h->root, uuid, true, &err), 0);
     if (snap_store_put(&s, &r, &err))
         fail_msg("%s", err.msg);
     snap_store_close(&s);
     snap_record_dispose(&r);
+}
+
+static void put_record(const char *uuid, const char *name, const char *frozen)
+{
+    put_record_of(&host, 0, uuid, name, frozen);
 }
 
 /* What a revert would remove once it has come through, or NULL. */
@@ -437,6 +447,24 @@ static void a_revert_changes_what_may_be_needed(void **state)
     assert_string_not_equal(path, "/img/a.qcow2");
     free(path);
     free(bad);
+    fake_host_detach(&t.h);
+    taken_dispose(&t);
+}
+
+/* A snapshot of its twin has: an xl.cfg without a uuid. */
+static void a_revert_changes_what_another_froze(void **state)
+{
+    struct taken t = { 0 };
+    const struct taken_how how = { .type = SNAP_DISK_AUTO };
+    char *path;
+
+    (void)state;
+    taken_init(&t, &how);
+    assert_int_equal(fake_host_attach(&t.h, &err), 0);
+    put_record_of(&t.h, 1, OTHER_UUID, "theirs", "/img/a.qcow2");
+    path = new_leaf(&t.h, "other snapshots need /img/a.qcow2 as it is");
+    assert_string_not_equal(path, "/img/a.qcow2");
+    free(path);
     fake_host_detach(&t.h);
     taken_dispose(&t);
 }
@@ -564,6 +592,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_namesake_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_that_changed, setup, teardown),
         cmocka_unit_test(a_revert_changes_what_may_be_needed),
+        cmocka_unit_test(a_revert_changes_what_another_froze),
         cmocka_unit_test_setup_teardown(a_revert_of_what_another_has, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_revert_keeps_what_may_be_needed,

@@ -8,6 +8,9 @@
 /* An object, and whether anybody needs it. */
 struct need {
     struct snap_env *env;
+    /* snap_records_need(), or snap_records_freeze() */
+    bool (*asks)(const struct snap_disk_driver *const *drivers,
+                 const struct snap_record *rs, size_t n, struct snap_object o);
     struct snap_object object;
     bool needed;
 };
@@ -29,8 +32,8 @@ static int ask_one(void *opaque, const char *uuid, struct snap_err *err)
         rc = snap_store_brief(&s, need->env->drivers, NULL, &rs, &n, err);
     /* What cannot be read may need it. */
     need->needed = rc == SNAP_REFUSED || damaged ||
-                   (!rc && snap_records_need(need->env->drivers, rs, n,
-                                             need->object));
+                   (!rc &&
+                    need->asks(need->env->drivers, rs, n, need->object));
     if (rc == SNAP_REFUSED) {
         snap_err_clear(err);
         rc = 0;
@@ -43,10 +46,22 @@ static int ask_one(void *opaque, const char *uuid, struct snap_err *err)
 int snap_others_need(struct snap_env *env, const char *uuid,
                      struct snap_object o, bool *need_r, struct snap_err *err)
 {
-    struct need need = { .env = env, .object = o };
+    struct need need = { env, snap_records_need, o, false };
     int rc;
 
     rc = snap_store_each(env->store_root, uuid, ask_one, &need, err);
     *need_r = need.needed;
+    return rc;
+}
+
+int snap_others_freeze(struct snap_env *env, const char *uuid,
+                       struct snap_object o, bool *freeze_r,
+                       struct snap_err *err)
+{
+    struct need need = { env, snap_records_freeze, o, false };
+    int rc;
+
+    rc = snap_store_each(env->store_root, uuid, ask_one, &need, err);
+    *freeze_r = need.needed;
     return rc;
 }

@@ -12,4 +12,11 @@
 int snap_others_need(struct snap_env *env, const char *uuid,
                      struct snap_object o, bool *need_r, struct snap_err *err);
 
+/* Did a snapshot of another domain than uuid move its domain away from this
+ * object and freeze it, so that it must not be changed in place?  What cannot be
+ * read may have. */
+int snap_others_freeze(struct snap_env *env, const char *uuid,
+                       struct snap_object o, bool *freeze_r,
+                       struct snap_err *err);
+
 #endif /* SNAP_OP_NEEDED_H */

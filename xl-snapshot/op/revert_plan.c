@@ -373,9 +373,13 @@ static int verify_parts(struct snap_env *env, struct snap_revert_plan *p,
             frozen = in_place.id &&
                      snap_records_freeze(env->drivers, p->ses.all,
                                          p->ses.n_all, in_place);
+            if (in_place.id && !frozen)
+                rc = snap_others_freeze(env, p->rec.domain_uuid, in_place,
+                                        &frozen, err);
             /* One that cannot be read may have frozen it. */
             part->shared = in_place.id && (frozen || damaged > 0);
-            rc = part->drv->verify(&ctx, part, err);
+            if (!rc)
+                rc = part->drv->verify(&ctx, part, err);
         }
         if (rc) {
             snap_err_prefix(err, "%s", part->vdev);

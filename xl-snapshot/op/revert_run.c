@@ -59,26 +59,36 @@ static int revert_run_interrupted(const struct run *r, struct snap_err *err)
     return 0;
 }
 
-/* Does another domain's snapshot need by now what would go? */
+/* Does another domain's snapshot need by now what would go, or what would be
+ * changed in place? */
+static int ask_again_of(const struct snap_revert_plan *p,
+                        const struct snap_part *part, struct snap_err *err)
+{
+    int rc = 0;
+    bool drop = false, place = false;
+    struct snap_env *env = p->ses.env;
+    const char *uuid = p->rec.domain_uuid;
+
+    if (part->drop_path)
+        rc = snap_others_need(env, uuid, snap_part_drop(part), &drop, err);
+    if (!rc && snap_object_same(env->drivers, snap_part_in_place(part),
+                                snap_part_leaf(part)))
+        rc = snap_others_freeze(env, uuid, snap_part_leaf(part), &place, err);
+    if (!rc && (drop || place))
+        rc = snap_fail(err, SNAP_BUSY,
+                       "%s: a snapshot of another domain has come to need %s as it is; nothing was changed: run it again",
+                       part->vdev, drop ? part->drop_path : part->leaf_path);
+    return rc;
+}
+
 static int revert_run_ask_again(void *plan, struct snap_err *err)
 {
     int rc = 0;
     size_t i;
-    bool need = false;
     const struct snap_revert_plan *p = plan;
 
-    for (i = 0; !rc && !need && i < p->rec.n_parts; i++) {
-        const struct snap_part *part = &p->rec.parts[i];
-
-        if (!part->drop_path)
-            continue;
-        rc = snap_others_need(p->ses.env, p->rec.domain_uuid,
-                              snap_part_drop(part), &need, err);
-        if (!rc && need)
-            rc = snap_fail(err, SNAP_BUSY,
-                           "%s: a snapshot of another domain has come to need %s, which would have been removed; nothing was changed: run it again",
-                           part->vdev, part->drop_path);
-    }
+    for (i = 0; !rc && i < p->rec.n_parts; i++)
+        rc = ask_again_of(p, &p->rec.parts[i], err);
     return rc;
 }
 
