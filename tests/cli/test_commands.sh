@@ -114,7 +114,7 @@ into clone.txt
 xs create vm1 -n s1
 xs clone vm1 s1 web1 -N
 is "a dry run of a clone makes no folder" \
-    "$(find "$XLFAKE_STORE" -mindepth 1 -maxdepth 1 | wc -l)" 1
+    "$(find "$XLFAKE_STORE" -mindepth 1 -maxdepth 1 -type d | wc -l)" 1
 xs clone vm1 s1 web1
 xs clone vm1 s1 web2 --disk-only --paused
 xs clone vm1 s1 web3 --no-start --json
