@@ -172,7 +172,7 @@ int snap_deletion_uses(struct snap_intent *in, struct snap_uses *u,
     struct snap_delete *del = NULL;
 
     rc = snap_deletion_read(in, &del, err);
-    for (i = 0; !rc && i < in->rec->n_parts; i++)
+    for (i = 0; !rc && del && i < in->rec->n_parts; i++)
         uses_of(&in->rec->parts[i], &del[i], u);
     snap_deletion_free(&del, in->rec->n_parts);
     return rc;
