@@ -43,15 +43,21 @@ static int ask_one(void *opaque, const char *uuid, struct snap_err *err)
     return rc;
 }
 
+static int ask_others(struct need *need, const char *uuid, bool *yes_r,
+                      struct snap_err *err)
+{
+    int rc = snap_store_each(need->env->store_root, uuid, ask_one, need, err);
+
+    *yes_r = need->needed;
+    return rc;
+}
+
 int snap_others_need(struct snap_env *env, const char *uuid,
                      struct snap_object o, bool *need_r, struct snap_err *err)
 {
     struct need need = { env, snap_records_need, o, false };
-    int rc;
 
-    rc = snap_store_each(env->store_root, uuid, ask_one, &need, err);
-    *need_r = need.needed;
-    return rc;
+    return ask_others(&need, uuid, need_r, err);
 }
 
 int snap_others_freeze(struct snap_env *env, const char *uuid,
@@ -59,9 +65,6 @@ int snap_others_freeze(struct snap_env *env, const char *uuid,
                        struct snap_err *err)
 {
     struct need need = { env, snap_records_freeze, o, false };
-    int rc;
 
-    rc = snap_store_each(env->store_root, uuid, ask_one, &need, err);
-    *freeze_r = need.needed;
-    return rc;
+    return ask_others(&need, uuid, freeze_r, err);
 }
